@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// Layouts: which thread and register holds which element of a tile, and where an element of a shared
+// buffer lies. Linear over GF(2) for the power-of-two core, repeated affinely.
+//
+// Fragment layout. The tile's shape is core[d] * reps[d] per dimension; core[d] is a power of two. Within
+// the core, the element at bit vectors (register, lane, warp) has the coordinate
+//     coord[d] = XOR over set bits i of basis[in][i][d]
+// A basis of all zeros means that the bit does not move: those lanes, warps or registers hold copies, and
+// the one with the bit clear is the owner (the only one that stores). Repetition r (mixed radix over
+// dimensions, the LAST dimension fastest) adds core[d] * r[d]. Register number = repetition * 2^n_reg_bits +
+// core register.
+// Source: linear layouts over F2 as described by Zhou et al., "Linear Layouts" (2025).
+#pragma once
+#include "ir/arena.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define KG_MAX_RANK 5
+#define KG_MAX_BITS 13
+
+typedef enum kg_layout_in { KG_IN_REG, KG_IN_LANE, KG_IN_WARP, KG_IN_COUNT } kg_layout_in;
+
+typedef struct kg_layout {
+    int rank;
+    int32_t core[KG_MAX_RANK];
+    int32_t reps[KG_MAX_RANK];
+    int bits[KG_IN_COUNT]; // register bits of the core; lane bits = 5; warp bits
+    int32_t basis[KG_IN_COUNT][KG_MAX_BITS][KG_MAX_RANK];
+} kg_layout;
+
+// Shared layout of one slot of a buffer, row-major: byte = row * pitch * size + column * size, then
+// XOR of the byte's chunk number with the row's low bits:
+//     chunk(byte) = byte >> chunk_log2;  chunk ^= (row >> shift) & ((1 << bits) - 1)
+// where "row" counts all leading dimensions (row-major) and the last dimension is the column. bits = 0: no
+// swizzle. The XOR stays within a row: (1 << bits) chunks divide the row.
+typedef struct kg_shared_layout {
+    int32_t pitch; // elements
+    int32_t chunk_log2, bits, shift;
+} kg_shared_layout;
+
+int kg_layout_registers(const kg_layout *layout); // elements held by a thread
+int kg_layout_threads(const kg_layout *layout);   // 32 << warp bits
+void kg_layout_coord(const kg_layout *layout, int reg, int lane, int warp, int32_t *coord);
+bool kg_layout_is_owner(const kg_layout *layout, int reg, int lane, int warp); // see above: zero bases
+bool kg_layout_equal(const kg_layout *a, const kg_layout *b);                  // as maps
+// How to get from one layout to another: 0 identical, 1 registers of the same thread, 2 within the warp,
+// 3 through shared memory.
+int kg_layout_distance(const kg_layout *from, const kg_layout *to);
