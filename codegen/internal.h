@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+//
+// Between llvm.c and the files of this folder that build on it without seeing LLVM.
+#ifndef KGEN_CODEGEN_INTERNAL_H
+#define KGEN_CODEGEN_INTERNAL_H
+
+#include "codegen/cg.h"
+
+// The part of a module that is not LLVM's.
+struct cg_common {
+    const struct cg_target *target;
+    struct cg_allocator allocator;
+    enum cg_status status;
+    char error[512];
+    unsigned ptx; // lowest PTX version that the templates used so far need
+};
+
+struct cg_common *cg_common(struct cg_module *m);
+
+// May something be appended to the current block? Sets the error if only the emitter is to blame.
+bool cg_ready(struct cg_module *m);
+// The same, and all operands are there.
+bool cg_ready_with(struct cg_module *m, const cg_value *operands, unsigned count);
+
+void *cg_allocate(const struct cg_allocator *allocator, size_t size);
+void cg_release(const struct cg_allocator *allocator, void *block);
+
+// Inline assembly, unchecked. The result is a scalar for one result type, and for more a value to
+// ask with cg_raw_result().
+cg_value cg_raw_asm(struct cg_module *m, const char *text, const char *constraints, uint32_t flags,
+                    const cg_type *results, unsigned result_count, const cg_value *arguments,
+                    unsigned argument_count);
+cg_value cg_raw_result(struct cg_module *m, cg_value call, unsigned index);
+
+// One load or store of any type, vectors included.
+cg_value cg_raw_load(struct cg_module *m, const struct cg_access *access, cg_type type);
+void cg_raw_store(struct cg_module *m, const struct cg_access *access, cg_value value);
+
+// Makes the latest branch of a loop say that nobody shall unroll it.
+void cg_raw_keep_rolled(struct cg_module *m, cg_block latch);
+
+// What LLVM printed, made into the text that kgen hands out: the header is the target's own, the
+// comments that only LLVM needs are gone. The result is from `allocator`; NULL without memory.
+char *cg_clean_text(const struct cg_allocator *allocator, const char *raw, size_t length,
+                    const struct cg_target *target, unsigned ptx, size_t *out_length,
+                    bool *local_memory);
+
+#endif

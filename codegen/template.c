@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+//
+// From a row of ptx.def and a list of values to one inline assembly call.
+#include "codegen/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static cg_type letter_type(char letter)
+{
+    switch (letter) {
+    case 'b': return CG_I1;
+    case 'h': return CG_I16;
+    case 'l': return CG_I64;
+    case 'f': return CG_F32;
+    case 'd': return CG_F64;
+    default: return CG_I32; // r, n
+    }
+}
+
+// An argument as the operand wants it: an immediate number, or the same bits in the register class
+// of the letter.
+static cg_value fit(struct cg_module *m, const struct cg_ptx *row, char letter, cg_value argument,
+                    unsigned index)
+{
+    int64_t number;
+    cg_type wanted = letter_type(letter);
+    if (letter == 'n') {
+        if (cg_is_constant(m, argument, &number)) return cg_integer(m, CG_I32, number);
+        cg_fail(m, CG_ERROR_USAGE, "%s: argument %u must be a constant", row->name, index);
+        return NULL;
+    }
+    cg_type type = cg_type_of(m, argument);
+    if (type == wanted) return argument;
+    if (type != CG_VOID && cg_type_bits(type) == cg_type_bits(wanted))
+        return cg_bitcast(m, argument, wanted);
+    cg_fail(m, CG_ERROR_USAGE, "%s: argument %u has the wrong size", row->name, index);
+    return NULL;
+}
+
+// The text with its comment. `$` means an operand to LLVM, and a line is one instruction.
+static char *annotate(struct cg_module *m, const char *text, const char *comment)
+{
+    size_t length = strlen(text);
+    size_t limit = length + (comment ? 2 * strlen(comment) : 0) + 8;
+    char *out = cg_allocate(&cg_common(m)->allocator, limit);
+    if (!out) {
+        cg_fail(m, CG_ERROR_MEMORY, "out of memory");
+        return NULL;
+    }
+    memcpy(out, text, length + 1);
+    if (!comment || !*comment) return out;
+    char *end = out + length;
+    memcpy(end, " // ", 4);
+    end += 4;
+    for (; *comment; comment++) {
+        if (*comment == '$') *end++ = '$';
+        *end++ = (unsigned char)*comment < ' ' ? ' ' : *comment;
+    }
+    *end = '\0';
+    return out;
+}
+
+static void full_constraints(const struct cg_ptx *row, char *out, size_t size)
+{
+    const char *memory = row->flags & CG_PTX_MEMORY ? "~{memory}" : "";
+    const char *comma = *memory && *row->constraints ? "," : "";
+    snprintf(out, size, "%s%s%s", row->constraints, comma, memory);
+}
+
+static bool check(struct cg_module *m, const struct cg_ptx *row, unsigned arguments,
+                  unsigned count)
+{
+    const struct cg_target *target = cg_module_target(m);
+    if (!cg_ready(m)) return false;
+    if (!cg_ptx_supported(row, target))
+        return cg_fail(m, CG_ERROR_TARGET, "%s has no %s", target->name, row->name);
+    if (count == arguments) return true;
+    return cg_fail(m, CG_ERROR_USAGE, "%s takes %u arguments, not %u", row->name, arguments, count);
+}
+
+bool cg_template(struct cg_module *m, enum cg_ptx_id id, const cg_value *arguments, unsigned count,
+                 cg_value *results, const char *comment)
+{
+    const struct cg_ptx *row = cg_ptx_get(id);
+    struct cg_common *common = cg_common(m);
+    char constraints[128];
+    cg_value fitted[CG_PTX_OPERAND_LIMIT];
+    cg_type types[CG_PTX_OPERAND_LIMIT];
+    if (!row) return cg_fail(m, CG_ERROR_USAGE, "there is no template %d", id);
+    struct cg_ptx_operands operands = cg_ptx_operands(row);
+    for (unsigned i = 0; results && i < operands.results; i++) results[i] = NULL;
+    if (!check(m, row, operands.arguments, count) || !cg_ready_with(m, arguments, count))
+        return false;
+    for (unsigned i = 0; i < operands.results; i++) types[i] = letter_type(operands.letters[i]);
+    for (unsigned i = 0; i < count; i++)
+        fitted[i] = fit(m, row, operands.letters[operands.results + i], arguments[i], i);
+    char *text = annotate(m, row->text, comment);
+    if (!text) return false;
+    full_constraints(row, constraints, sizeof constraints);
+    cg_value call = cg_raw_asm(m, text, constraints, row->flags, types, operands.results, fitted,
+                               count);
+    cg_release(&common->allocator, text);
+    for (unsigned i = 0; results && i < operands.results; i++)
+        results[i] = cg_raw_result(m, call, i);
+    if (common->ptx < row->ptx) common->ptx = row->ptx;
+    return !common->status;
+}
+
+cg_value cg_template1(struct cg_module *m, enum cg_ptx_id id, const cg_value *arguments,
+                      unsigned count, const char *comment)
+{
+    cg_value result = NULL;
+    const struct cg_ptx *row = cg_ptx_get(id);
+    if (row && cg_ptx_operands(row).results == 1)
+        cg_template(m, id, arguments, count, &result, comment);
+    else
+        cg_fail(m, CG_ERROR_USAGE, "%s has not one result", row ? row->name : "the template");
+    return result;
+}
