@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+// gated delta rule, recurrent: launch rule, inputs and reference.
+#include "kernels/plan.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { K_B, K_T, K_H, K_HK, K_D, K_ROWS, K_WARPS, K_COUNT };
+
+static const kgen_task_key keys[] = {
+    {"B", "1", "sequences"},
+    {"T", "16", "tokens"},
+    {"H", "2", "value heads"},
+    {"HK", "1", "query and key heads; divides H"},
+    {"D", "128", "head dimension: 64 or 128"},
+    {"rows", "32", "rows of the state a CTA keeps: 8, 16, 32 or 64"},
+    {"warps", "4", "warps of a CTA: 1, 2, 4 or 8"},
+    {0}};
+
+// Keys and queries of unit length, as the models normalize them; log decays in [-0.5, 0].
+static void prepare(kgen_task *task)
+{
+    const char *const unit[] = {"q", "k"};
+    for (int which = 0; which < 2; which++) {
+        kgen_task_tensor *t = plan_find(task, unit[which]);
+        float *x = t->data;
+        int64_t d = t->dims[3];
+        for (int64_t row = 0; row < t->dims[0] * t->dims[1] * t->dims[2]; row++) {
+            double square = 1e-12;
+            for (int64_t c = 0; c < d; c++) square += (double)x[row * d + c] * x[row * d + c];
+            for (int64_t c = 0; c < d; c++) x[row * d + c] = (float)(x[row * d + c] / sqrt(square));
+        }
+    }
+    kgen_task_tensor *g = plan_find(task, "g");
+    for (int64_t i = 0; i < g->dims[0] * g->dims[1] * g->dims[2]; i++)
+        ((float *)g->data)[i] = -0.5f * fabsf(((float *)g->data)[i]);
+}
+
+// One token for one row of the state: s = a s + rate (v - a s.k) k; returns s.q / sqrt(d).
+static double step(double *s, const float *q, const float *k, double v, double decay, double rate, int64_t d)
+{
+    double predicted = 0, out = 0;
+    for (int64_t c = 0; c < d; c++) predicted += (s[c] *= decay) * k[c];
+    double delta = rate * (v - predicted);
+    for (int64_t c = 0; c < d; c++) out += (s[c] += delta * k[c]) * q[c];
+    return out / sqrt((double)d);
+}
+
+static bool reference(kgen_task *task)
+{
+    const kgen_task_tensor *q = plan_find(task, "q"), *v = plan_find(task, "v");
+    const float *qd = q->data, *kd = plan_find(task, "k")->data, *vd = v->data;
+    const float *gd = plan_find(task, "g")->data, *bd = plan_find(task, "beta")->data, *sd = plan_find(task, "s0")->data;
+    kgen_task_tensor *o = plan_find(task, "o"), *s1 = plan_find(task, "s1");
+    int64_t tokens = q->dims[1], hk = q->dims[2], d = q->dims[3], heads = v->dims[2];
+    for (int64_t r = 0; r < v->dims[0] * heads * d; r++) {
+        int64_t b = r / (heads * d), h = r / d % heads, row = r % d;
+        double *s = s1->expect + r * d, largest = 1;
+        for (int64_t c = 0; c < d; c++) s[c] = sd[r * d + c];
+        for (int64_t t = 0; t < tokens; t++) {
+            int64_t at = (b * tokens + t) * heads + h, key = ((b * tokens + t) * hk + h / (heads / hk)) * d;
+            o->expect[at * d + row] = step(s, qd + key, kd + key, vd[at * d + row], exp((double)gd[at]),
+                                           1 / (1 + exp(-(double)bd[at])), d);
+            // The rounding of each step decays with the state; 16 steps' worth is generous.
+            o->bound[at * d + row] = 1e-5 * (largest + fabs(o->expect[at * d + row]));
+        }
+        for (int64_t c = 0; c < d; c++) s1->bound[r * d + c] = 1e-5 * (largest + fabs(s[c]));
+    }
+    return true;
+}
+
+static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, char *error)
+{
+    if (!plan_positive(error, keys, v, K_COUNT)) return false;
+    if (v[K_D] != 64 && v[K_D] != 128) return plan_fail(error, "D=%lld: must be 64 or 128", (long long)v[K_D]);
+    if (v[K_H] % v[K_HK]) return plan_fail(error, "HK=%lld does not divide H=%lld", (long long)v[K_HK], (long long)v[K_H]);
+    if (v[K_D] % v[K_ROWS]) return plan_fail(error, "rows=%s does not divide D=%lld", texts[K_ROWS], (long long)v[K_D]);
+    int64_t b = v[K_B], t = v[K_T], h = v[K_H], hk = v[K_HK], d = v[K_D];
+    plan_tensor(task, "q", "f32", KGEN_TASK_INPUT, 4, (int64_t[]){b, t, hk, d});
+    plan_tensor(task, "k", "f32", KGEN_TASK_INPUT, 4, (int64_t[]){b, t, hk, d});
+    plan_tensor(task, "v", "f32", KGEN_TASK_INPUT, 4, (int64_t[]){b, t, h, d});
+    plan_tensor(task, "g", "f32", KGEN_TASK_INPUT, 3, (int64_t[]){b, t, h});
+    plan_tensor(task, "beta", "f32", KGEN_TASK_INPUT, 3, (int64_t[]){b, t, h});
+    int state = plan_tensor(task, "s0", "f32", KGEN_TASK_INPUT, 4, (int64_t[]){b, h, d, d});
+    int next = plan_tensor(task, "s1", "f32", KGEN_TASK_UPDATED, 4, (int64_t[]){b, h, d, d});
+    plan_tensor(task, "o", "f32", KGEN_TASK_OUTPUT, 4, (int64_t[]){b, t, h, d});
+    task->tensors[next].alias = state; // the state is updated in place
+    plan_define_int(task, "D", d);
+    plan_define_int(task, "ROWS", v[K_ROWS]);
+    plan_define_int(task, "WARPS", v[K_WARPS]);
+    const char *names[] = {"B", "T", "H", "HK"};
+    int64_t sizes[] = {b, t, h, hk};
+    for (int i = 0; i < 4; i++) plan_scalar(task, names[i], sizes[i]);
+    snprintf(task->shape, sizeof task->shape, "B%lld T%lld H%lld/%lld d%lld f32", (long long)b, (long long)t,
+             (long long)h, (long long)hk, (long long)d);
+    task->flop = (double)(b * t * h) * 8.0 * (double)d * (double)d;
+    task->bytes = (double)(b * h) * 8.0 * (double)d * (double)d + (double)(b * t) * 4.0 * (double)d * (double)(2 * hk + 2 * h);
+    task->prepare = prepare;
+    task->reference = reference;
+    return true;
+}
+
+extern const kgen_family kgen_family_delta_net;
+const kgen_family kgen_family_delta_net = {"delta_net", "the gated delta rule, token by token, state in and out", keys, plan,
+                                           "delta_net.kg"};
