@@ -7,7 +7,8 @@
 //   thread, store and atomic by the first thread of the region.
 // - copy, copy_async: the view, row-major, is cut into chunks of `vec` elements along its last dimension
 //   (attribute VEC; ASYNC = the same in bytes); chunk c belongs to thread c mod T, T = threads of the region,
-//   c = t, t + T, ... in order.
+//   c = t, t + T, ... in order. Gather indices of the view are held in the layout that kg_layout_copy gives for
+//   the view, squashed to the gathered dimension: register i for the thread's i-th chunk's row.
 // - dot: a shared operand is read by all lanes of every warp that needs it, in the layouts of
 //   kg_layout_dot_a and kg_layout_dot_b (fragment operands must already have those layouts).
 // - elected ops: the first thread of the region.
@@ -47,6 +48,9 @@ typedef struct kg_view_info {
     kg_value *gather[KG_MAX_RANK];
     kg_value *fixed[KG_MAX_RANK]; // by root dimension
     bool inbounds[KG_MAX_RANK];   // by operand dimension: needs no test
+    bool fixed_inbounds[KG_MAX_RANK]; // by root dimension: the AT index needs no test
+    int64_t divisor[KG_MAX_RANK];     // by operand dimension: known divisor of the start (power of two)
+    int64_t fixed_divisor[KG_MAX_RANK]; // by root dimension: of the AT index
 } kg_view_info;
 void kg_view_resolve(kg_value *operand, kg_view_info *out);
 
@@ -65,9 +69,10 @@ kg_dot_kind kg_dot_kind_of(const kg_op *dot);
 bool kg_layout_dot_acc(kg_dot_kind kind, int m, int n, int warps_m, int warps_n, kg_layout *out);
 void kg_layout_dot_a(kg_dot_kind kind, const kg_layout *acc, int k, kg_layout *out); // [M, K]
 void kg_layout_dot_b(kg_dot_kind kind, const kg_layout *acc, int k, kg_layout *out); // [K, N]
-// Slices and lifts between ranks: the layout of x[:, None] seen from x and back, and of a reduction's result.
-void kg_layout_slice(const kg_layout *parent, int axis, kg_layout *out);        // drop an axis: copies become zero bases
-void kg_layout_expand(const kg_layout *layout, int axis, kg_layout *out);       // insert an axis of extent 1
-void kg_layout_transpose(const kg_layout *layout, const int *perm, kg_layout *out);
-// A layout for coalesced access: `vec` consecutive elements along `fast` per thread, then lanes, then warps.
-void kg_layout_blocked(int rank, const int32_t *shape, int fast, int vec, int warps, kg_layout *out);
+
+// The layout that copy and copy_async of `vec` elements a chunk have over the tile of a view, by `warps` warps: register =
+// chunk round * vec + element within the chunk. false when chunks do not fall on threads linearly (then a gather
+// by copy is not possible; every other copy needs no layout).
+bool kg_layout_copy(const kg_type *view, int vec, int warps, kg_layout *out);
+// Sizes of cp.async that the hardware has.
+static inline bool kg_async_bytes_legal(int bytes) { return bytes == 4 || bytes == 8 || bytes == 16; }

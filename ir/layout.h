@@ -46,3 +46,22 @@ bool kg_layout_equal(const kg_layout *a, const kg_layout *b);                  /
 // How to get from one layout to another: 0 identical, 1 registers of the same thread, 2 within the warp,
 // 3 through shared memory.
 int kg_layout_distance(const kg_layout *from, const kg_layout *to);
+// The register of thread 0 that holds `coord`, or -1. For any thread: the register of `from` that holds what
+// register r of `to` holds in the same thread is kg_layout_find_register(from, coordinate of r in thread 0 of `to`),
+// whenever kg_layout_distance(from, to) <= 1 and their thread bits agree (elementwise, broadcast, slices).
+int kg_layout_find_register(const kg_layout *layout, const int32_t *coord);
+
+// Slices and lifts between ranks. Copies in lanes and warps stay as zero bases; copies in registers go.
+void kg_layout_slice(const kg_layout *parent, int axis, kg_layout *out);  // drop an axis: a reduction's result
+void kg_layout_squash(const kg_layout *parent, int axis, kg_layout *out); // extent 1: what broadcast needs
+void kg_layout_expand(const kg_layout *layout, int axis, kg_layout *out); // insert an axis of extent 1
+// Dimension d of the result is dimension perm[d] of the operand.
+void kg_layout_transpose(const kg_layout *layout, const int *perm, kg_layout *out);
+
+// A layout for coalesced access: `vec` consecutive elements along `fast` per thread, then lanes, then warps
+// (first `fast`, then the last axis and so on to the first); what remains is repeated in registers. `warps`
+// need not be a power of two: warps beyond the last power of two hold copies.
+void kg_layout_blocked(int rank, const int32_t *shape, int fast, int vec, int warps, kg_layout *out);
+// The same with the axes for lanes and for warps given, each in order; axes not named are not divided.
+void kg_layout_spread(int rank, const int32_t *shape, int fast, int vec, const int *lane_axes, int n_lane_axes,
+                      const int *warp_axes, int n_warp_axes, int warps, kg_layout *out);

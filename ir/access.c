@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: MIT
+// Who touches which bytes of shared memory, thread by thread.
+#include "ir/access.h"
+#include <string.h>
+
+typedef void (*visit_fn)(int thread, int64_t offset, int bytes, void *user);
+
+// An access being enumerated: the view with its constant starts folded in, and the run of bytes not yet reported.
+typedef struct walker {
+    const kg_access *access;
+    kg_view_info info;
+    kg_shared_layout shared;
+    int bytes;                       // of an element
+    int root_rank;
+    const int32_t *root_dims;
+    int32_t origin[KG_MAX_RANK];     // in the root
+    kg_region region;
+    visit_fn visit;
+    void *user;
+    int thread;
+    bool warp_wide;                  // report each run for all 32 lanes from `thread` on
+    int64_t run_start;
+    int run_bytes;
+} walker;
+
+kg_region kg_op_region(const kg_op *op)
+{
+    const kg_block *block = op->parent;
+    for (; block->owner; block = block->owner->parent)
+        if (block->owner->code == KG_OP_WARPS) {
+            int32_t first = (int32_t)kg_op_int(block->owner, KG_A_FIRST, 0);
+            int32_t last = (int32_t)kg_op_int(block->owner, KG_A_LAST, first + 1);
+            return (kg_region){first, last - first};
+        }
+    return (kg_region){0, block->kernel->warps};
+}
+
+static bool constant_or_none(const kg_value *value)
+{
+    int64_t ignored;
+    return !value || kg_const_int(value, &ignored);
+}
+
+static bool constant_starts(const kg_view_info *info)
+{
+    for (int d = 0; d < info->rank; d++)
+        if (info->gather[d] || !constant_or_none(info->start[d]))
+            return false;
+    for (int d = 0; d < info->root->type.rank; d++)
+        if (!constant_or_none(info->fixed[d]))
+            return false;
+    return true;
+}
+
+int kg_op_accesses(const kg_op *op, kg_access *out)
+{
+    const kg_op_info *table = kg_op_info_of(op->code);
+    int count = 0;
+    for (int i = 0; i < table->n_effects; i++) {
+        const kg_effect *effect = &table->effects[i];
+        kg_access access = {.op = op, .effect = effect};
+        if (effect->operand == KG_OPERAND_ALL) {
+            out[count++] = access;
+            continue;
+        }
+        if (effect->operand >= op->n_operands)
+            continue;
+        access.operand = op->operands[effect->operand];
+        if (access.operand->type.home == KG_HOME_FRAG)
+            continue;
+        kg_view_info info;
+        kg_view_resolve(access.operand, &info);
+        access.root = info.root;
+        access.slot = info.slot;
+        access.exact = info.root->type.home == KG_HOME_SHARED && constant_starts(&info);
+        out[count++] = access;
+    }
+    return count;
+}
+
+// ---- bytes -------------------------------------------------------------------------------------------
+
+static int64_t byte_of(const walker *w, const int32_t *coord)
+{
+    int32_t at[KG_MAX_RANK] = {0};
+    int64_t row = 0;
+    for (int d = 0; d < w->root_rank; d++)
+        at[d] = w->origin[d];
+    for (int d = 0; d < w->info.rank; d++)
+        at[w->info.dim[d]] += coord[d];
+    for (int d = 0; d + 1 < w->root_rank; d++)
+        row = row * w->root_dims[d] + at[d];
+    int64_t column = (int64_t)(w->root_rank ? at[w->root_rank - 1] : 0) * w->bytes;
+    if (w->shared.bits)
+        column ^= (row >> w->shared.shift & ((1 << w->shared.bits) - 1)) << w->shared.chunk_log2;
+    return row * w->shared.pitch * w->bytes + column;
+}
+
+static void flush(walker *w)
+{
+    if (!w->run_bytes)
+        return;
+    for (int lane = 0; lane < (w->warp_wide ? 32 : 1); lane++)
+        w->visit(w->thread + lane, w->run_start, w->run_bytes, w->user);
+    w->run_bytes = 0;
+}
+
+static void touch(walker *w, const int32_t *coord)
+{
+    int64_t offset = byte_of(w, coord);
+    if (w->run_bytes && offset == w->run_start + w->run_bytes) {
+        w->run_bytes += w->bytes;
+        return;
+    }
+    flush(w);
+    w->run_start = offset;
+    w->run_bytes = w->bytes;
+}
+
+static void next_thread(walker *w, int thread)
+{
+    flush(w);
+    w->thread = thread;
+}
+
+static int64_t elements(const walker *w) { return kg_type_elements(&w->access->operand->type); }
+
+// Coordinates of the n-th element of the operand in row-major order.
+static void unflatten(const kg_type *type, int64_t n, int32_t *coord)
+{
+    for (int d = type->rank - 1; d >= 0; d--) {
+        coord[d] = (int32_t)(n % type->dims[d]);
+        n /= type->dims[d];
+    }
+}
+
+static void touch_all(walker *w)
+{
+    int32_t coord[KG_MAX_RANK] = {0};
+    int64_t count = elements(w);
+    for (int64_t n = 0; n < count; n++) {
+        unflatten(&w->access->operand->type, n, coord);
+        touch(w, coord);
+    }
+}
+
+// ---- a fragment's layout -----------------------------------------------------------------------------
+
+// Register parts of coordinates, kept for a batch so that each element costs one XOR a dimension.
+enum { BATCH = 256 };
+
+static void touch_registers(walker *w, const kg_layout *layout, int first, int count, bool owners)
+{
+    int32_t part[BATCH][KG_MAX_RANK];
+    bool owned[BATCH];
+    for (int i = 0; i < count; i++) {
+        kg_layout_coord(layout, first + i, 0, 0, part[i]);
+        owned[i] = !owners || kg_layout_is_owner(layout, first + i, 0, 0);
+    }
+    for (int warp = 0; warp < w->region.n_warps; warp++)
+        for (int lane = 0; lane < 32; lane++) {
+            int32_t base[KG_MAX_RANK], coord[KG_MAX_RANK];
+            if (owners && !kg_layout_is_owner(layout, 0, lane, warp))
+                continue;
+            kg_layout_coord(layout, 0, lane, warp, base);
+            next_thread(w, (w->region.first_warp + warp) * 32 + lane);
+            for (int i = 0; i < count; i++) {
+                if (!owned[i])
+                    continue;
+                for (int d = 0; d < layout->rank; d++)
+                    coord[d] = part[i][d] ^ base[d];
+                touch(w, coord);
+            }
+        }
+}
+
+static void touch_layout(walker *w, const kg_layout *layout, bool owners)
+{
+    int registers = kg_layout_registers(layout);
+    for (int first = 0; first < registers; first += BATCH)
+        touch_registers(w, layout, first, registers - first < BATCH ? registers - first : BATCH, owners);
+}
+
+// The fragment that an access by each thread moves: a load's result, a store's or atomic's value.
+static const kg_value *moved_fragment(const kg_op *op)
+{
+    return op->n_results ? op->results[0] : op->operands[1];
+}
+
+static void touch_by_threads(walker *w)
+{
+    const kg_value *moved = moved_fragment(w->access->op);
+    bool owners = w->access->effect->mode != KG_MODE_R;
+    if (moved->type.rank && moved->layout) {
+        touch_layout(w, moved->layout, owners);
+        return;
+    }
+    int threads = owners ? 1 : w->region.n_warps * 32; // a scalar: read by all, written by the first
+    for (int t = 0; t < threads; t++) {
+        next_thread(w, w->region.first_warp * 32 + t);
+        touch_all(w);
+    }
+}
+
+// ---- copies ------------------------------------------------------------------------------------------
+
+static void touch_chunks(walker *w)
+{
+    const kg_op *op = w->access->op;
+    const kg_type *type = &w->access->operand->type;
+    int64_t vec = kg_op_int(op, KG_A_VEC, kg_op_int(op, KG_A_ASYNC, w->bytes) / w->bytes);
+    int64_t count = elements(w), threads = (int64_t)w->region.n_warps * 32;
+    int32_t coord[KG_MAX_RANK] = {0};
+    if (vec < 1)
+        vec = 1;
+    for (int64_t t = 0; t < threads && t * vec < count; t++) {
+        next_thread(w, w->region.first_warp * 32 + (int)t);
+        for (int64_t chunk = t; chunk * vec < count; chunk += threads) {
+            unflatten(type, chunk * vec, coord);
+            for (int64_t e = 0; e < vec; e++) {
+                touch(w, coord);
+                coord[type->rank ? type->rank - 1 : 0]++;
+            }
+        }
+    }
+}
+
+bool kg_layout_copy(const kg_type *view, int vec, int warps, kg_layout *out)
+{
+    int axes[KG_MAX_RANK], n = 0;
+    int64_t inner = 1;
+    int last = view->rank - 1;
+    for (int d = last; d >= 0; d--)
+        axes[n++] = d;
+    for (int d = last; d > 0; d--)
+        inner *= view->dims[d] & -view->dims[d];
+    if (last < 0 || (warps & (warps - 1)) || (vec & (vec - 1)) || view->dims[last] % vec)
+        return false;
+    for (int d = last; d > 0; d--)
+        if (view->dims[d] & (view->dims[d] - 1))
+            return false;
+    if ((view->dims[0] & (view->dims[0] - 1)) &&
+        inner * (view->dims[0] & -view->dims[0]) < (int64_t)vec * warps * 32)
+        return false;
+    kg_layout_spread(view->rank, view->dims, last, vec, axes, n, axes, n, warps, out);
+    return true;
+}
+
+// ---- matmul operands ---------------------------------------------------------------------------------
+
+// Which coordinates along the operand's row (A) or column (B) dimension a warp needs: those whose bits
+// outside the register and lane bits equal the warp's.
+typedef struct warp_rows {
+    int dim;
+    int32_t core, free_bits, own;
+} warp_rows;
+
+static warp_rows rows_of_warp(const kg_layout *layout, int dim, int warp)
+{
+    warp_rows rows = {.dim = dim, .core = layout->core[dim]};
+    int32_t at[KG_MAX_RANK];
+    kg_layout_coord(layout, 0, 0, warp, at);
+    rows.own = at[dim];
+    for (int in = KG_IN_REG; in <= KG_IN_LANE; in++)
+        for (int bit = 0; bit < layout->bits[in]; bit++)
+            rows.free_bits |= layout->basis[in][bit][dim];
+    return rows;
+}
+
+static bool needs(const warp_rows *rows, const int32_t *coord)
+{
+    return (((coord[rows->dim] & (rows->core - 1)) ^ rows->own) & ~rows->free_bits) == 0;
+}
+
+static void touch_operand(walker *w)
+{
+    const kg_op *dot = w->access->op;
+    const kg_type *type = &w->access->operand->type;
+    const kg_layout *acc = dot->results[0]->layout;
+    bool is_a = w->access->effect->operand == 0;
+    int inner = w->info.dim[1] == w->root_rank - 1 ? 1 : 0, outer = 1 - inner;
+    kg_layout layout;
+    if (acc && is_a)
+        kg_layout_dot_a(kg_dot_kind_of(dot), acc, type->dims[1], &layout);
+    else if (acc)
+        kg_layout_dot_b(kg_dot_kind_of(dot), acc, type->dims[0], &layout);
+    w->warp_wide = true;
+    for (int warp = 0; warp < w->region.n_warps; warp++) {
+        warp_rows rows = {.free_bits = -1, .core = 1};
+        int32_t coord[KG_MAX_RANK] = {0};
+        if (acc)
+            rows = rows_of_warp(&layout, is_a ? 0 : 1, warp);
+        next_thread(w, (w->region.first_warp + warp) * 32);
+        for (coord[outer] = 0; coord[outer] < type->dims[outer]; coord[outer]++)
+            for (coord[inner] = 0; coord[inner] < type->dims[inner]; coord[inner]++)
+                if (needs(&rows, coord))
+                    touch(w, coord);
+    }
+}
+
+static void start_walk(walker *w, const kg_access *access)
+{
+    memset(w, 0, sizeof *w);
+    w->access = access;
+    kg_view_resolve(access->operand, &w->info);
+    w->shared = kg_shared_layout_of(access->root);
+    w->bytes = kg_dtype_bytes(access->root->type.dtype);
+    w->root_rank = access->root->type.rank;
+    w->root_dims = access->root->type.dims;
+    w->region = kg_op_region(access->op);
+    for (int d = 0; d < w->info.rank; d++) {
+        int64_t start = 0;
+        if (w->info.start[d] && kg_const_int(w->info.start[d], &start))
+            w->origin[w->info.dim[d]] = (int32_t)start;
+    }
+    for (int d = 0; d < w->root_rank; d++) {
+        int64_t at = 0;
+        if (w->info.fixed[d] && kg_const_int(w->info.fixed[d], &at))
+            w->origin[d] = (int32_t)at;
+    }
+}
+
+void kg_access_bytes(const kg_access *access, void (*visit)(int thread, int64_t offset, int bytes, void *user),
+                     void *user)
+{
+    walker w;
+    if (!access->root || access->root->type.home != KG_HOME_SHARED || !access->exact)
+        return;
+    start_walk(&w, access);
+    w.visit = visit;
+    w.user = user;
+    if (access->effect->agent == KG_AGENT_ELECTED) {
+        next_thread(&w, w.region.first_warp * 32);
+        touch_all(&w);
+    } else if (access->effect->agent == KG_AGENT_WARP) {
+        touch_operand(&w);
+    } else if (access->op->n_operands == 2 && !access->op->n_results &&
+               access->op->operands[1]->type.home != KG_HOME_FRAG) {
+        touch_chunks(&w); // the value is a view: a copy
+    } else {
+        touch_by_threads(&w);
+    }
+    flush(&w);
+}
