@@ -35,6 +35,8 @@ enum {
     MACHINE_LIMIT = 32,        // pairs of target and PTX version; above, the oldest one goes
     ADDRESS_SPACE_GLOBAL = 1,
     ADDRESS_SPACE_SHARED = 3,
+    MEMORY_NONE = 0,          // LLVM's coding of memory(none)
+    MEMORY_INACCESSIBLE = 12, // and of memory(inaccessiblemem: readwrite)
 };
 
 static const char triple[] = "nvptx64-nvidia-cuda";
@@ -978,8 +980,12 @@ cg_value cg_raw_asm(struct cg_module *m, const char *text, const char *constrain
     LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex, attribute(m, "nounwind", 0));
     if (flags & CG_PTX_CONVERGENT)
         LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex, attribute(m, "convergent", 0));
+    // Pure ones touch no memory; those that only must stay in place touch some that we cannot see,
+    // which keeps them from being merged or dropped.
+    uint64_t effects = flags & CG_PTX_SIDE_EFFECT ? MEMORY_INACCESSIBLE : MEMORY_NONE;
     if (!(flags & CG_PTX_MEMORY))
-        LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex, attribute(m, "memory", 0));
+        LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex,
+                                 attribute(m, "memory", effects));
     return handle(call);
 }
 
