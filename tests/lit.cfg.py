@@ -15,7 +15,8 @@ config.suffixes = [".kg", ".ptx", ".test"]
 config.excludes = ["inputs"]
 config.test_source_root = str(Path(__file__).parent)
 config.test_exec_root = lit_config.params["scratch"]
-config.substitutions += substitutions.table(lit_config.params["kgen"], lit_config.params["llvm_bin"])
+config.substitutions += substitutions.table(lit_config.params["kgen"],
+                                            lit_config.params["llvm_bin"])
 for tool in ("ptxas", "cuobjdump"):
     if any(pattern == f"%{tool}" for pattern, _ in config.substitutions):
         config.available_features.add(tool)

@@ -6,8 +6,8 @@
     %check      FileCheck with the golden's own CHECK lines, each of which is a whole line of output
     %FileCheck  FileCheck, for lines that are written by hand: `| %FileCheck %s`
     %not        turns an expected failure into success: `%not %kgen build %s 2>&1 | %check`
-    %sync-lines keeps the barriers, waits, fences, asynchronous and tensor instructions of PTX, without
-                register numbers: those differ between versions of LLVM
+    %sync-lines keeps the barriers, waits, fences, asynchronous and tensor instructions of PTX,
+                without register numbers: those differ between versions of LLVM
     %ptxas      NVIDIA's assembler; say `REQUIRES: ptxas`
     %cuobjdump  NVIDIA's disassembler; say `REQUIRES: cuobjdump`
     %t          a scratch file of this golden's own

@@ -5,8 +5,9 @@
 usage: count-tests.py MESON-LOGS [--forbid-skip=WORD]
 
 Prints `N passed, N failed, N skipped` to stdout, and to stderr which tests failed and which were
-skipped and why. A test that reports its parts (TAP) counts by its parts. With --forbid-skip, a test that
-was skipped with WORD in its reason has failed. Exit status 1 if anything failed or nothing ran.
+skipped and why. A test that reports its parts (TAP) counts by its parts. With --forbid-skip, a test
+that was skipped with WORD in its reason has failed. Exit status 1 if anything failed or nothing
+ran.
 """
 import json
 import re

@@ -41,8 +41,8 @@ is_installed() {
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# Installs those of the named Debian packages that are missing. Where none is, it touches nothing and
-# needs no network.
+# Installs those of the named Debian packages that are missing. Where none is, it touches nothing
+# and needs no network.
 need_packages() {
     local missing=() package
     if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then

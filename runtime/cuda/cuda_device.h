@@ -56,10 +56,9 @@ struct kg_cuda_message {
     const char *text; /* no newline; valid during the call */
 };
 
-/* Where host memory comes from. All three functions or none. */
+/* Where host memory comes from; malloc's memory is aligned for any type. */
 struct kg_cuda_allocator {
     void *(*malloc)(void *user, size_t bytes);
-    void *(*realloc)(void *user, void *memory, size_t bytes);
     void (*free)(void *user, void *memory);
     void *user;
 };

@@ -23,17 +23,12 @@ static void *libc_malloc(void *user, size_t bytes)
     return malloc(bytes);
 }
 
-static void *libc_realloc(void *user, void *memory, size_t bytes)
-{
-    return realloc(memory, bytes);
-}
-
 static void libc_free(void *user, void *memory)
 {
     free(memory);
 }
 
-static const struct kg_cuda_allocator libc_allocator = {libc_malloc, libc_realloc, libc_free, NULL};
+static const struct kg_cuda_allocator libc_allocator = {libc_malloc, libc_free, NULL};
 
 void *driver_malloc(struct kg_cuda_driver *driver, size_t bytes)
 {
