@@ -54,10 +54,10 @@ need_packages() {
     done
     [ ${#missing[@]} -gt 0 ] || return 0
     say "installing ${missing[*]}"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2 ||
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null ||
         say "the package lists could not be renewed; trying with what is here"
     as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 ||
+        apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
         die "could not install ${missing[*]}"
 }
 
