@@ -242,7 +242,7 @@ bool kg_layout_copy(const kg_type *view, int vec, int warps, kg_layout *out)
     if ((view->dims[0] & (view->dims[0] - 1)) &&
         inner * (view->dims[0] & -view->dims[0]) < (int64_t)vec * warps * 32)
         return false;
-    kg_layout_spread(view->rank, view->dims, last, vec, axes, n, axes, n, warps, out);
+    kg_layout_spread(view->rank, view->dims, last, vec, axes, n, 5, axes, n, warps, out);
     return true;
 }
 

@@ -279,13 +279,15 @@ void kg_layout_transpose(const kg_layout *layout, const int *perm, kg_layout *ou
 
 static int32_t power_of_two_part(int32_t n) { return n & -n; }
 
-// Gives `bits` thread bits to the axes in order, each as far as its power-of-two part reaches; bits that
-// find no axis hold copies.
-static void spread_bits(kg_layout *out, kg_layout_in in, int bits, const int *axes, int n_axes,
+// Gives `bits` thread bits to the axes in order, each as far as its power-of-two part reaches (the first as
+// far as `first_bits`); bits that find no axis hold copies.
+static void spread_bits(kg_layout *out, kg_layout_in in, int bits, const int *axes, int n_axes, int first_bits,
                         const int32_t *shape)
 {
     int next = 0;
     for (int bit = 0; bit < bits; bit++) {
+        if (next == 0 && bit == first_bits)
+            next++;
         while (next < n_axes && out->core[axes[next]] >= power_of_two_part(shape[axes[next]]))
             next++;
         if (next == n_axes) {
@@ -298,7 +300,7 @@ static void spread_bits(kg_layout *out, kg_layout_in in, int bits, const int *ax
 }
 
 void kg_layout_spread(int rank, const int32_t *shape, int fast, int vec, const int *lane_axes, int n_lane_axes,
-                      const int *warp_axes, int n_warp_axes, int warps, kg_layout *out)
+                      int first_bits, const int *warp_axes, int n_warp_axes, int warps, kg_layout *out)
 {
     memset(out, 0, sizeof *out);
     out->rank = rank;
@@ -308,9 +310,9 @@ void kg_layout_spread(int rank, const int32_t *shape, int fast, int vec, const i
         add_bit(out, KG_IN_REG, fast, out->core[fast]);
         out->core[fast] *= 2;
     }
-    spread_bits(out, KG_IN_LANE, 5, lane_axes, n_lane_axes, shape);
+    spread_bits(out, KG_IN_LANE, 5, lane_axes, n_lane_axes, first_bits, shape);
     int warp_bits = 31 - __builtin_clz((unsigned)warps);
-    spread_bits(out, KG_IN_WARP, warp_bits, warp_axes, n_warp_axes, shape);
+    spread_bits(out, KG_IN_WARP, warp_bits, warp_axes, n_warp_axes, warp_bits, shape);
     if (warps & (warps - 1)) // warps beyond the last power of two hold copies
         add_bit(out, KG_IN_WARP, 0, 0);
     for (int d = 0; d < rank; d++)
@@ -324,5 +326,5 @@ void kg_layout_blocked(int rank, const int32_t *shape, int fast, int vec, int wa
     for (int d = rank - 1; d >= 0; d--)
         if (d != fast)
             axes[n++] = d;
-    kg_layout_spread(rank, shape, fast, vec, axes, n, axes, n, warps, out);
+    kg_layout_spread(rank, shape, fast, vec, axes, n, 5, axes, n, warps, out);
 }

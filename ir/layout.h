@@ -62,6 +62,7 @@ void kg_layout_transpose(const kg_layout *layout, const int *perm, kg_layout *ou
 // (first `fast`, then the last axis and so on to the first); what remains is repeated in registers. `warps`
 // need not be a power of two: warps beyond the last power of two hold copies.
 void kg_layout_blocked(int rank, const int32_t *shape, int fast, int vec, int warps, kg_layout *out);
-// The same with the axes for lanes and for warps given, each in order; axes not named are not divided.
+// The same with the axes for lanes and for warps given, each in order; axes not named are not divided. An axis may
+// be named twice; at most `first_bits` lane bits go to the first lane axis in its first turn.
 void kg_layout_spread(int rank, const int32_t *shape, int fast, int vec, const int *lane_axes, int n_lane_axes,
-                      const int *warp_axes, int n_warp_axes, int warps, kg_layout *out);
+                      int first_bits, const int *warp_axes, int n_warp_axes, int warps, kg_layout *out);

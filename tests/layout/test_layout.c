@@ -271,7 +271,7 @@ static void distance_agrees_with_its_definition(void **state)
             kg_layout_blocked(2, (int32_t[]){16, 24}, fast, vec, 2, &some[n++]);
     for (int lane = 0; lane < 2; lane++)
         for (int warp = 0; warp < 2; warp++)
-            kg_layout_spread(2, (int32_t[]){16, 24}, 1, 2, (int[]){lane, 1 - lane}, 2, (int[]){warp}, 1, 2, &some[n++]);
+            kg_layout_spread(2, (int32_t[]){16, 24}, 1, 2, (int[]){lane, 1 - lane, lane}, 3, warp ? 5 : 2, (int[]){warp}, 1, 2, &some[n++]);
     assert_true(kg_layout_dot_acc(KG_DOT_MMA_F16, 16, 24, 1, 1, &some[n++]));
     assert_true(kg_layout_dot_acc(KG_DOT_FMA, 16, 24, 2, 1, &some[n++]));
     for (int i = 0; i < n; i++)
