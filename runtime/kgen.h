@@ -160,23 +160,82 @@ typedef struct kgen_arg {
     double f;            // floating scalar
 } kgen_arg;
 
+// One end of a finding of the PTX machine. line 0: this end is not known.
+typedef struct kgen_place {
+    int line;                // of the PTX text
+    const char *source_file; // of .loc, or NULL
+    int source_line;
+    const char *instruction; // opcode as written, or NULL
+    const char *kind;        // "read", "write", "atomic", "cp.async write", ...
+    const char *space;       // "shared", "global", ... or NULL
+    const char *object;      // variable or allocation, or NULL
+    uint64_t offset;         // bytes from the start of object
+    int bytes;
+    unsigned cta[3], thread[3], warp, lane;
+} kgen_place;
+
 typedef struct kgen_finding {
-    const char *rule;     // "race", "uninitialised", "bounds", ...
+    const char *rule;     // stable id: "race", "shared-uninitialised", "global-bounds", ...
+    const char *severity; // "race", "race (within a warp)", "protocol", "bounds", ...
     const char *message;  // one line
-    const char *rendered; // with both places; ends with '\n'
+    const char *hint;     // what would repair it, or NULL
+    const char *rendered; // the message with both places; ends with '\n'
     uint64_t count;
+    kgen_place a, b;
 } kgen_finding;
+
+typedef struct kgen_statistics {
+    double seconds; // cuda: by events around the launch; cpu: wall time
+    // cpu device only:
+    uint64_t lane_instructions, barriers, warp_syncs, bank_conflicts, shared_wavefronts, global_sectors, async_copies;
+} kgen_statistics;
 
 typedef struct kgen_launch_options {
     void (*finding)(const kgen_finding *finding, void *user); // cpu device; may be NULL
     void *user;
-    float *milliseconds; // cuda: time by events; cpu: wall time. May be NULL
+    kgen_statistics *statistics; // may be NULL
+    unsigned cluster[3];         // CTAs of a cluster; all 0 = none
 } kgen_launch_options;
 
 // Loads the program on the device on first use (JIT log as diagnostics) and runs the whole grid; returns when it is
-// done. The grid follows from the scalar arguments. options may be NULL.
+// done. The grid follows from the scalar arguments. KGEN_ERROR_FINDINGS: it ran on the cpu device and the checks
+// found something. options may be NULL.
 KGEN_API kgen_status kgen_launch(kgen_device *device, kgen_program *program, const kgen_arg *args, size_t n_args,
                                  const kgen_launch_options *options);
+// The same launch `repeats` times back to back without waiting in between; statistics->seconds is the time of one.
+KGEN_API kgen_status kgen_launch_repeated(kgen_device *device, kgen_program *program, const kgen_arg *args,
+                                          size_t n_args, const kgen_launch_options *options, int repeats);
+
+// ---- any PTX -----------------------------------------------------------------------------------------
+// PTX text (or, on cuda, a cubin) from any compiler, launched with explicit arguments.
+typedef struct kgen_module kgen_module;
+KGEN_API kgen_status kgen_module_load(kgen_device *device, const char *name, const void *image, size_t bytes,
+                                      kgen_module **out);
+KGEN_API void kgen_module_free(kgen_module *module);
+// Names of the module's kernels (cpu device); NULL past the last.
+KGEN_API const char *kgen_module_kernel(const kgen_module *module, int index);
+
+typedef struct kgen_raw_arg {
+    kgen_buffer *buffer; // its address is passed; or
+    const void *value;   // `bytes` bytes are copied
+    size_t bytes;
+} kgen_raw_arg;
+
+typedef struct kgen_raw_launch {
+    const char *kernel;
+    unsigned grid[3], block[3];
+    size_t shared_bytes; // dynamic
+    const kgen_raw_arg *args;
+    size_t n_args;
+} kgen_raw_launch;
+KGEN_API kgen_status kgen_module_launch(kgen_module *module, const kgen_raw_launch *launch,
+                                        const kgen_launch_options *options);
+
+// ---- tables ------------------------------------------------------------------------------------------
+// Rows of the library's own tables, for listings; NULL past the last. `doc` (may be NULL) gets one line.
+KGEN_API const char *kgen_pass_name(int index, const char **doc);
+KGEN_API const char *kgen_op_name(int index, const char **doc);
+KGEN_API const char *kgen_target_name(int index, const char **doc);
 
 #ifdef __cplusplus
 }
