@@ -34,17 +34,20 @@ def last_line(text):
     return lines[-1] if lines else "no reason given"
 
 
-def parts(name, stdout):
-    """(name, verdict, reason) for each TAP line."""
+def parts(stdout):
+    """[name, verdict, reason] for each TAP line. The comments after a failure are its reason."""
+    found = []
     for line in (stdout or "").splitlines():
         match = TAP_LINE.match(line)
-        if not match:
-            continue
-        failed, number, title, directive, reason = match.groups()
-        skipped = (directive or "").upper() == "SKIP"
-        tolerated = (directive or "").upper() == "TODO"
-        verdict = "skipped" if skipped else "failed" if failed and not tolerated else "passed"
-        yield f"{name}: {title or number}", verdict, reason or "no reason given"
+        if match:
+            failed, number, title, directive, reason = match.groups()
+            skipped = (directive or "").upper() == "SKIP"
+            tolerated = (directive or "").upper() == "TODO"
+            verdict = "skipped" if skipped else "failed" if failed and not tolerated else "passed"
+            found.append([title or number, verdict, reason or ""])
+        elif line.startswith("#") and found and found[-1][1] == "failed":
+            found[-1][2] += f"\n    {line[1:].strip()}"
+    return found
 
 
 def results(logs):
@@ -53,14 +56,14 @@ def results(logs):
     path = logs / "testlog.json"
     for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
         test = json.loads(line)
-        # "project:suite / name" in newer versions, plain in older ones.
+        # "project:suite / name" where the test has a suite.
         name = test["name"].rsplit(" / ", 1)[-1]
         reason = last_line(test.get("stdout") or test.get("stderr"))
         whole = ("failed" if test["result"] in FAILED else
                  "skipped" if test["result"] == "SKIP" else "passed")
-        found = list(parts(name, test.get("stdout"))) if name in suites else []
-        if found:
-            yield from found
+        found = parts(test.get("stdout")) if test["name"] in suites else []
+        for part in found:
+            yield f"{name}: {part[0]}", part[1], part[2] or "no reason given"
         # A test that broke off between its parts shows only in its own result.
         if not found or (whole == "failed" and all(part[1] != "failed" for part in found)):
             yield name, whole, test["result"] if whole == "failed" else reason

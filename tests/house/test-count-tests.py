@@ -33,7 +33,7 @@ CASES = (
     ("timeouts and surprises", [row("x", "TIMEOUT"), row("y", "UNEXPECTEDPASS")], (), [],
      "0 passed, 2 failed, 0 skipped", 1),
     ("expected failure", [row("x", "EXPECTEDFAIL")], (), [], "1 passed, 0 failed, 0 skipped", 0),
-    ("a name with its suite", [row("kgen:runtime / t", "OK", CLEAN)], ("t",), [],
+    ("a name with its suite", [row("kgen:x / t", "OK", CLEAN)], ("kgen:x / t",), [],
      "2 passed, 0 failed, 1 skipped", 0),
     ("nothing ran", [], (), [], "0 passed, 0 failed, 0 skipped", 1),
 )
