@@ -53,9 +53,9 @@ const struct cg_target *cg_module_target(const struct cg_module *m)
 unsigned cg_type_bits(cg_type type)
 {
     static const uint8_t bits[] = {
-        [CG_I1] = 1,    [CG_I8] = 8,   [CG_I16] = 16, [CG_I32] = 32, [CG_I64] = 64,        //
-        [CG_F16] = 16,  [CG_BF16] = 16, [CG_F32] = 32, [CG_F64] = 64, [CG_PTR] = 64,        //
-        [CG_PTR_GLOBAL] = 64,
+        [CG_I1] = 1,   [CG_I8] = 8,    [CG_I16] = 16, [CG_I32] = 32,        [CG_I64] = 64,
+        [CG_F16] = 16, [CG_BF16] = 16, [CG_F32] = 32, [CG_F64] = 64,
+        [CG_PTR] = 64, [CG_PTR_GLOBAL] = 64,
     };
     unsigned lanes = CG_LANES(type) ? CG_LANES(type) : 1;
     return CG_KIND(type) < sizeof bits ? bits[CG_KIND(type)] * lanes : 0;

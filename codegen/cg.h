@@ -328,6 +328,13 @@ bool cg_load(struct cg_module *m, const struct cg_access *access, cg_type elemen
 bool cg_store(struct cg_module *m, const struct cg_access *access, const cg_value *values,
               unsigned count);
 
+// The same under a predicate, as one guarded instruction without a branch: a load gives zeros
+// where `inside` does not hold, a store does nothing there. The address may then point anywhere.
+bool cg_load_if(struct cg_module *m, const struct cg_access *access, cg_value inside,
+                cg_type element, unsigned count, cg_value *out);
+bool cg_store_if(struct cg_module *m, const struct cg_access *access, cg_value inside,
+                 const cg_value *values, unsigned count);
+
 // -- Templates ----------------------------------------------------------------------------------
 // One instruction of ptx.def. Arguments may have any type of the operand's size; an I1 goes to a
 // predicate. Results come as I32, I64, I16, F32, F64, I1 by their letter. `comment` (may be NULL)

@@ -22,6 +22,30 @@ bool cg_ready(struct cg_module *m);
 // The same, and all operands are there.
 bool cg_ready_with(struct cg_module *m, const cg_value *operands, unsigned count);
 
+// Checks (check.c). Those with a module set its error.
+enum { CG_PARAMETER_LIMIT = 256 };
+bool cg_check_kernel(struct cg_module *m, const struct cg_kernel *kernel);
+// Passes that change control flow would copy or move barriers; instcombine with its default of
+// verifying a fixpoint ends the process where it does not reach one.
+bool cg_check_passes(struct cg_module *m, const char *passes);
+// Does the conversion (no bit cast) go from one type to the other?
+bool cg_converts(enum cg_convert_op op, cg_type from, cg_type to);
+
+static inline bool cg_is_float(cg_type type)
+{
+    return CG_KIND(type) >= CG_F16 && CG_KIND(type) <= CG_F64;
+}
+
+static inline bool cg_is_integer(cg_type type)
+{
+    return CG_KIND(type) >= CG_I1 && CG_KIND(type) <= CG_I64;
+}
+
+static inline bool cg_is_pointer(cg_type type)
+{
+    return type == CG_PTR || type == CG_PTR_GLOBAL;
+}
+
 void *cg_allocate(const struct cg_allocator *allocator, size_t size);
 void cg_release(const struct cg_allocator *allocator, void *block);
 

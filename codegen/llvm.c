@@ -9,7 +9,7 @@
 //     duplicated;
 //   - the branches are the emitter's: no pass that changes control flow ever runs;
 //   - an unknown CPU is only a warning, a PTX version too low for one is fatal: target.def is asked
-//     first, and the header of the text is ours;
+//     first, and the header of the text is ours (text.c);
 //   - kernels are marked by their calling convention, which both releases read; launch bounds are
 //     string attributes from LLVM 21 on and metadata before.
 #include "codegen/internal.h"
@@ -32,7 +32,7 @@
 enum {
     PTX_KERNEL_CONVENTION = 71,
     DEBUG_DIRECTIVES_ONLY = 3, // emission kind of .loc without sections; the C enum stops before
-    MACHINE_LIMIT = 32,        // pairs of target and PTX version; above, the oldest one goes
+    MACHINE_LIMIT = 32,        // pairs of target and PTX version; above, the last one goes
     ADDRESS_SPACE_GLOBAL = 1,
     ADDRESS_SPACE_SHARED = 3,
     MEMORY_NONE = 0,          // LLVM's coding of memory(none)
@@ -91,21 +91,6 @@ static LLVMBasicBlockRef block_of(cg_block block)
 struct cg_common *cg_common(struct cg_module *m)
 {
     return &m->common;
-}
-
-static bool is_float(cg_type type)
-{
-    return CG_KIND(type) >= CG_F16 && CG_KIND(type) <= CG_F64;
-}
-
-static bool is_integer(cg_type type)
-{
-    return CG_KIND(type) >= CG_I1 && CG_KIND(type) <= CG_I64;
-}
-
-static bool is_pointer(cg_type type)
-{
-    return type == CG_PTR || type == CG_PTR_GLOBAL;
 }
 
 static LLVMTypeRef scalar_type(LLVMContextRef llvm, enum cg_type_kind kind)
@@ -368,7 +353,7 @@ static void describe_argument(struct cg_module *m, const struct cg_parameter *pa
 {
     LLVMValueRef argument = LLVMGetParam(m->function, index);
     if (parameter->name) LLVMSetValueName2(argument, parameter->name, strlen(parameter->name));
-    if (!is_pointer(parameter->type)) return;
+    if (!cg_is_pointer(parameter->type)) return;
     if (parameter->align)
         LLVMAddAttributeAtIndex(m->function, index + 1, attribute(m, "align", parameter->align));
     if (parameter->flags & CG_PARAMETER_NOALIAS)
@@ -389,43 +374,15 @@ static void open_subprogram(struct cg_module *m, const struct cg_kernel *kernel)
     LLVMSetSubprogram(m->function, m->scope);
 }
 
-static bool valid_name(const char *name)
-{
-    static const char first[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
-    static const char later[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
-    if (!name || !*name || !strchr(first, *name)) return false;
-    return name[strspn(name, later)] == '\0';
-}
-
-static bool check_kernel(struct cg_module *m, const struct cg_kernel *kernel)
-{
-    if (m->common.status) return false;
-    uint64_t threads = (uint64_t)kernel->threads[0] * kernel->threads[1] * kernel->threads[2];
-    if (m->function || m->finished)
-        return cg_fail(m, CG_ERROR_USAGE, "a kernel is opened inside another, or too late");
-    if (!valid_name(kernel->name) || LLVMGetNamedFunction(m->llvm, kernel->name))
-        return cg_fail(m, CG_ERROR_USAGE, "'%s' is no name for a new kernel",
-                       kernel->name ? kernel->name : "");
-    if (threads > CG_THREADS_PER_CTA || kernel->max_threads > CG_THREADS_PER_CTA ||
-        (kernel->threads[0] && !threads))
-        return cg_fail(m, CG_ERROR_USAGE, "kernel '%s' asks for an impossible CTA size",
-                       kernel->name);
-    for (unsigned i = 0; i < kernel->parameter_count; i++) {
-        const struct cg_parameter *parameter = &kernel->parameters[i];
-        if (parameter->type == CG_VOID || CG_LANES(parameter->type) || parameter->type == CG_I1 ||
-            parameter->align & (parameter->align - 1))
-            return cg_fail(m, CG_ERROR_USAGE, "kernel '%s': parameter %u has no legal type",
-                           kernel->name, i);
-    }
-    return true;
-}
-
 bool cg_kernel_begin(struct cg_module *m, const struct cg_kernel *kernel)
 {
-    LLVMTypeRef types[256];
-    if (!check_kernel(m, kernel)) return false;
-    if (kernel->parameter_count > sizeof types / sizeof types[0])
-        return cg_fail(m, CG_ERROR_USAGE, "kernel '%s' has too many parameters", kernel->name);
+    LLVMTypeRef types[CG_PARAMETER_LIMIT];
+    if (m->common.status) return false;
+    if (m->function || m->finished)
+        return cg_fail(m, CG_ERROR_USAGE, "a kernel is opened inside another, or too late");
+    if (!cg_check_kernel(m, kernel)) return false;
+    if (LLVMGetNamedFunction(m->llvm, kernel->name))
+        return cg_fail(m, CG_ERROR_USAGE, "there are two kernels '%s'", kernel->name);
     for (unsigned i = 0; i < kernel->parameter_count; i++)
         types[i] = type_of(m, kernel->parameters[i].type);
     LLVMTypeRef none = LLVMVoidTypeInContext(m->context->llvm);
@@ -522,7 +479,7 @@ void cg_switch(struct cg_module *m, cg_value value, cg_block otherwise, const in
 {
     if (!cg_ready_with(m, &value, 1)) return;
     cg_type type = cg_type_of(m, value);
-    if (!is_integer(type) || CG_LANES(type) || !otherwise) {
+    if (!cg_is_integer(type) || CG_LANES(type) || !otherwise) {
         cg_fail(m, CG_ERROR_USAGE, "a switch needs an integer and a default");
         return;
     }
@@ -620,7 +577,7 @@ void cg_raw_keep_rolled(struct cg_module *m, cg_block latch)
 cg_value cg_integer(struct cg_module *m, cg_type type, int64_t value)
 {
     if (m->common.status) return NULL;
-    if (!is_integer(type) || CG_LANES(type)) {
+    if (!cg_is_integer(type) || CG_LANES(type)) {
         cg_fail(m, CG_ERROR_USAGE, "an integer constant needs an integer type");
         return NULL;
     }
@@ -632,7 +589,7 @@ cg_value cg_integer(struct cg_module *m, cg_type type, int64_t value)
 cg_value cg_float(struct cg_module *m, cg_type type, double value)
 {
     if (m->common.status) return NULL;
-    if (is_float(type) && !CG_LANES(type)) return handle(LLVMConstReal(type_of(m, type), value));
+    if (cg_is_float(type) && !CG_LANES(type)) return handle(LLVMConstReal(type_of(m, type), value));
     cg_fail(m, CG_ERROR_USAGE, "a floating-point constant needs a floating-point type");
     return NULL;
 }
@@ -715,7 +672,7 @@ cg_value cg_binary(struct cg_module *m, enum cg_binary_op op, cg_value a, cg_val
     if ((unsigned)op >= CG_BINARY_COUNT || !cg_ready_with(m, operands, 2)) return NULL;
     const struct operation *row = &binary_ops[op];
     cg_type type = cg_type_of(m, a);
-    if (type != cg_type_of(m, b) || !(row->floating ? is_float(type) : is_integer(type))) {
+    if (type != cg_type_of(m, b) || !(row->floating ? cg_is_float(type) : cg_is_integer(type))) {
         cg_fail(m, CG_ERROR_USAGE, "binary operation %d does not take these types", op);
         return NULL;
     }
@@ -744,7 +701,7 @@ cg_value cg_unary(struct cg_module *m, enum cg_unary_op op, cg_value a)
 {
     if ((unsigned)op >= CG_UNARY_COUNT || !cg_ready_with(m, &a, 1)) return NULL;
     cg_type type = cg_type_of(m, a);
-    if (!(unary_ops[op].floating ? is_float(type) : is_integer(type))) {
+    if (!(unary_ops[op].floating ? cg_is_float(type) : cg_is_integer(type))) {
         cg_fail(m, CG_ERROR_USAGE, "unary operation %d does not take this type", op);
         return NULL;
     }
@@ -762,7 +719,7 @@ cg_value cg_fma(struct cg_module *m, cg_value a, cg_value b, cg_value c)
     cg_value operands[] = {a, b, c};
     if (!cg_ready_with(m, operands, 3)) return NULL;
     cg_type type = cg_type_of(m, a);
-    if (!is_float(type) || !expect(m, b, type) || !expect(m, c, type)) {
+    if (!cg_is_float(type) || !expect(m, b, type) || !expect(m, c, type)) {
         cg_fail(m, CG_ERROR_USAGE, "fma needs three floating-point values of one type");
         return NULL;
     }
@@ -783,7 +740,7 @@ cg_value cg_compare(struct cg_module *m, enum cg_compare_op op, cg_value a, cg_v
     if ((unsigned)op >= CG_COMPARE_COUNT || !cg_ready_with(m, operands, 2)) return NULL;
     cg_type type = cg_type_of(m, a);
     bool floating = op >= CG_COMPARE_FEQ;
-    if (type != cg_type_of(m, b) || (floating ? !is_float(type) : is_float(type))) {
+    if (type != cg_type_of(m, b) || (floating ? !cg_is_float(type) : cg_is_float(type))) {
         cg_fail(m, CG_ERROR_USAGE, "comparison %d does not take these types", op);
         return NULL;
     }
@@ -806,49 +763,25 @@ static LLVMValueRef bit_cast(struct cg_module *m, cg_value a, cg_type from, cg_t
     LLVMTypeRef type = type_of(m, to);
     if (from == to) return val(a);
     if (cg_type_bits(from) != cg_type_bits(to) || cg_type_bits(to) > 64) return NULL;
-    if (is_pointer(from) && to == CG_I64) return LLVMBuildPtrToInt(m->builder, val(a), type, "");
-    if (is_pointer(to) && from == CG_I64) return LLVMBuildIntToPtr(m->builder, val(a), type, "");
-    if (is_pointer(from) || is_pointer(to)) return NULL;
+    if (cg_is_pointer(from) && to == CG_I64) return LLVMBuildPtrToInt(m->builder, val(a), type, "");
+    if (cg_is_pointer(to) && from == CG_I64) return LLVMBuildIntToPtr(m->builder, val(a), type, "");
+    if (cg_is_pointer(from) || cg_is_pointer(to)) return NULL;
     return LLVMBuildBitCast(m->builder, val(a), type, "");
-}
-
-// Which of the conversions goes from one type to the other; -1 when the types do not fit.
-static int conversion(enum cg_convert_op op, cg_type from, cg_type to)
-{
-    static const LLVMOpcode opcodes[] = {
-        LLVMZExt,   LLVMSExt,   LLVMTrunc,  LLVMFPExt,  LLVMFPTrunc,
-        LLVMSIToFP, LLVMUIToFP, LLVMFPToSI, LLVMFPToUI,
-    };
-    bool wider = cg_type_bits(to) > cg_type_bits(from);
-    bool narrower = cg_type_bits(to) < cg_type_bits(from);
-    bool fits = false;
-    switch (op) {
-    case CG_CONVERT_ZEXT:
-    case CG_CONVERT_SEXT: fits = is_integer(from) && is_integer(to) && wider; break;
-    case CG_CONVERT_TRUNC: fits = is_integer(from) && is_integer(to) && narrower; break;
-    case CG_CONVERT_FPEXT: fits = is_float(from) && is_float(to) && wider; break;
-    case CG_CONVERT_FPTRUNC: fits = is_float(from) && is_float(to) && narrower; break;
-    case CG_CONVERT_S2F:
-    case CG_CONVERT_U2F: fits = is_integer(from) && is_float(to); break;
-    case CG_CONVERT_F2S:
-    case CG_CONVERT_F2U: fits = is_float(from) && is_integer(to); break;
-    default: break;
-    }
-    return fits && CG_LANES(from) == CG_LANES(to) ? (int)opcodes[op] : -1;
 }
 
 cg_value cg_convert(struct cg_module *m, enum cg_convert_op op, cg_value a, cg_type to)
 {
     if ((unsigned)op >= CG_CONVERT_COUNT || !cg_ready_with(m, &a, 1)) return NULL;
+    static const LLVMOpcode opcodes[] = {
+        LLVMZExt,   LLVMSExt,   LLVMTrunc,  LLVMFPExt,  LLVMFPTrunc,
+        LLVMSIToFP, LLVMUIToFP, LLVMFPToSI, LLVMFPToUI,
+    };
     cg_type from = cg_type_of(m, a);
     LLVMValueRef result = NULL;
-    if (op == CG_CONVERT_BITCAST) {
+    if (op == CG_CONVERT_BITCAST)
         result = bit_cast(m, a, from, to);
-    } else {
-        int opcode = conversion(op, from, to);
-        if (opcode >= 0)
-            result = LLVMBuildCast(m->builder, (LLVMOpcode)opcode, val(a), type_of(m, to), "");
-    }
+    else if (cg_converts(op, from, to))
+        result = LLVMBuildCast(m->builder, opcodes[op], val(a), type_of(m, to), "");
     if (!result)
         cg_fail(m, CG_ERROR_USAGE, "conversion %d does not go from type %#x to type %#x", op, from,
                 to);
@@ -1014,29 +947,12 @@ static enum cg_status verify(struct cg_module *m)
     return m->common.status;
 }
 
-// Passes that change control flow would copy or move barriers; instcombine with its default of
-// verifying a fixpoint ends the process where it does not reach one.
-static bool passes_allowed(struct cg_module *m, const char *passes)
-{
-    static const char *const never[] = {"simplifycfg", "jump-threading", "unroll", "default<",
-                                        "dfa-jump"};
-    for (unsigned i = 0; i < sizeof never / sizeof never[0]; i++)
-        if (strstr(passes, never[i]))
-            return cg_fail(m, CG_ERROR_USAGE, "pass list '%s': '%s' is not allowed", passes,
-                           never[i]);
-    for (const char *at = passes; (at = strstr(at, "instcombine")); at++)
-        if (strncmp(at, "instcombine<no-verify-fixpoint", 30))
-            return cg_fail(m, CG_ERROR_USAGE,
-                           "pass list '%s': instcombine needs <no-verify-fixpoint>", passes);
-    return true;
-}
-
 static enum cg_status run_passes(struct cg_module *m, const char *passes,
                                  LLVMTargetMachineRef machine)
 {
     char pipeline[512];
     if (!*passes) return CG_OK;
-    if (!passes_allowed(m, passes)) return m->common.status;
+    if (!cg_check_passes(m, passes)) return m->common.status;
     int length = snprintf(pipeline, sizeof pipeline, "function(%s)", passes);
     if (length < 0 || (size_t)length >= sizeof pipeline)
         return llvm_failed(m, "pass list", "too long");

@@ -82,7 +82,8 @@ static void build_index(struct index *index)
 static size_t operand_length(struct cg_span text, char letter)
 {
     struct cg_span operand = until(text, " \t,;[]{}|");
-    bool number = operand.length && (*operand.start == '-' || (unsigned)(*operand.start - '0') < 10);
+    char first = operand.length ? *operand.start : '\0';
+    bool number = first == '-' || (first >= '0' && first <= '9');
     return number == (letter == 'n') ? operand.length : 0;
 }
 

@@ -171,7 +171,8 @@ static void build_conversions(struct bench *bench, cg_type from)
         if (CG_LANES(from) || CG_LANES(to)) continue;
         if (!floating(from) && !floating(to) && wider)
             store_global(bench, 0, cg_zext(m, a, to)), store_global(bench, 0, cg_sext(m, a, to));
-        if (!floating(from) && !floating(to) && narrower) store_global(bench, 0, cg_trunc(m, a, to));
+        if (!floating(from) && !floating(to) && narrower)
+            store_global(bench, 0, cg_trunc(m, a, to));
         if (floating(from) && floating(to) && wider) store_global(bench, 0, cg_fpext(m, a, to));
         if (floating(from) && floating(to) && narrower)
             store_global(bench, 0, cg_fptrunc(m, a, to));
