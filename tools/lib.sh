@@ -57,7 +57,8 @@ need_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get update -qq >/dev/null ||
         say "the package lists could not be renewed; trying with what is here"
     as_root env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 "${missing[@]}" >/dev/null ||
+        apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends "${missing[@]}" \
+        >/dev/null ||
         die "could not install ${missing[*]}"
 }
 
