@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The shipped kernel families: their texts, the launch rules, inputs and references.
 //
-// A family turns keys ("M=256 dtype=bf16") into a task: host tensors filled from a seed, one launch with its
-// definitions and arguments, and a reference in plain C with f64 accumulation. The library knows nothing of
-// devices; whoever runs the task moves the tensors.
+// A family turns keys ("M=256 dtype=bf16") into a task: host tensors filled from a seed, one launch
+// with its definitions and arguments, and a reference in plain C with f64 accumulation. The library
+// knows nothing of devices; whoever runs the task moves the tensors.
 //
 // Ownership: a task owns all it points to. Thread safety: a task belongs to one thread at a time.
 #ifndef KGEN_KERNELS_H
@@ -56,13 +56,15 @@ typedef struct kgen_task {
     const char *source; // .kg text
     size_t source_bytes;
     const char *source_name; // "matmul.kg"
-    struct { char name[24], value[24]; } defines[KGEN_TASK_DEFINES];
+    struct {
+        char name[24], value[24];
+    } defines[KGEN_TASK_DEFINES];
     int n_defines;
     kgen_task_tensor tensors[KGEN_TASK_TENSORS];
     int n_tensors;
     kgen_task_scalar scalars[KGEN_TASK_SCALARS];
     int n_scalars;
-    double flop, bytes; // of the whole task, by the usual formulas
+    double flop, bytes;                        // of the whole task, by the usual formulas
     void (*prepare)(struct kgen_task *task);   // inputs that are not uniform noise; NULL: none
     bool (*reference)(struct kgen_task *task); // false: out of memory
 } kgen_task;
@@ -80,25 +82,28 @@ const kgen_family *kgen_family_named(const char *name);
 // The text of a shipped kernel by source name ("matmul.kg") or family name; NULL when unknown.
 const char *kgen_kernel_source(const char *name, size_t *length);
 
-// Plans a task and fills its inputs from the seed: uniform in [-1, 1] unless the family needs otherwise. NULL
-// with a text in `error` (256 bytes) for an unknown key, a bad value or memory.
-kgen_task *kgen_task_create(const kgen_family *family, const kgen_task_key *keys, int n_keys, uint64_t seed, char *error);
+// Plans a task and fills its inputs from the seed: uniform in [-1, 1] unless the family needs
+// otherwise. NULL with a text in `error` (256 bytes) for an unknown key, a bad value or memory.
+kgen_task *kgen_task_create(const kgen_family *family, const kgen_task_key *keys, int n_keys,
+                            uint64_t seed, char *error);
 void kgen_task_free(kgen_task *task);
 bool kgen_task_reference(kgen_task *task); // fills expect and bound; false: out of memory
 
 typedef struct kgen_comparison {
-    int64_t elements, wrong;  // wrong: above its bound, or not a number where a number is expected
-    double max_error;         // largest |result - expect|
-    double max_ratio;         // largest error / bound
-    double rms_relative;      // ||result - expect|| / ||expect||
-    int64_t worst;            // flat index of the largest ratio; -1 when no element is compared
+    int64_t elements, wrong; // wrong: above its bound, or not a number where a number is expected
+    double max_error;        // largest |result - expect|
+    double max_ratio;        // largest error / bound
+    double rms_relative;     // ||result - expect|| / ||expect||
+    int64_t worst;           // flat index of the largest ratio; -1 when no element is compared
     int64_t worst_index[KGEN_TASK_RANK];
     double worst_result, worst_expect;
 } kgen_comparison;
 void kgen_task_compare(const kgen_task *task, int tensor, const void *result, kgen_comparison *out);
 // Marks each wrong element; returns how many. `wrong` has one byte an element.
-int64_t kgen_task_mark_wrong(const kgen_task *task, int tensor, const void *result, unsigned char *wrong);
-double kgen_task_element(const char *dtype, const void *data, int64_t i); // any supported dtype as a double
-size_t kgen_task_dtype_bytes(const char *dtype);                          // 0: unknown
+int64_t kgen_task_mark_wrong(const kgen_task *task, int tensor, const void *result,
+                             unsigned char *wrong);
+double kgen_task_element(const char *dtype, const void *data,
+                         int64_t i);             // any supported dtype as a double
+size_t kgen_task_dtype_bytes(const char *dtype); // 0: unknown
 
 #endif

@@ -19,4 +19,4 @@ int64_t plan_ceildiv(int64_t a, int64_t b);
 // Largest power of two up to `most` that divides n.
 int64_t plan_alignment(int64_t n, int64_t most);
 void plan_store(const char *dtype, void *data, int64_t i, double value); // rounds to nearest even
-double plan_unit_roundoff(const char *dtype);                            // 2^-8 for bf16, 2^-11 for f16, 2^-24 for f32
+double plan_unit_roundoff(const char *dtype); // 2^-8 for bf16, 2^-11 for f16, 2^-24 for f32

@@ -12,7 +12,8 @@
 extern const kgen_family kgen_family_matmul, kgen_family_attention, kgen_family_attention_decode,
     kgen_family_delta_net;
 const kgen_family *const kgen_families[] = {&kgen_family_matmul, &kgen_family_attention,
-                                            &kgen_family_attention_decode, &kgen_family_delta_net, NULL};
+                                            &kgen_family_attention_decode, &kgen_family_delta_net,
+                                            NULL};
 
 const kgen_family *kgen_family_named(const char *name)
 {
@@ -21,7 +22,8 @@ const kgen_family *kgen_family_named(const char *name)
     return NULL;
 }
 
-// ---- element types -------------------------------------------------------------------------------------
+// ---- element types
+// -------------------------------------------------------------------------------------
 static float half_to_float(uint16_t h)
 {
     uint32_t sign = (uint32_t)(h >> 15) << 31, exponent = h >> 10 & 31, mantissa = h & 1023;
@@ -39,7 +41,8 @@ static uint16_t float_to_half(double value)
     uint16_t sign = signbit(value) ? 0x8000 : 0;
     double a = fabs(value);
     if (a >= 65520.0) return sign | 0x7c00;
-    if (a < ldexp(1, -14)) return sign | (uint16_t)nearbyint(ldexp(a, 24)); // 1024 is the first normal
+    if (a < ldexp(1, -14))
+        return sign | (uint16_t)nearbyint(ldexp(a, 24)); // 1024 is the first normal
     int e;
     double m = frexp(a, &e);                        // a = m * 2^e, m in [0.5, 1)
     long r = (long)nearbyint(ldexp(m, 11));         // 1024 .. 2048
@@ -83,14 +86,22 @@ double kgen_task_element(const char *dtype, const void *data, int64_t i)
 
 void plan_store(const char *dtype, void *data, int64_t i, double value)
 {
-    if (!strcmp(dtype, "f32")) ((float *)data)[i] = (float)value;
-    else if (!strcmp(dtype, "f16")) ((uint16_t *)data)[i] = float_to_half(value);
-    else if (!strcmp(dtype, "bf16")) ((uint16_t *)data)[i] = float_to_bf16(value);
-    else if (!strcmp(dtype, "i32")) ((int32_t *)data)[i] = (int32_t)value;
-    else if (!strcmp(dtype, "i64")) ((int64_t *)data)[i] = (int64_t)value;
-    else if (!strcmp(dtype, "f64")) ((double *)data)[i] = value;
-    else if (!strcmp(dtype, "i16")) ((int16_t *)data)[i] = (int16_t)value;
-    else ((int8_t *)data)[i] = (int8_t)value;
+    if (!strcmp(dtype, "f32"))
+        ((float *)data)[i] = (float)value;
+    else if (!strcmp(dtype, "f16"))
+        ((uint16_t *)data)[i] = float_to_half(value);
+    else if (!strcmp(dtype, "bf16"))
+        ((uint16_t *)data)[i] = float_to_bf16(value);
+    else if (!strcmp(dtype, "i32"))
+        ((int32_t *)data)[i] = (int32_t)value;
+    else if (!strcmp(dtype, "i64"))
+        ((int64_t *)data)[i] = (int64_t)value;
+    else if (!strcmp(dtype, "f64"))
+        ((double *)data)[i] = value;
+    else if (!strcmp(dtype, "i16"))
+        ((int16_t *)data)[i] = (int16_t)value;
+    else
+        ((int8_t *)data)[i] = (int8_t)value;
 }
 
 double plan_unit_roundoff(const char *dtype)
@@ -98,7 +109,8 @@ double plan_unit_roundoff(const char *dtype)
     return !strcmp(dtype, "bf16") ? 0x1p-8 : !strcmp(dtype, "f16") ? 0x1p-11 : 0x1p-24;
 }
 
-// ---- plans ---------------------------------------------------------------------------------------------
+// ---- plans
+// ---------------------------------------------------------------------------------------------
 bool plan_fail(char *error, const char *format, ...)
 {
     va_list args;
@@ -153,16 +165,21 @@ kgen_task_tensor *plan_find(kgen_task *task, const char *name)
 
 bool plan_dtype(char *error, const char *key, const char *text, bool f32_too)
 {
-    if (!strcmp(text, "f16") || !strcmp(text, "bf16") || (f32_too && !strcmp(text, "f32"))) return true;
-    return plan_fail(error, "%s=%s: must be %s", key, text, f32_too ? "f16, bf16 or f32" : "f16 or bf16");
+    if (!strcmp(text, "f16") || !strcmp(text, "bf16") || (f32_too && !strcmp(text, "f32")))
+        return true;
+    return plan_fail(error, "%s=%s: must be %s", key, text,
+                     f32_too ? "f16, bf16 or f32" : "f16 or bf16");
 }
 
 bool plan_positive(char *error, const kgen_task_key *keys, const int64_t *values, int n)
 {
     for (int i = 0; i < n; i++) {
-        if (values[i] < 1) return plan_fail(error, "%s=%lld: must be at least 1", keys[i].name, (long long)values[i]);
+        if (values[i] < 1)
+            return plan_fail(error, "%s=%lld: must be at least 1", keys[i].name,
+                             (long long)values[i]);
         if (values[i] > INT32_MAX)
-            return plan_fail(error, "%s=%lld: must be below 2147483648", keys[i].name, (long long)values[i]);
+            return plan_fail(error, "%s=%lld: must be below 2147483648", keys[i].name,
+                             (long long)values[i]);
     }
     return true;
 }
@@ -217,12 +234,13 @@ static bool parse_value(const kgen_task_key *key, const char *text, int64_t *val
     char *end;
     long long n = strtoll(text, &end, 10);
     if (*text && !*end) return *value = n, true;
-    if (isalpha((unsigned char)text[0])) return *value = -1, true; // a word: the plan knows its words
+    if (isalpha((unsigned char)text[0]))
+        return *value = -1, true; // a word: the plan knows its words
     return plan_fail(error, "%s=%s: not a number, a truth value or a word", key->name, text);
 }
 
-static bool read_keys(const kgen_family *family, const kgen_task_key *given, int n_given, int64_t *values,
-                      const char **texts, char *error)
+static bool read_keys(const kgen_family *family, const kgen_task_key *given, int n_given,
+                      int64_t *values, const char **texts, char *error)
 {
     for (int i = 0; i < n_given; i++) {
         int k = 0;
@@ -230,8 +248,10 @@ static bool read_keys(const kgen_family *family, const kgen_task_key *given, int
         if (!family->keys[k].name) {
             char list[160] = "";
             for (int j = 0; family->keys[j].name; j++)
-                snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", j ? " " : "", family->keys[j].name);
-            return plan_fail(error, "unknown key '%s'; %s has %s", given[i].name, family->name, list);
+                snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", j ? " " : "",
+                         family->keys[j].name);
+            return plan_fail(error, "unknown key '%s'; %s has %s", given[i].name, family->name,
+                             list);
         }
         texts[k] = given[i].value;
     }
@@ -240,7 +260,8 @@ static bool read_keys(const kgen_family *family, const kgen_task_key *given, int
     return true;
 }
 
-kgen_task *kgen_task_create(const kgen_family *family, const kgen_task_key *keys, int n_keys, uint64_t seed, char *error)
+kgen_task *kgen_task_create(const kgen_family *family, const kgen_task_key *keys, int n_keys,
+                            uint64_t seed, char *error)
 {
     int64_t values[32] = {0};
     const char *texts[32] = {0};
@@ -256,7 +277,9 @@ kgen_task *kgen_task_create(const kgen_family *family, const kgen_task_key *keys
     uint64_t state = seed * 0x2545f4914f6cdd1du + 1;
     for (int i = 0; ok && i < task->n_tensors; i++) {
         ok = fill_tensor(&task->tensors[i], &state);
-        if (!ok) plan_fail(error, "out of memory for tensor %s (%zu bytes)", task->tensors[i].name, task->tensors[i].bytes);
+        if (!ok)
+            plan_fail(error, "out of memory for tensor %s (%zu bytes)", task->tensors[i].name,
+                      task->tensors[i].bytes);
     }
     if (ok && task->prepare) task->prepare(task);
     if (ok) return task;
@@ -288,8 +311,9 @@ bool kgen_task_reference(kgen_task *task)
     return task->reference(task);
 }
 
-// ---- comparison ----------------------------------------------------------------------------------------
-// Error over bound; infinities must agree, a NaN is never right.
+// ---- comparison
+// ---------------------------------------------------------------------------------------- Error
+// over bound; infinities must agree, a NaN is never right.
 static double error_ratio(double result, double expect, double bound, double *error)
 {
     *error = fabs(result - expect);
@@ -299,13 +323,15 @@ static double error_ratio(double result, double expect, double bound, double *er
     return bound > 0 ? *error / bound : INFINITY;
 }
 
-int64_t kgen_task_mark_wrong(const kgen_task *task, int tensor, const void *result, unsigned char *wrong)
+int64_t kgen_task_mark_wrong(const kgen_task *task, int tensor, const void *result,
+                             unsigned char *wrong)
 {
     const kgen_task_tensor *t = &task->tensors[tensor];
     int64_t n = tensor_elements(t), count = 0;
     for (int64_t i = 0; i < n; i++) {
         double error;
-        wrong[i] = error_ratio(kgen_task_element(t->dtype, result, i), t->expect[i], t->bound[i], &error) > 1;
+        wrong[i] = error_ratio(kgen_task_element(t->dtype, result, i), t->expect[i], t->bound[i],
+                               &error) > 1;
         count += wrong[i];
     }
     return count;

@@ -25,7 +25,8 @@ static void libc_release(void *user, void *memory)
 
 const char *kgen_status_name(kgen_status status)
 {
-    static const char *const names[] = {"ok", "input", "usage", "memory", "no-device", "device", "findings", "io", "internal"};
+    static const char *const names[] = {"ok",     "input",    "usage", "memory",  "no-device",
+                                        "device", "findings", "io",    "internal"};
     return (unsigned)status < sizeof names / sizeof *names ? names[status] : "unknown";
 }
 
@@ -53,7 +54,8 @@ kgen_status kgen_context_create(const kgen_options *options, kgen_context **out)
     kg_allocator allocator = {libc_allocate, libc_release, NULL};
     if (options && options->allocator) {
         if (!options->allocator->allocate || !options->allocator->release) return KGEN_ERROR_USAGE;
-        allocator = (kg_allocator){options->allocator->allocate, options->allocator->release, options->allocator->user};
+        allocator = (kg_allocator){options->allocator->allocate, options->allocator->release,
+                                   options->allocator->user};
     }
     kgen_context *context = allocator.allocate(allocator.user, sizeof *context);
     if (!context) return KGEN_ERROR_MEMORY;
@@ -115,7 +117,9 @@ void context_report(kgen_context *context, kg_arena *arena, const kg_diags *diag
     if (!context->diagnostic) return;
     for (const kg_diag *d = diags->first; d; d = d->next) {
         kgen_diagnostic out = {
-            .severity = d->severity == KG_ERROR ? KGEN_ERROR : d->severity == KG_WARNING ? KGEN_WARNING : KGEN_NOTE,
+            .severity = d->severity == KG_ERROR     ? KGEN_ERROR
+                        : d->severity == KG_WARNING ? KGEN_WARNING
+                                                    : KGEN_NOTE,
             .id = kg_diag_id_name(d->id),
             .file = d->loc.source ? d->loc.source->name : NULL,
             .line = d->loc.line,
@@ -128,7 +132,8 @@ void context_report(kgen_context *context, kg_arena *arena, const kg_diags *diag
     }
 }
 
-kgen_status context_fail(kgen_context *context, kgen_status status, kg_diag_id id, const char *help, const char *format, ...)
+kgen_status context_fail(kgen_context *context, kgen_status status, kg_diag_id id, const char *help,
+                         const char *format, ...)
 {
     if (!context->diagnostic) return status;
     char text[1024], rendered[2048];
@@ -137,9 +142,15 @@ kgen_status context_fail(kgen_context *context, kgen_status status, kg_diag_id i
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     const char *red = context->color ? "\033[1;31m" : "", *off = context->color ? "\033[0m" : "";
-    int n = snprintf(rendered, sizeof rendered, "%serror:%s %s [%s]\n", red, off, text, kg_diag_id_name(id));
-    if (help && n < (int)sizeof rendered) snprintf(rendered + n, sizeof rendered - (size_t)n, "  help: %s\n", help);
-    kgen_diagnostic out = {.severity = KGEN_ERROR, .id = kg_diag_id_name(id), .text = text, .help = help, .rendered = rendered};
+    int n = snprintf(rendered, sizeof rendered, "%serror:%s %s [%s]\n", red, off, text,
+                     kg_diag_id_name(id));
+    if (help && n < (int)sizeof rendered)
+        snprintf(rendered + n, sizeof rendered - (size_t)n, "  help: %s\n", help);
+    kgen_diagnostic out = {.severity = KGEN_ERROR,
+                           .id = kg_diag_id_name(id),
+                           .text = text,
+                           .help = help,
+                           .rendered = rendered};
     context->diagnostic(&out, context->user);
     return status;
 }

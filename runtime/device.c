@@ -3,18 +3,22 @@
 #include "runtime/internal.h"
 #include <string.h>
 
-kgen_status kgen_device_open(kgen_context *context, const char *kind, const kgen_device_options *options, kgen_device **out)
+kgen_status kgen_device_open(kgen_context *context, const char *kind,
+                             const kgen_device_options *options, kgen_device **out)
 {
     static const kgen_device_options defaults;
     static const char *const kinds[] = {"cpu", "cuda"};
     if (!context || !kind || !out) return KGEN_ERROR_USAGE;
     *out = NULL;
-    const device_ops *ops = !strcmp(kind, "cpu") ? &device_ops_cpu : !strcmp(kind, "cuda") ? &device_ops_cuda : NULL;
+    const device_ops *ops = !strcmp(kind, "cpu")    ? &device_ops_cpu
+                            : !strcmp(kind, "cuda") ? &device_ops_cuda
+                                                    : NULL;
     if (!ops) {
         const char *near = kg_nearest_name(kind, kinds, 2);
-        return context_fail(context, KGEN_ERROR_USAGE, KG_D_R701, near ? "the devices are cpu and cuda" : NULL,
-                            "unknown device '%s'%s%s%s", kind, near ? "; did you mean '" : "", near ? near : "",
-                            near ? "'?" : "");
+        return context_fail(context, KGEN_ERROR_USAGE, KG_D_R701,
+                            near ? "the devices are cpu and cuda" : NULL,
+                            "unknown device '%s'%s%s%s", kind, near ? "; did you mean '" : "",
+                            near ? near : "", near ? "'?" : "");
     }
     kgen_device *device = context_alloc(context, sizeof *device);
     if (!device) return KGEN_ERROR_MEMORY;
@@ -86,7 +90,8 @@ const char *kgen_device_target(const kgen_device *device)
     return device ? device->target : NULL;
 }
 
-// ---- buffers -------------------------------------------------------------------------------------------
+// ---- buffers
+// -------------------------------------------------------------------------------------------
 kgen_status kgen_buffer_create(kgen_device *device, size_t bytes, kgen_buffer **out)
 {
     if (!device || !out) return KGEN_ERROR_USAGE;
@@ -97,8 +102,10 @@ kgen_status kgen_buffer_create(kgen_device *device, size_t bytes, kgen_buffer **
     pthread_mutex_lock(&device->lock);
     kgen_status status = bytes ? device->ops->allocate(device, bytes, &buffer->address) : KGEN_OK;
     pthread_mutex_unlock(&device->lock);
-    if (status) context_release(device->context, buffer);
-    else *out = buffer;
+    if (status)
+        context_release(device->context, buffer);
+    else
+        *out = buffer;
     return status;
 }
 
@@ -150,9 +157,11 @@ kgen_status kgen_buffer_fill(kgen_buffer *buffer, unsigned char byte)
     return status;
 }
 
-// ---- modules -------------------------------------------------------------------------------------------
-// Loads without taking the device's lock.
-static kgen_status load(kgen_device *device, const char *name, const void *image, size_t bytes, kgen_module **out)
+// ---- modules
+// ------------------------------------------------------------------------------------------- Loads
+// without taking the device's lock.
+static kgen_status load(kgen_device *device, const char *name, const void *image, size_t bytes,
+                        kgen_module **out)
 {
     kgen_context *context = device->context;
     kgen_module *module = context_alloc(context, sizeof *module);
@@ -173,7 +182,8 @@ static kgen_status load(kgen_device *device, const char *name, const void *image
     return KGEN_OK;
 }
 
-kgen_status kgen_module_load(kgen_device *device, const char *name, const void *image, size_t bytes, kgen_module **out)
+kgen_status kgen_module_load(kgen_device *device, const char *name, const void *image, size_t bytes,
+                             kgen_module **out)
 {
     if (!device || !image || !out) return KGEN_ERROR_USAGE;
     *out = NULL;
@@ -192,18 +202,22 @@ void kgen_module_free(kgen_module *module)
     pthread_mutex_unlock(&device->lock);
 }
 
-kgen_status kgen_module_launch(kgen_module *module, const kgen_raw_launch *launch, const kgen_launch_options *options)
+kgen_status kgen_module_launch(kgen_module *module, const kgen_raw_launch *launch,
+                               const kgen_launch_options *options)
 {
     static const kgen_launch_options defaults;
-    if (!module || !launch || !launch->kernel || (launch->n_args && !launch->args)) return KGEN_ERROR_USAGE;
+    if (!module || !launch || !launch->kernel || (launch->n_args && !launch->args))
+        return KGEN_ERROR_USAGE;
     pthread_mutex_lock(&module->device->lock);
-    kgen_status status = module->device->ops->launch(module, launch, options ? options : &defaults, 1);
+    kgen_status status =
+        module->device->ops->launch(module, launch, options ? options : &defaults, 1);
     pthread_mutex_unlock(&module->device->lock);
     return status;
 }
 
 // The module of a program on a device, loaded at the first launch. The caller holds the lock.
-kgen_status device_program_module(kgen_device *device, const kgen_program *program, kgen_module **out)
+kgen_status device_program_module(kgen_device *device, const kgen_program *program,
+                                  kgen_module **out)
 {
     for (kgen_module *m = device->modules; m; m = m->next)
         if (m->program_serial == program->serial) return *out = m, KGEN_OK;

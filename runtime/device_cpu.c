@@ -13,7 +13,8 @@ typedef struct cpu_state {
     struct ptxm_launch_options options;
 } cpu_state;
 
-// ---- the machine's allocator over the context's: realloc needs the old size, so each block carries it ----
+// ---- the machine's allocator over the context's: realloc needs the old size, so each block
+// carries it ----
 typedef struct block_header {
     _Alignas(16) size_t bytes;
 } block_header;
@@ -22,7 +23,8 @@ static void *machine_malloc(void *user, size_t size)
 {
     kgen_context *context = user;
     if (size > SIZE_MAX - sizeof(block_header)) return NULL;
-    block_header *block = context->allocator.allocate(context->allocator.user, sizeof *block + size);
+    block_header *block =
+        context->allocator.allocate(context->allocator.user, sizeof *block + size);
     if (!block) return NULL;
     block->bytes = size;
     return block + 1;
@@ -47,13 +49,19 @@ static void *machine_realloc(void *user, void *memory, size_t size)
 static kgen_status status_of(enum ptxm_status status)
 {
     switch (status) {
-    case PTXM_OK: return KGEN_OK;
-    case PTXM_ERROR_ARGUMENT: return KGEN_ERROR_USAGE;
-    case PTXM_ERROR_MEMORY: return KGEN_ERROR_MEMORY;
+    case PTXM_OK:
+        return KGEN_OK;
+    case PTXM_ERROR_ARGUMENT:
+        return KGEN_ERROR_USAGE;
+    case PTXM_ERROR_MEMORY:
+        return KGEN_ERROR_MEMORY;
     case PTXM_ERROR_PARSE:
-    case PTXM_ERROR_NOT_FOUND: return KGEN_ERROR_INPUT;
-    case PTXM_ERROR_BOUNDS: return KGEN_ERROR_USAGE;
-    case PTXM_ERROR_RUN: return KGEN_ERROR_FINDINGS;
+    case PTXM_ERROR_NOT_FOUND:
+        return KGEN_ERROR_INPUT;
+    case PTXM_ERROR_BOUNDS:
+        return KGEN_ERROR_USAGE;
+    case PTXM_ERROR_RUN:
+        return KGEN_ERROR_FINDINGS;
     }
     return KGEN_ERROR_INTERNAL;
 }
@@ -69,26 +77,30 @@ static void hear(void *user, const struct ptxm_diagnostic *d)
     listener *l = user;
     l->errors++;
     if (d->line)
-        context_fail(l->context, KGEN_ERROR_INPUT, KG_D_R706, NULL, "%s:%u:%u: %s: %s", l->name, d->line, d->column,
-                     d->message, d->text ? d->text : "");
+        context_fail(l->context, KGEN_ERROR_INPUT, KG_D_R706, NULL, "%s:%u:%u: %s: %s", l->name,
+                     d->line, d->column, d->message, d->text ? d->text : "");
     else
         context_fail(l->context, KGEN_ERROR_INPUT, KG_D_R706, NULL, "%s: %s", l->name, d->message);
 }
 
-// ---- device --------------------------------------------------------------------------------------------
+// ---- device
+// --------------------------------------------------------------------------------------------
 static kgen_status cpu_open(kgen_device *device, const kgen_device_options *options)
 {
     kgen_context *context = device->context;
     cpu_state *state = context_alloc(context, sizeof *state);
     if (!state) return KGEN_ERROR_MEMORY;
-    state->allocator = (struct ptxm_allocator){machine_malloc, machine_realloc, machine_free, context};
+    state->allocator =
+        (struct ptxm_allocator){machine_malloc, machine_realloc, machine_free, context};
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     state->options = (struct ptxm_launch_options){
         .completion = options->completion == KGEN_COMPLETE_LATE     ? PTXM_LATE
                       : options->completion == KGEN_COMPLETE_SEEDED ? PTXM_SEEDED
                                                                     : PTXM_EAGER,
         .seed = options->seed,
-        .threads = options->cpu_threads > 0 ? (unsigned)options->cpu_threads : cores > 0 ? (unsigned)cores : 1,
+        .threads = options->cpu_threads > 0 ? (unsigned)options->cpu_threads
+                   : cores > 0              ? (unsigned)cores
+                                            : 1,
         .no_checks = options->unchecked,
     };
     struct ptxm_device_options o = {.allocator = &state->allocator};
@@ -98,7 +110,8 @@ static kgen_status cpu_open(kgen_device *device, const kgen_device_options *opti
         return status_of(status);
     }
     device->state = state;
-    snprintf(device->name, sizeof device->name, "PTX machine, %u thread%s", state->options.threads, state->options.threads > 1 ? "s" : "");
+    snprintf(device->name, sizeof device->name, "PTX machine, %u thread%s", state->options.threads,
+             state->options.threads > 1 ? "s" : "");
     snprintf(device->target, sizeof device->target, "sm_80");
     return KGEN_OK;
 }
@@ -140,11 +153,13 @@ static kgen_status cpu_fill(kgen_device *device, uint64_t address, unsigned char
     return status_of(ptxm_memory_fill(machine(device), address, byte, bytes));
 }
 
-static kgen_status cpu_load(kgen_device *device, kgen_module *module, const void *image, size_t bytes)
+static kgen_status cpu_load(kgen_device *device, kgen_module *module, const void *image,
+                            size_t bytes)
 {
     cpu_state *state = device->state;
     listener l = {device->context, module->name, 0};
-    struct ptxm_load_options o = {.allocator = &state->allocator, .diagnostic = hear, .diagnostic_user = &l};
+    struct ptxm_load_options o = {
+        .allocator = &state->allocator, .diagnostic = hear, .diagnostic_user = &l};
     struct ptxm_module *loaded = NULL;
     enum ptxm_status status = ptxm_module_load(image, bytes, &o, &loaded);
     module->loaded = loaded;
@@ -165,12 +180,21 @@ const char *kgen_module_kernel(const kgen_module *module, int index)
     return ptxm_module_kernel(loaded, (size_t)index)->name;
 }
 
-// ---- findings ------------------------------------------------------------------------------------------
+// ---- findings
+// ------------------------------------------------------------------------------------------
 static kgen_place place_of(const struct ptxm_place *p)
 {
-    kgen_place out = {.line = (int)p->line, .source_file = p->source_file, .source_line = (int)p->source_line,
-                      .instruction = p->instruction, .kind = p->kind, .space = p->space, .object = p->object,
-                      .offset = p->offset, .bytes = (int)p->size, .warp = p->warp, .lane = p->lane};
+    kgen_place out = {.line = (int)p->line,
+                      .source_file = p->source_file,
+                      .source_line = (int)p->source_line,
+                      .instruction = p->instruction,
+                      .kind = p->kind,
+                      .space = p->space,
+                      .object = p->object,
+                      .offset = p->offset,
+                      .bytes = (int)p->size,
+                      .warp = p->warp,
+                      .lane = p->lane};
     memcpy(out.cta, p->cta, sizeof out.cta);
     memcpy(out.thread, p->thread, sizeof out.thread);
     return out;
@@ -180,23 +204,32 @@ static int render_place(char *text, size_t room, const char *word, const kgen_pl
 {
     if (!p->line && !p->instruction) return 0;
     int n = snprintf(text, room, "  %s: PTX line %d", word, p->line);
-    if (p->source_file) n += snprintf(text + n, room - (size_t)n, " (%s:%d)", p->source_file, p->source_line);
+    if (p->source_file)
+        n += snprintf(text + n, room - (size_t)n, " (%s:%d)", p->source_file, p->source_line);
     if (p->kind) n += snprintf(text + n, room - (size_t)n, ", %s", p->kind);
     if (p->bytes) n += snprintf(text + n, room - (size_t)n, " of %d bytes", p->bytes);
     if (p->object || p->space)
-        n += snprintf(text + n, room - (size_t)n, " at %s%s%s+%llu", p->space ? p->space : "", p->object ? " " : "",
-                      p->object ? p->object : "", (unsigned long long)p->offset);
-    n += snprintf(text + n, room - (size_t)n, ", thread (%u,%u,%u) of CTA (%u,%u,%u)\n", p->thread[0], p->thread[1],
-                  p->thread[2], p->cta[0], p->cta[1], p->cta[2]);
+        n += snprintf(text + n, room - (size_t)n, " at %s%s%s+%llu", p->space ? p->space : "",
+                      p->object ? " " : "", p->object ? p->object : "",
+                      (unsigned long long)p->offset);
+    n += snprintf(text + n, room - (size_t)n, ", thread (%u,%u,%u) of CTA (%u,%u,%u)\n",
+                  p->thread[0], p->thread[1], p->thread[2], p->cta[0], p->cta[1], p->cta[2]);
     return n < (int)room ? n : (int)room - 1;
 }
 
 static void tell(const struct ptxm_finding *f, const kgen_launch_options *options)
 {
     char text[2048];
-    kgen_finding out = {.rule = f->rule, .severity = ptxm_severity_text(f->severity), .message = f->message,
-                        .hint = f->hint, .rendered = text, .count = f->count, .a = place_of(&f->a), .b = place_of(&f->b)};
-    int n = snprintf(text, 1024, "%s: %.600s [%s]%s", out.severity, f->message, f->rule, f->count > 1 ? "" : "\n");
+    kgen_finding out = {.rule = f->rule,
+                        .severity = ptxm_severity_text(f->severity),
+                        .message = f->message,
+                        .hint = f->hint,
+                        .rendered = text,
+                        .count = f->count,
+                        .a = place_of(&f->a),
+                        .b = place_of(&f->b)};
+    int n = snprintf(text, 1024, "%s: %.600s [%s]%s", out.severity, f->message, f->rule,
+                     f->count > 1 ? "" : "\n");
     if (n > 1000) n = 1000;
     if (f->count > 1) n += snprintf(text + n, 64, " (%llu times)\n", (unsigned long long)f->count);
     n += render_place(text + n, 400, "first", &out.a);
@@ -208,45 +241,56 @@ static void tell(const struct ptxm_finding *f, const kgen_launch_options *option
 static size_t report_findings(const struct ptxm_report *report, const kgen_launch_options *options)
 {
     size_t n = ptxm_report_count(report);
-    for (size_t i = 0; i < n && options->finding; i++) tell(ptxm_report_finding(report, i), options);
+    for (size_t i = 0; i < n && options->finding; i++)
+        tell(ptxm_report_finding(report, i), options);
     return n;
 }
 
 static void report_counters(const struct ptxm_report *report, kgen_statistics *s, double seconds)
 {
     const struct ptxm_counters *c = ptxm_report_counters(report);
-    *s = (kgen_statistics){.seconds = seconds, .lane_instructions = c->lane_instructions, .barriers = c->barriers,
-                           .warp_syncs = c->warp_syncs, .bank_conflicts = c->bank_conflicts,
-                           .shared_wavefronts = c->shared_wavefronts, .global_sectors = c->global_sectors,
+    *s = (kgen_statistics){.seconds = seconds,
+                           .lane_instructions = c->lane_instructions,
+                           .barriers = c->barriers,
+                           .warp_syncs = c->warp_syncs,
+                           .bank_conflicts = c->bank_conflicts,
+                           .shared_wavefronts = c->shared_wavefronts,
+                           .global_sectors = c->global_sectors,
                            .async_copies = c->async_copies};
 }
 
-// ---- launch --------------------------------------------------------------------------------------------
-static kgen_status pack_params(kgen_module *module, const kgen_raw_launch *launch, const struct ptxm_kernel *kernel, unsigned char *packed)
+// ---- launch
+// --------------------------------------------------------------------------------------------
+static kgen_status pack_params(kgen_module *module, const kgen_raw_launch *launch,
+                               const struct ptxm_kernel *kernel, unsigned char *packed)
 {
     kgen_context *context = module->device->context;
     if (launch->n_args != kernel->param_count)
-        return context_fail(context, KGEN_ERROR_INPUT, KG_D_R703, NULL, "kernel %s takes %zu arguments, %zu are given",
-                            kernel->name, kernel->param_count, launch->n_args);
+        return context_fail(context, KGEN_ERROR_INPUT, KG_D_R703, NULL,
+                            "kernel %s takes %zu arguments, %zu are given", kernel->name,
+                            kernel->param_count, launch->n_args);
     for (size_t i = 0; i < launch->n_args; i++) {
         const kgen_raw_arg *a = &launch->args[i];
         const void *value = a->buffer ? (const void *)&a->buffer->address : a->value;
         size_t bytes = a->buffer ? 8 : a->bytes;
         if (bytes != kernel->params[i].size || !value)
-            return context_fail(context, KGEN_ERROR_INPUT, KG_D_R703, NULL, "argument %zu of kernel %s has %zu bytes, %zu are given",
-                                i + 1, kernel->name, kernel->params[i].size, bytes);
+            return context_fail(context, KGEN_ERROR_INPUT, KG_D_R703, NULL,
+                                "argument %zu of kernel %s has %zu bytes, %zu are given", i + 1,
+                                kernel->name, kernel->params[i].size, bytes);
         memcpy(packed + kernel->params[i].offset, value, bytes);
     }
     return KGEN_OK;
 }
 
-static kgen_status run_once(kgen_module *module, const struct ptxm_launch *launch, const kgen_launch_options *options)
+static kgen_status run_once(kgen_module *module, const struct ptxm_launch *launch,
+                            const kgen_launch_options *options)
 {
     listener l = {module->device->context, module->name, 0};
     struct ptxm_report *report = NULL;
     struct timespec t0, t1;
     clock_gettime(CLOCK_MONOTONIC, &t0);
-    enum ptxm_status status = ptxm_launch(machine(module->device), module->loaded, launch, hear, &l, &report);
+    enum ptxm_status status =
+        ptxm_launch(machine(module->device), module->loaded, launch, hear, &l, &report);
     clock_gettime(CLOCK_MONOTONIC, &t1);
     double seconds = (double)(t1.tv_sec - t0.tv_sec) + 1e-9 * (double)(t1.tv_nsec - t0.tv_nsec);
     size_t findings = 0;
@@ -259,7 +303,8 @@ static kgen_status run_once(kgen_module *module, const struct ptxm_launch *launc
     return status_of(status);
 }
 
-static kgen_status cpu_launch(kgen_module *module, const kgen_raw_launch *launch, const kgen_launch_options *options, int repeats)
+static kgen_status cpu_launch(kgen_module *module, const kgen_raw_launch *launch,
+                              const kgen_launch_options *options, int repeats)
 {
     kgen_context *context = module->device->context;
     cpu_state *state = module->device->state;
@@ -270,18 +315,28 @@ static kgen_status cpu_launch(kgen_module *module, const kgen_raw_launch *launch
         for (; n < 64 && (size_t)n < ptxm_module_kernel_count(module->loaded); n++)
             names[n] = ptxm_module_kernel(module->loaded, (size_t)n)->name;
         const char *near = kg_nearest_name(launch->kernel, names, n);
-        return context_fail(context, KGEN_ERROR_INPUT, KG_D_R703, NULL, "no kernel '%s' in %s%s%s%s", launch->kernel, module->name,
-                            near || n ? near ? "; did you mean '" : "; it has '" : "", near ? near : n ? names[0] : "",
-                            near ? "'?" : n ? "'" : "");
+        return context_fail(context, KGEN_ERROR_INPUT, KG_D_R703, NULL,
+                            "no kernel '%s' in %s%s%s%s", launch->kernel, module->name,
+                            near || n ? near ? "; did you mean '" : "; it has '" : "",
+                            near ? near
+                            : n  ? names[0]
+                                 : "",
+                            near ? "'?"
+                            : n  ? "'"
+                                 : "");
     }
     for (int d = 0; d < 3; d++)
         if (options->cluster[d] > 1)
-            return context_fail(context, KGEN_ERROR_INPUT, KG_D_R706, NULL, "the PTX machine does not run clusters yet");
+            return context_fail(context, KGEN_ERROR_INPUT, KG_D_R706, NULL,
+                                "the PTX machine does not run clusters yet");
     unsigned char *packed = context_alloc(context, kernel->param_bytes + 16);
     if (!packed) return KGEN_ERROR_MEMORY;
     kgen_status status = pack_params(module, launch, kernel, packed);
-    struct ptxm_launch l = {.kernel = launch->kernel, .dynamic_shared = (uint32_t)launch->shared_bytes, .params = packed,
-                            .param_bytes = kernel->param_bytes, .options = &state->options};
+    struct ptxm_launch l = {.kernel = launch->kernel,
+                            .dynamic_shared = (uint32_t)launch->shared_bytes,
+                            .params = packed,
+                            .param_bytes = kernel->param_bytes,
+                            .options = &state->options};
     memcpy(l.grid, launch->grid, sizeof l.grid);
     memcpy(l.block, launch->block, sizeof l.block);
     for (int i = 0; !status && i < repeats; i++) status = run_once(module, &l, options);
@@ -289,5 +344,5 @@ static kgen_status cpu_launch(kgen_module *module, const kgen_raw_launch *launch
     return status;
 }
 
-const device_ops device_ops_cpu = {cpu_open, cpu_close, cpu_allocate, cpu_release, cpu_write, cpu_read, cpu_fill,
-                                   cpu_load, cpu_unload, cpu_launch};
+const device_ops device_ops_cpu = {cpu_open, cpu_close, cpu_allocate, cpu_release, cpu_write,
+                                   cpu_read, cpu_fill,  cpu_load,     cpu_unload,  cpu_launch};

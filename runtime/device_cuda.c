@@ -25,17 +25,23 @@ static void driver_free(void *user, void *memory)
 static kgen_status status_of(enum kg_cuda_status status)
 {
     switch (status) {
-    case KG_CUDA_OK: return KGEN_OK;
+    case KG_CUDA_OK:
+        return KGEN_OK;
     case KG_CUDA_NO_DRIVER:
     case KG_CUDA_TOO_OLD:
-    case KG_CUDA_NO_DEVICE: return KGEN_ERROR_NO_DEVICE;
-    case KG_CUDA_BAD_ARGUMENT: return KGEN_ERROR_USAGE;
+    case KG_CUDA_NO_DEVICE:
+        return KGEN_ERROR_NO_DEVICE;
+    case KG_CUDA_BAD_ARGUMENT:
+        return KGEN_ERROR_USAGE;
     case KG_CUDA_OUT_OF_HOST_MEMORY:
-    case KG_CUDA_OUT_OF_DEVICE_MEMORY: return KGEN_ERROR_MEMORY;
+    case KG_CUDA_OUT_OF_DEVICE_MEMORY:
+        return KGEN_ERROR_MEMORY;
     case KG_CUDA_BAD_MODULE:
     case KG_CUDA_NOT_FOUND:
-    case KG_CUDA_LAUNCH_REFUSED: return KGEN_ERROR_INPUT;
-    default: return KGEN_ERROR_DEVICE;
+    case KG_CUDA_LAUNCH_REFUSED:
+        return KGEN_ERROR_INPUT;
+    default:
+        return KGEN_ERROR_DEVICE;
     }
 }
 
@@ -50,10 +56,16 @@ static void hear(void *user, const struct kg_cuda_message *message)
                              : message->severity == KG_CUDA_WARNING ? KGEN_WARNING
                                                                     : KGEN_NOTE;
     static const char *const words[] = {"note", "warning", "error"};
-    kg_diag_id id = message->status == KG_CUDA_NO_DRIVER || message->status == KG_CUDA_NO_DEVICE ? KG_D_R701 : KG_D_R702;
-    snprintf(rendered, sizeof rendered, "%s: %.1900s\n", help ? "  help" : words[severity], message->text);
-    kgen_diagnostic out = {.severity = severity, .id = kg_diag_id_name(id), .line = message->ptx_line,
-                           .text = message->text, .rendered = rendered};
+    kg_diag_id id = message->status == KG_CUDA_NO_DRIVER || message->status == KG_CUDA_NO_DEVICE
+                        ? KG_D_R701
+                        : KG_D_R702;
+    snprintf(rendered, sizeof rendered, "%s: %.1900s\n", help ? "  help" : words[severity],
+             message->text);
+    kgen_diagnostic out = {.severity = severity,
+                           .id = kg_diag_id_name(id),
+                           .line = message->ptx_line,
+                           .text = message->text,
+                           .rendered = rendered};
     context->diagnostic(&out, context->user);
 }
 
@@ -63,7 +75,10 @@ static kgen_status cuda_open(kgen_device *device, const kgen_device_options *opt
     cuda_state *state = context_alloc(context, sizeof *state);
     if (!state) return KGEN_ERROR_MEMORY;
     struct kg_cuda_allocator allocator = {driver_malloc, driver_free, context};
-    struct kg_cuda_config config = {.driver_path = options->driver, .allocator = &allocator, .report = hear, .report_user = context};
+    struct kg_cuda_config config = {.driver_path = options->driver,
+                                    .allocator = &allocator,
+                                    .report = hear,
+                                    .report_user = context};
     enum kg_cuda_status status = kg_cuda_open(&config, &state->driver);
     if (!status) status = kg_cuda_context_retain(state->driver, options->index, &state->context);
     if (status) {
@@ -72,8 +87,8 @@ static kgen_status cuda_open(kgen_device *device, const kgen_device_options *opt
         return status_of(status);
     }
     const struct kg_cuda_device_info *info = kg_cuda_context_device(state->context);
-    snprintf(device->name, sizeof device->name, "%s (sm_%d, driver for CUDA %d.%d)", info->name, info->sm,
-             info->driver_version / 1000, info->driver_version % 1000 / 10);
+    snprintf(device->name, sizeof device->name, "%s (sm_%d, driver for CUDA %d.%d)", info->name,
+             info->sm, info->driver_version / 1000, info->driver_version % 1000 / 10);
     snprintf(device->target, sizeof device->target, "sm_%d%s", info->sm, info->sm == 90 ? "a" : "");
     device->state = state;
     return KGEN_OK;
@@ -114,12 +129,14 @@ static kgen_status cuda_read(kgen_device *device, uint64_t address, void *data, 
     return status_of(status ? status : kg_cuda_synchronize(gpu(device)));
 }
 
-static kgen_status cuda_fill(kgen_device *device, uint64_t address, unsigned char byte, size_t bytes)
+static kgen_status cuda_fill(kgen_device *device, uint64_t address, unsigned char byte,
+                             size_t bytes)
 {
     return status_of(kg_cuda_fill_bytes(gpu(device), address, byte, bytes, NULL));
 }
 
-static kgen_status cuda_load(kgen_device *device, kgen_module *module, const void *image, size_t bytes)
+static kgen_status cuda_load(kgen_device *device, kgen_module *module, const void *image,
+                             size_t bytes)
 {
     struct kg_cuda_load_options options = {.line_info = true};
     struct kg_cuda_module *loaded = NULL;
@@ -134,8 +151,10 @@ static void cuda_unload(kgen_module *module)
 }
 
 // Launches `repeats` times between two events.
-static enum kg_cuda_status timed_launches(struct kg_cuda_context *context, struct kg_cuda_kernel kernel,
-                                          const struct kg_cuda_launch *launch, int repeats, float *milliseconds)
+static enum kg_cuda_status timed_launches(struct kg_cuda_context *context,
+                                          struct kg_cuda_kernel kernel,
+                                          const struct kg_cuda_launch *launch, int repeats,
+                                          float *milliseconds)
 {
     struct kg_cuda_event *start = NULL, *end = NULL;
     enum kg_cuda_status status = kg_cuda_event_create(context, &start);
@@ -150,17 +169,20 @@ static enum kg_cuda_status timed_launches(struct kg_cuda_context *context, struc
     return status;
 }
 
-static kgen_status cuda_launch(kgen_module *module, const kgen_raw_launch *launch, const kgen_launch_options *options, int repeats)
+static kgen_status cuda_launch(kgen_module *module, const kgen_raw_launch *launch,
+                               const kgen_launch_options *options, int repeats)
 {
     kgen_device *device = module->device;
     kgen_context *context = device->context;
     void **arguments = context_alloc(context, (launch->n_args + 1) * sizeof *arguments);
     if (!arguments) return KGEN_ERROR_MEMORY;
     for (size_t i = 0; i < launch->n_args; i++)
-        arguments[i] = launch->args[i].buffer ? (void *)&launch->args[i].buffer->address : (void *)launch->args[i].value;
+        arguments[i] = launch->args[i].buffer ? (void *)&launch->args[i].buffer->address
+                                              : (void *)launch->args[i].value;
     struct kg_cuda_kernel kernel;
     enum kg_cuda_status status = kg_cuda_module_kernel(module->loaded, launch->kernel, &kernel);
-    if (!status && launch->shared_bytes > 48 * 1024) status = kg_cuda_kernel_allow_shared(kernel, launch->shared_bytes);
+    if (!status && launch->shared_bytes > 48 * 1024)
+        status = kg_cuda_kernel_allow_shared(kernel, launch->shared_bytes);
     struct kg_cuda_launch l = {.shared_bytes = launch->shared_bytes, .arguments = arguments};
     memcpy(l.grid, launch->grid, sizeof l.grid);
     memcpy(l.block, launch->block, sizeof l.block);
@@ -173,5 +195,6 @@ static kgen_status cuda_launch(kgen_module *module, const kgen_raw_launch *launc
     return status_of(status);
 }
 
-const device_ops device_ops_cuda = {cuda_open, cuda_close, cuda_allocate, cuda_release, cuda_write, cuda_read, cuda_fill,
-                                    cuda_load, cuda_unload, cuda_launch};
+const device_ops device_ops_cuda = {cuda_open,   cuda_close, cuda_allocate, cuda_release,
+                                    cuda_write,  cuda_read,  cuda_fill,     cuda_load,
+                                    cuda_unload, cuda_launch};

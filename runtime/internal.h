@@ -15,9 +15,9 @@ struct kgen_context {
     void (*diagnostic)(const kgen_diagnostic *diagnostic, void *user);
     void *user;
     bool color;
-    pthread_mutex_t lock;    // over what follows
-    codegen_slot *idle;      // code generators that wait for work: LLVM's set-up is paid once
-    kgen_device *devices;    // so that a freed program's modules go too
+    pthread_mutex_t lock; // over what follows
+    codegen_slot *idle;   // code generators that wait for work: LLVM's set-up is paid once
+    kgen_device *devices; // so that a freed program's modules go too
     uint64_t next_serial;
 };
 
@@ -27,8 +27,8 @@ char *context_strdup(kgen_context *context, const char *text, size_t length);
 // Hands collected findings to the callback.
 void context_report(kgen_context *context, kg_arena *arena, const kg_diags *diags);
 // One finding without a place in a source.
-kgen_status context_fail(kgen_context *context, kgen_status status, kg_diag_id id, const char *help, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
+kgen_status context_fail(kgen_context *context, kgen_status status, kg_diag_id id, const char *help,
+                         const char *format, ...) __attribute__((format(printf, 5, 6)));
 kg_codegen *context_take_codegen(kgen_context *context); // NULL without memory
 void context_give_codegen(kgen_context *context, kg_codegen *codegen);
 
@@ -36,15 +36,15 @@ struct kgen_program {
     kgen_context *context;
     uint64_t serial;
     kg_arena arena;
-    char *text, *label;      // the source and its name, which the IR points into
+    char *text, *label; // the source and its name, which the IR points into
     kg_source source;
     kg_kernel *kernel;
     const struct cg_target *target;
     const char *ptx, *ir, *llvm, *explain;
-    char *llvm_text;         // owned
+    char *llvm_text; // owned
     size_t ptx_length;
     kgen_program_info info;
-    bool *used; // by parameter
+    bool *used;           // by parameter
     pthread_mutex_t lock; // over what is made on demand
 };
 
@@ -59,8 +59,8 @@ typedef struct device_ops {
     kgen_status (*fill)(kgen_device *device, uint64_t address, unsigned char byte, size_t bytes);
     kgen_status (*load)(kgen_device *device, kgen_module *module, const void *image, size_t bytes);
     void (*unload)(kgen_module *module);
-    kgen_status (*launch)(kgen_module *module, const kgen_raw_launch *launch, const kgen_launch_options *options,
-                          int repeats);
+    kgen_status (*launch)(kgen_module *module, const kgen_raw_launch *launch,
+                          const kgen_launch_options *options, int repeats);
 } device_ops;
 extern const device_ops device_ops_cpu, device_ops_cuda;
 
@@ -89,5 +89,7 @@ struct kgen_buffer {
 };
 
 void device_drop_program(kgen_device *device, uint64_t serial);
-// The module of a program on a device, loaded at the first launch. The caller holds the device's lock.
-kgen_status device_program_module(kgen_device *device, const kgen_program *program, kgen_module **out);
+// The module of a program on a device, loaded at the first launch. The caller holds the device's
+// lock.
+kgen_status device_program_module(kgen_device *device, const kgen_program *program,
+                                  kgen_module **out);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 // kgen: compile tile programs to checked PTX, load and launch them.
 //
-// The embeddable library. It never prints, never exits, never aborts, reads no environment variable and keeps
-// no global state. Findings go to the diagnostics callback of the context; every call returns a status.
+// The embeddable library. It never prints, never exits, never aborts, reads no environment variable
+// and keeps no global state. Findings go to the diagnostics callback of the context; every call
+// returns a status.
 //
-// Thread safety: a context may be used from several threads at once; programs and devices made from it too,
-// except that two launches on one device are serialized. Objects must not be freed while in use.
-// Ownership: what a call creates is freed by the matching _free; strings returned by accessors live as long
-// as their object. All objects must be freed before their context.
+// Thread safety: a context may be used from several threads at once; programs and devices made from
+// it too, except that two launches on one device are serialized. Objects must not be freed while in
+// use. Ownership: what a call creates is freed by the matching _free; strings returned by accessors
+// live as long as their object. All objects must be freed before their context.
 #ifndef KGEN_H
 #define KGEN_H
 
@@ -38,7 +39,8 @@ typedef enum kgen_status {
 } kgen_status;
 KGEN_API const char *kgen_status_name(kgen_status status); // "no-device"
 
-// ---- context -----------------------------------------------------------------------------------------
+// ---- context
+// -----------------------------------------------------------------------------------------
 typedef struct kgen_context kgen_context;
 
 typedef struct kgen_allocator {
@@ -60,16 +62,18 @@ typedef struct kgen_diagnostic {
 } kgen_diagnostic;
 
 typedef struct kgen_options {
-    const kgen_allocator *allocator;                                  // NULL: malloc and free
+    const kgen_allocator *allocator;                                   // NULL: malloc and free
     void (*diagnostic)(const kgen_diagnostic *diagnostic, void *user); // NULL: findings are dropped
     void *user;
-    int color;                                                        // rendered text with ANSI colours
+    int color; // rendered text with ANSI colours
 } kgen_options;
 
-KGEN_API kgen_status kgen_context_create(const kgen_options *options, kgen_context **out); // options may be NULL
+KGEN_API kgen_status kgen_context_create(const kgen_options *options,
+                                         kgen_context **out); // options may be NULL
 KGEN_API void kgen_context_free(kgen_context *context);
 
-// ---- compile -----------------------------------------------------------------------------------------
+// ---- compile
+// -----------------------------------------------------------------------------------------
 typedef struct kgen_program kgen_program;
 
 typedef struct kgen_define {
@@ -77,14 +81,14 @@ typedef struct kgen_define {
 } kgen_define;
 
 typedef struct kgen_compile_options {
-    const char *name;    // of the source, for messages; NULL = "<memory>"
-    const char *kernel;  // which kernel of the source; NULL = its only one
-    const char *target;  // NULL = "sm_80"
+    const char *name;   // of the source, for messages; NULL = "<memory>"
+    const char *kernel; // which kernel of the source; NULL = its only one
+    const char *target; // NULL = "sm_80"
     const kgen_define *defines;
     size_t n_defines;
-    const char *passes;      // comma-separated pass names; NULL = whole pipeline
-    const char *stop_after;  // pass name; the program then has IR but no PTX
-    int no_share;            // give every shared buffer bytes of its own
+    const char *passes;     // comma-separated pass names; NULL = whole pipeline
+    const char *stop_after; // pass name; the program then has IR but no PTX
+    int no_share;           // give every shared buffer bytes of its own
     // Called with the IR text before the first pass (pass NULL) and after each pass. May be NULL.
     void (*after_pass)(const char *pass, const char *ir, void *user);
     void *user;
@@ -95,37 +99,44 @@ KGEN_API kgen_status kgen_compile(kgen_context *context, const char *source, siz
                                   const kgen_compile_options *options, kgen_program **out);
 KGEN_API void kgen_program_free(kgen_program *program);
 
-KGEN_API const char *kgen_program_ptx(const kgen_program *program, size_t *length); // NULL after stop_after
-KGEN_API const char *kgen_program_ir(const kgen_program *program);                  // final IR text
-KGEN_API const char *kgen_program_llvm(const kgen_program *program);                // LLVM IR text, made on demand
+KGEN_API const char *kgen_program_ptx(const kgen_program *program,
+                                      size_t *length);               // NULL after stop_after
+KGEN_API const char *kgen_program_ir(const kgen_program *program);   // final IR text
+KGEN_API const char *kgen_program_llvm(const kgen_program *program); // LLVM IR text, made on demand
 
 typedef struct kgen_program_info {
     const char *kernel, *target;
-    int threads;            // of a CTA
-    int64_t shared_bytes;   // dynamic shared memory of a CTA
-    int n_params;           // in launch order
+    int threads;                             // of a CTA
+    int64_t shared_bytes;                    // dynamic shared memory of a CTA
+    int n_params;                            // in launch order
     int barriers, warp_syncs, waits, fences; // synchronization ops in the program (static count)
-    double compile_seconds; // text to PTX
+    double compile_seconds;                  // text to PTX
 } kgen_program_info;
 KGEN_API kgen_status kgen_program_get_info(const kgen_program *program, kgen_program_info *out);
 
 typedef struct kgen_param_info {
     const char *name;
-    const char *type;  // element type: "f32", "bf16", "i32", ...
-    int is_tensor;     // a pointer to global memory
-    int rank;          // of a tensor
-    int implicit;      // a size or stride that the program names but does not declare
-    int used;          // the kernel reads or writes it; an unused tensor may be NULL at launch
+    const char *type; // element type: "f32", "bf16", "i32", ...
+    int is_tensor;    // a pointer to global memory
+    int rank;         // of a tensor
+    int implicit;     // a size or stride that the program names but does not declare
+    int used;         // the kernel reads or writes it; an unused tensor may be NULL at launch
 } kgen_param_info;
-KGEN_API kgen_status kgen_program_get_param(const kgen_program *program, int index, kgen_param_info *out);
+KGEN_API kgen_status kgen_program_get_param(const kgen_program *program, int index,
+                                            kgen_param_info *out);
 // How the syncs came about, one paragraph each; see `kgen explain`.
 KGEN_API const char *kgen_program_explain(const kgen_program *program);
 
-// ---- devices -----------------------------------------------------------------------------------------
+// ---- devices
+// -----------------------------------------------------------------------------------------
 typedef struct kgen_device kgen_device;
 typedef struct kgen_buffer kgen_buffer;
 
-typedef enum kgen_completion { KGEN_COMPLETE_EAGER, KGEN_COMPLETE_LATE, KGEN_COMPLETE_SEEDED } kgen_completion;
+typedef enum kgen_completion {
+    KGEN_COMPLETE_EAGER,
+    KGEN_COMPLETE_LATE,
+    KGEN_COMPLETE_SEEDED
+} kgen_completion;
 typedef struct kgen_device_options {
     int index;                  // cuda: ordinal
     const char *driver;         // cuda: path of the driver library; NULL = libcuda.so.1
@@ -139,25 +150,28 @@ typedef struct kgen_device_options {
 KGEN_API kgen_status kgen_device_open(kgen_context *context, const char *kind,
                                       const kgen_device_options *options, kgen_device **out);
 KGEN_API void kgen_device_close(kgen_device *device);
-KGEN_API const char *kgen_device_name(const kgen_device *device);   // "PTX machine", "NVIDIA H200"
-KGEN_API const char *kgen_device_target(const kgen_device *device); // best target it runs: "sm_90a"; cpu: "sm_80"
+KGEN_API const char *kgen_device_name(const kgen_device *device); // "PTX machine", "NVIDIA H200"
+KGEN_API const char *
+kgen_device_target(const kgen_device *device); // best target it runs: "sm_90a"; cpu: "sm_80"
 
 KGEN_API kgen_status kgen_buffer_create(kgen_device *device, size_t bytes, kgen_buffer **out);
 KGEN_API void kgen_buffer_free(kgen_buffer *buffer);
-KGEN_API kgen_status kgen_buffer_write(kgen_buffer *buffer, size_t offset, const void *data, size_t bytes);
+KGEN_API kgen_status kgen_buffer_write(kgen_buffer *buffer, size_t offset, const void *data,
+                                       size_t bytes);
 KGEN_API kgen_status kgen_buffer_read(kgen_buffer *buffer, size_t offset, void *data, size_t bytes);
 KGEN_API kgen_status kgen_buffer_fill(kgen_buffer *buffer, unsigned char byte);
 
-// ---- launch ------------------------------------------------------------------------------------------
-// Arguments by name, in any order. A tensor takes a buffer and an offset in bytes; its sizes are the program's
-// scalar parameters. Checked before the launch: every parameter given, assumptions, sizes positive, buffers as
-// large as the tensor's extent, base alignment.
+// ---- launch
+// ------------------------------------------------------------------------------------------
+// Arguments by name, in any order. A tensor takes a buffer and an offset in bytes; its sizes are
+// the program's scalar parameters. Checked before the launch: every parameter given, assumptions,
+// sizes positive, buffers as large as the tensor's extent, base alignment.
 typedef struct kgen_arg {
     const char *name;
     kgen_buffer *buffer; // tensor; NULL for a scalar or an unused tensor
     size_t offset;
-    int64_t i;           // integer scalar
-    double f;            // floating scalar
+    int64_t i; // integer scalar
+    double f;  // floating scalar
 } kgen_arg;
 
 // One end of a finding of the PTX machine. line 0: this end is not known.
@@ -187,7 +201,8 @@ typedef struct kgen_finding {
 typedef struct kgen_statistics {
     double seconds; // cuda: by events around the launch; cpu: wall time
     // cpu device only:
-    uint64_t lane_instructions, barriers, warp_syncs, bank_conflicts, shared_wavefronts, global_sectors, async_copies;
+    uint64_t lane_instructions, barriers, warp_syncs, bank_conflicts, shared_wavefronts,
+        global_sectors, async_copies;
 } kgen_statistics;
 
 typedef struct kgen_launch_options {
@@ -197,20 +212,23 @@ typedef struct kgen_launch_options {
     unsigned cluster[3];         // CTAs of a cluster; all 0 = none
 } kgen_launch_options;
 
-// Loads the program on the device on first use (JIT log as diagnostics) and runs the whole grid; returns when it is
-// done. The grid follows from the scalar arguments. KGEN_ERROR_FINDINGS: it ran on the cpu device and the checks
-// found something. options may be NULL.
-KGEN_API kgen_status kgen_launch(kgen_device *device, kgen_program *program, const kgen_arg *args, size_t n_args,
-                                 const kgen_launch_options *options);
-// The same launch `repeats` times back to back without waiting in between; statistics->seconds is the time of one.
-KGEN_API kgen_status kgen_launch_repeated(kgen_device *device, kgen_program *program, const kgen_arg *args,
-                                          size_t n_args, const kgen_launch_options *options, int repeats);
+// Loads the program on the device on first use (JIT log as diagnostics) and runs the whole grid;
+// returns when it is done. The grid follows from the scalar arguments. KGEN_ERROR_FINDINGS: it ran
+// on the cpu device and the checks found something. options may be NULL.
+KGEN_API kgen_status kgen_launch(kgen_device *device, kgen_program *program, const kgen_arg *args,
+                                 size_t n_args, const kgen_launch_options *options);
+// The same launch `repeats` times back to back without waiting in between; statistics->seconds is
+// the time of one.
+KGEN_API kgen_status kgen_launch_repeated(kgen_device *device, kgen_program *program,
+                                          const kgen_arg *args, size_t n_args,
+                                          const kgen_launch_options *options, int repeats);
 
-// ---- any PTX -----------------------------------------------------------------------------------------
-// PTX text (or, on cuda, a cubin) from any compiler, launched with explicit arguments.
+// ---- any PTX
+// ----------------------------------------------------------------------------------------- PTX
+// text (or, on cuda, a cubin) from any compiler, launched with explicit arguments.
 typedef struct kgen_module kgen_module;
-KGEN_API kgen_status kgen_module_load(kgen_device *device, const char *name, const void *image, size_t bytes,
-                                      kgen_module **out);
+KGEN_API kgen_status kgen_module_load(kgen_device *device, const char *name, const void *image,
+                                      size_t bytes, kgen_module **out);
 KGEN_API void kgen_module_free(kgen_module *module);
 // Names of the module's kernels (cpu device); NULL past the last.
 KGEN_API const char *kgen_module_kernel(const kgen_module *module, int index);
@@ -231,8 +249,9 @@ typedef struct kgen_raw_launch {
 KGEN_API kgen_status kgen_module_launch(kgen_module *module, const kgen_raw_launch *launch,
                                         const kgen_launch_options *options);
 
-// ---- tables ------------------------------------------------------------------------------------------
-// Rows of the library's own tables, for listings; NULL past the last. `doc` (may be NULL) gets one line.
+// ---- tables
+// ------------------------------------------------------------------------------------------ Rows
+// of the library's own tables, for listings; NULL past the last. `doc` (may be NULL) gets one line.
 KGEN_API const char *kgen_pass_name(int index, const char **doc);
 KGEN_API const char *kgen_op_name(int index, const char **doc);
 KGEN_API const char *kgen_target_name(int index, const char **doc);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Launches of programs: arguments by name are checked, packed in launch order, and the grid is computed.
+// Launches of programs: arguments by name are checked, packed in launch order, and the grid is
+// computed.
 #include "runtime/internal.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,10 +9,18 @@
 typedef struct binding {
     kgen_program *program;
     kgen_context *context;
-    const kgen_arg **args;  // by parameter
-    int64_t *values;        // by parameter, integers
+    const kgen_arg **args; // by parameter
+    int64_t *values;       // by parameter, integers
     kgen_raw_arg *raw;
-    union { int64_t i; int32_t i32; int16_t i16; int8_t i8; float f32; double f64; uint16_t f16; } *scalars;
+    union {
+        int64_t i;
+        int32_t i32;
+        int16_t i16;
+        int8_t i8;
+        float f32;
+        double f64;
+        uint16_t f16;
+    } * scalars;
 } binding;
 
 static kgen_status bind_names(binding *b, const kgen_arg *args, size_t n_args)
@@ -26,19 +35,22 @@ static kgen_status bind_names(binding *b, const kgen_arg *args, size_t n_args)
         }
         if (p == kernel->n_params) {
             const char *near = args[i].name ? kg_nearest_name(args[i].name, names, n) : NULL;
-            return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL, "kernel %s has no parameter '%s'%s%s%s",
-                                kernel->name, args[i].name ? args[i].name : "(null)", near ? "; did you mean '" : "",
-                                near ? near : "", near ? "'?" : "");
+            return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL,
+                                "kernel %s has no parameter '%s'%s%s%s", kernel->name,
+                                args[i].name ? args[i].name : "(null)",
+                                near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
         }
         if (b->args[p])
-            return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL, "parameter '%s' is given twice", args[i].name);
+            return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL,
+                                "parameter '%s' is given twice", args[i].name);
         b->args[p] = &args[i];
         b->values[p] = args[i].i;
     }
     for (int p = 0; p < kernel->n_params; p++)
         if (!b->args[p] && (b->program->used[p] || !kernel->params[p]->tensor))
-            return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL, "parameter '%s' of kernel %s is not given",
-                                kernel->params[p]->name, kernel->name);
+            return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL,
+                                "parameter '%s' of kernel %s is not given", kernel->params[p]->name,
+                                kernel->name);
     return KGEN_OK;
 }
 
@@ -63,21 +75,29 @@ static kgen_status pack_scalar(binding *b, int p)
     kg_dtype dtype = v->type.dtype;
     int bytes = kg_dtype_bytes(dtype);
     bool is_float = kg_dtype_info_of(dtype)->is_float;
-    if (!is_float && bytes < 8 && (a->i > (INT64_C(1) << (8 * bytes - 1)) - 1 || a->i < -(INT64_C(1) << (8 * bytes - 1))))
-        return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL, "%s=%" PRId64 " does not fit %s", v->name, a->i,
+    if (!is_float && bytes < 8 &&
+        (a->i > (INT64_C(1) << (8 * bytes - 1)) - 1 || a->i < -(INT64_C(1) << (8 * bytes - 1))))
+        return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL,
+                            "%s=%" PRId64 " does not fit %s", v->name, a->i,
                             kg_dtype_info_of(dtype)->name);
-    if (dtype == KG_F32) b->scalars[p].f32 = (float)a->f;
-    else if (dtype == KG_F64) b->scalars[p].f64 = a->f;
+    if (dtype == KG_F32)
+        b->scalars[p].f32 = (float)a->f;
+    else if (dtype == KG_F64)
+        b->scalars[p].f64 = a->f;
     else if (is_float)
-        return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, "declare it f32", "scalar parameter '%s' has type %s, which cannot be passed",
-                            v->name, kg_dtype_info_of(dtype)->name);
-    else b->scalars[p].i = a->i; // little endian: the low bytes come first
+        return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, "declare it f32",
+                            "scalar parameter '%s' has type %s, which cannot be passed", v->name,
+                            kg_dtype_info_of(dtype)->name);
+    else
+        b->scalars[p].i = a->i; // little endian: the low bytes come first
     b->raw[p] = (kgen_raw_arg){.value = &b->scalars[p], .bytes = (size_t)bytes};
     return KGEN_OK;
 }
 
-// The bytes that a tensor of these sizes and strides reaches; false when a size is not positive or all overflows.
-static bool tensor_reach(const binding *b, const kg_value *v, int64_t *reach, int *bad_dim, int64_t *bad)
+// The bytes that a tensor of these sizes and strides reaches; false when a size is not positive or
+// all overflows.
+static bool tensor_reach(const binding *b, const kg_value *v, int64_t *reach, int *bad_dim,
+                         int64_t *bad)
 {
     int64_t last = 0;
     for (int d = 0; d < v->type.rank; d++) {
@@ -85,10 +105,14 @@ static bool tensor_reach(const binding *b, const kg_value *v, int64_t *reach, in
         *bad_dim = d;
         if (!kg_sexpr_eval(v->tensor->dims[d], b->values, &extent)) return *bad = 0, false;
         if (extent < 1) return *bad = extent, false;
-        if (!kg_sexpr_eval(v->tensor->strides[d], b->values, &stride) || stride < 0) return *bad = extent, false;
-        if (__builtin_mul_overflow(extent - 1, stride, &step) || __builtin_add_overflow(last, step, &last)) return *bad = extent, false;
+        if (!kg_sexpr_eval(v->tensor->strides[d], b->values, &stride) || stride < 0)
+            return *bad = extent, false;
+        if (__builtin_mul_overflow(extent - 1, stride, &step) ||
+            __builtin_add_overflow(last, step, &last))
+            return *bad = extent, false;
     }
-    return !__builtin_add_overflow(last, 1, &last) && !__builtin_mul_overflow(last, (int64_t)kg_dtype_bytes(v->type.dtype), reach);
+    return !__builtin_add_overflow(last, 1, &last) &&
+           !__builtin_mul_overflow(last, (int64_t)kg_dtype_bytes(v->type.dtype), reach);
 }
 
 static kgen_status pack_tensor(binding *b, kgen_device *device, int p)
@@ -101,17 +125,26 @@ static kgen_status pack_tensor(binding *b, kgen_device *device, int p)
     int64_t reach = 0, bad = 0;
     int dim = 0;
     if (!tensor_reach(b, v, &reach, &dim, &bad))
-        return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL, "dimension %d of tensor '%s' is %" PRId64 ": not a legal size with its stride",
+        return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL,
+                            "dimension %d of tensor '%s' is %" PRId64
+                            ": not a legal size with its stride",
                             dim, v->name, bad);
-    if (!a->buffer) return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL, "tensor '%s' needs a buffer", v->name);
+    if (!a->buffer)
+        return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL,
+                            "tensor '%s' needs a buffer", v->name);
     if (a->buffer->device != device)
-        return context_fail(b->context, KGEN_ERROR_USAGE, KG_D_R703, NULL, "the buffer of tensor '%s' belongs to another device", v->name);
+        return context_fail(b->context, KGEN_ERROR_USAGE, KG_D_R703, NULL,
+                            "the buffer of tensor '%s' belongs to another device", v->name);
     if (a->offset > a->buffer->bytes || (uint64_t)reach > a->buffer->bytes - a->offset)
-        return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL, "tensor '%s' reaches %" PRId64 " bytes, its buffer has %zu after the offset",
-                            v->name, reach, a->offset > a->buffer->bytes ? (size_t)0 : a->buffer->bytes - a->offset);
+        return context_fail(
+            b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL,
+            "tensor '%s' reaches %" PRId64 " bytes, its buffer has %zu after the offset", v->name,
+            reach, a->offset > a->buffer->bytes ? (size_t)0 : a->buffer->bytes - a->offset);
     b->scalars[p].i = (int64_t)(a->buffer->address + a->offset);
     if (v->tensor->align > 0 && b->scalars[p].i % v->tensor->align)
-        return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL, "tensor '%s' must start at a multiple of %d bytes", v->name, v->tensor->align);
+        return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL,
+                            "tensor '%s' must start at a multiple of %d bytes", v->name,
+                            v->tensor->align);
     b->raw[p].value = &b->scalars[p].i;
     return KGEN_OK;
 }
@@ -122,21 +155,26 @@ static kgen_status compute_grid(binding *b, unsigned grid[3])
     static const int64_t limits[3] = {INT32_MAX, 65535, 65535};
     for (int i = 0; i < 3; i++) {
         int64_t extent = 1;
-        if (i < kernel->n_grid && !kg_sexpr_eval(kernel->grid[i].extent, b->values, &extent)) extent = 0;
+        if (i < kernel->n_grid && !kg_sexpr_eval(kernel->grid[i].extent, b->values, &extent))
+            extent = 0;
         if (extent < 1 || extent > limits[i])
-            return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL, "grid axis '%s' would have %" PRId64 " CTAs; 1 to %" PRId64 " are possible",
+            return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL,
+                                "grid axis '%s' would have %" PRId64 " CTAs; 1 to %" PRId64
+                                " are possible",
                                 kernel->grid[i].value->name, extent, limits[i]);
         grid[i] = (unsigned)extent;
     }
     return KGEN_OK;
 }
 
-static kgen_status bind_and_launch(binding *b, kgen_device *device, const kgen_arg *args, size_t n_args,
-                                   const kgen_launch_options *options, int repeats)
+static kgen_status bind_and_launch(binding *b, kgen_device *device, const kgen_arg *args,
+                                   size_t n_args, const kgen_launch_options *options, int repeats)
 {
     kg_kernel *kernel = b->program->kernel;
-    kgen_raw_launch launch = {.kernel = kernel->name, .block = {32u * (unsigned)kernel->warps, 1, 1},
-                              .shared_bytes = (size_t)kernel->shared_bytes, .args = b->raw,
+    kgen_raw_launch launch = {.kernel = kernel->name,
+                              .block = {32u * (unsigned)kernel->warps, 1, 1},
+                              .shared_bytes = (size_t)kernel->shared_bytes,
+                              .args = b->raw,
                               .n_args = (size_t)kernel->n_params};
     kgen_status status = bind_names(b, args, n_args);
     if (!status) status = check_assumptions(b);
@@ -152,11 +190,12 @@ static kgen_status bind_and_launch(binding *b, kgen_device *device, const kgen_a
     return status;
 }
 
-kgen_status kgen_launch_repeated(kgen_device *device, kgen_program *program, const kgen_arg *args, size_t n_args,
-                                 const kgen_launch_options *options, int repeats)
+kgen_status kgen_launch_repeated(kgen_device *device, kgen_program *program, const kgen_arg *args,
+                                 size_t n_args, const kgen_launch_options *options, int repeats)
 {
     static const kgen_launch_options defaults;
-    if (!device || !program || !program->ptx || (n_args && !args) || repeats < 1) return KGEN_ERROR_USAGE;
+    if (!device || !program || !program->ptx || (n_args && !args) || repeats < 1)
+        return KGEN_ERROR_USAGE;
     binding b = {.program = program, .context = device->context};
     size_t n = (size_t)program->kernel->n_params + 1;
     size_t each = sizeof *b.args + sizeof *b.values + sizeof *b.raw + sizeof *b.scalars;
@@ -166,13 +205,14 @@ kgen_status kgen_launch_repeated(kgen_device *device, kgen_program *program, con
     b.values = (void *)(b.scalars + n);
     b.raw = (void *)(b.values + n);
     b.args = (void *)(b.raw + n);
-    kgen_status status = bind_and_launch(&b, device, args, n_args, options ? options : &defaults, repeats);
+    kgen_status status =
+        bind_and_launch(&b, device, args, n_args, options ? options : &defaults, repeats);
     context_release(device->context, memory);
     return status;
 }
 
-kgen_status kgen_launch(kgen_device *device, kgen_program *program, const kgen_arg *args, size_t n_args,
-                        const kgen_launch_options *options)
+kgen_status kgen_launch(kgen_device *device, kgen_program *program, const kgen_arg *args,
+                        size_t n_args, const kgen_launch_options *options)
 {
     return kgen_launch_repeated(device, program, args, n_args, options, 1);
 }

@@ -13,7 +13,8 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-// ---- facts about the finished kernel -------------------------------------------------------------------
+// ---- facts about the finished kernel
+// -------------------------------------------------------------------
 static bool count_syncs(kg_op *op, void *user)
 {
     kgen_program *program = user;
@@ -40,7 +41,8 @@ static void collect_info(kgen_program *program)
     kg_walk(kernel->body, count_syncs, program);
 }
 
-// ---- the way from text to PTX --------------------------------------------------------------------------
+// ---- the way from text to PTX
+// --------------------------------------------------------------------------
 typedef struct compilation {
     kgen_program *program;
     const kgen_compile_options *options;
@@ -52,7 +54,8 @@ static void dump_pass(const kg_pass *pass, kg_kernel *kernel, void *user)
 {
     compilation *c = user;
     if (c->options->after_pass)
-        c->options->after_pass(pass ? pass->name : NULL, kg_print_kernel(&c->program->arena, kernel), c->options->user);
+        c->options->after_pass(pass ? pass->name : NULL,
+                               kg_print_kernel(&c->program->arena, kernel), c->options->user);
 }
 
 static kg_kernel *choose_kernel(compilation *c, kg_unit *unit)
@@ -69,12 +72,14 @@ static kg_kernel *choose_kernel(compilation *c, kg_unit *unit)
     if (!unit->kernels) {
         kg_error(&c->diags, KG_D_P002, nowhere, "the file has no kernel");
     } else if (!wanted) {
-        kg_diag *d = kg_error(&c->diags, KG_D_P003, unit->kernels->next->loc, "the file has several kernels");
+        kg_diag *d = kg_error(&c->diags, KG_D_P003, unit->kernels->next->loc,
+                              "the file has several kernels");
         kg_diag_help(&c->diags, d, "choose one by name, for example '%s'", unit->kernels->name);
     } else {
         kg_diag *d = kg_error(&c->diags, KG_D_P003, nowhere, "no kernel '%s' in this file", wanted);
         const char *near = kg_nearest_name(wanted, names, n);
-        kg_diag_help(&c->diags, d, near ? "did you mean '%s'?" : "the file has '%s'", near ? near : names[0]);
+        kg_diag_help(&c->diags, d, near ? "did you mean '%s'?" : "the file has '%s'",
+                     near ? near : names[0]);
     }
     return NULL;
 }
@@ -83,8 +88,10 @@ static kgen_status unknown_target(compilation *c, const char *name)
 {
     const struct cg_target *near = cg_target_suggest(name);
     kg_diag *d = kg_error(&c->diags, KG_D_C602, (kg_loc){0}, "unknown target '%s'", name);
-    if (near) kg_diag_help(&c->diags, d, "did you mean '%s'?", near->name);
-    else kg_diag_help(&c->diags, d, "`kgen list targets` shows them all");
+    if (near)
+        kg_diag_help(&c->diags, d, "did you mean '%s'?", near->name);
+    else
+        kg_diag_help(&c->diags, d, "`kgen list targets` shows them all");
     return KGEN_ERROR_INPUT;
 }
 
@@ -95,7 +102,8 @@ static kgen_status generate(compilation *c)
     if (!c->codegen) return KGEN_ERROR_MEMORY;
     kg_codegen_options options = {.target = program->target};
     kg_codegen_output out = {0};
-    if (!kg_codegen_emit(c->codegen, program->kernel, &program->arena, &c->diags, &options, &out)) return KGEN_ERROR_INPUT;
+    if (!kg_codegen_emit(c->codegen, program->kernel, &program->arena, &c->diags, &options, &out))
+        return KGEN_ERROR_INPUT;
     program->ptx = out.ptx;
     program->ptx_length = out.ptx_length;
     return KGEN_OK;
@@ -109,16 +117,22 @@ static kgen_status compile(compilation *c)
     const char *target = o->target ? o->target : "sm_80";
     program->target = cg_target_find(target);
     if (!program->target) return unknown_target(c, target);
-    kg_unit *unit = kg_parse(&program->arena, &c->diags, &c->program->source, (const kg_define *)o->defines, (int)o->n_defines);
+    kg_unit *unit = kg_parse(&program->arena, &c->diags, &c->program->source,
+                             (const kg_define *)o->defines, (int)o->n_defines);
     if (!unit) return KGEN_ERROR_INPUT;
     program->kernel = choose_kernel(c, unit);
     if (!program->kernel || !kg_verify(program->kernel, &c->diags)) return KGEN_ERROR_INPUT;
 
-    kg_machine machine = {.target = program->target->name, .sm = (int32_t)program->target->sm,
-                          .shared_limit = program->target->shared_cta, .registers = CG_REGISTERS_PER_THREAD};
-    kg_pass_context passes = {.arena = &program->arena, .diags = &c->diags, .machine = &machine, .no_share = o->no_share};
-    kg_pipeline_options pipeline = {.passes = o->passes, .stop_after = o->stop_after,
-                                    .after = o->after_pass ? dump_pass : NULL, .user = c};
+    kg_machine machine = {.target = program->target->name,
+                          .sm = (int32_t)program->target->sm,
+                          .shared_limit = program->target->shared_cta,
+                          .registers = CG_REGISTERS_PER_THREAD};
+    kg_pass_context passes = {
+        .arena = &program->arena, .diags = &c->diags, .machine = &machine, .no_share = o->no_share};
+    kg_pipeline_options pipeline = {.passes = o->passes,
+                                    .stop_after = o->stop_after,
+                                    .after = o->after_pass ? dump_pass : NULL,
+                                    .user = c};
     if (!kg_run_pipeline(&passes, program->kernel, &pipeline)) return KGEN_ERROR_INPUT;
     if (program->kernel->level == KG_LEVEL_SYNCED && !o->stop_after) {
         kgen_status status = generate(c);
@@ -138,7 +152,8 @@ static kgen_status guarded_compile(compilation *c)
     program->arena.recovery = &recovery;
     kgen_status status;
     if (setjmp(recovery)) {
-        status = context_fail(program->context, KGEN_ERROR_MEMORY, KG_D_R707, NULL, "out of memory while compiling");
+        status = context_fail(program->context, KGEN_ERROR_MEMORY, KG_D_R707, NULL,
+                              "out of memory while compiling");
     } else {
         status = compile(c);
         context_report(program->context, &program->arena, &c->diags);
@@ -148,8 +163,8 @@ static kgen_status guarded_compile(compilation *c)
     return status;
 }
 
-kgen_status kgen_compile(kgen_context *context, const char *source, size_t length, const kgen_compile_options *options,
-                         kgen_program **out)
+kgen_status kgen_compile(kgen_context *context, const char *source, size_t length,
+                         const kgen_compile_options *options, kgen_program **out)
 {
     static const kgen_compile_options defaults;
     if (!context || !out || (!source && length)) return KGEN_ERROR_USAGE;
@@ -202,7 +217,8 @@ void kgen_program_free(kgen_program *program)
     context_release(context, program);
 }
 
-// ---- what a program can tell ---------------------------------------------------------------------------
+// ---- what a program can tell
+// ---------------------------------------------------------------------------
 const char *kgen_program_ptx(const kgen_program *program, size_t *length)
 {
     if (length) *length = program ? program->ptx_length : 0;
@@ -285,7 +301,8 @@ kgen_status kgen_program_get_info(const kgen_program *program, kgen_program_info
 
 kgen_status kgen_program_get_param(const kgen_program *program, int index, kgen_param_info *out)
 {
-    if (!program || !out || index < 0 || index >= program->kernel->n_params) return KGEN_ERROR_USAGE;
+    if (!program || !out || index < 0 || index >= program->kernel->n_params)
+        return KGEN_ERROR_USAGE;
     const kg_value *v = program->kernel->params[index];
     *out = (kgen_param_info){.name = v->name,
                              .type = kg_dtype_info_of(v->type.dtype)->name,
@@ -296,7 +313,8 @@ kgen_status kgen_program_get_param(const kgen_program *program, int index, kgen_
     return KGEN_OK;
 }
 
-// ---- tables --------------------------------------------------------------------------------------------
+// ---- tables
+// --------------------------------------------------------------------------------------------
 const char *kgen_pass_name(int index, const char **doc)
 {
     if (index < 0 || index >= kg_n_passes) return NULL;

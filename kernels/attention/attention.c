@@ -9,28 +9,29 @@
 
 enum { K_B, K_H, K_HKV, K_SQ, K_SK, K_D, K_CAUSAL, K_DTYPE, K_STAGES, K_COUNT };
 
-static const kgen_task_key keys[] = {
-    {"B", "1", "sequences"},
-    {"H", "2", "query heads"},
-    {"HKV", "1", "key and value heads; divides H"},
-    {"SQ", "128", "query tokens"},
-    {"SK", "128", "key tokens"},
-    {"D", "64", "head dimension: 64 or 128"},
-    {"causal", "false", "row i sees keys up to i + SK - SQ"},
-    {"dtype", "bf16", "f16 or bf16"},
-    {"stages", "2", "slots of the key and value ring, 1 to 4"},
-    {0}};
+static const kgen_task_key keys[] = {{"B", "1", "sequences"},
+                                     {"H", "2", "query heads"},
+                                     {"HKV", "1", "key and value heads; divides H"},
+                                     {"SQ", "128", "query tokens"},
+                                     {"SK", "128", "key tokens"},
+                                     {"D", "64", "head dimension: 64 or 128"},
+                                     {"causal", "false", "row i sees keys up to i + SK - SQ"},
+                                     {"dtype", "bf16", "f16 or bf16"},
+                                     {"stages", "2", "slots of the key and value ring, 1 to 4"},
+                                     {0}};
 
 static int64_t scalar(const kgen_task *task, const char *name)
 {
     for (int i = 0; i < task->n_scalars; i++)
-        if (task->scalars[i].name[0] == name[0] && !strcmp(task->scalars[i].name, name)) return task->scalars[i].i;
+        if (task->scalars[i].name[0] == name[0] && !strcmp(task->scalars[i].name, name))
+            return task->scalars[i].i;
     return 0;
 }
 
 static bool reference(kgen_task *task)
 {
-    const kgen_task_tensor *q = plan_find(task, "q"), *k = plan_find(task, "k"), *v = plan_find(task, "v");
+    const kgen_task_tensor *q = plan_find(task, "q"), *k = plan_find(task, "k"),
+                           *v = plan_find(task, "v");
     kgen_task_tensor *o = plan_find(task, "o"), *lse = plan_find(task, "lse");
     int64_t sq = q->dims[1], heads = q->dims[2], d = q->dims[3], sk = k->dims[1], hkv = k->dims[2];
     bool causal = scalar(task, "causal");
@@ -39,10 +40,18 @@ static bool reference(kgen_task *task)
     for (int64_t row = 0; row < q->dims[0] * sq * heads; row++) {
         int64_t b = row / (sq * heads), i = row / heads % sq, h = row % heads, visible = sk;
         if (causal && i + sk - sq + 1 < sk) visible = i + sk - sq + 1;
-        softmax_row r = {.dtype = q->dtype, .d = d, .n = visible < 0 ? 0 : visible, .query = q->data,
-                         .query_at = row * d, .keys = k->data, .values = v->data, .weights = weights,
-                         .first = (b * sk * hkv + h / (heads / hkv)) * d, .stride = hkv * d,
-                         .out = o->expect + row * d, .bound = o->bound + row * d};
+        softmax_row r = {.dtype = q->dtype,
+                         .d = d,
+                         .n = visible < 0 ? 0 : visible,
+                         .query = q->data,
+                         .query_at = row * d,
+                         .keys = k->data,
+                         .values = v->data,
+                         .weights = weights,
+                         .first = (b * sk * hkv + h / (heads / hkv)) * d,
+                         .stride = hkv * d,
+                         .out = o->expect + row * d,
+                         .bound = o->bound + row * d};
         int64_t at = (b * heads + h) * sq + i;
         lse->expect[at] = softmax_reference(&r);
         lse->bound[at] = 2e-5 * (1 + fabs(lse->expect[at]));
@@ -53,11 +62,15 @@ static bool reference(kgen_task *task)
 
 static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, char *error)
 {
-    if (!plan_positive(error, keys, v, 6) || !plan_dtype(error, "dtype", texts[K_DTYPE], false)) return false;
-    if (v[K_D] != 64 && v[K_D] != 128) return plan_fail(error, "D=%lld: must be 64 or 128", (long long)v[K_D]);
+    if (!plan_positive(error, keys, v, 6) || !plan_dtype(error, "dtype", texts[K_DTYPE], false))
+        return false;
+    if (v[K_D] != 64 && v[K_D] != 128)
+        return plan_fail(error, "D=%lld: must be 64 or 128", (long long)v[K_D]);
     if (v[K_H] % v[K_HKV])
-        return plan_fail(error, "HKV=%lld does not divide H=%lld", (long long)v[K_HKV], (long long)v[K_H]);
-    if (v[K_STAGES] < 1 || v[K_STAGES] > 4) return plan_fail(error, "stages=%s: must be 1 to 4", texts[K_STAGES]);
+        return plan_fail(error, "HKV=%lld does not divide H=%lld", (long long)v[K_HKV],
+                         (long long)v[K_H]);
+    if (v[K_STAGES] < 1 || v[K_STAGES] > 4)
+        return plan_fail(error, "stages=%s: must be 1 to 4", texts[K_STAGES]);
     int64_t b = v[K_B], h = v[K_H], hkv = v[K_HKV], sq = v[K_SQ], sk = v[K_SK], d = v[K_D];
     plan_tensor(task, "q", texts[K_DTYPE], KGEN_TASK_INPUT, 4, (int64_t[]){b, sq, h, d});
     plan_tensor(task, "k", texts[K_DTYPE], KGEN_TASK_INPUT, 4, (int64_t[]){b, sk, hkv, d});
@@ -72,14 +85,17 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
     int64_t sizes[] = {b, h, hkv, sq, sk, v[K_CAUSAL]};
     for (int i = 0; i < 6; i++) plan_scalar(task, names[i], sizes[i]);
     plan_scalar_float(task, "scale", 1 / sqrt((double)d));
-    snprintf(task->shape, sizeof task->shape, "B%lld H%lld/%lld %lldx%lld d%lld %s%s", (long long)b, (long long)h,
-             (long long)hkv, (long long)sq, (long long)sk, (long long)d, texts[K_DTYPE], v[K_CAUSAL] ? " causal" : "");
-    task->flop = 4.0 * (double)(b * h) * (double)sq * (double)sk * (double)d * (v[K_CAUSAL] ? 0.5 : 1);
+    snprintf(task->shape, sizeof task->shape, "B%lld H%lld/%lld %lldx%lld d%lld %s%s", (long long)b,
+             (long long)h, (long long)hkv, (long long)sq, (long long)sk, (long long)d,
+             texts[K_DTYPE], v[K_CAUSAL] ? " causal" : "");
+    task->flop =
+        4.0 * (double)(b * h) * (double)sq * (double)sk * (double)d * (v[K_CAUSAL] ? 0.5 : 1);
     task->bytes = 2.0 * (double)(b * d) * (2.0 * (double)(sq * h) + 2.0 * (double)(sk * hkv));
     task->reference = reference;
     return true;
 }
 
 extern const kgen_family kgen_family_attention;
-const kgen_family kgen_family_attention = {"attention", "softmax(q k^T) v forward, grouped heads, log-sum-exp out", keys,
-                                           plan, "attention.kg"};
+const kgen_family kgen_family_attention = {
+    "attention", "softmax(q k^T) v forward, grouped heads, log-sum-exp out", keys, plan,
+    "attention.kg"};

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// attention decode with a paged cache: launch rule, inputs and reference; and the row that both references share.
+// attention decode with a paged cache: launch rule, inputs and reference; and the row that both
+// references share.
 #include "kernels/attention/softmax_reference.h"
 #include "kernels/plan.h"
 #include <math.h>
@@ -25,9 +26,11 @@ double softmax_reference(const softmax_row *row)
     for (int64_t j = 0; j < row->n; j++) {
         int64_t at = row->first + (row->rows ? row->rows[j] : j) * row->stride;
         for (int64_t c = 0; c < row->d; c++) {
-            double value = kgen_task_element(row->dtype, row->values, at + c), weight = row->weights[j] / total;
+            double value = kgen_task_element(row->dtype, row->values, at + c),
+                   weight = row->weights[j] / total;
             row->out[c] += weight * value;
-            row->bound[c] += 2 * u * weight * fabs(value); // the weights are rounded before the second product
+            row->bound[c] +=
+                2 * u * weight * fabs(value); // the weights are rounded before the second product
         }
     }
     for (int64_t c = 0; c < row->d; c++) row->bound[c] += 1.5 * u * fabs(row->out[c]);
@@ -67,7 +70,8 @@ static void prepare(kgen_task *task)
 
 static bool reference(kgen_task *task)
 {
-    const kgen_task_tensor *q = plan_find(task, "q"), *k = plan_find(task, "kc"), *v = plan_find(task, "vc");
+    const kgen_task_tensor *q = plan_find(task, "q"), *k = plan_find(task, "kc"),
+                           *v = plan_find(task, "vc");
     kgen_task_tensor *o = plan_find(task, "o"), *lse = plan_find(task, "lse");
     const kgen_task_tensor *table = plan_find(task, "table");
     const int32_t *entry = table->data, *length = plan_find(task, "lengths")->data;
@@ -77,10 +81,20 @@ static bool reference(kgen_task *task)
     int64_t *rows = malloc(sizeof *rows * (size_t)most);
     for (int64_t row = 0; weights && rows && row < q->dims[0] * heads; row++) {
         int64_t b = row / heads, h = row % heads;
-        for (int64_t t = 0; t < length[b]; t++) rows[t] = entry[b * table->dims[1] + t / page] * page + t % page;
-        softmax_row r = {.dtype = q->dtype, .d = d, .n = length[b], .query = q->data, .query_at = row * d,
-                         .keys = k->data, .values = v->data, .rows = rows, .weights = weights,
-                         .first = h / (heads / hkv) * d, .stride = hkv * d, .out = o->expect + row * d,
+        for (int64_t t = 0; t < length[b]; t++)
+            rows[t] = entry[b * table->dims[1] + t / page] * page + t % page;
+        softmax_row r = {.dtype = q->dtype,
+                         .d = d,
+                         .n = length[b],
+                         .query = q->data,
+                         .query_at = row * d,
+                         .keys = k->data,
+                         .values = v->data,
+                         .rows = rows,
+                         .weights = weights,
+                         .first = h / (heads / hkv) * d,
+                         .stride = hkv * d,
+                         .out = o->expect + row * d,
                          .bound = o->bound + row * d};
         lse->expect[row] = softmax_reference(&r);
         lse->bound[row] = 2e-5 * (1 + fabs(lse->expect[row]));
@@ -113,10 +127,13 @@ static void plan_tensors(kgen_task *task, const int64_t *v, const char *dtype, i
 
 static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, char *error)
 {
-    if (!plan_positive(error, keys, v, 7) || !plan_dtype(error, "dtype", texts[K_DTYPE], false)) return false;
-    if (v[K_D] != 64 && v[K_D] != 128) return plan_fail(error, "D=%lld: must be 64 or 128", (long long)v[K_D]);
+    if (!plan_positive(error, keys, v, 7) || !plan_dtype(error, "dtype", texts[K_DTYPE], false))
+        return false;
+    if (v[K_D] != 64 && v[K_D] != 128)
+        return plan_fail(error, "D=%lld: must be 64 or 128", (long long)v[K_D]);
     if (v[K_H] % v[K_HKV] || v[K_H] / v[K_HKV] > 16)
-        return plan_fail(error, "HKV=%lld must divide H=%lld into groups of at most 16", (long long)v[K_HKV], (long long)v[K_H]);
+        return plan_fail(error, "HKV=%lld must divide H=%lld into groups of at most 16",
+                         (long long)v[K_HKV], (long long)v[K_H]);
     if (v[K_SPLITS] > 64) return plan_fail(error, "splits=%s: must be 1 to 64", texts[K_SPLITS]);
     plan_tensors(task, v, texts[K_DTYPE], plan_ceildiv(v[K_SK], v[K_PAGE]));
     plan_scalar_float(task, "scale", 1 / sqrt((double)v[K_D]));
@@ -125,9 +142,9 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
     plan_define_int(task, "G", v[K_H] / v[K_HKV]);
     plan_define_int(task, "PAGE", v[K_PAGE]);
     plan_define_int(task, "SPLITS", v[K_SPLITS]);
-    snprintf(task->shape, sizeof task->shape, "B%lld H%lld/%lld %lld d%lld page %lld %s split %lld", (long long)v[K_B],
-             (long long)v[K_H], (long long)v[K_HKV], (long long)v[K_SK], (long long)v[K_D], (long long)v[K_PAGE],
-             texts[K_DTYPE], (long long)v[K_SPLITS]);
+    snprintf(task->shape, sizeof task->shape, "B%lld H%lld/%lld %lld d%lld page %lld %s split %lld",
+             (long long)v[K_B], (long long)v[K_H], (long long)v[K_HKV], (long long)v[K_SK],
+             (long long)v[K_D], (long long)v[K_PAGE], texts[K_DTYPE], (long long)v[K_SPLITS]);
     task->flop = 4.0 * (double)(v[K_B] * v[K_H]) * (double)v[K_SK] * (double)v[K_D];
     task->bytes = 4.0 * (double)(v[K_B] * v[K_HKV]) * (double)v[K_SK] * (double)v[K_D];
     task->prepare = prepare;
@@ -136,5 +153,6 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
 }
 
 extern const kgen_family kgen_family_attention_decode;
-const kgen_family kgen_family_attention_decode = {"attention_decode", "one token a sequence against a paged cache, split and combined",
-                                                  keys, plan, "attention_decode.kg"};
+const kgen_family kgen_family_attention_decode = {
+    "attention_decode", "one token a sequence against a paged cache, split and combined", keys,
+    plan, "attention_decode.kg"};

@@ -5,13 +5,14 @@
 
 typedef struct softmax_row {
     const char *dtype;
-    int64_t d, n;              // head dimension, keys seen
+    int64_t d, n; // head dimension, keys seen
     const void *query, *keys, *values;
-    int64_t query_at;          // element of the query's first component
-    int64_t first, stride;     // element of key j's first component: first + (rows ? rows[j] : j) * stride
-    const int64_t *rows;       // page table resolved, or NULL
-    double *weights;           // scratch, n
-    double *out, *bound;       // d each
+    int64_t query_at; // element of the query's first component
+    int64_t first,
+        stride; // element of key j's first component: first + (rows ? rows[j] : j) * stride
+    const int64_t *rows; // page table resolved, or NULL
+    double *weights;     // scratch, n
+    double *out, *bound; // d each
 } softmax_row;
 
 // Returns the log-sum-exp; a row without keys gives zeros and -inf.

@@ -38,7 +38,8 @@ static void prepare(kgen_task *task)
 }
 
 // One token for one row of the state: s = a s + rate (v - a s.k) k; returns s.q / sqrt(d).
-static double step(double *s, const float *q, const float *k, double v, double decay, double rate, int64_t d)
+static double step(double *s, const float *q, const float *k, double v, double decay, double rate,
+                   int64_t d)
 {
     double predicted = 0, out = 0;
     for (int64_t c = 0; c < d; c++) predicted += (s[c] *= decay) * k[c];
@@ -51,7 +52,8 @@ static bool reference(kgen_task *task)
 {
     const kgen_task_tensor *q = plan_find(task, "q"), *v = plan_find(task, "v");
     const float *qd = q->data, *kd = plan_find(task, "k")->data, *vd = v->data;
-    const float *gd = plan_find(task, "g")->data, *bd = plan_find(task, "beta")->data, *sd = plan_find(task, "s0")->data;
+    const float *gd = plan_find(task, "g")->data, *bd = plan_find(task, "beta")->data,
+                *sd = plan_find(task, "s0")->data;
     kgen_task_tensor *o = plan_find(task, "o"), *s1 = plan_find(task, "s1");
     int64_t tokens = q->dims[1], hk = q->dims[2], d = q->dims[3], heads = v->dims[2];
     for (int64_t r = 0; r < v->dims[0] * heads * d; r++) {
@@ -59,9 +61,10 @@ static bool reference(kgen_task *task)
         double *s = s1->expect + r * d, largest = 1;
         for (int64_t c = 0; c < d; c++) s[c] = sd[r * d + c];
         for (int64_t t = 0; t < tokens; t++) {
-            int64_t at = (b * tokens + t) * heads + h, key = ((b * tokens + t) * hk + h / (heads / hk)) * d;
-            o->expect[at * d + row] = step(s, qd + key, kd + key, vd[at * d + row], exp((double)gd[at]),
-                                           1 / (1 + exp(-(double)bd[at])), d);
+            int64_t at = (b * tokens + t) * heads + h,
+                    key = ((b * tokens + t) * hk + h / (heads / hk)) * d;
+            o->expect[at * d + row] = step(s, qd + key, kd + key, vd[at * d + row],
+                                           exp((double)gd[at]), 1 / (1 + exp(-(double)bd[at])), d);
             // The rounding of each step decays with the state; 16 steps' worth is generous.
             o->bound[at * d + row] = 1e-5 * (largest + fabs(o->expect[at * d + row]));
         }
@@ -73,9 +76,13 @@ static bool reference(kgen_task *task)
 static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, char *error)
 {
     if (!plan_positive(error, keys, v, K_COUNT)) return false;
-    if (v[K_D] != 64 && v[K_D] != 128) return plan_fail(error, "D=%lld: must be 64 or 128", (long long)v[K_D]);
-    if (v[K_H] % v[K_HK]) return plan_fail(error, "HK=%lld does not divide H=%lld", (long long)v[K_HK], (long long)v[K_H]);
-    if (v[K_D] % v[K_ROWS]) return plan_fail(error, "rows=%s does not divide D=%lld", texts[K_ROWS], (long long)v[K_D]);
+    if (v[K_D] != 64 && v[K_D] != 128)
+        return plan_fail(error, "D=%lld: must be 64 or 128", (long long)v[K_D]);
+    if (v[K_H] % v[K_HK])
+        return plan_fail(error, "HK=%lld does not divide H=%lld", (long long)v[K_HK],
+                         (long long)v[K_H]);
+    if (v[K_D] % v[K_ROWS])
+        return plan_fail(error, "rows=%s does not divide D=%lld", texts[K_ROWS], (long long)v[K_D]);
     int64_t b = v[K_B], t = v[K_T], h = v[K_H], hk = v[K_HK], d = v[K_D];
     plan_tensor(task, "q", "f32", KGEN_TASK_INPUT, 4, (int64_t[]){b, t, hk, d});
     plan_tensor(task, "k", "f32", KGEN_TASK_INPUT, 4, (int64_t[]){b, t, hk, d});
@@ -92,15 +99,17 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
     const char *names[] = {"B", "T", "H", "HK"};
     int64_t sizes[] = {b, t, h, hk};
     for (int i = 0; i < 4; i++) plan_scalar(task, names[i], sizes[i]);
-    snprintf(task->shape, sizeof task->shape, "B%lld T%lld H%lld/%lld d%lld f32", (long long)b, (long long)t,
-             (long long)h, (long long)hk, (long long)d);
+    snprintf(task->shape, sizeof task->shape, "B%lld T%lld H%lld/%lld d%lld f32", (long long)b,
+             (long long)t, (long long)h, (long long)hk, (long long)d);
     task->flop = (double)(b * t * h) * 8.0 * (double)d * (double)d;
-    task->bytes = (double)(b * h) * 8.0 * (double)d * (double)d + (double)(b * t) * 4.0 * (double)d * (double)(2 * hk + 2 * h);
+    task->bytes = (double)(b * h) * 8.0 * (double)d * (double)d +
+                  (double)(b * t) * 4.0 * (double)d * (double)(2 * hk + 2 * h);
     task->prepare = prepare;
     task->reference = reference;
     return true;
 }
 
 extern const kgen_family kgen_family_delta_net;
-const kgen_family kgen_family_delta_net = {"delta_net", "the gated delta rule, token by token, state in and out", keys, plan,
-                                           "delta_net.kg"};
+const kgen_family kgen_family_delta_net = {"delta_net",
+                                           "the gated delta rule, token by token, state in and out",
+                                           keys, plan, "delta_net.kg"};

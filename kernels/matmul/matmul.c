@@ -6,30 +6,46 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { K_M, K_N, K_K, K_DTYPE, K_OUT, K_SPLITS, K_STAGES, K_BIAS, K_ACTIVATION, K_A_COL, K_B_COL, K_TILE_M, K_TILE_N, K_TILE_K, K_COUNT };
+enum {
+    K_M,
+    K_N,
+    K_K,
+    K_DTYPE,
+    K_OUT,
+    K_SPLITS,
+    K_STAGES,
+    K_BIAS,
+    K_ACTIVATION,
+    K_A_COL,
+    K_B_COL,
+    K_TILE_M,
+    K_TILE_N,
+    K_TILE_K,
+    K_COUNT
+};
 
-static const kgen_task_key keys[] = {
-    {"M", "256", "rows of a and c"},
-    {"N", "256", "columns of b and c"},
-    {"K", "256", "columns of a, rows of b"},
-    {"dtype", "bf16", "of a and b: f16 or bf16"},
-    {"out", "f32", "of c: f16, bf16 or f32"},
-    {"splits", "1", "CTAs that share one tile along K, 1 to 8"},
-    {"stages", "3", "slots of the operand ring, 2 to 5"},
-    {"bias", "false", "add a row of f32 to every row of c"},
-    {"activation", "none", "none, relu, gelu or silu"},
-    {"a_col", "false", "a is stored column by column"},
-    {"b_col", "false", "b is stored column by column"},
-    {"tile_m", "0", "rows of a CTA's tile; 0 = by shape"},
-    {"tile_n", "0", "columns of a CTA's tile; 0 = by shape"},
-    {"tile_k", "0", "depth of a stage; 0 = by shape"},
-    {0}};
+static const kgen_task_key keys[] = {{"M", "256", "rows of a and c"},
+                                     {"N", "256", "columns of b and c"},
+                                     {"K", "256", "columns of a, rows of b"},
+                                     {"dtype", "bf16", "of a and b: f16 or bf16"},
+                                     {"out", "f32", "of c: f16, bf16 or f32"},
+                                     {"splits", "1", "CTAs that share one tile along K, 1 to 8"},
+                                     {"stages", "3", "slots of the operand ring, 2 to 5"},
+                                     {"bias", "false", "add a row of f32 to every row of c"},
+                                     {"activation", "none", "none, relu, gelu or silu"},
+                                     {"a_col", "false", "a is stored column by column"},
+                                     {"b_col", "false", "b is stored column by column"},
+                                     {"tile_m", "0", "rows of a CTA's tile; 0 = by shape"},
+                                     {"tile_n", "0", "columns of a CTA's tile; 0 = by shape"},
+                                     {"tile_k", "0", "depth of a stage; 0 = by shape"},
+                                     {0}};
 static const char *const activations[] = {"none", "relu", "gelu", "silu"};
 
 static double activate(int activation, double x)
 {
     if (activation == 1) return x > 0 ? x : 0;
-    if (activation == 2) return 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
+    if (activation == 2)
+        return 0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
     if (activation == 3) return x / (1 + exp(-x));
     return x;
 }
@@ -57,10 +73,12 @@ static double *expand(const kgen_task_tensor *t, bool col, bool flip)
 
 static bool reference(kgen_task *task)
 {
-    const kgen_task_tensor *a = plan_find(task, "a"), *b = plan_find(task, "b"), *bias = plan_find(task, "bias");
+    const kgen_task_tensor *a = plan_find(task, "a"), *b = plan_find(task, "b"),
+                           *bias = plan_find(task, "bias");
     kgen_task_tensor *c = plan_find(task, "c");
     int64_t m_rows = a->dims[0], depth = a->dims[1], columns = b->dims[1];
-    double *x = expand(a, define_value(task, "A_COL"), false), *y = expand(b, define_value(task, "B_COL"), true);
+    double *x = expand(a, define_value(task, "A_COL"), false),
+           *y = expand(b, define_value(task, "B_COL"), true);
     double u = plan_unit_roundoff(c->dtype);
     int activation = (int)define_value(task, "ACTIVATION");
     for (int64_t m = 0; x && y && m < m_rows; m++)
@@ -75,8 +93,9 @@ static bool reference(kgen_task *task)
             double value = activate(activation, sum);
             c->expect[m * columns + n] = value;
             // f32 accumulation, the approximate exp and tanh, then the rounding of c.
-            c->bound[m * columns + n] = 1.2 * (u * fabs(value) + magnitude * 0x1p-24 * (8 + (double)depth / 16)) +
-                                        (activation ? 4e-6 * (1 + fabs(sum)) : 1e-30);
+            c->bound[m * columns + n] =
+                1.2 * (u * fabs(value) + magnitude * 0x1p-24 * (8 + (double)depth / 16)) +
+                (activation ? 4e-6 * (1 + fabs(sum)) : 1e-30);
         }
     bool ok = x && y;
     free(x);
@@ -93,22 +112,25 @@ static int64_t tile_for(int64_t extent, int64_t smallest, int64_t largest)
 
 static bool plan_tile(kgen_task *task, const int64_t *v, char *error)
 {
-    // Small problems get small tiles so that more CTAs run; large ones the tile that reads shared memory least.
+    // Small problems get small tiles so that more CTAs run; large ones the tile that reads shared
+    // memory least.
     bool large = v[K_M] * v[K_N] >= 1024 * 1024;
     int64_t bm = v[K_TILE_M] ? v[K_TILE_M] : tile_for(v[K_M], 16, large ? 128 : 64);
     int64_t bn = v[K_TILE_N] ? v[K_TILE_N] : tile_for(v[K_N], 32, large ? 128 : 64);
     int64_t bk = v[K_TILE_K] ? v[K_TILE_K] : 32;
     if (bm < 16 || bm % 16 || bn < 8 || bn % 8 || bk < 16 || bk % 16)
-        return plan_fail(error, "tile %lldx%lldx%lld: rows and depth must be multiples of 16, columns of 8",
-                         (long long)bm, (long long)bn, (long long)bk);
+        return plan_fail(
+            error, "tile %lldx%lldx%lld: rows and depth must be multiples of 16, columns of 8",
+            (long long)bm, (long long)bn, (long long)bk);
     plan_define_int(task, "BM", bm);
     plan_define_int(task, "BN", bn);
     plan_define_int(task, "BK", bk);
     plan_define_int(task, "WARPS", bm * bn >= 256 * 128 ? 8 : 4);
     plan_tensor(task, "partial", "f32", KGEN_TASK_SCRATCH, 3,
                 (int64_t[]){v[K_SPLITS] > 1 ? v[K_SPLITS] : 0, v[K_M], v[K_N]});
-    plan_tensor(task, "arrived", "i32", KGEN_TASK_ZEROED, 2,
-                (int64_t[]){v[K_SPLITS] > 1 ? plan_ceildiv(v[K_M], bm) : 0, plan_ceildiv(v[K_N], bn)});
+    plan_tensor(
+        task, "arrived", "i32", KGEN_TASK_ZEROED, 2,
+        (int64_t[]){v[K_SPLITS] > 1 ? plan_ceildiv(v[K_M], bm) : 0, plan_ceildiv(v[K_N], bn)});
     return true;
 }
 
@@ -117,11 +139,15 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
     if (!plan_positive(error, keys, v, 3) || !plan_dtype(error, "dtype", texts[K_DTYPE], false) ||
         !plan_dtype(error, "out", texts[K_OUT], true))
         return false;
-    if (v[K_SPLITS] < 1 || v[K_SPLITS] > 8) return plan_fail(error, "splits=%s: must be 1 to 8", texts[K_SPLITS]);
-    if (v[K_STAGES] < 2 || v[K_STAGES] > 5) return plan_fail(error, "stages=%s: must be 2 to 5", texts[K_STAGES]);
+    if (v[K_SPLITS] < 1 || v[K_SPLITS] > 8)
+        return plan_fail(error, "splits=%s: must be 1 to 8", texts[K_SPLITS]);
+    if (v[K_STAGES] < 2 || v[K_STAGES] > 5)
+        return plan_fail(error, "stages=%s: must be 2 to 5", texts[K_STAGES]);
     int activation = 0;
     while (activation < 4 && strcmp(texts[K_ACTIVATION], activations[activation])) activation++;
-    if (activation == 4) return plan_fail(error, "activation=%s: must be none, relu, gelu or silu", texts[K_ACTIVATION]);
+    if (activation == 4)
+        return plan_fail(error, "activation=%s: must be none, relu, gelu or silu",
+                         texts[K_ACTIVATION]);
 
     int64_t m = v[K_M], n = v[K_N], k = v[K_K], lda = v[K_A_COL] ? m : k, ldb = v[K_B_COL] ? k : n;
     plan_tensor(task, "a", texts[K_DTYPE], KGEN_TASK_INPUT, 2, (int64_t[]){m, k});
@@ -143,8 +169,8 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
     const char *names[] = {"M", "N", "K", "lda", "ldb"};
     int64_t sizes[] = {m, n, k, lda, ldb};
     for (int i = 0; i < 5; i++) plan_scalar(task, names[i], sizes[i]);
-    snprintf(task->shape, sizeof task->shape, "%lldx%lldx%lld %s%s", (long long)m, (long long)n, (long long)k,
-             texts[K_DTYPE], v[K_SPLITS] > 1 ? " split" : "");
+    snprintf(task->shape, sizeof task->shape, "%lldx%lldx%lld %s%s", (long long)m, (long long)n,
+             (long long)k, texts[K_DTYPE], v[K_SPLITS] > 1 ? " split" : "");
     double size = (double)kgen_task_dtype_bytes(texts[K_DTYPE]);
     task->flop = 2.0 * (double)m * (double)n * (double)k;
     task->bytes = size * ((double)m * (double)k + (double)k * (double)n) +
@@ -154,5 +180,5 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
 }
 
 extern const kgen_family kgen_family_matmul;
-const kgen_family kgen_family_matmul = {"matmul", "c = activation(a x b + bias), split along K on request", keys, plan,
-                                        "matmul.kg"};
+const kgen_family kgen_family_matmul = {
+    "matmul", "c = activation(a x b + bias), split along K on request", keys, plan, "matmul.kg"};

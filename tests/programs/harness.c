@@ -12,11 +12,13 @@
 #include <string.h>
 #include <cmocka.h>
 
-double *program_add(program_case *c, const char *name, const char *dtype, int role, double tolerance, int64_t elements)
+double *program_add(program_case *c, const char *name, const char *dtype, int role,
+                    double tolerance, int64_t elements)
 {
     static uint64_t state = 12345;
     program_tensor *t = &c->tensors[c->n_tensors++];
-    *t = (program_tensor){.name = name, .dtype = dtype, .elements = elements, .role = role, .tolerance = tolerance};
+    *t = (program_tensor){
+        .name = name, .dtype = dtype, .elements = elements, .role = role, .tolerance = tolerance};
     t->values = malloc(sizeof(double) * (size_t)elements);
     assert_non_null(t->values);
     char rounded[8];
@@ -80,7 +82,9 @@ static kgen_program *compile(kgen_context *context, const program_case *c)
     }
     char *text = read_source(c->file, &length);
     kgen_program *program = NULL;
-    kgen_status status = kgen_compile(context, text, length, &(kgen_compile_options){.name = c->file, .defines = defines, .n_defines = n}, &program);
+    kgen_status status = kgen_compile(
+        context, text, length,
+        &(kgen_compile_options){.name = c->file, .defines = defines, .n_defines = n}, &program);
     if (status) fail_msg("%s does not compile: %s", c->file, kgen_status_name(status));
     return program;
 }
@@ -89,36 +93,48 @@ static void compare(const program_case *c, const program_tensor *t, const void *
 {
     for (int64_t i = 0; i < t->elements; i++) {
         double value = kgen_task_element(t->dtype, data, i), want = t->values[i];
-        if (!(fabs(value - want) <= t->tolerance * (1 + fabs(want))) && !(isinf(want) && value == want))
-            fail_msg("%s: %s[%lld] is %.9g, should be %.9g", c->file, t->name, (long long)i, value, want);
+        if (!(fabs(value - want) <= t->tolerance * (1 + fabs(want))) &&
+            !(isinf(want) && value == want))
+            fail_msg("%s: %s[%lld] is %.9g, should be %.9g", c->file, t->name, (long long)i, value,
+                     want);
     }
 }
 
-static void run_on(kgen_context *context, kgen_program *program, const program_case *c, kgen_completion completion)
+static void run_on(kgen_context *context, kgen_program *program, const program_case *c,
+                   kgen_completion completion)
 {
     kgen_device *device = NULL;
     kgen_buffer *buffers[PROGRAM_ARGS] = {0};
     void *data[PROGRAM_ARGS] = {0};
     kgen_arg args[2 * PROGRAM_ARGS] = {0};
     size_t n = 0;
-    assert_int_equal(kgen_device_open(context, "cpu", &(kgen_device_options){.completion = completion, .seed = completion}, &device), KGEN_OK);
+    assert_int_equal(
+        kgen_device_open(context, "cpu",
+                         &(kgen_device_options){.completion = completion, .seed = completion},
+                         &device),
+        KGEN_OK);
     for (int i = 0; i < c->n_tensors; i++) {
         const program_tensor *t = &c->tensors[i];
         size_t bytes = (size_t)t->elements * kgen_task_dtype_bytes(t->dtype);
         data[i] = malloc(bytes);
         memset(data[i], t->role == PROGRAM_ZEROED ? 0 : 0xff, bytes);
-        for (int64_t e = 0; e < t->elements && t->role == PROGRAM_INPUT; e++) plan_store(t->dtype, data[i], e, t->values[e]);
+        for (int64_t e = 0; e < t->elements && t->role == PROGRAM_INPUT; e++)
+            plan_store(t->dtype, data[i], e, t->values[e]);
         assert_int_equal(kgen_buffer_create(device, bytes, &buffers[i]), KGEN_OK);
         assert_int_equal(kgen_buffer_write(buffers[i], 0, data[i], bytes), KGEN_OK);
         args[n++] = (kgen_arg){.name = t->name, .buffer = buffers[i]};
     }
     for (int i = 0; i < c->n_scalars; i++)
-        args[n++] = (kgen_arg){.name = c->scalars[i].name, .i = c->scalars[i].i, .f = c->scalars[i].f};
-    kgen_status status = kgen_launch(device, program, args, n, &(kgen_launch_options){.finding = show_finding});
+        args[n++] =
+            (kgen_arg){.name = c->scalars[i].name, .i = c->scalars[i].i, .f = c->scalars[i].f};
+    kgen_status status =
+        kgen_launch(device, program, args, n, &(kgen_launch_options){.finding = show_finding});
     if (status) fail_msg("%s: launch: %s", c->file, kgen_status_name(status));
     for (int i = 0; i < c->n_tensors; i++) {
         const program_tensor *t = &c->tensors[i];
-        assert_int_equal(kgen_buffer_read(buffers[i], 0, data[i], (size_t)t->elements * kgen_task_dtype_bytes(t->dtype)), KGEN_OK);
+        assert_int_equal(kgen_buffer_read(buffers[i], 0, data[i],
+                                          (size_t)t->elements * kgen_task_dtype_bytes(t->dtype)),
+                         KGEN_OK);
         if (t->role != PROGRAM_INPUT) compare(c, t, data[i]);
         kgen_buffer_free(buffers[i]);
         free(data[i]);
@@ -131,7 +147,8 @@ void program_run(program_case *c)
     kgen_context *context = NULL;
     assert_int_equal(kgen_context_create(&(kgen_options){.diagnostic = show}, &context), KGEN_OK);
     kgen_program *program = compile(context, c);
-    for (kgen_completion mode = KGEN_COMPLETE_EAGER; mode <= KGEN_COMPLETE_SEEDED; mode++) run_on(context, program, c, mode);
+    for (kgen_completion mode = KGEN_COMPLETE_EAGER; mode <= KGEN_COMPLETE_SEEDED; mode++)
+        run_on(context, program, c, mode);
     kgen_program_free(program);
     kgen_context_free(context);
     for (int i = 0; i < c->n_tensors; i++) free(c->tensors[i].values);

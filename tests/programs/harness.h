@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Runs a page of .kg on the CPU device and compares with plain C. One case is one compile and one launch.
+// Runs a page of .kg on the CPU device and compares with plain C. One case is one compile and one
+// launch.
 #pragma once
 #include <stdint.h>
 
@@ -9,8 +10,12 @@
 typedef struct program_tensor {
     const char *name, *dtype; // "f32", "f16", "bf16", "i32", "i8"
     int64_t elements;
-    enum { PROGRAM_INPUT, PROGRAM_OUTPUT, PROGRAM_ZEROED } role; // ZEROED: output that must start as zeros
-    double *values;  // of every element: input, then for outputs what is expected
+    enum {
+        PROGRAM_INPUT,
+        PROGRAM_OUTPUT,
+        PROGRAM_ZEROED
+    } role;           // ZEROED: output that must start as zeros
+    double *values;   // of every element: input, then for outputs what is expected
     double tolerance; // absolute plus relative
 } program_tensor;
 
@@ -19,14 +24,19 @@ typedef struct program_case {
     const char *defines; // "ROWS=2,COLS=64" or NULL
     program_tensor tensors[PROGRAM_ARGS];
     int n_tensors;
-    struct { const char *name; int64_t i; double f; } scalars[PROGRAM_ARGS];
+    struct {
+        const char *name;
+        int64_t i;
+        double f;
+    } scalars[PROGRAM_ARGS];
     int n_scalars;
 } program_case;
 
 // Adds a tensor, with memory for its values; returns the values.
-double *program_add(program_case *c, const char *name, const char *dtype, int role, double tolerance, int64_t elements);
+double *program_add(program_case *c, const char *name, const char *dtype, int role,
+                    double tolerance, int64_t elements);
 void program_scalar(program_case *c, const char *name, int64_t i);
 void program_scalar_float(program_case *c, const char *name, double f);
-// Compiles, runs in every completion mode, compares, frees the case. Fails the running cmocka test with the first
-// wrong element, or with the diagnostics and findings.
+// Compiles, runs in every completion mode, compares, frees the case. Fails the running cmocka test
+// with the first wrong element, or with the diagnostics and findings.
 void program_run(program_case *c);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The programs of this folder against plain C: what each computes stands here a second time, by the textbook.
+// The programs of this folder against plain C: what each computes stands here a second time, by the
+// textbook.
 #include "harness.h"
 #include <math.h>
 #include <setjmp.h>
@@ -16,7 +17,8 @@ static void row_softmax(void **state)
     for (int64_t n = 1; n <= 512; n = n * 5 + 2) {
         int64_t rows = 7;
         program_case c = {.file = "row_softmax.kg"};
-        double *x = program_add(&c, "x", "f32", IN, 0, rows * n), *y = program_add(&c, "y", "f32", OUT, 1e-5, rows * n);
+        double *x = program_add(&c, "x", "f32", IN, 0, rows * n),
+               *y = program_add(&c, "y", "f32", OUT, 1e-5, rows * n);
         program_scalar(&c, "R", rows);
         program_scalar(&c, "N", n);
         for (int64_t r = 0; r < rows; r++) {
@@ -32,16 +34,20 @@ static void layer_norm(void **state)
 {
     int64_t rows = 5, n = 300;
     program_case c = {.file = "layer_norm.kg"};
-    double *x = program_add(&c, "x", "f32", IN, 0, rows * n), *w = program_add(&c, "w", "f32", IN, 0, n);
-    double *b = program_add(&c, "b", "f32", IN, 0, n), *y = program_add(&c, "y", "f32", OUT, 1e-5, rows * n);
+    double *x = program_add(&c, "x", "f32", IN, 0, rows * n),
+           *w = program_add(&c, "w", "f32", IN, 0, n);
+    double *b = program_add(&c, "b", "f32", IN, 0, n),
+           *y = program_add(&c, "y", "f32", OUT, 1e-5, rows * n);
     program_scalar(&c, "R", rows);
     program_scalar(&c, "N", n);
     program_scalar_float(&c, "eps", 1e-5);
     for (int64_t r = 0; r < rows; r++) {
         double mean = 0, variance = 0;
         for (int64_t i = 0; i < n; i++) mean += x[r * n + i] / (double)n;
-        for (int64_t i = 0; i < n; i++) variance += (x[r * n + i] - mean) * (x[r * n + i] - mean) / (double)n;
-        for (int64_t i = 0; i < n; i++) y[r * n + i] = (x[r * n + i] - mean) / sqrt(variance + 1e-5) * w[i] + b[i];
+        for (int64_t i = 0; i < n; i++)
+            variance += (x[r * n + i] - mean) * (x[r * n + i] - mean) / (double)n;
+        for (int64_t i = 0; i < n; i++)
+            y[r * n + i] = (x[r * n + i] - mean) / sqrt(variance + 1e-5) * w[i] + b[i];
     }
     program_run(&c);
 }
@@ -50,7 +56,8 @@ static void transpose(void **state)
 {
     int64_t rows = 70, columns = 45;
     program_case c = {.file = "transpose.kg"};
-    double *x = program_add(&c, "x", "f32", IN, 0, rows * columns), *y = program_add(&c, "y", "f32", OUT, 0, rows * columns);
+    double *x = program_add(&c, "x", "f32", IN, 0, rows * columns),
+           *y = program_add(&c, "y", "f32", OUT, 0, rows * columns);
     program_scalar(&c, "R", rows);
     program_scalar(&c, "C", columns);
     for (int64_t i = 0; i < rows * columns; i++) y[i % columns * rows + i / columns] = x[i];
@@ -61,7 +68,8 @@ static void batched_matvec(void **state)
 {
     int64_t batch = 2, m = 50, k = 200;
     program_case c = {.file = "batched_matvec.kg"};
-    double *a = program_add(&c, "a", "f32", IN, 0, batch * m * k), *x = program_add(&c, "x", "f32", IN, 0, batch * k);
+    double *a = program_add(&c, "a", "f32", IN, 0, batch * m * k),
+           *x = program_add(&c, "x", "f32", IN, 0, batch * k);
     double *y = program_add(&c, "y", "f32", OUT, 1e-5, batch * m);
     program_scalar(&c, "B", batch);
     program_scalar(&c, "M", m);
@@ -74,7 +82,8 @@ static void tree_reduction(void **state)
 {
     int64_t n = 5000;
     program_case c = {.file = "tree_reduction.kg"};
-    double *x = program_add(&c, "x", "i32", IN, 0, n), *total = program_add(&c, "total", "i32", PROGRAM_ZEROED, 0, 1);
+    double *x = program_add(&c, "x", "i32", IN, 0, n),
+           *total = program_add(&c, "total", "i32", PROGRAM_ZEROED, 0, 1);
     program_scalar(&c, "N", n);
     for (int64_t i = 0; i < n; i++) total[0] += x[i];
     program_run(&c);
@@ -84,7 +93,8 @@ static void prefix_sum(void **state)
 {
     int64_t rows = 3, n = 700;
     program_case c = {.file = "prefix_sum.kg"};
-    double *x = program_add(&c, "x", "i32", IN, 0, rows * n), *y = program_add(&c, "y", "i32", OUT, 0, rows * n);
+    double *x = program_add(&c, "x", "i32", IN, 0, rows * n),
+           *y = program_add(&c, "y", "i32", OUT, 0, rows * n);
     program_scalar(&c, "R", rows);
     program_scalar(&c, "N", n);
     for (int64_t i = 0; i < rows * n; i++) y[i] = x[i] + (i % n ? y[i - 1] : 0);
@@ -103,7 +113,8 @@ static void rotary(void **state)
     program_scalar(&c, "H", heads);
     for (int64_t r = 0; r < tokens * heads; r++)
         for (int64_t i = 0; i < half; i++) {
-            double a = x[r * d + i], b = x[r * d + half + i], cs = cosine[r / heads * half + i], sn = sine[r / heads * half + i];
+            double a = x[r * d + i], b = x[r * d + half + i], cs = cosine[r / heads * half + i],
+                   sn = sine[r / heads * half + i];
             y[r * d + i] = a * cs - b * sn;
             y[r * d + half + i] = b * cs + a * sn;
         }
@@ -114,8 +125,10 @@ static void int8_matmul(void **state)
 {
     int64_t m = 40, n = 72, k = 50;
     program_case c = {.file = "int8_matmul.kg"};
-    double *a = program_add(&c, "a", "f16", IN, 0, m * k), *w = program_add(&c, "w", "i8", IN, 0, k * n);
-    double *scale = program_add(&c, "scale", "f32", IN, 0, n), *y = program_add(&c, "c", "f32", OUT, 1e-5, m * n);
+    double *a = program_add(&c, "a", "f16", IN, 0, m * k),
+           *w = program_add(&c, "w", "i8", IN, 0, k * n);
+    double *scale = program_add(&c, "scale", "f32", IN, 0, n),
+           *y = program_add(&c, "c", "f32", OUT, 1e-5, m * n);
     program_scalar(&c, "M", m);
     program_scalar(&c, "N", n);
     program_scalar(&c, "K", k);
@@ -128,7 +141,8 @@ static void depthwise_conv(void **state)
 {
     int64_t channels = 10, n = 200;
     program_case c = {.file = "depthwise_conv.kg"};
-    double *x = program_add(&c, "x", "f32", IN, 0, channels * n), *w = program_add(&c, "w", "f32", IN, 0, channels * 5);
+    double *x = program_add(&c, "x", "f32", IN, 0, channels * n),
+           *w = program_add(&c, "w", "f32", IN, 0, channels * 5);
     double *y = program_add(&c, "y", "f32", OUT, 1e-6, channels * n);
     program_scalar(&c, "C", channels);
     program_scalar(&c, "N", n);
@@ -144,7 +158,8 @@ static void top1(void **state)
 {
     int64_t rows = 9, n = 600;
     program_case c = {.file = "top1.kg"};
-    double *x = program_add(&c, "x", "f32", IN, 0, rows * n), *value = program_add(&c, "value", "f32", OUT, 0, rows);
+    double *x = program_add(&c, "x", "f32", IN, 0, rows * n),
+           *value = program_add(&c, "value", "f32", OUT, 0, rows);
     double *place = program_add(&c, "place", "i32", OUT, 0, rows);
     program_scalar(&c, "R", rows);
     program_scalar(&c, "N", n);
@@ -161,13 +176,15 @@ static void embedding(void **state)
 {
     int64_t vocabulary = 30, n = 37, d = 100;
     program_case c = {.file = "embedding.kg"};
-    double *table = program_add(&c, "table", "f16", IN, 0, vocabulary * d), *ids = program_add(&c, "ids", "i32", IN, 0, n);
+    double *table = program_add(&c, "table", "f16", IN, 0, vocabulary * d),
+           *ids = program_add(&c, "ids", "i32", IN, 0, n);
     double *y = program_add(&c, "y", "f16", OUT, 0, n * d);
     program_scalar(&c, "V", vocabulary);
     program_scalar(&c, "D", d);
     program_scalar(&c, "N", n);
     for (int64_t i = 0; i < n; i++) ids[i] = i % 7 == 3 ? -1 : (double)(i * 11 % vocabulary);
-    for (int64_t i = 0; i < n * d; i++) y[i] = ids[i / d] < 0 ? 0 : table[(int64_t)ids[i / d] * d + i % d];
+    for (int64_t i = 0; i < n * d; i++)
+        y[i] = ids[i / d] < 0 ? 0 : table[(int64_t)ids[i / d] * d + i % d];
     program_run(&c);
 }
 
@@ -175,7 +192,8 @@ static void histogram(void **state)
 {
     int64_t n = 1300;
     program_case c = {.file = "histogram.kg"};
-    double *x = program_add(&c, "x", "i32", IN, 0, n), *counts = program_add(&c, "counts", "i32", PROGRAM_ZEROED, 0, 64);
+    double *x = program_add(&c, "x", "i32", IN, 0, n),
+           *counts = program_add(&c, "counts", "i32", PROGRAM_ZEROED, 0, 64);
     program_scalar(&c, "N", n);
     for (int64_t i = 0; i < n; i++) counts[(int64_t)(x[i] = (double)(i * i % 64))] += 1;
     program_run(&c);
@@ -185,14 +203,17 @@ static void mlp(void **state)
 {
     enum { M = 45, D = 64, F = 128 };
     program_case c = {.file = "mlp.kg"};
-    double *x = program_add(&c, "x", "bf16", IN, 0, M * D), *w1 = program_add(&c, "w1", "bf16", IN, 0, D * F);
-    double *w3 = program_add(&c, "w3", "bf16", IN, 0, D * F), *w2 = program_add(&c, "w2", "bf16", IN, 0, F * D);
+    double *x = program_add(&c, "x", "bf16", IN, 0, M * D),
+           *w1 = program_add(&c, "w1", "bf16", IN, 0, D * F);
+    double *w3 = program_add(&c, "w3", "bf16", IN, 0, D * F),
+           *w2 = program_add(&c, "w2", "bf16", IN, 0, F * D);
     double *y = program_add(&c, "y", "f32", OUT, 0.15, M * D);
     program_scalar(&c, "M", M);
     for (int m = 0; m < M; m++)
         for (int f = 0; f < F; f++) {
             double a = 0, b = 0;
-            for (int d = 0; d < D; d++) a += x[m * D + d] * w1[d * F + f], b += x[m * D + d] * w3[d * F + f];
+            for (int d = 0; d < D; d++)
+                a += x[m * D + d] * w1[d * F + f], b += x[m * D + d] * w3[d * F + f];
             for (int d = 0; d < D; d++) y[m * D + d] += a / (1 + exp(-a)) * b * w2[f * D + d];
         }
     program_run(&c);
@@ -202,7 +223,8 @@ static void newton(void **state)
 {
     int64_t n = 400;
     program_case c = {.file = "newton.kg"};
-    double *x = program_add(&c, "x", "f32", IN, 0, n), *y = program_add(&c, "y", "f32", OUT, 1e-6, n);
+    double *x = program_add(&c, "x", "f32", IN, 0, n),
+           *y = program_add(&c, "y", "f32", OUT, 1e-6, n);
     program_scalar(&c, "N", n);
     for (int64_t i = 0; i < n; i++) y[i] = cbrt(fabs(x[i]) + 0.5);
     program_run(&c);
@@ -212,7 +234,8 @@ static void float_matmul(void **state)
 {
     int64_t m = 50, n = 40, k = 70;
     program_case c = {.file = "float_matmul.kg"};
-    double *a = program_add(&c, "a", "f32", IN, 0, m * k), *b = program_add(&c, "b", "f32", IN, 0, k * n);
+    double *a = program_add(&c, "a", "f32", IN, 0, m * k),
+           *b = program_add(&c, "b", "f32", IN, 0, k * n);
     double *y = program_add(&c, "c", "f32", OUT, 1e-5, m * n);
     program_scalar(&c, "M", m);
     program_scalar(&c, "N", n);
@@ -235,11 +258,22 @@ static void by_hand(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(row_softmax), cmocka_unit_test(layer_norm), cmocka_unit_test(transpose),
-        cmocka_unit_test(batched_matvec), cmocka_unit_test(tree_reduction), cmocka_unit_test(prefix_sum),
-        cmocka_unit_test(rotary), cmocka_unit_test(int8_matmul), cmocka_unit_test(depthwise_conv),
-        cmocka_unit_test(top1), cmocka_unit_test(embedding), cmocka_unit_test(histogram), cmocka_unit_test(mlp),
-        cmocka_unit_test(newton), cmocka_unit_test(float_matmul), cmocka_unit_test(by_hand),
+        cmocka_unit_test(row_softmax),
+        cmocka_unit_test(layer_norm),
+        cmocka_unit_test(transpose),
+        cmocka_unit_test(batched_matvec),
+        cmocka_unit_test(tree_reduction),
+        cmocka_unit_test(prefix_sum),
+        cmocka_unit_test(rotary),
+        cmocka_unit_test(int8_matmul),
+        cmocka_unit_test(depthwise_conv),
+        cmocka_unit_test(top1),
+        cmocka_unit_test(embedding),
+        cmocka_unit_test(histogram),
+        cmocka_unit_test(mlp),
+        cmocka_unit_test(newton),
+        cmocka_unit_test(float_matmul),
+        cmocka_unit_test(by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
