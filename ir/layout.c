@@ -221,6 +221,8 @@ static void drop_zero_registers(kg_layout *layout)
         if (!zero_vector(layout, KG_IN_REG, bit))
             memmove(layout->basis[KG_IN_REG][kept++], layout->basis[KG_IN_REG][bit],
                     sizeof layout->basis[KG_IN_REG][bit]);
+    memset(layout->basis[KG_IN_REG][kept], 0,
+           sizeof layout->basis[0][0] * (size_t)(layout->bits[KG_IN_REG] - kept));
     layout->bits[KG_IN_REG] = kept;
 }
 
