@@ -37,7 +37,7 @@ static uint32_t sum_mask(uint32_t a, uint32_t b)
     return ~UINT32_C(0) << __builtin_ctz(a | b);
 }
 
-static void add_scalar(kg_emit *e, emit_place *place, int r, kg_value *scalar)
+static void add_scalar(kg_emit *e, emit_place *place, int r, kg_value *scalar, int64_t divisor)
 {
     int64_t constant;
     emit_part *dyn = &place->dyn[r];
@@ -50,7 +50,6 @@ static void add_scalar(kg_emit *e, emit_place *place, int r, kg_value *scalar)
         value = cg_trunc(e->m, value, CG_I32);
     else if (!place->shared && cg_type_of(e->m, value) != CG_I64 && cg_type_of(e->m, value) != CG_I32)
         value = cg_sext(e->m, value, CG_I32);
-    int64_t divisor = kg_value_divisor(e->kernel, scalar);
     uint32_t mask = divisor > 1 ? ~(uint32_t)(divisor - 1) : ~UINT32_C(0);
     dyn->mask = dyn->value ? sum_mask(dyn->mask, mask) : mask;
     dyn->linear = false;
@@ -72,11 +71,11 @@ static void open_indices(kg_emit *e, emit_place *place, const emit_part *thread)
         if (!place->gather[r])
             place->dyn[r] = thread[d];
         if (place->view.start[d])
-            add_scalar(e, place, r, place->view.start[d]);
+            add_scalar(e, place, r, place->view.start[d], place->view.divisor[d]);
     }
     for (int r = 0; r < place->rank; r++)
         if (place->view.fixed[r])
-            add_scalar(e, place, r, place->view.fixed[r]);
+            add_scalar(e, place, r, place->view.fixed[r], place->view.fixed_divisor[r]);
 }
 
 // The gathered index for constant part c: the element of the index fragment at this thread's coordinate.
@@ -105,15 +104,10 @@ static cg_value gathered_index(kg_emit *e, emit_place *place, int r, int64_t c)
 
 // ---- global ---------------------------------------------------------------------------------------------------
 
-// Whether a view dimension of the root was proven in bounds; transposes only rename dimensions.
-static bool proven_inside(const emit_place *place, const kg_value *operand, int r)
+static bool proven_inside(const emit_place *place, int r)
 {
-    if (place->operand_dim[r] >= 0)
-        return place->view.inbounds[place->operand_dim[r]];
-    while (operand->kind == KG_VALUE_RESULT && operand->op->code == KG_OP_TRANSPOSE)
-        operand = operand->op->operands[0];
-    const kg_attr *proven = operand->kind == KG_VALUE_RESULT ? kg_op_attr(operand->op, KG_A_INBOUNDS) : NULL;
-    return proven && r < proven->count && proven->ints[r];
+    int d = place->operand_dim[r];
+    return d >= 0 ? place->view.inbounds[d] : place->view.fixed_inbounds[r];
 }
 
 static cg_value compare_size(kg_emit *e, const kg_sexpr *dim, cg_value index)
@@ -176,7 +170,7 @@ static cg_value scaled(kg_emit *e, const emit_place *place, int r, cg_value inde
     return cg_mul(m, elements, cg_i64(m, place->size));
 }
 
-static void open_global(kg_emit *e, emit_place *place, const kg_value *operand)
+static void open_global(kg_emit *e, emit_place *place)
 {
     struct cg_module *m = e->m;
     place->pointer = e->values[place->root->id][0];
@@ -185,7 +179,7 @@ static void open_global(kg_emit *e, emit_place *place, const kg_value *operand)
         const kg_sexpr *stride = place->root->tensor->strides[r];
         place->known[r] = stride->kind == KG_SX_INT;
         place->stride[r] = place->known[r] ? stride->value * place->size : 0;
-        place->test[r] = !proven_inside(place, operand, r);
+        place->test[r] = !proven_inside(place, r);
         cg_value index = place->dyn[r].value;
         if (!place->known[r] && place->constant[r])
             index = index ? cg_add(m, index, cg_integer(m, cg_type_of(m, index), place->constant[r]))
@@ -398,7 +392,7 @@ bool emit_place_open(kg_emit *e, kg_value *operand, const emit_part *thread, emi
     if (out->shared)
         open_shared(e, out);
     else
-        open_global(e, out, operand);
+        open_global(e, out);
     return !e->failed;
 }
 

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: MIT
+// Copies of a global view into a shared view: by cp.async, or through registers.
+//
+// The view, row-major, is cut into chunks of `vec` elements; chunk c belongs to thread c mod T (ir/access.h).
+// Where sizes are powers of two a chunk's coordinates split into a thread part and a constant part by bits.
+#include "codegen/emit.h"
+
+int64_t emit_copy_chunks(const kg_op *op, int *vec)
+{
+    const kg_type *type = &op->operands[0]->type;
+    int bytes = kg_dtype_bytes(type->dtype);
+    *vec = (int)kg_op_int(op, KG_A_VEC, 1);
+    if (kg_op_attr(op, KG_A_ASYNC))
+        *vec = (int)kg_op_int(op, KG_A_ASYNC, bytes) / bytes;
+    return kg_type_elements(type) / (*vec > 0 ? *vec : 1);
+}
+
+typedef struct copying {
+    kg_emit *e;
+    kg_op *op;
+    const kg_type *type;
+    int vec, bytes;          // of a chunk
+    int64_t chunks, threads;
+    bool by_bits, by_rows;   // how coordinates split; neither: each chunk by itself
+    bool constant;           // the source is not written while the kernel runs
+    emit_place to, from;
+} copying;
+
+static bool power_of_two(int64_t n) { return n > 0 && (n & (n - 1)) == 0; }
+
+static int64_t row_chunks(const copying *c)
+{
+    return c->type->rank ? c->type->dims[c->type->rank - 1] / c->vec : 1;
+}
+
+static void chunk_coord(const copying *c, int64_t chunk, int32_t *coord)
+{
+    memset(coord, 0, sizeof(int32_t) * KG_MAX_RANK);
+    for (int d = c->type->rank - 1; d >= 0; d--) {
+        bool last = d == c->type->rank - 1;
+        int64_t extent = last ? row_chunks(c) : c->type->dims[d];
+        int64_t at = d ? chunk % extent : chunk;
+        coord[d] = (int32_t)(last ? at * c->vec : at);
+        chunk /= extent;
+    }
+}
+
+static void choose_split(copying *c)
+{
+    c->by_bits = power_of_two(c->threads) && power_of_two(c->vec);
+    for (int d = 1; d < c->type->rank; d++)
+        c->by_bits &= power_of_two(c->type->dims[d]);
+    c->by_rows = !c->by_bits && c->type->rank == 2 && c->threads % row_chunks(c) == 0;
+}
+
+static void parts_by_bits(const copying *c, emit_part *parts)
+{
+    int32_t coord[KG_MAX_RANK];
+    for (int d = 0; d < c->type->rank; d++) {
+        int32_t lane[5] = {0}, warp[5] = {0};
+        for (int bit = 0; (INT64_C(1) << bit) < c->threads; bit++) {
+            // Threads beyond the last chunk do nothing: their coordinates may be anything.
+            if ((INT64_C(1) << bit) >= c->chunks)
+                break;
+            chunk_coord(c, INT64_C(1) << bit, coord);
+            if (bit < 5)
+                lane[bit] = coord[d];
+            else
+                warp[bit - 5] = coord[d];
+        }
+        parts[d] = emit_linear_part(c->e, lane, 5, warp, 5);
+    }
+}
+
+static uint32_t mask_below(int64_t limit)
+{
+    uint32_t mask = 0;
+    while ((int64_t)mask + 1 < limit)
+        mask = mask * 2 + 1;
+    return mask;
+}
+
+// Coordinates of chunk thread + first by division.
+static void parts_by_division(const copying *c, int64_t first, emit_part *parts)
+{
+    struct cg_module *m = c->e->m;
+    cg_value rest = c->e->region_thread;
+    if (first)
+        rest = cg_add(m, rest, cg_i32(m, (int32_t)first));
+    for (int d = c->type->rank - 1; d >= 0; d--) {
+        bool last = d == c->type->rank - 1;
+        int64_t extent = last ? row_chunks(c) : c->type->dims[d];
+        cg_value at = d ? cg_urem(m, rest, cg_i32(m, (int32_t)extent)) : rest;
+        int64_t step = last ? c->vec : 1;
+        memset(&parts[d], 0, sizeof parts[d]);
+        parts[d].value = step > 1 ? cg_mul(m, at, cg_i32(m, (int32_t)step)) : at;
+        parts[d].mask = mask_below(c->type->dims[d] > first + c->threads ? c->type->dims[d] : first + c->threads);
+        if (d)
+            parts[d].mask = mask_below(c->type->dims[d]), rest = cg_udiv(m, rest, cg_i32(m, (int32_t)extent));
+    }
+}
+
+static bool open_places(copying *c, int64_t first)
+{
+    emit_part parts[KG_MAX_RANK];
+    memset(parts, 0, sizeof parts);
+    if (c->by_bits)
+        parts_by_bits(c, parts);
+    else
+        parts_by_division(c, first, parts);
+    return emit_place_open(c->e, c->op->operands[0], parts, &c->to) &&
+           emit_place_open(c->e, c->op->operands[1], parts, &c->from);
+}
+
+typedef struct chunk {
+    emit_element to, from;
+    cg_value mine; // predicate: the thread has this chunk; NULL = all threads
+} chunk;
+
+// The i-th chunk of each thread. All its addresses are built here, before any branch.
+static chunk make_chunk(copying *c, int64_t i)
+{
+    kg_emit *e = c->e;
+    int64_t first = i * c->threads;
+    int32_t coord[KG_MAX_RANK] = {0};
+    chunk out = {.mine = NULL};
+    if (c->by_bits)
+        chunk_coord(c, first, coord);
+    else if (c->by_rows)
+        coord[0] = (int32_t)(first / row_chunks(c));
+    else if (i && !open_places(c, first))
+        return out;
+    if (first + c->threads > c->chunks)
+        out.mine = cg_ult(e->m, e->region_thread, cg_i32(e->m, (int32_t)(c->chunks - first)));
+    out.to = emit_place_at(e, &c->to, coord);
+    out.from = emit_place_at(e, &c->from, coord);
+    return out;
+}
+
+static int64_t steps(const copying *c) { return (c->chunks + c->threads - 1) / c->threads; }
+
+// ---- cp.async --------------------------------------------------------------------------------------------------
+
+static enum cg_ptx_id async_template(int bytes, bool fill)
+{
+    switch (bytes) {
+    case 4: return fill ? CG_PTX_CP_ASYNC_CA_4_ZFILL : CG_PTX_CP_ASYNC_CA_4;
+    case 8: return fill ? CG_PTX_CP_ASYNC_CA_8_ZFILL : CG_PTX_CP_ASYNC_CA_8;
+    case 16: return fill ? CG_PTX_CP_ASYNC_CG_16_ZFILL : CG_PTX_CP_ASYNC_CG_16;
+    default: return CG_PTX_UNKNOWN;
+    }
+}
+
+static void async_chunk(copying *c, const chunk *x)
+{
+    struct cg_module *m = c->e->m;
+    struct cg_if branch;
+    cg_value arguments[3] = {emit_element_address(c->e, &c->to, x->to),
+                             emit_element_address(c->e, &c->from, x->from)};
+    bool fill = x->from.inside != NULL;
+    if (fill)
+        arguments[2] = cg_select(m, x->from.inside, cg_i32(m, c->bytes), cg_i32(m, 0));
+    if (x->mine)
+        cg_if_begin(m, &branch, x->mine);
+    cg_template(m, async_template(c->bytes, fill), arguments, fill ? 3 : 2, NULL, NULL);
+    if (x->mine)
+        cg_if_end(m, &branch);
+}
+
+static void copy_async(copying *c)
+{
+    if (async_template(c->bytes, false) == CG_PTX_UNKNOWN) {
+        emit_error(c->e, KG_D_L303, "cp.async moves 4, 8 or 16 bytes, not %d", c->bytes);
+        return;
+    }
+    for (int64_t i = 0; i < steps(c) && !c->e->failed; i++) {
+        chunk x = make_chunk(c, i);
+        async_chunk(c, &x);
+    }
+}
+
+// ---- through registers ------------------------------------------------------------------------------------------
+
+enum { IN_FLIGHT = 8, WIDEST = 16 };
+
+static void load_chunk(copying *c, const chunk *x, cg_value *out)
+{
+    struct cg_module *m = c->e->m;
+    struct cg_access access = {.space = CG_SPACE_GLOBAL,
+                               .address = x->from.address,
+                               .offset = x->from.offset,
+                               .align = (unsigned)c->bytes,
+                               .flags = c->constant ? CG_ACCESS_NONCOHERENT : 0};
+    cg_type type = emit_memory_type(c->type->dtype);
+    cg_value inside = emit_and(c->e, x->mine, x->from.inside);
+    if (inside)
+        cg_load_if(m, &access, inside, type, (unsigned)c->vec, out);
+    else
+        cg_load(m, &access, type, (unsigned)c->vec, out);
+}
+
+static void store_chunk(copying *c, const chunk *x, const cg_value *values)
+{
+    struct cg_module *m = c->e->m;
+    struct cg_access access = {.space = CG_SPACE_SHARED,
+                               .address = x->to.address,
+                               .offset = x->to.offset,
+                               .align = (unsigned)c->bytes};
+    if (x->mine)
+        cg_store_if(m, &access, x->mine, values, (unsigned)c->vec);
+    else
+        cg_store(m, &access, values, (unsigned)c->vec);
+}
+
+// A batch of loads, then its stores, so that the loads overlap.
+static void copy_by_registers(copying *c)
+{
+    int64_t count = steps(c);
+    for (int64_t done = 0; done < count; done += IN_FLIGHT) {
+        cg_value held[IN_FLIGHT][WIDEST];
+        chunk x[IN_FLIGHT];
+        int batch = (int)(count - done < IN_FLIGHT ? count - done : IN_FLIGHT);
+        for (int i = 0; i < batch && !c->e->failed; i++) {
+            x[i] = make_chunk(c, done + i);
+            load_chunk(c, &x[i], held[i]);
+        }
+        for (int i = 0; i < batch && !c->e->failed; i++)
+            store_chunk(c, &x[i], held[i]);
+    }
+}
+
+void emit_copy(kg_emit *e, kg_op *op)
+{
+    copying c = {.e = e, .op = op, .type = &op->operands[0]->type, .threads = 32 * e->region.n_warps};
+    c.chunks = emit_copy_chunks(op, &c.vec);
+    c.bytes = c.vec * kg_dtype_bytes(c.type->dtype);
+    if (c.vec < 1 || c.bytes > 16 || (c.type->rank && c.type->dims[c.type->rank - 1] % c.vec)) {
+        emit_error(e, KG_D_V203, "a copy in chunks of %d elements does not divide its rows", c.vec);
+        return;
+    }
+    choose_split(&c);
+    if (!open_places(&c, 0))
+        return;
+    if (!c.to.shared || c.from.shared) {
+        emit_error(e, KG_D_L303, "a copy goes from global to shared memory");
+        return;
+    }
+    c.constant = !e->written[c.from.root->index];
+    if (op->code == KG_OP_COPY_ASYNC)
+        copy_async(&c);
+    else
+        copy_by_registers(&c);
+}
