@@ -22,20 +22,11 @@ static kg_op *made_by(kg_value *value, kg_opcode code)
     return value->op;
 }
 
-static bool same_shape(const kg_type *a, const kg_type *b)
-{
-    bool same = a->rank == b->rank;
-    for (int d = 0; same && d < a->rank; d++)
-        same = a->dims[d] == b->dims[d];
-    return same;
-}
-
-// `value` stands for the op's result only if it has its type; a constant of another shape is broadcast.
+// `value` stands for the op's result only if it has its type and holds still.
 static kg_value *as_result(const kg_op *op, kg_value *value)
 {
     const kg_type *type = &op->results[0]->type;
-    bool fits = value && value->type.dtype == type->dtype && value->type.home == type->home;
-    return fits && same_shape(&value->type, type) ? steady(value) : NULL;
+    return value && kg_type_equal(&value->type, type) ? steady(value) : NULL;
 }
 
 static kg_value *constant_tile(kg_kernel *kernel, kg_op *op, const kg_constant *constant)

@@ -133,16 +133,10 @@ static bool same_attr(const kg_attr *a, const kg_attr *b)
     return false;
 }
 
-static bool same_type(const kg_type *a, const kg_type *b)
-{
-    return a->dtype == b->dtype && a->home == b->home && a->rank == b->rank &&
-           memcmp(a->dims, b->dims, sizeof *a->dims * (size_t)a->rank) == 0;
-}
-
 static bool same_op(const kg_op *a, const kg_op *b)
 {
     if (a->code != b->code || a->n_operands != b->n_operands ||
-        !same_type(&a->results[0]->type, &b->results[0]->type))
+        !kg_type_equal(&a->results[0]->type, &b->results[0]->type))
         return false;
     for (int i = 0; i < a->n_operands; i++)
         if (a->operands[i] != b->operands[i])

@@ -63,14 +63,6 @@ typedef struct assignments {
     bool straight; // and no assigned value can change later
 } assignments;
 
-static bool same_type(const kg_type *a, const kg_type *b)
-{
-    bool same = a->dtype == b->dtype && a->home == b->home && a->rank == b->rank;
-    for (int d = 0; same && d < a->rank; d++)
-        same = a->dims[d] == b->dims[d];
-    return same;
-}
-
 static bool note_assigned(kg_op *op, void *user)
 {
     if (op->code != KG_OP_ASSIGN)
@@ -82,7 +74,7 @@ static bool note_assigned(kg_op *op, void *user)
         frag->note = a;
     }
     if (op->parent != frag->parent || kg_is_mutable(op->operands[1]) ||
-        !same_type(&op->operands[0]->type, &op->operands[1]->type))
+        !kg_type_equal(&op->operands[0]->type, &op->operands[1]->type))
         ((assignments *)frag->note)->straight = false;
     return true;
 }
@@ -233,7 +225,7 @@ static void fold_simple(folder *f, kg_op *op)
     if (op->code == KG_OP_FRAG) {
         const assignments *a = op->note;
         if ((!a || a->straight) && !kg_is_mutable(op->operands[0]) &&
-            same_type(&op->operands[0]->type, &op->results[0]->type)) {
+            kg_type_equal(&op->operands[0]->type, &op->results[0]->type)) {
             f->again |= a != NULL;
             replace(op, op->operands[0]);
         }
@@ -291,16 +283,29 @@ static void fold_block(folder *f, kg_block *block)
     }
 }
 
+// A grid axis of one CTA has index 0.
+static void fold_grid(kg_kernel *kernel)
+{
+    for (int i = 0; i < kernel->n_grid; i++) {
+        kg_value *index = kernel->grid[i].value;
+        const kg_sexpr *extent = kernel->grid[i].extent;
+        index->note = NULL;
+        if (extent->kind != KG_SX_INT || extent->value != 1)
+            continue;
+        kg_place place = {kernel, kernel->body, kernel->body->first, kernel->loc};
+        index->note = kg_build_int(&place, index->type.dtype, 0);
+    }
+}
+
 bool kg_pass_fold(kg_pass_context *context, kg_kernel *kernel)
 {
     folder f = {.context = context, .kernel = kernel, .again = true};
     for (int i = 0; i < kernel->n_params; i++)
         kernel->params[i]->note = NULL;
-    for (int i = 0; i < kernel->n_grid; i++)
-        kernel->grid[i].value->note = NULL;
     for (int round = 0; round < ROUNDS && f.again; round++) {
         f.again = false;
         kg_walk(kernel->body, clear_notes, NULL);
+        fold_grid(kernel);
         kg_walk(kernel->body, note_assigned, context->arena);
         f.available = kg_available_new(context->arena, kernel);
         kg_available_enter(f.available, NULL);

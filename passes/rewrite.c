@@ -30,11 +30,6 @@ kg_op *kg_build(const kg_place *place, kg_opcode code, int n, kg_value *const *o
     return op;
 }
 
-kg_type kg_scalar_type(kg_dtype dtype)
-{
-    return (kg_type){.dtype = dtype, .home = KG_HOME_FRAG};
-}
-
 kg_value *kg_build_constant(const kg_place *place, const kg_constant *constant)
 {
     kg_op *op = kg_build(place, KG_OP_CONST, 0, NULL);

@@ -2,6 +2,7 @@
 // Tools that the passes share: building ops at a place with constants folded on the way, evaluating
 // constants exactly, lists of uses, and removal of dead ops.
 #pragma once
+#include "ir/infer.h"
 #include "ir/ir.h"
 
 // ---- constants ---------------------------------------------------------------------------------
@@ -31,7 +32,6 @@ kg_place kg_place_before(kg_kernel *kernel, kg_op *op);
 kg_place kg_place_end(kg_kernel *kernel, kg_block *block, kg_loc loc);
 void kg_place_op(const kg_place *place, kg_op *op); // inserts a detached op
 kg_op *kg_build(const kg_place *place, kg_opcode code, int n, kg_value *const *operands);
-kg_type kg_scalar_type(kg_dtype dtype);
 kg_value *kg_build_constant(const kg_place *place, const kg_constant *constant);
 kg_value *kg_build_int(const kg_place *place, kg_dtype dtype, int64_t value);
 // a op b on integer scalars; constants are folded, x + 0 and x * 1 give x when x is immutable.
