@@ -40,6 +40,7 @@ static int phase_wavefronts(const int64_t *offset, int lanes, int bytes)
 void kg_bank_add(kg_bank_count *count, const int64_t *lane_offset, int lanes, int bytes)
 {
     int group = bytes <= 4 ? 32 : bytes <= 8 ? 16 : 8;
+    count->issues++;
     for (int first = 0; first < lanes; first += group) {
         int here = lanes - first < group ? lanes - first : group;
         int wavefronts = phase_wavefronts(lane_offset + first, here, bytes);
@@ -129,6 +130,7 @@ static kg_bank_count scaled(kg_bank_count count, int64_t sampled, int64_t all)
     if (sampled > 0 && all > sampled) {
         count.wavefronts = count.wavefronts * all / sampled;
         count.phases = count.phases * all / sampled;
+        count.issues = count.issues * all / sampled;
     }
     return count;
 }
@@ -240,5 +242,5 @@ kg_bank_count kg_bank_of_access(const kg_access *access, const kg_shared_layout 
         return of_copy(&s, access);
     if (moved && moved->type.rank && moved->layout)
         return of_fragment(&s, moved->layout, access->effect->mode != KG_MODE_R);
-    return (kg_bank_count){1, 1};
+    return (kg_bank_count){1, 1, 1};
 }

@@ -10,6 +10,7 @@
 typedef struct kg_bank_count {
     int64_t wavefronts; // taken
     int64_t phases;     // wavefronts that would do without conflicts
+    int64_t issues;     // instructions
 } kg_bank_count;
 
 // One access: a byte offset for each lane (negative: the lane takes no part) and the bytes of each.
