@@ -17,6 +17,7 @@ typedef struct kg_pass_context {
     kg_diags *diags;
     const kg_machine *machine;
     bool no_share;           // place: every buffer gets bytes of its own
+    struct kg_sync_report *sync_report; // sync: filled with the reasons when not NULL (passes/sync/report.h)
 } kg_pass_context;
 
 typedef struct kg_pass {

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: MIT
+// From obligations to a plan: which points get a barrier, a warp sync, a wait.
+//
+//   1  what the author wrote discharges what it can
+//   2  barriers: the cheapest points that cut every obligation between warps
+//   3  warp syncs: for obligations within a warp that no barrier cuts
+//   4  waits: in front of each of these that serves a copy, and alone where only the issuer is concerned
+//   5  counts by replay; waits that no replay needs go again
+#include "passes/sync/waits.h"
+
+#include <string.h>
+
+typedef struct planner {
+    kg_sync_program *p;
+    kg_obligations *o;
+    kg_sync_plan *plan;
+    kg_points *late; // by obligation with wait
+    int64_t *cost;   // by point
+} planner;
+
+// ---- what is there already ---------------------------------------------------------------------------
+static bool region_barrier(const kg_sync_program *p, int node)
+{
+    const kg_sync_node *n = kg_sync_node_at(p, node);
+    int region = kg_sync_block_at(p, n->block)->region;
+    if (n->op->code != KG_OP_BARRIER)
+        return false;
+    if (region < 0)
+        return kg_sync_is_cta_barrier(p, node);
+    return kg_op_int(n->op, KG_A_COUNT, -1) == 32 * (int64_t)kg_op_region(n->op).n_warps;
+}
+
+static void find_hand_written(planner *l)
+{
+    const kg_sync_program *p = l->p;
+    for (int i = 0; i < p->nodes.count; i++) {
+        const kg_sync_node *n = kg_sync_node_at(p, i);
+        int point = kg_sync_block_at(p, n->block)->first_point + n->position;
+        if (region_barrier(p, i))
+            kg_points_add(l->plan->hand, point);
+        if (n->op->code == KG_OP_WARP_SYNC)
+            kg_points_add(l->plan->hand_warp, point);
+    }
+}
+
+static bool any_wait(const kg_sync_program *p)
+{
+    for (int i = 0; i < p->nodes.count; i++)
+        if (kg_sync_node_at(p, i)->op->code == KG_OP_WAIT)
+            return true;
+    return false;
+}
+
+static void use_hand_written(planner *l)
+{
+    kg_points both = kg_points_new(l->p);
+    for (int i = 0; i < kg_points_words(l->p); i++)
+        both.words[i] = l->plan->hand.words[i] | l->plan->hand_warp.words[i];
+    kg_replay replay = {0};
+    if (any_wait(l->p))
+        kg_waits_replay(l->p, l->o, l->plan, &replay);
+    for (int i = 0; i < l->o->count; i++) {
+        kg_obligation *o = &l->o->items[i];
+        if (o->wait)
+            o->found_by_hand = replay.bounded && !replay.open[i];
+        else
+            o->found_by_hand = !kg_sync_path_open(l->p, o, o->meet == KG_MEET_WARP ? both : l->plan->hand);
+    }
+}
+
+// ---- costs -------------------------------------------------------------------------------------------
+static int arms_around(const kg_sync_program *p, int block)
+{
+    int n = 0;
+    for (; block >= 0; block = kg_sync_parent(p, block))
+        n += kg_sync_block_at(p, block)->kind == KG_SB_ARM;
+    return n;
+}
+
+// How often a point runs (16 trips a loop, every second time an arm); among equals the latest one, close
+// to the access that needs the copy.
+static void price_points(planner *l)
+{
+    const kg_sync_program *p = l->p;
+    enum { TIE = 1024 };
+    l->cost = KG_NEW_ARRAY(p->arena, int64_t, p->n_points + 1);
+    for (int i = 0; i < p->n_points; i++) {
+        const kg_sync_block *b = kg_sync_block_at(p, p->points[i].block);
+        int loops = b->loops < 8 ? b->loops : 8, arms = arms_around(p, p->points[i].block);
+        int64_t often = (INT64_C(64) << (4 * loops)) >> (arms < 5 ? arms : 5);
+        l->cost[i] = often * TIE + TIE / 2 - (int64_t)(TIE / 4) * p->points[i].position / (b->count + 1);
+    }
+    for (int i = 0; i < l->o->count; i++)
+        for (int k = 0; l->late[i].words && k < p->n_points; k++)
+            if (kg_points_has(l->late[i], k) && (l->cost[k] & (TIE - 1)) > TIE / 4)
+                l->cost[k] -= TIE / 4;
+}
+
+// ---- choice ------------------------------------------------------------------------------------------
+static bool ours(const kg_obligation *o)
+{
+    return !o->found_by_hand && !o->by_author;
+}
+
+static void join(const planner *l, kg_points to, kg_points from)
+{
+    for (int i = 0; i < kg_points_words(l->p); i++)
+        to.words[i] |= from.words[i];
+}
+
+static void choose(planner *l, kg_rendezvous meets, kg_points chosen)
+{
+    kg_points *sets = KG_NEW_ARRAY(l->p->arena, kg_points, l->o->count + 1);
+    int n = 0;
+    for (int i = 0; i < l->o->count; i++)
+        if (l->o->items[i].meet == meets && ours(&l->o->items[i]))
+            sets[n++] = l->plan->cuts[i];
+    kg_cover_choose(l->p, sets, n, l->cost, chosen);
+}
+
+static void subtract(const planner *l, kg_points from, kg_points what)
+{
+    for (int i = 0; i < kg_points_words(l->p); i++)
+        from.words[i] &= ~what.words[i];
+}
+
+static void wait_where_served(planner *l, kg_rendezvous meets, kg_points rendezvous)
+{
+    for (int i = 0; i < l->o->count; i++) {
+        const kg_obligation *o = &l->o->items[i];
+        if (!o->wait || o->meet != meets || !ours(o))
+            continue;
+        for (int w = 0; w < kg_points_words(l->p); w++)
+            l->plan->wait.words[w] |= l->plan->cuts[i].words[w] & rendezvous.words[w];
+    }
+}
+
+static void choose_all(planner *l)
+{
+    kg_sync_plan *plan = l->plan;
+    kg_points all = kg_points_new(l->p);
+    join(l, all, plan->hand);
+    join(l, all, plan->barrier);
+    choose(l, KG_MEET_CTA, all);
+    join(l, plan->barrier, all);
+    subtract(l, plan->barrier, plan->hand);
+    wait_where_served(l, KG_MEET_CTA, all);
+    join(l, all, plan->hand_warp);
+    kg_points before = kg_points_new(l->p);
+    join(l, before, all);
+    choose(l, KG_MEET_WARP, all);
+    wait_where_served(l, KG_MEET_WARP, all);
+    join(l, plan->warp_sync, all);
+    subtract(l, plan->warp_sync, before);
+    choose(l, KG_MEET_NONE, plan->wait);
+}
+
+// ---- counts ------------------------------------------------------------------------------------------
+static bool newly_open(const planner *l, const kg_replay *replay)
+{
+    for (int i = 0; i < l->o->count; i++)
+        if (replay->open[i] && ours(&l->o->items[i]))
+            return true;
+    return false;
+}
+
+static bool same_counts(const planner *l, const kg_replay *a, const kg_replay *b, int except)
+{
+    for (int i = 0; i < l->p->n_points; i++)
+        if (i != except && kg_points_has(l->plan->wait, i) && a->count[i] != b->count[i])
+            return false;
+    return true;
+}
+
+static void drop_wait(planner *l, int point)
+{
+    l->plan->wait.words[point >> 6] &= ~(UINT64_C(1) << (point & 63));
+}
+
+// A wait whose copies another wait has completed already, at the same counts, is not needed.
+static void prune_waits(planner *l, kg_replay *replay)
+{
+    for (int i = 0; i < l->p->n_points; i++) {
+        if (!kg_points_has(l->plan->wait, i))
+            continue;
+        drop_wait(l, i);
+        if (replay->count[i] < 0)
+            continue;
+        kg_replay without;
+        kg_waits_replay(l->p, l->o, l->plan, &without);
+        if (without.bounded && !newly_open(l, &without) && same_counts(l, replay, &without, i))
+            continue;
+        kg_points_add(l->plan->wait, i);
+    }
+}
+
+// The replay knows a schedule that the points do not serve: wait and meet directly in front of the access.
+static bool close_open(planner *l, const kg_replay *replay)
+{
+    bool changed = false;
+    for (int i = 0; i < l->o->count; i++) {
+        const kg_obligation *o = &l->o->items[i];
+        if (!replay->open[i] || !ours(o))
+            continue;
+        const kg_sync_node *b = kg_sync_node_at(l->p, l->p->accesses.items[o->b].node);
+        int point = kg_sync_block_at(l->p, b->block)->first_point + b->position;
+        kg_points rendezvous = o->meet == KG_MEET_CTA ? l->plan->barrier : l->plan->warp_sync;
+        bool there = o->meet == KG_MEET_NONE || kg_points_has(rendezvous, point) || kg_points_has(l->plan->hand, point);
+        changed |= !kg_points_has(l->plan->wait, point) || !there;
+        kg_points_add(l->plan->wait, point);
+        if (!there)
+            kg_points_add(rendezvous, point);
+    }
+    return changed;
+}
+
+static void count_waits(planner *l)
+{
+    kg_replay replay;
+    kg_waits_replay(l->p, l->o, l->plan, &replay);
+    while (replay.bounded && newly_open(l, &replay) && close_open(l, &replay))
+        kg_waits_replay(l->p, l->o, l->plan, &replay);
+    if (replay.bounded)
+        prune_waits(l, &replay);
+    l->plan->wait_count = KG_NEW_ARRAY(l->p->arena, int, l->p->n_points + 1);
+    for (int i = 0; i < l->p->n_points; i++)
+        l->plan->wait_count[i] = replay.count[i] > 0 ? replay.count[i] : 0;
+}
+
+void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan)
+{
+    planner l = {p, o, plan, KG_NEW_ARRAY(p->arena, kg_points, o->count + 1), NULL};
+    plan->barrier = kg_points_new(p);
+    plan->warp_sync = kg_points_new(p);
+    plan->wait = kg_points_new(p);
+    plan->hand = kg_points_new(p);
+    plan->hand_warp = kg_points_new(p);
+    plan->cuts = KG_NEW_ARRAY(p->arena, kg_points, o->count + 1);
+    for (int i = 0; i < o->count; i++) {
+        plan->cuts[i] = kg_points_new(p);
+        if (o->items[i].wait)
+            l.late[i] = kg_points_new(p);
+        kg_sync_cuts(p, &o->items[i], plan->cuts[i], l.late[i]);
+    }
+    find_hand_written(&l);
+    use_hand_written(&l);
+    price_points(&l);
+    choose_all(&l);
+    count_waits(&l);
+}

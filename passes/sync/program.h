@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// A kernel as the synchronization passes see it: only the ops that touch memory or synchronize, in
+// their blocks, and the points between them where a synchronization may stand.
+//
+//   for t {                 block 1 (loop)          points of block 1: 0 1 2 3
+//     store s = x           node 0                  .0. store .1. barrier .2. if .3.
+//     barrier               node 1
+//     if c { y = load s }   node 2 -> block 2       points of block 2: .0. load .1.
+//   }
+//
+// Point i of a block stands directly before node i; the last one at the block's end. A point in front of
+// a CTA barrier that the author wrote IS that barrier. A `while` is one block: the nodes of its condition
+// (closed by its yield), then those of its body; a trip runs from 0 to the end, the loop is left after
+// the condition.
+#pragma once
+#include "ir/access.h"
+#include "passes/passes.h"
+#include "passes/sync/affine.h"
+#include "passes/sync/footprint.h"
+
+typedef struct kg_sync_access {
+    kg_access at;
+    int node;
+    bool writes;   // mode W or A
+    bool atomic;   // mode A
+    bool async;    // acts until its commit group completes
+    bool global;   // of a tensor, or of all of them (root NULL)
+    bool masked;   // may leave bytes of its view untouched
+    bool elected;  // by the first thread of its region only
+    kg_region region;
+    int64_t offset; // of the buffer in the arena; 0 before place
+    int64_t slot_bytes;
+    int ring; // slots, 1 without ring
+    kg_affine slot; // modulo ring
+    const kg_footprint *bytes; // shared accesses
+} kg_sync_access;
+
+typedef struct kg_sync_node {
+    kg_op *op;
+    int block, position;
+    int first_access, n_accesses;
+    int child[2]; // blocks, -1 when absent
+} kg_sync_node;
+
+typedef enum kg_sync_block_kind { KG_SB_BODY, KG_SB_FOR, KG_SB_WHILE, KG_SB_ARM, KG_SB_WARPS } kg_sync_block_kind;
+
+typedef struct kg_sync_block {
+    kg_sync_block_kind kind;
+    kg_block *ir[2];      // [1]: body of a while, whose condition is [0]
+    int owner;            // node, -1 for the kernel's body
+    int depth;            // blocks around it
+    int loops;            // loops around its nodes, its own included
+    int region;           // node of the innermost `warps`, -1 for the whole CTA
+    int condition_nodes;  // while: nodes of the condition, its yield included
+    int first_point;
+    int *items;           // nodes
+    int count, capacity;
+} kg_sync_block;
+
+typedef struct kg_sync_point {
+    int block, position;
+} kg_sync_point;
+
+typedef struct kg_sync_program {
+    kg_arena *arena;
+    kg_kernel *kernel;
+    kg_assigns assigns;
+    struct { kg_sync_node *items; int count, capacity; } nodes;
+    struct { kg_sync_block *items; int count, capacity; } blocks;
+    struct { kg_sync_access *items; int count, capacity; } accesses;
+    kg_sync_point *points;
+    int n_points;
+    bool has_hand_barriers; // any barrier stands in the program already
+    bool has_async;
+    bool has_roles;
+} kg_sync_program;
+
+// Numbers the kernel and builds the view. Footprints of shared accesses are computed on demand.
+kg_sync_program *kg_sync_program_build(kg_arena *arena, kg_kernel *kernel, bool footprints);
+
+static inline kg_sync_node *kg_sync_node_at(const kg_sync_program *p, int node) { return &p->nodes.items[node]; }
+static inline kg_sync_block *kg_sync_block_at(const kg_sync_program *p, int block) { return &p->blocks.items[block]; }
+static inline bool kg_sync_is_loop(const kg_sync_block *block)
+{
+    return block->kind == KG_SB_FOR || block->kind == KG_SB_WHILE;
+}
+// The block that holds a block's owner; -1 for the kernel's body.
+int kg_sync_parent(const kg_sync_program *p, int block);
+// The node of `block` that is, or holds, `node`; -1 when `node` is not inside.
+int kg_sync_lift(const kg_sync_program *p, int node, int block);
+// The innermost block that holds both nodes.
+int kg_sync_common(const kg_sync_program *p, int a, int b);
+// The node is a barrier of all threads of the CTA (no count, or a count of them all).
+bool kg_sync_is_cta_barrier(const kg_sync_program *p, int node);

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// Synchronization by hand, and roles: regions of warps that run side by side.
+//
+// Regions that follow each other in the program are concurrent until a barrier stands between them. A
+// barrier between them is legal, so an ordinary conflict gets one. Loops in two roles that hand slots of
+// a ring to each other would deadlock or go wrong under it: there the author's barriers (one id, used by both) are
+// taken as the order, and their absence is an error.
+#include "passes/sync/checks.h"
+
+static int region_of(const kg_sync_program *p, int node)
+{
+    return kg_sync_block_at(p, kg_sync_node_at(p, node)->block)->region;
+}
+
+// Bits of the barrier ids by which a role talks to others: those that other warps count in.
+static uint32_t shared_ids(const kg_sync_program *p, int region)
+{
+    uint32_t ids = 0;
+    int inside = kg_sync_node_at(p, region)->child[0];
+    for (int i = 0; i < p->nodes.count; i++) {
+        const kg_op *op = kg_sync_node_at(p, i)->op;
+        if ((op->code != KG_OP_BARRIER && op->code != KG_OP_ARRIVE) || kg_sync_lift(p, i, inside) < 0)
+            continue;
+        if (op->code == KG_OP_ARRIVE || kg_op_int(op, KG_A_COUNT, 0) != 32 * (int64_t)kg_op_region(op).n_warps)
+            ids |= UINT32_C(1) << (kg_op_int(op, KG_A_ID, 0) & 31);
+    }
+    return ids;
+}
+
+static bool in_loop_of(const kg_sync_program *p, int node, int region)
+{
+    for (int block = kg_sync_node_at(p, node)->block; block >= 0; block = kg_sync_parent(p, block)) {
+        if (kg_sync_block_at(p, block)->owner == region)
+            return false;
+        if (kg_sync_is_loop(kg_sync_block_at(p, block)))
+            return true;
+    }
+    return false;
+}
+
+void kg_sync_check_roles(const kg_sync_program *p, kg_obligations *o, kg_diags *diags)
+{
+    const kg_value *told = NULL;
+    for (int i = 0; i < o->count && p->has_roles; i++) {
+        kg_obligation *x = &o->items[i];
+        const kg_sync_access *a = &p->accesses.items[x->a], *b = &p->accesses.items[x->b];
+        int ra = region_of(p, a->node), rb = region_of(p, b->node);
+        if (ra < 0 || rb < 0 || ra == rb)
+            continue;
+        if (shared_ids(p, ra) & shared_ids(p, rb)) {
+            x->by_author = true;
+            continue;
+        }
+        bool streams = a->ring > 1 && a->at.root == b->at.root && in_loop_of(p, a->node, ra) && in_loop_of(p, b->node, rb);
+        if (!streams || a->at.root == told)
+            continue;
+        told = a->at.root;
+        kg_diag *d = kg_error(diags, KG_D_S502, b->at.op->loc, "two roles share the ring '%s' without synchronization",
+                              told->name ? told->name : "");
+        kg_diag_note(diags, d, a->at.op->loc, "the other role's access");
+        kg_diag_help(diags, d, "let each role meet the other with `arrive id N count T` and `barrier id N count T` for full and for empty slots");
+    }
+}
+
+// ---- form --------------------------------------------------------------------------------------------
+static void check_counts(const kg_sync_program *p, const kg_op *op, const kg_op **first, kg_diags *diags)
+{
+    int64_t all = 32 * (int64_t)p->kernel->warps, id = kg_op_int(op, KG_A_ID, 0), count = kg_op_int(op, KG_A_COUNT, all);
+    bool inside = kg_op_region(op).n_warps != p->kernel->warps;
+    if (id < 0 || id > 15) {
+        kg_error(diags, KG_D_S503, op->loc, "barrier id %lld: the hardware has 0 to 15", (long long)id);
+        return;
+    }
+    if (count <= 0 || count % 32 || count > all)
+        kg_error(diags, KG_D_S503, op->loc, "a barrier counts whole warps: %lld is not a multiple of 32 up to %lld",
+                 (long long)count, (long long)all);
+    if (inside && op->code == KG_OP_BARRIER && !kg_op_attr(op, KG_A_COUNT)) {
+        kg_diag *d = kg_error(diags, KG_D_S503, op->loc, "a barrier of the whole CTA inside a region of %d of %d warps never completes",
+                              kg_op_region(op).n_warps, p->kernel->warps);
+        kg_diag_help(diags, d, "write `barrier id N count %d`", 32 * kg_op_region(op).n_warps);
+    }
+    if (first[id] && kg_op_int(first[id], KG_A_COUNT, all) != count) {
+        kg_diag *d = kg_error(diags, KG_D_S503, op->loc, "barrier %lld is used with two counts: %lld here", (long long)id, (long long)count);
+        kg_diag_note(diags, d, first[id]->loc, "%lld here", (long long)kg_op_int(first[id], KG_A_COUNT, all));
+    }
+    if (!first[id])
+        first[id] = op;
+}
+
+void kg_sync_check_hand_written(const kg_sync_program *p, kg_diags *diags)
+{
+    const kg_op *first[16] = {0};
+    for (int i = 0; i < p->nodes.count; i++) {
+        const kg_op *op = kg_sync_node_at(p, i)->op;
+        if (op->code == KG_OP_BARRIER || op->code == KG_OP_ARRIVE)
+            check_counts(p, op, first, diags);
+        if (op->code == KG_OP_WAIT && kg_op_int(op, KG_A_COUNT, 0) < 0)
+            kg_error(diags, KG_D_S503, op->loc, "wait for a negative number of groups");
+    }
+}
