@@ -314,7 +314,7 @@ static void emit_mma(dot *x, cg_value *acc)
 {
     kg_emit *e = x->e;
     emit_tile_origins(e, x->acc, 16, 8, &x->tiles);
-    int *map = emit_coordinate_map(e, x->acc), regs[4];
+    int *map = emit_coordinate_map(e, x->acc), regs[4] = {0};
     cg_value(*a)[4] = kg_arena_alloc(e->arena, sizeof *a * (size_t)x->tiles.n_m);
     cg_value(*b)[2] = kg_arena_alloc(e->arena, sizeof *b * (size_t)(x->tiles.n_n + 1));
     if (!mma_layout(x->acc) || !open_operand(x, &x->a) || !open_operand(x, &x->b)) {

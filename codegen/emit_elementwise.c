@@ -296,7 +296,7 @@ static bool is_elementwise(kg_opcode code)
 
 bool emit_elementwise(kg_emit *e, kg_op *op)
 {
-    cg_value *operands[3], x[3];
+    cg_value *operands[3] = {NULL}, x[3] = {NULL};
     if (op->code == KG_OP_CONST) {
         emit_const(e, op);
         return true;
