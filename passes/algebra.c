@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Algebra on one op: constants, and identities that hold to the last bit.
 //
-// No float result ever changes: x * 1 and x - 0 are exact, x + 0 is not (-0 + 0 is +0), x * 0 is not
-// (infinity, NaN). A mutable operand may have changed by the time the result is used, so it is never
-// given back, and never reached through another op.
+// No float result ever changes: x * 1 and x - 0 are exact, x + 0 is not (-0 + 0 is +0), x * 0 is
+// not (infinity, NaN). A mutable operand may have changed by the time the result is used, so it is
+// never given back, and never reached through another op.
 #include "passes/fold_internal.h"
 
 static kg_value *steady(kg_value *value)
@@ -46,7 +46,8 @@ static kg_value *constant_tile(kg_kernel *kernel, kg_op *op, const kg_constant *
 
 static kg_value *int_tile(kg_kernel *kernel, kg_op *op, int64_t value)
 {
-    return constant_tile(kernel, op, &(kg_constant){.dtype = op->results[0]->type.dtype, .i = value});
+    return constant_tile(kernel, op,
+                         &(kg_constant){.dtype = op->results[0]->type.dtype, .i = value});
 }
 
 static bool all_constant(kg_kernel *kernel, kg_op *op, kg_value **out)
@@ -69,11 +70,16 @@ static void constant_right(kg_op *op)
 {
     kg_constant c;
     switch (op->code) {
-    case KG_OP_ADD: case KG_OP_MUL: case KG_OP_AND: case KG_OP_OR: case KG_OP_XOR:
-    case KG_OP_MIN: case KG_OP_MAX: case KG_OP_EQ: case KG_OP_NE:
-        break;
-    default:
-        return;
+    case KG_OP_ADD:
+    case KG_OP_MUL:
+    case KG_OP_AND:
+    case KG_OP_OR:
+    case KG_OP_XOR:
+    case KG_OP_MIN:
+    case KG_OP_MAX:
+    case KG_OP_EQ:
+    case KG_OP_NE: break;
+    default: return;
     }
     if (kg_constant_of(op->operands[0], &c) && !kg_constant_of(op->operands[1], &c)) {
         kg_value *a = op->operands[0];
@@ -82,11 +88,12 @@ static void constant_right(kg_op *op)
     }
 }
 
-// (x + c1) + c2, (x * c1) * c2 and the like, on integer scalars: wrapping arithmetic is associative.
+// (x + c1) + c2, (x * c1) * c2 and the like, on integer scalars: wrapping arithmetic is
+// associative.
 static void associate(kg_kernel *kernel, kg_op *op, const kg_constant *right)
 {
-    if (op->code != KG_OP_ADD && op->code != KG_OP_MUL && op->code != KG_OP_AND && op->code != KG_OP_OR &&
-        op->code != KG_OP_XOR)
+    if (op->code != KG_OP_ADD && op->code != KG_OP_MUL && op->code != KG_OP_AND &&
+        op->code != KG_OP_OR && op->code != KG_OP_XOR)
         return;
     kg_op *inner = made_by(op->operands[0], op->code);
     kg_constant in[2], out;
@@ -105,20 +112,17 @@ static kg_value *int_right(kg_kernel *kernel, kg_op *op, int64_t c)
     kg_value *x = op->operands[0];
     bool ones = c == -1 || (c == 1 && x->type.dtype == KG_I1);
     switch (op->code) {
-    case KG_OP_ADD: case KG_OP_SUB: case KG_OP_SHL: case KG_OP_SHR: case KG_OP_XOR:
-        return c == 0 ? x : NULL;
-    case KG_OP_OR:
-        return c == 0 ? x : ones ? int_tile(kernel, op, c) : NULL;
-    case KG_OP_AND:
-        return ones ? x : c == 0 ? int_tile(kernel, op, 0) : NULL;
-    case KG_OP_MUL:
-        return c == 1 ? x : c == 0 ? int_tile(kernel, op, 0) : NULL;
-    case KG_OP_DIV:
-        return c == 1 ? x : NULL;
-    case KG_OP_MOD:
-        return c == 1 ? int_tile(kernel, op, 0) : NULL;
-    default:
-        return NULL;
+    case KG_OP_ADD:
+    case KG_OP_SUB:
+    case KG_OP_SHL:
+    case KG_OP_SHR:
+    case KG_OP_XOR: return c == 0 ? x : NULL;
+    case KG_OP_OR: return c == 0 ? x : ones ? int_tile(kernel, op, c) : NULL;
+    case KG_OP_AND: return ones ? x : c == 0 ? int_tile(kernel, op, 0) : NULL;
+    case KG_OP_MUL: return c == 1 ? x : c == 0 ? int_tile(kernel, op, 0) : NULL;
+    case KG_OP_DIV: return c == 1 ? x : NULL;
+    case KG_OP_MOD: return c == 1 ? int_tile(kernel, op, 0) : NULL;
+    default: return NULL;
     }
 }
 
@@ -138,14 +142,19 @@ static kg_value *float_right(kg_op *op, double c)
 static kg_value *same_operands(kg_kernel *kernel, kg_op *op, bool is_float)
 {
     switch (op->code) {
-    case KG_OP_MIN: case KG_OP_MAX: case KG_OP_AND: case KG_OP_OR:
-        return op->operands[0];
-    case KG_OP_SUB: case KG_OP_XOR: case KG_OP_NE: case KG_OP_LT: case KG_OP_GT:
-        return is_float ? NULL : int_tile(kernel, op, 0);
-    case KG_OP_EQ: case KG_OP_LE: case KG_OP_GE:
-        return is_float ? NULL : int_tile(kernel, op, 1);
-    default:
-        return NULL;
+    case KG_OP_MIN:
+    case KG_OP_MAX:
+    case KG_OP_AND:
+    case KG_OP_OR: return op->operands[0];
+    case KG_OP_SUB:
+    case KG_OP_XOR:
+    case KG_OP_NE:
+    case KG_OP_LT:
+    case KG_OP_GT: return is_float ? NULL : int_tile(kernel, op, 0);
+    case KG_OP_EQ:
+    case KG_OP_LE:
+    case KG_OP_GE: return is_float ? NULL : int_tile(kernel, op, 1);
+    default: return NULL;
     }
 }
 
@@ -194,7 +203,8 @@ static kg_value *cast(kg_op *op)
     if (op->operands[0]->type.dtype == to)
         return op->operands[0];
     kg_op *inner = made_by(op->operands[0], KG_OP_CAST);
-    if (inner && to != KG_I1 && cast_is_exact(inner->operands[0]->type.dtype, op->operands[0]->type.dtype)) {
+    if (inner && to != KG_I1 &&
+        cast_is_exact(inner->operands[0]->type.dtype, op->operands[0]->type.dtype)) {
         op->operands[0] = inner->operands[0];
         return op->operands[0]->type.dtype == to ? op->operands[0] : NULL;
     }
@@ -248,7 +258,8 @@ static kg_value *expand(kg_kernel *kernel, kg_op *op)
 static kg_value *reduction(kg_kernel *kernel, kg_op *op)
 {
     kg_constant c;
-    if (op->code != KG_OP_RMAX && op->code != KG_OP_RMIN && op->code != KG_OP_ANY && op->code != KG_OP_ALL)
+    if (op->code != KG_OP_RMAX && op->code != KG_OP_RMIN && op->code != KG_OP_ANY &&
+        op->code != KG_OP_ALL)
         return NULL;
     return kg_constant_of(op->operands[0], &c) ? constant_tile(kernel, op, &c) : NULL;
 }
@@ -257,12 +268,9 @@ static kg_value *simpler(kg_kernel *kernel, kg_op *op)
 {
     switch (kg_op_info_of(op->code)->cls) {
     case KG_CLASS_B:
-    case KG_CLASS_C:
-        return binary(kernel, op);
-    case KG_CLASS_R:
-        return reduction(kernel, op);
-    default:
-        break;
+    case KG_CLASS_C: return binary(kernel, op);
+    case KG_CLASS_R: return reduction(kernel, op);
+    default: break;
     }
     switch (op->code) {
     case KG_OP_CAST: return cast(op);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Which copies of a loop can be issued some iterations ahead.
 //
-// A buffer qualifies when it is declared in the loop's body, filled there by copies from global memory and by
-// nothing else, read only after them, and when source and destination of each copy can be computed from
-// the index and from what holds still during the loop: pure ops, and loads of memory that the loop does
-// not write (the page table of a gather). These ops form the slice that is repeated for each stage.
+// A buffer qualifies when it is declared in the loop's body, filled there by copies from global
+// memory and by nothing else, read only after them, and when source and destination of each copy
+// can be computed from the index and from what holds still during the loop: pure ops, and loads of
+// memory that the loop does not write (the page table of a gather). These ops form the slice that
+// is repeated for each stage.
 #include "passes/pipeline_internal.h"
 
 typedef struct inspector {
@@ -58,7 +59,8 @@ static bool memory_still(kg_staged_loop *s, const kg_value *root)
 
 static bool slice_value(inspector *in, kg_value *value);
 
-// Marks the op as part of the slice, with all that it needs; false (and a reason) when it cannot be.
+// Marks the op as part of the slice, with all that it needs; false (and a reason) when it cannot
+// be.
 static bool slice_op(inspector *in, kg_op *op)
 {
     kg_staged_loop *s = in->s;
@@ -70,7 +72,8 @@ static bool slice_op(inspector *in, kg_op *op)
     }
     kg_op_class cls = kg_op_info_of(op->code)->cls;
     bool pure = cls == KG_CLASS_P || cls == KG_CLASS_U || cls == KG_CLASS_B || cls == KG_CLASS_C ||
-                cls == KG_CLASS_R || cls == KG_CLASS_N || op->code == KG_OP_VIEW || op->code == KG_OP_TRANSPOSE;
+                cls == KG_CLASS_R || cls == KG_CLASS_N || op->code == KG_OP_VIEW ||
+                op->code == KG_OP_TRANSPOSE;
     if (op->code == KG_OP_LOAD && !memory_still(s, kg_root(op->operands[0]))) {
         refuse(in, op, "its source depends on memory that the loop also writes");
         return false;
@@ -99,7 +102,8 @@ static bool slice_value(inspector *in, kg_value *value)
         value == loop->blocks[0]->arg || !kg_op_within(value->op, loop))
         return true;
     if (value->kind != KG_VALUE_RESULT || value->op->code == KG_OP_SHARED) {
-        refuse(in, value->op, "its source depends on what the body keeps in shared memory or counts itself");
+        refuse(in, value->op,
+               "its source depends on what the body keeps in shared memory or counts itself");
         return false;
     }
     return slice_op(in, value->op);
@@ -192,7 +196,8 @@ static void inspect(kg_staged_loop *s, kg_op *shared, bool rings)
 }
 
 // ---- the loop ----------------------------------------------------------------------------------
-// Synchronization by hand counts on the order of the program as it stands; an acquire must come first.
+// Synchronization by hand counts on the order of the program as it stands; an acquire must come
+// first.
 static bool plain_op(kg_op *op, void *user)
 {
     const kg_op **found = user;
@@ -208,7 +213,8 @@ void kg_find_candidates(kg_diags *diags, kg_staged_loop *s, bool rings)
     const kg_op *hand = NULL;
     kg_block *body = s->loop->blocks[0];
     if (!kg_walk(body, plain_op, &hand)) {
-        kg_diag *diag = kg_warn(diags, KG_D_L302, s->loop->loc, "loop is not pipelined: its body synchronizes by hand");
+        kg_diag *diag = kg_warn(diags, KG_D_L302, s->loop->loc,
+                                "loop is not pipelined: its body synchronizes by hand");
         kg_diag_note(diags, diag, hand->loc, "'%s' stands here", kg_op_info_of(hand->code)->name);
         kg_diag_help(diags, diag, "remove it, or remove `pipeline` from the loop");
         return;
@@ -218,13 +224,15 @@ void kg_find_candidates(kg_diags *diags, kg_staged_loop *s, bool rings)
             inspect(s, op, rings);
     if (s->found.count > 0 && s->refused.count == 0)
         return;
-    kg_diag *diag = kg_warn(diags, KG_D_L302, s->loop->loc, "%s",
-                            s->found.count ? "not all copies of this loop are pipelined"
-                                           : "loop is not pipelined: no buffer in its body can be filled ahead");
+    kg_diag *diag = kg_warn(
+        diags, KG_D_L302, s->loop->loc, "%s",
+        s->found.count ? "not all copies of this loop are pipelined"
+                       : "loop is not pipelined: no buffer in its body can be filled ahead");
     for (int i = 0; i < s->refused.count; i++)
         kg_diag_note(diags, diag, s->refused.items[i].bad->loc, "buffer '%s' stays as it is: %s",
                      name_of(s->refused.items[i].buffer), s->refused.items[i].reason);
     if (s->refused.count == 0)
-        kg_diag_help(diags, diag, "fill a buffer from global memory in the loop's own body, "
-                                  "as in `shared s: T[M, N] = load a[i*M.., 0..]`, or remove `pipeline`");
+        kg_diag_help(diags, diag,
+                     "fill a buffer from global memory in the loop's own body, "
+                     "as in `shared s: T[M, N] = load a[i*M.., 0..]`, or remove `pipeline`");
 }

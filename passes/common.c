@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Common subexpressions: a hash table of the ops that dominate the current point, scoped by block.
 //
-// Reuse is free of risk only while nothing that the op reads can have changed. Time is counted: `now` grows by
-// one at each change. An entry is good when no mutable operand was assigned, and no memory that it loads
-// was written, since it was entered. What only the loop's later part changes counts at the loop's head.
-// Tiles are reused within their block only, so that no fragment lives across a region for this.
+// Reuse is free of risk only while nothing that the op reads can have changed. Time is counted:
+// `now` grows by one at each change. An entry is good when no mutable operand was assigned, and no
+// memory that it loads was written, since it was entered. What only the loop's later part changes
+// counts at the loop's head. Tiles are reused within their block only, so that no fragment lives
+// across a region for this.
 #include "passes/fold_internal.h"
 
 #include <string.h>
@@ -31,9 +32,18 @@ typedef struct change {
 struct kg_available {
     kg_arena *arena;
     entry *bucket[BUCKETS];
-    struct { entry **items; int count, capacity; } stack;
-    struct { change *items; int count, capacity; } changes;
-    struct { const kg_value **items; int count, capacity; } written; // roots that the kernel writes
+    struct {
+        entry **items;
+        int count, capacity;
+    } stack;
+    struct {
+        change *items;
+        int count, capacity;
+    } changes;
+    struct {
+        const kg_value **items;
+        int count, capacity;
+    } written; // roots that the kernel writes
     scope *scope;
     int now;
     int everything; // when all written memory and all mutable fragments last counted as changed
@@ -46,7 +56,8 @@ static bool note_written(kg_op *op, void *user)
     const kg_op_info *info = kg_op_info_of(op->code);
     for (int i = 0; i < info->n_effects; i++) {
         int operand = info->effects[i].operand;
-        if (info->effects[i].mode == KG_MODE_R || operand == KG_OPERAND_ALL || operand >= op->n_operands)
+        if (info->effects[i].mode == KG_MODE_R || operand == KG_OPERAND_ALL ||
+            operand >= op->n_operands)
             continue;
         const kg_value *root = kg_root(op->operands[operand]);
         bool known = !root;
@@ -128,7 +139,8 @@ static bool same_attr(const kg_attr *a, const kg_attr *b)
     case KG_ATTR_NAME: return strcmp(a->name, b->name) == 0;
     case KG_ATTR_INTS:
     case KG_ATTR_LIST:
-        return a->count == b->count && memcmp(a->ints, b->ints, sizeof *a->ints * (size_t)a->count) == 0;
+        return a->count == b->count &&
+               memcmp(a->ints, b->ints, sizeof *a->ints * (size_t)a->count) == 0;
     }
     return false;
 }
@@ -160,7 +172,8 @@ static uint32_t hash_op(const kg_op *op)
     for (int i = 0; i < op->n_operands; i++)
         hash = mix(hash, (uint64_t)(uintptr_t)op->operands[i]);
     for (const kg_attr *a = op->attrs; a; a = a->next)
-        if (kg_attr_info_of(a->key)->kind == KG_ATTR_INT || kg_attr_info_of(a->key)->kind == KG_ATTR_FLOAT)
+        if (kg_attr_info_of(a->key)->kind == KG_ATTR_INT ||
+            kg_attr_info_of(a->key)->kind == KG_ATTR_FLOAT)
             hash = mix(hash, (uint64_t)a->i); // the bits of either
     return mix(hash, (uint64_t)op->results[0]->type.dtype);
 }
@@ -178,7 +191,8 @@ static int last_change(const kg_available *table, const kg_value *what)
 {
     int when = 0;
     for (int i = 0; i < table->changes.count; i++)
-        if (table->changes.items[i].when > when && kg_roots_alias(table->changes.items[i].what, what))
+        if (table->changes.items[i].when > when &&
+            kg_roots_alias(table->changes.items[i].what, what))
             when = table->changes.items[i].when;
     return when;
 }
@@ -200,7 +214,8 @@ static int changed_at(const kg_available *table, const kg_op *op)
     for (int i = 0; i < op->n_operands; i++) {
         const kg_value *root = kg_root(op->operands[i]);
         if (root && is_written(table, root))
-            when = later(when, later(later(table->everything, table->memory), last_change(table, root)));
+            when = later(when,
+                         later(later(table->everything, table->memory), last_change(table, root)));
     }
     return when;
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Constants: what an elementwise op gives on constant operands, to the last bit as on the GPU.
 //
-// Integers wrap to their width. f32 and f64 use the host's IEEE arithmetic. f16 and bf16 results are computed
-// in f64 and rounded once: with 53 bits against 11 and 8 the double rounding of + - * / and sqrt is
-// innocuous. Ops that the GPU computes by an approximate instruction (exp, rsqrt, ...) are not evaluated.
+// Integers wrap to their width. f32 and f64 use the host's IEEE arithmetic. f16 and bf16 results
+// are computed in f64 and rounded once: with 53 bits against 11 and 8 the double rounding of + - *
+// / and sqrt is innocuous. Ops that the GPU computes by an approximate instruction (exp, rsqrt,
+// ...) are not evaluated.
 #include "passes/rewrite.h"
 
 #include <math.h>
@@ -26,8 +27,8 @@ static int64_t wrap(kg_dtype dtype, int64_t value)
     }
 }
 
-// Nearest value with `digits` significant bits and exponents as of a format whose smallest normal number is
-// 2^min_exponent and whose largest is below 2^max_exponent; ties to even.
+// Nearest value with `digits` significant bits and exponents as of a format whose smallest normal
+// number is 2^min_exponent and whose largest is below 2^max_exponent; ties to even.
 static double round_to(double x, int digits, int min_exponent, int max_exponent)
 {
     if (x == 0 || !isfinite(x))
@@ -62,8 +63,12 @@ static bool eval_float_binary(kg_opcode code, kg_dtype dtype, double a, double b
     case KG_OP_SUB: *out = single ? (double)(x - y) : a - b; break;
     case KG_OP_MUL: *out = single ? (double)(x * y) : a * b; break;
     case KG_OP_DIV: *out = single ? (double)(x / y) : a / b; break;
-    case KG_OP_MIN: *out = isnan(a) ? b : isnan(b) ? a : a < b || (a == b && signbit(a)) ? a : b; break;
-    case KG_OP_MAX: *out = isnan(a) ? b : isnan(b) ? a : a > b || (a == b && !signbit(a)) ? a : b; break;
+    case KG_OP_MIN:
+        *out = isnan(a) ? b : isnan(b) ? a : a < b || (a == b && signbit(a)) ? a : b;
+        break;
+    case KG_OP_MAX:
+        *out = isnan(a) ? b : isnan(b) ? a : a > b || (a == b && !signbit(a)) ? a : b;
+        break;
     default: return false;
     }
     return round_float(dtype, *out, out);
@@ -166,7 +171,9 @@ static bool eval_int_unary(kg_opcode code, kg_dtype dtype, int64_t x, int64_t *o
     switch (code) {
     case KG_OP_NEG: *out = wrap(dtype, (int64_t)(0 - (uint64_t)x)); return dtype != KG_I1;
     case KG_OP_NOT: *out = wrap(dtype, ~x); return true;
-    case KG_OP_ABS: *out = wrap(dtype, x < 0 ? (int64_t)(0 - (uint64_t)x) : x); return dtype != KG_I1;
+    case KG_OP_ABS:
+        *out = wrap(dtype, x < 0 ? (int64_t)(0 - (uint64_t)x) : x);
+        return dtype != KG_I1;
     default: return false;
     }
 }
@@ -179,7 +186,8 @@ static bool eval_cast(const kg_constant *a, kg_constant *out)
         *out = *a;
         return true;
     }
-    if (out->dtype == KG_I1 || (to && a->dtype == KG_I64 && out->dtype != KG_F64 && out->dtype != KG_F32))
+    if (out->dtype == KG_I1 ||
+        (to && a->dtype == KG_I64 && out->dtype != KG_F64 && out->dtype != KG_F32))
         return false;
     if (!to) {
         double limit = ldexp(1, kg_dtype_info_of(out->dtype)->bits - 1), x = trunc(a->f);
@@ -228,7 +236,8 @@ static bool eval_fma(const kg_constant *v, kg_constant *out)
     else if (out->dtype == KG_F64)
         out->f = fma(v[0].f, v[1].f, v[2].f);
     else if (!is_float(out->dtype) && out->dtype != KG_I1)
-        out->i = wrap(out->dtype, (int64_t)((uint64_t)v[0].i * (uint64_t)v[1].i + (uint64_t)v[2].i));
+        out->i =
+            wrap(out->dtype, (int64_t)((uint64_t)v[0].i * (uint64_t)v[1].i + (uint64_t)v[2].i));
     else
         return false; // f16, bf16: f64 would round twice
     return true;
@@ -245,10 +254,8 @@ bool kg_constant_eval(const kg_op *op, const kg_constant *v, kg_constant *out)
     case KG_CLASS_B:
         return f ? eval_float_binary(op->code, out->dtype, v[0].f, v[1].f, &out->f)
                  : eval_int_binary(op->code, out->dtype, v[0].i, v[1].i, &out->i);
-    case KG_CLASS_C:
-        return eval_compare(op->code, &v[0], &v[1], &out->i);
-    default:
-        break;
+    case KG_CLASS_C: return eval_compare(op->code, &v[0], &v[1], &out->i);
+    default: break;
     }
     switch (op->code) {
     case KG_OP_CAST: return eval_cast(&v[0], out);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Removal of dead ops: mark from the ops that have an effect, then sweep.
 //
-// Effects are writes to memory, synchronization and `while` loops (which might not end). A mutable fragment that
-// nobody reads takes its assignments with it; a loop or branch left empty goes; a shared buffer goes when
-// nothing refers to it.
+// Effects are writes to memory, synchronization and `while` loops (which might not end). A mutable
+// fragment that nobody reads takes its assignments with it; a loop or branch left empty goes; a
+// shared buffer goes when nothing refers to it.
 #include "passes/rewrite.h"
 
 typedef struct assignment {
@@ -13,7 +13,10 @@ typedef struct assignment {
 
 typedef struct marker {
     kg_arena *arena;
-    struct { kg_op **items; int count, capacity; } work;
+    struct {
+        kg_op **items;
+        int count, capacity;
+    } work;
     assignment **assigned; // by value id of the mutable fragment
     bool *live;            // by op id
     int removed;
@@ -30,7 +33,8 @@ static void mark(marker *m, kg_op *op)
 static bool has_effect(const kg_op *op)
 {
     kg_op_class cls = kg_op_info_of(op->code)->cls;
-    return cls == KG_CLASS_Y || op->code == KG_OP_WHILE || op->code == KG_OP_YIELD || kg_op_writes(op);
+    return cls == KG_CLASS_Y || op->code == KG_OP_WHILE || op->code == KG_OP_YIELD ||
+           kg_op_writes(op);
 }
 
 static bool list_assignments(kg_op *op, void *user)

@@ -2,8 +2,9 @@
 // Runs the passes of pipeline.def on one kernel.
 //
 // Needs: a kernel that the verifier accepts, at any level.
-// Guarantees: after each pass the kernel is verified at the level that the pass gives; a failure there is
-//   reported as our bug, with the pass's name. Resuming from a printed kernel gives the same as running on.
+// Guarantees: after each pass the kernel is verified at the level that the pass gives; a failure
+//   there is reported as our bug, with the pass's name. Resuming from a printed kernel gives the
+//   same as running on.
 // Never: prints, or runs a pass on a kernel of another level than the pass needs.
 //
 //   kernel at tile            fold home pipeline layout lower place sync
@@ -35,8 +36,8 @@ static int find_pass(kg_pass_context *context, const char *name, const char *opt
             return i;
         names[i] = kg_passes[i].name;
     }
-    kg_diag *diag = kg_error(context->diags, KG_D_P006, (kg_loc){0}, "unknown pass '%s' in %s", name,
-                             option);
+    kg_diag *diag =
+        kg_error(context->diags, KG_D_P006, (kg_loc){0}, "unknown pass '%s' in %s", name, option);
     const char *near = kg_nearest_name(name, names, PASS_COUNT);
     if (near) {
         kg_diag_help(context->diags, diag, "did you mean '%s'?", near);
@@ -62,7 +63,8 @@ static bool plan_named(kg_pass_context *context, const char *list, plan *out)
         size_t length = strcspn(at, ",");
         int pass = find_pass(context, kg_arena_strndup(context->arena, at, length), "passes");
         if (out->count == PLAN_LIMIT) {
-            kg_error(context->diags, KG_D_P011, (kg_loc){0}, "more than %d passes asked for", PLAN_LIMIT);
+            kg_error(context->diags, KG_D_P011, (kg_loc){0}, "more than %d passes asked for",
+                     PLAN_LIMIT);
             return false;
         }
         if (pass >= 0)
@@ -82,8 +84,8 @@ static void plan_from_level(kg_level level, plan *out)
             out->pass[out->count++] = i;
 }
 
-// Ends the plan after the named pass. In a list given by name the pass must stand in it; in the whole
-// pipeline a pass that the kernel has behind it means that nothing is left to run.
+// Ends the plan after the named pass. In a list given by name the pass must stand in it; in the
+// whole pipeline a pass that the kernel has behind it means that nothing is left to run.
 static bool plan_cut(kg_pass_context *context, const kg_pipeline_options *options, plan *out)
 {
     int last = find_pass(context, options->stop_after, "stop-after");
@@ -99,14 +101,15 @@ static bool plan_cut(kg_pass_context *context, const kg_pipeline_options *option
             out->count = i + 1;
             return true;
         }
-    kg_diag *diag = kg_error(context->diags, KG_D_P006, (kg_loc){0},
-                             "pass '%s' of stop-after is not among the passes to run", options->stop_after);
+    kg_diag *diag =
+        kg_error(context->diags, KG_D_P006, (kg_loc){0},
+                 "pass '%s' of stop-after is not among the passes to run", options->stop_after);
     kg_diag_help(context->diags, diag, "the list is '%s'", options->passes);
     return false;
 }
 
-static bool make_plan(kg_pass_context *context, kg_kernel *kernel, const kg_pipeline_options *options,
-                      plan *out)
+static bool make_plan(kg_pass_context *context, kg_kernel *kernel,
+                      const kg_pipeline_options *options, plan *out)
 {
     out->count = 0;
     if (options->passes) {
@@ -118,26 +121,30 @@ static bool make_plan(kg_pass_context *context, kg_kernel *kernel, const kg_pipe
     return !options->stop_after || plan_cut(context, options, out);
 }
 
-// The verifier's findings after a pass become notes of one error: the author of the kernel is not to blame.
+// The verifier's findings after a pass become notes of one error: the author of the kernel is not
+// to blame.
 static bool verify_after(kg_pass_context *context, const kg_pass *pass, kg_kernel *kernel)
 {
     kg_diags found = {.arena = context->arena, .limit = 8};
     if (kg_verify(kernel, &found))
         return true;
-    kg_diag *diag = kg_error(context->diags, KG_D_V206, kernel->loc,
-                             "internal error: pass '%s' made kernel '%s' illegal", pass->name, kernel->name);
+    kg_diag *diag =
+        kg_error(context->diags, KG_D_V206, kernel->loc,
+                 "internal error: pass '%s' made kernel '%s' illegal", pass->name, kernel->name);
     for (const kg_diag *d = found.first; d; d = d->next)
         kg_diag_note(context->diags, diag, d->loc, "%s [%s]", d->text, kg_diag_id_name(d->id));
-    kg_diag_help(context->diags, diag, "this is a bug in kgen; please report it with the kernel's text");
+    kg_diag_help(context->diags, diag,
+                 "this is a bug in kgen; please report it with the kernel's text");
     return false;
 }
 
 static bool run_pass(kg_pass_context *context, const kg_pass *pass, kg_kernel *kernel)
 {
     if (kernel->level != pass->needs) {
-        kg_diag *diag = kg_error(context->diags, KG_D_V201, kernel->loc,
-                                 "pass '%s' needs a kernel at level %s; '%s' is at level %s", pass->name,
-                                 level_names[pass->needs], kernel->name, level_names[kernel->level]);
+        kg_diag *diag =
+            kg_error(context->diags, KG_D_V201, kernel->loc,
+                     "pass '%s' needs a kernel at level %s; '%s' is at level %s", pass->name,
+                     level_names[pass->needs], kernel->name, level_names[kernel->level]);
         for (int i = 0; i < PASS_COUNT; i++)
             if (kg_passes[i].gives == pass->needs && kg_passes[i].needs < pass->needs)
                 kg_diag_help(context->diags, diag, "pass '%s' gives level %s", kg_passes[i].name,
@@ -151,7 +158,8 @@ static bool run_pass(kg_pass_context *context, const kg_pass *pass, kg_kernel *k
     return verify_after(context, pass, kernel);
 }
 
-bool kg_run_pipeline(kg_pass_context *context, kg_kernel *kernel, const kg_pipeline_options *options)
+bool kg_run_pipeline(kg_pass_context *context, kg_kernel *kernel,
+                     const kg_pipeline_options *options)
 {
     static const kg_pipeline_options none = {0};
     if (!options)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// fold: constants, exact algebra, common subexpressions, constant branches, unrolled loops, dead ops.
+// fold: constants, exact algebra, equal ops, constant branches, unrolled loops, dead ops.
 //
 // Needs: level tile.
-// Guarantees: the same results to the last bit; branches and loops whose constants decide them are gone;
-//   a loop marked `unroll N` whose trip count is a constant of at most N is straight code.
+// Guarantees: the same results to the last bit. Branches and loops whose constants decide them are
+//   gone; a loop marked `unroll N` whose trip count is a constant of at most N is straight code
+//   (unless it is also marked `pipeline`); a mutable value assigned only in its own block is none.
 // Never: reorders float arithmetic, evaluates what the GPU approximates, moves an op past a write.
 //
 //   for i in 0 .. 2 unroll 4 {                  y = load b[0 .. + 64]
@@ -41,7 +42,8 @@ static kg_value *resolve(kg_value *value)
 
 static bool resolve_operands(kg_op *op, void *user)
 {
-    for (int i = op->code == KG_OP_ASSIGN; i < op->n_operands; i++) // an assignment names its fragment
+    for (int i = op->code == KG_OP_ASSIGN; i < op->n_operands;
+         i++) // an assignment names its fragment
         op->operands[i] = resolve(op->operands[i]);
     return true;
 }
@@ -57,8 +59,9 @@ static bool clear_notes(kg_op *op, void *user)
     return true;
 }
 
-// What is assigned to a mutable fragment (note of its declaration; NULL: nothing). When all of it stands in
-// the declaration's own block, each use sees a known one of the values: the fragment is not needed.
+// What is assigned to a mutable fragment (note of its declaration; NULL: nothing). When all of it
+// stands in the declaration's own block, each use sees a known one of the values: the fragment is
+// not needed.
 typedef struct assignments {
     bool straight; // and no assigned value can change later
 } assignments;
@@ -105,7 +108,8 @@ static int64_t trip_count(const kg_op *loop, int64_t *lo, int64_t *step)
 {
     int64_t hi, span;
     if (!kg_const_int(loop->operands[0], lo) || !kg_const_int(loop->operands[1], &hi) ||
-        !kg_const_int(loop->operands[2], step) || *step <= 0 || __builtin_sub_overflow(hi, *lo, &span))
+        !kg_const_int(loop->operands[2], step) || *step <= 0 ||
+        __builtin_sub_overflow(hi, *lo, &span))
         return -1;
     return span <= 0 ? 0 : (span - 1) / *step + 1;
 }
@@ -119,7 +123,8 @@ static bool count_op(kg_op *op, void *user)
 static kg_op *unroll(folder *f, kg_op *loop, int64_t trips, int64_t lo, int64_t step)
 {
     kg_block *body = loop->blocks[0];
-    kg_walk(body, resolve_operands, NULL); // an old number of a replaced value must not confuse the clones
+    kg_walk(body, resolve_operands,
+            NULL); // an old number of a replaced value must not confuse the clones
     int n_values = kg_kernel_number(f->kernel, NULL);
     kg_op *first = NULL;
     for (int64_t t = 0; t < trips; t++) {
@@ -141,8 +146,8 @@ static kg_op *unroll(folder *f, kg_op *loop, int64_t trips, int64_t lo, int64_t 
     return first;
 }
 
-// Loops without trips go, one trip is straight code, loops marked for it are unrolled. Returns the op to
-// go on with, NULL when the loop stays.
+// Loops without trips go, one trip is straight code, loops marked for it are unrolled. Returns the
+// op to go on with, NULL when the loop stays.
 static kg_op *fold_for(folder *f, kg_op *loop, kg_op *next, bool *gone)
 {
     int64_t lo, step, trips = trip_count(loop, &lo, &step);
@@ -190,7 +195,8 @@ static kg_op *fold_while(folder *f, kg_op *op, kg_op *next, bool *gone)
 {
     kg_constant c;
     kg_op *last = op->blocks[0]->last;
-    *gone = last && last->code == KG_OP_YIELD && kg_constant_of(resolve(last->operands[0]), &c) && !c.i;
+    *gone =
+        last && last->code == KG_OP_YIELD && kg_constant_of(resolve(last->operands[0]), &c) && !c.i;
     if (!*gone)
         return NULL;
     f->again = true;
@@ -204,10 +210,13 @@ static kg_op *fold_while(folder *f, kg_op *op, kg_op *next, bool *gone)
 static bool can_replace(const kg_op *op)
 {
     switch (kg_op_info_of(op->code)->cls) {
-    case KG_CLASS_P: case KG_CLASS_U: case KG_CLASS_B: case KG_CLASS_C: case KG_CLASS_R: case KG_CLASS_N:
-        return true;
-    default:
-        return op->code == KG_OP_VIEW || op->code == KG_OP_TRANSPOSE || op->code == KG_OP_LOAD;
+    case KG_CLASS_P:
+    case KG_CLASS_U:
+    case KG_CLASS_B:
+    case KG_CLASS_C:
+    case KG_CLASS_R:
+    case KG_CLASS_N: return true;
+    default: return op->code == KG_OP_VIEW || op->code == KG_OP_TRANSPOSE || op->code == KG_OP_LOAD;
     }
 }
 
@@ -231,7 +240,8 @@ static void fold_simple(folder *f, kg_op *op)
         }
         return;
     }
-    if (op->code == KG_OP_ASSIGN && !op->operands[0]->op->parent) { // the fragment is gone: see above
+    if (op->code == KG_OP_ASSIGN &&
+        !op->operands[0]->op->parent) { // the fragment is gone: see above
         op->operands[0]->note = op->operands[1];
         kg_op_remove(op);
         return;

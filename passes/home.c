@@ -2,24 +2,24 @@
 // home: where the operands of matrix products live, and which way round buffers lie.
 //
 // Needs: level tile, folded.
-// Guarantees: no operand of a dot is a global view; operands of a dot without tensor core are shared; a
-//   buffer that is only filled from tensors whose contiguous dimension is not its last lies transposed, so that
-//   the copy goes along memory.
+// Guarantees: no operand of a dot is a global view; operands of a dot without tensor core are
+//   shared; a buffer that is only filled from tensors whose contiguous dimension is not its last
+//   lies transposed, so that the copy goes along memory.
 // Never: moves a read past a write, changes a result, touches a ring's slot numbers.
 //
-//   acc = dot(a[i.., 0..], s, acc)               shared a.1: f16[64, 32] = load a[i.., 0..]
-//                                         =>     acc = dot(a.1, s, acc)
+//   acc = dot(a[i.., 0..], s, acc)             shared a.1: f16[64, 32] = load a[i.., 0..]
+//                                        =>    acc = dot(a.1, s, acc)
 //
-//   shared sb: f16[32, 64] = load b[k.., n..]    shared sb: f16[64, 32]          // b has strides [1, LDB]
-//   acc = dot(sa, sb, acc)                =>     copy sb = transpose(b[k.., n..])
-//                                                acc = dot(sa, transpose(sb), acc)
+//   (b has strides [1, LDB])
+//   shared sb: f16[32, 64] = load b[k.., n..]  shared sb: f16[64, 32]
+//   acc = dot(sa, sb, acc)               =>    copy sb = transpose(b[k.., n..])
+//                                              acc = dot(sa, transpose(sb), acc)
 #include "ir/access.h"
 #include "passes/pass_list.h"
 #include "passes/rewrite.h"
 
-enum {
-    BIG_FRAGMENTS = 64 // elements a thread of both operands of a dot, above which one goes to shared memory
-};
+// Elements a thread of both operands of a dot, above which one goes to shared memory.
+enum { BIG_FRAGMENTS = 64 };
 
 // A global view that a buffer was made for, so that a second dot of the same block uses it as well.
 typedef struct staged {
@@ -31,8 +31,14 @@ typedef struct homer {
     kg_pass_context *context;
     kg_kernel *kernel;
     kg_use **uses;
-    struct { kg_op **items; int count, capacity; } found;
-    struct { staged *items; int count, capacity; } staged;
+    struct {
+        kg_op **items;
+        int count, capacity;
+    } found;
+    struct {
+        staged *items;
+        int count, capacity;
+    } staged;
 } homer;
 
 static bool find_dot(kg_op *op, void *user)
@@ -78,7 +84,8 @@ static kg_value *stage_fragment(homer *h, kg_op *dot, kg_value *fragment)
 static bool nothing_between(const kg_op *from, const kg_op *to, const kg_value *root)
 {
     for (const kg_op *op = from->next; op != to; op = op->next) {
-        if (kg_op_info_of(op->code)->cls == KG_CLASS_Y || op->code == KG_OP_AWAIT || op->code == KG_OP_FETCH_ADD)
+        if (kg_op_info_of(op->code)->cls == KG_CLASS_Y || op->code == KG_OP_AWAIT ||
+            op->code == KG_OP_FETCH_ADD)
             return false;
         for (int i = 0; i < op->n_blocks; i++)
             if (kg_block_writes(op->blocks[i], root))
@@ -95,7 +102,8 @@ static bool nothing_between(const kg_op *from, const kg_op *to, const kg_value *
 
 static bool steady_view(const kg_value *view)
 {
-    for (; view->kind == KG_VALUE_RESULT && view->op->code == KG_OP_TRANSPOSE; view = view->op->operands[0])
+    for (; view->kind == KG_VALUE_RESULT && view->op->code == KG_OP_TRANSPOSE;
+         view = view->op->operands[0])
         ;
     if (view->kind == KG_VALUE_RESULT && view->op->code == KG_OP_VIEW)
         for (int i = 0; i < view->op->n_operands; i++)
@@ -104,13 +112,16 @@ static bool steady_view(const kg_value *view)
     return true;
 }
 
-// A fragment that was only loaded for this dot (and perhaps transposed): the view it was loaded from. The dot
-// then reads shared memory itself, or a coalesced copy replaces a gather of two-byte loads.
+// A fragment that was only loaded for this dot (and perhaps transposed): the view it was loaded
+// from. The dot then reads shared memory itself, or a coalesced copy replaces a gather of two-byte
+// loads.
 static kg_value *loaded_view(homer *h, kg_op *dot, kg_value *fragment)
 {
     kg_op *turn = fragment->kind == KG_VALUE_RESULT ? fragment->op : NULL;
-    kg_op *load = turn && turn->code == KG_OP_TRANSPOSE && turn->operands[0]->kind == KG_VALUE_RESULT
-                      ? turn->operands[0]->op : turn;
+    kg_op *load =
+        turn && turn->code == KG_OP_TRANSPOSE && turn->operands[0]->kind == KG_VALUE_RESULT
+            ? turn->operands[0]->op
+            : turn;
     if (!load || load->code != KG_OP_LOAD || load->n_operands != 1 || load->parent != dot->parent ||
         turn->parent != dot->parent || fragment->type.rank != 2 || h->uses[fragment->id]->next ||
         h->uses[load->results[0]->id]->next)

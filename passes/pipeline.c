@@ -2,26 +2,28 @@
 // pipeline: loops marked `pipeline N` fetch the tiles of later iterations while this one computes.
 //
 // Needs: level tile; operands of dots at home.
-// Guarantees: level staged. A buffer filled by a copy in such a loop is a ring of N slots in front of it; slot j is
-//   that of iteration j. N-1 iterations are on their way when the loop starts, each trip issues one more at its
-//   top, before the uses of its own slot, so that one barrier a trip orders both. Each iteration has one
-//   commit group, empty or not. Copies beyond the last iteration are not issued.
-// Never: waits (the sync pass derives waits from effects), moves a read past a write, touches `while` loops, roles
-//   or synchronization by hand.
+// Guarantees: level staged. A buffer filled by a copy in such a loop is a ring of N slots in front
+//   of it; slot j is that of iteration j. N-1 iterations are on their way when the loop starts,
+//   each trip issues one more at its top, before the uses of its own slot, so that one barrier a
+//   trip orders both. Each iteration has one commit group, empty or not. Copies beyond the last
+//   iteration are not issued.
+// Never: waits (the sync pass derives waits from effects), moves a read past a write, touches
+//   `while` loops or synchronization by hand.
 //
-//   for k in 0 .. n pipeline 3 {                 shared s: f16[64, 32] ring 3
-//     shared s: f16[64, 32] = load a[k*64..]     if 0 < n { copy_async s[0; ..] = a[0..] }; commit
-//     acc = dot(s, b, acc)                 =>    if 1 < n { copy_async s[1; ..] = a[64..] }; commit
-//   }                                            for k in 0 .. n {
-//                                                  if k+2 < n { copy_async s[k+2; ..] = a[(k+2)*64..] }; commit
-//                                                  acc = dot(s[k; ..], b, acc)
-//                                                }
+//   for k in 0 .. n pipeline 3 {               shared s: f16[64, 32] ring 3
+//     shared s: f16[64, 32] = load a[k*64..]   if 0 < n { copy_async s[0] = a[0..] }; commit
+//     acc = dot(s, b, acc)                =>   if 1 < n { copy_async s[1] = a[64..] }; commit
+//   }                                          for k in 0 .. n {
+//                                                if k+2 < n { copy_async s[k+2] = a[(k+2)*64..] }
+//                                                commit
+//                                                acc = dot(s[k], b, acc)
+//                                              }
 //
-// Copies are cp.async where alignment and extents allow at least 4 bytes, else plain ones in the same place. With
-// N = 1 nothing moves: the copies only become asynchronous.
+// Copies are cp.async where alignment and extents allow at least 4 bytes, else plain ones in the
+// same place. With N = 1 nothing moves: the copies only become asynchronous.
 //
-// Loads that the copies' addresses need (a page table) are one trip further ahead, in mutable fragments: else
-// each trip would start by waiting for them.
+// Loads that the copies' addresses need (a page table) are one trip further ahead, in mutable
+// fragments: else each trip would start by waiting for them.
 #include "passes/pipeline_internal.h"
 
 #include "ir/access.h"
@@ -34,7 +36,10 @@ typedef struct stager {
     kg_slice slice;
     int64_t stages;
     bool async; // some copy is
-    struct { kg_op **items; int count, capacity; } loops;
+    struct {
+        kg_op **items;
+        int count, capacity;
+    } loops;
 } stager;
 
 // ---- asynchronous copies -----------------------------------------------------------------------
@@ -71,7 +76,8 @@ static void make_async_in_place(stager *p)
                 copy->code = KG_OP_COPY_ASYNC;
         }
     for (kg_op *op = body->first; op; op = op->next) {
-        bool quiet = op->n_blocks == 0 && kg_op_info_of(op->code)->n_effects == 0 && op->code != KG_OP_ASSIGN;
+        bool quiet = op->n_blocks == 0 && kg_op_info_of(op->code)->n_effects == 0 &&
+                     op->code != KG_OP_ASSIGN;
         if (op->code == KG_OP_COPY_ASYNC) {
             open = true;
         } else if (open && !quiet) {
@@ -100,7 +106,8 @@ static void add_slot(kg_kernel *kernel, kg_op *view, kg_value *slot)
     kg_op_set_int(kernel, view, KG_A_SLOT, 1);
 }
 
-static void repeat_copy(const kg_repeat *r, const kg_value *buffer, const kg_op *copy, kg_value *slot)
+static void repeat_copy(const kg_repeat *r, const kg_value *buffer, const kg_op *copy,
+                        kg_value *slot)
 {
     kg_kernel *kernel = r->place.kernel;
     kg_value *to = copy->operands[0];
@@ -118,13 +125,15 @@ static void repeat_copy(const kg_repeat *r, const kg_value *buffer, const kg_op 
     }
     int64_t bytes = kg_op_int(copy, KG_A_ASYNC, 0);
     kg_value *from = kg_repeat_value(r, copy->operands[1]);
-    kg_op *made = kg_build(&r->place, bytes ? KG_OP_COPY_ASYNC : KG_OP_COPY, 2, (kg_value *[]){to, from});
+    kg_op *made =
+        kg_build(&r->place, bytes ? KG_OP_COPY_ASYNC : KG_OP_COPY, 2, (kg_value *[]){to, from});
     made->loc = copy->loc;
     if (bytes)
         kg_op_set_int(kernel, made, KG_A_ASYNC, bytes);
 }
 
-// The copies of iteration `index` into slot number `slot`, if there is such an iteration; then a commit.
+// The copies of iteration `index` into slot number `slot`, if there is such an iteration; then a
+// commit.
 static void issue(stager *p, const kg_place *place, kg_value *index, kg_value *slot, bool carried)
 {
     kg_op *loop = p->s.loop;
@@ -145,7 +154,8 @@ static void issue(stager *p, const kg_place *place, kg_value *index, kg_value *s
         kg_repeat_near(&r);
         for (int i = 0; i < p->s.found.count; i++)
             for (int c = 0; c < p->s.found.items[i].copies.count; c++)
-                repeat_copy(&r, p->s.found.items[i].buffer, p->s.found.items[i].copies.items[c], slot);
+                repeat_copy(&r, p->s.found.items[i].buffer, p->s.found.items[i].copies.items[c],
+                            slot);
     }
     if (p->async)
         kg_build(place, KG_OP_COMMIT, 0, NULL);
@@ -168,8 +178,9 @@ static void pin_bounds(stager *p)
     for (int i = 0; i < 3; i++) {
         kg_value *bound = loop->operands[i];
         if (kg_is_mutable(bound))
-            kg_op_set_operand(loop, i, kg_build_binary(&place, KG_OP_ADD, bound,
-                                                       kg_build_int(&place, bound->type.dtype, 0)));
+            kg_op_set_operand(loop, i,
+                              kg_build_binary(&place, KG_OP_ADD, bound,
+                                              kg_build_int(&place, bound->type.dtype, 0)));
     }
 }
 
@@ -220,7 +231,8 @@ static void use_slots(stager *p, kg_value *slot)
             if (use->op->code == KG_OP_VIEW)
                 add_slot(p->kernel, use->op, slot);
             else
-                kg_op_set_operand(use->op, use->operand, kg_build_slot_view(&place, candidate->buffer, slot));
+                kg_op_set_operand(use->op, use->operand,
+                                  kg_build_slot_view(&place, candidate->buffer, slot));
         }
     }
 }
@@ -244,7 +256,8 @@ static void advance_carried(stager *p, const kg_place *place, kg_value *index)
     kg_repeat_far(&r);
     for (int i = 0; i < p->slice.carried.count; i++) {
         const kg_carried *c = &p->slice.carried.items[i];
-        kg_build(place, KG_OP_ASSIGN, 2, (kg_value *[]){c->next, kg_repeat_value(&r, c->load->results[0])});
+        kg_build(place, KG_OP_ASSIGN, 2,
+                 (kg_value *[]){c->next, kg_repeat_value(&r, c->load->results[0])});
     }
 }
 
@@ -253,7 +266,8 @@ static void make_prologue(stager *p)
     kg_op *loop = p->s.loop;
     kg_place place = kg_place_before(p->kernel, loop);
     for (int64_t stage = 0; stage < p->stages - 1; stage++)
-        issue(p, &place, advance(p, &place, loop->operands[0], stage), kg_build_int(&place, KG_I32, stage), false);
+        issue(p, &place, advance(p, &place, loop->operands[0], stage),
+              kg_build_int(&place, KG_I32, stage), false);
     if (p->slice.carried.count)
         start_carried(p, &place, advance(p, &place, loop->operands[0], p->stages - 1));
 }
@@ -265,7 +279,8 @@ static void make_prefetch(stager *p, kg_value *slot)
     kg_value *ahead = advance(p, &place, body->arg, p->stages - 1);
     kg_value *target = ahead;
     if (slot != body->arg)
-        target = kg_build_binary(&place, KG_OP_ADD, slot, kg_build_int(&place, KG_I32, p->stages - 1));
+        target =
+            kg_build_binary(&place, KG_OP_ADD, slot, kg_build_int(&place, KG_I32, p->stages - 1));
     issue(p, &place, ahead, target, p->slice.carried.count > 0);
     if (p->slice.carried.count)
         advance_carried(p, &place, advance(p, &place, body->arg, p->stages));
@@ -323,9 +338,11 @@ static bool check_by_hand(kg_op *op, void *user)
         kg_op_set_int(p->kernel, op, KG_A_ASYNC, bytes);
         return true;
     }
-    kg_diag *diag = kg_error(p->context->diags, KG_D_L303, op->loc,
-                             "copy_async needs at least 4 contiguous and aligned bytes in both views");
-    kg_diag_help(p->context->diags, diag, "state what holds with `assume X %% 8 == 0`, or write `copy`");
+    kg_diag *diag =
+        kg_error(p->context->diags, KG_D_L303, op->loc,
+                 "copy_async needs at least 4 contiguous and aligned bytes in both views");
+    kg_diag_help(p->context->diags, diag,
+                 "state what holds with `assume X %% 8 == 0`, or write `copy`");
     return true;
 }
 

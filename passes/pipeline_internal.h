@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: MIT
-// What the files of the pipeline pass share: candidates.c finds what can be fetched ahead and says why the
-// rest cannot, slice.c repeats the ops that a copy's addresses need, pipeline.c builds rings, prologues and
-// prefetches.
+// What the files of the pipeline pass share: candidates.c finds what can be fetched ahead and says
+// why the rest cannot, slice.c repeats the ops that a copy's addresses need, pipeline.c builds
+// rings, prologues and prefetches.
 #pragma once
 #include "passes/rewrite.h"
 
 // A buffer declared in the loop and filled by copies that depend on nothing but the iteration.
 typedef struct kg_candidate {
     kg_value *buffer;
-    struct { kg_op **items; int count, capacity; } copies; // in program order, all in the loop's own block
+    struct {
+        kg_op **items;
+        int count, capacity;
+    } copies; // in program order, all in the loop's own block
 } kg_candidate;
 
 // A buffer that has copies and stays as it is.
@@ -22,30 +25,42 @@ typedef struct kg_staged_loop {
     kg_arena *arena;
     kg_kernel *kernel;
     kg_op *loop;
-    int n_values, n_ops;                                          // numbered; new ops have id -1
+    int n_values, n_ops; // numbered; new ops have id -1
     kg_use **uses;
-    struct { kg_candidate *items; int count, capacity; } found;
-    bool *sliced;                                                 // by op id: what the copies depend on
-    struct { kg_refusal *items; int count, capacity; } refused;
+    struct {
+        kg_candidate *items;
+        int count, capacity;
+    } found;
+    bool *sliced; // by op id: what the copies depend on
+    struct {
+        kg_refusal *items;
+        int count, capacity;
+    } refused;
 } kg_staged_loop;
 
-// Fills `found` and `sliced`. `rings`: the copies are to move ahead of the body; else only that they may be
-// asynchronous where they stand. Warns (KG-L302) about what is left as it is.
+// Fills `found` and `sliced`. `rings`: the copies are to move ahead of the body; else only that
+// they may be asynchronous where they stand. Warns (KG-L302) about what is left as it is.
 void kg_find_candidates(kg_diags *diags, kg_staged_loop *s, bool rings);
 
-// A load that addresses depend on. It is done one trip before its copy is issued, so that no trip starts by
-// waiting for it.
+// A load that addresses depend on. It is done one trip before its copy is issued, so that no trip
+// starts by waiting for it.
 typedef struct kg_carried {
     kg_op *load;
     kg_value *next; // mutable fragment: its value for the iteration that the next prefetch is about
 } kg_carried;
 
-// The slice of a loop's copies, in program order. `near` is what they need beyond the carried loads, `far` those
-// loads and what they need; an op can be in both.
+// The slice of a loop's copies, in program order. `near` is what they need beyond the carried
+// loads, `far` those loads and what they need; an op can be in both.
 typedef struct kg_slice {
     const kg_staged_loop *s;
-    struct { kg_op **items; int count, capacity; } near, far;
-    struct { kg_carried *items; int count, capacity; } carried;
+    struct {
+        kg_op **items;
+        int count, capacity;
+    } near, far;
+    struct {
+        kg_carried *items;
+        int count, capacity;
+    } carried;
 } kg_slice;
 
 // Moves what does not depend on the iteration in front of the loop and sorts the rest.

@@ -54,7 +54,8 @@ kg_value *kg_build_binary(const kg_place *place, kg_opcode code, kg_value *a, kg
         return a;
     bool compare = kg_op_info_of(code)->cls == KG_CLASS_C;
     kg_op *op = kg_op_new(place->kernel, code, place->loc, 2, (kg_value *[]){a, b});
-    kg_value *result = kg_op_result(place->kernel, op, kg_scalar_type(compare ? KG_I1 : a->type.dtype), NULL);
+    kg_value *result =
+        kg_op_result(place->kernel, op, kg_scalar_type(compare ? KG_I1 : a->type.dtype), NULL);
     kg_constant in[2], out;
     if (kg_constant_of(a, &in[0]) && kg_constant_of(b, &in[1]) && kg_constant_eval(op, in, &out))
         return kg_build_constant(place, &out);
@@ -129,7 +130,8 @@ static bool collect(kg_op *op, void *user)
 kg_use **kg_uses_collect(kg_arena *arena, kg_kernel *kernel, int *n_values)
 {
     int n = kg_kernel_number(kernel, NULL);
-    collector c = {arena, KG_NEW_ARRAY(arena, kg_use *, n + 1), KG_NEW_ARRAY(arena, kg_use *, n + 1)};
+    collector c = {arena, KG_NEW_ARRAY(arena, kg_use *, n + 1),
+                   KG_NEW_ARRAY(arena, kg_use *, n + 1)};
     kg_walk(kernel->body, collect, &c);
     if (n_values)
         *n_values = n;
@@ -195,7 +197,8 @@ static bool no_write_to(kg_op *op, void *user)
     const kg_op_info *info = kg_op_info_of(op->code);
     for (int i = 0; i < info->n_effects; i++) {
         int operand = info->effects[i].operand;
-        if (info->effects[i].mode == KG_MODE_R || operand == KG_OPERAND_ALL || operand >= op->n_operands)
+        if (info->effects[i].mode == KG_MODE_R || operand == KG_OPERAND_ALL ||
+            operand >= op->n_operands)
             continue;
         const kg_value *root = kg_root(op->operands[operand]);
         if (root && kg_roots_alias(root, user))

@@ -15,8 +15,9 @@ typedef struct kg_constant {
 
 // The constant that a value is everywhere: a CONST, or one broadcast, expanded or transposed.
 bool kg_constant_of(const kg_value *value, kg_constant *out);
-// The result of an elementwise op on constants, exactly as the GPU computes it. false when it is not
-// defined (division by zero, conversion out of range) or an approximate instruction computes it.
+// The result of an elementwise op on constants, exactly as the GPU computes it. false when it is
+// not defined (division by zero, conversion out of range) or an approximate instruction computes
+// it.
 bool kg_constant_eval(const kg_op *op, const kg_constant *operands, kg_constant *out);
 
 // ---- building ----------------------------------------------------------------------------------
@@ -53,7 +54,8 @@ kg_use **kg_uses_collect(kg_arena *arena, kg_kernel *kernel, int *n_values);
 void kg_replace_uses(kg_kernel *kernel, const kg_value *from, kg_value *to);
 // op stands somewhere inside of owner's regions.
 bool kg_op_within(const kg_op *op, const kg_op *owner);
-// Some op within the block (any depth) may write or update memory of that root or of a declared alias.
+// Some op within the block (any depth) may write or update memory of that root or of a declared
+// alias.
 bool kg_block_writes(kg_block *block, const kg_value *root);
 // Two roots that may be the same bytes: the same one, or declared with `alias`.
 bool kg_roots_alias(const kg_value *a, const kg_value *b);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The slice of a pipelined loop: the ops that the copies' addresses need, repeated for other iterations.
+// The slice of a pipelined loop: the ops that the copies' addresses need, repeated for other
+// iterations.
 #include "passes/pipeline_internal.h"
 
 // ---- splitting ---------------------------------------------------------------------------------
@@ -77,7 +78,8 @@ static void mark_copy(marks *m, const kg_value *buffer, const kg_op *copy)
 kg_slice kg_slice_split(kg_staged_loop *s)
 {
     kg_slice slice = {.s = s};
-    marks m = {&slice, KG_NEW_ARRAY(s->arena, bool, s->n_ops + 1), KG_NEW_ARRAY(s->arena, bool, s->n_ops + 1)};
+    marks m = {&slice, KG_NEW_ARRAY(s->arena, bool, s->n_ops + 1),
+               KG_NEW_ARRAY(s->arena, bool, s->n_ops + 1)};
     hoist_invariants(s);
     for (int i = 0; i < s->found.count; i++)
         for (int c = 0; c < s->found.items[i].copies.count; c++)

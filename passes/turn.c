@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: MIT
 // The second half of home: a buffer that is filled along the wrong dimension is turned round.
 //
-// A copy goes through its source in row-major order. From a tensor whose contiguous dimension is not the last
-// of the view, neighbouring threads would read elements a whole row apart, and no access could be wider than an
-// element. The buffer gets its dimensions swapped, the copies read the transposed view, and every other
-// use sees a transposed view of the buffer, which costs nothing (ldmatrix has a transposing form).
+// A copy goes through its source in row-major order. From a tensor whose contiguous dimension is
+// not the last of the view, neighbouring threads would read elements a whole row apart, and no
+// access could be wider than an element. The buffer gets its dimensions swapped, the copies read
+// the transposed view, and every other use sees a transposed view of the buffer, which costs
+// nothing (ldmatrix has a transposing form).
 #include "ir/access.h"
 #include "passes/rewrite.h"
 
 typedef struct turner {
     kg_arena *arena;
     kg_kernel *kernel;
-    struct { kg_op **items; int count, capacity; } buffers;
+    struct {
+        kg_op **items;
+        int count, capacity;
+    } buffers;
     kg_use **uses;
 } turner;
 
@@ -39,15 +43,15 @@ static int contiguous_dim(kg_value *view)
 // A destination that is the buffer itself or a view of it that keeps all dimensions.
 static bool whole_rank(const kg_value *buffer, const kg_value *destination)
 {
-    return destination == buffer || (destination->op->code == KG_OP_VIEW &&
-                                     destination->op->operands[0] == buffer &&
-                                     destination->type.rank == buffer->type.rank);
+    return destination == buffer ||
+           (destination->op->code == KG_OP_VIEW && destination->op->operands[0] == buffer &&
+            destination->type.rank == buffer->type.rank);
 }
 
 // How the uses of a buffer (and of its views) speak for turning it.
 typedef struct verdict {
     bool legal;
-    int dim;    // all copies are contiguous along it
+    int dim; // all copies are contiguous along it
     int copies;
 } verdict;
 
@@ -107,8 +111,8 @@ static void swap_indices(kg_op *view, int d)
             view->operands[next++] = of[i];
 }
 
-// Turns a view of the buffer. Its result gets the new order of dimensions; `perm` says how to read it in
-// the old order. false when the order of the kept dimensions is the same as before.
+// Turns a view of the buffer. Its result gets the new order of dimensions; `perm` says how to read
+// it in the old order. false when the order of the kept dimensions is the same as before.
 static bool turn_view(kg_kernel *kernel, kg_op *view, int d, int *perm)
 {
     const kg_attr *index = kg_op_attr(view, KG_A_INDEX), *extent = kg_op_attr(view, KG_A_EXTENT);
@@ -141,7 +145,8 @@ static void turn_use(turner *t, const kg_use *use, kg_value *value, const int *p
 {
     kg_op *op = use->op;
     kg_place place = kg_place_before(t->kernel, op);
-    if (op->code == KG_OP_COPY || op->code == KG_OP_COPY_ASYNC) { // a swap of two is its own inverse
+    if (op->code == KG_OP_COPY ||
+        op->code == KG_OP_COPY_ASYNC) { // a swap of two is its own inverse
         kg_op_set_operand(op, 1, kg_build_transpose(&place, op->operands[1], perm));
         return;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Constant folding against values worked out by hand: what each type's arithmetic gives, to the last bit, and
-// what is left for the GPU.
+// Constant folding against values worked out by hand: what each type's arithmetic gives, to the
+// last bit, and what is left for the GPU.
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,7 +49,8 @@ static kg_constant real(kg_dtype dtype, double f)
     return (kg_constant){.dtype = dtype, .f = f};
 }
 
-static bool eval(void **state, kg_opcode code, kg_dtype result, const kg_constant *in, kg_constant *out)
+static bool eval(void **state, kg_opcode code, kg_dtype result, const kg_constant *in,
+                 kg_constant *out)
 {
     fixture *f = *state;
     kg_op *op = kg_op_new(&f->kernel, code, (kg_loc){0}, 0, NULL);
@@ -167,8 +168,9 @@ static void casts_are_exact_or_left(void **state)
 
 static void approximations_are_left_to_the_gpu(void **state)
 {
-    static const kg_opcode approximate[] = {KG_OP_EXP,  KG_OP_EXP2, KG_OP_LOG,  KG_OP_RSQRT, KG_OP_RCP,
-                                            KG_OP_TANH, KG_OP_SIN,  KG_OP_ERF, KG_OP_SIGMOID};
+    static const kg_opcode approximate[] = {KG_OP_EXP,   KG_OP_EXP2, KG_OP_LOG,
+                                            KG_OP_RSQRT, KG_OP_RCP,  KG_OP_TANH,
+                                            KG_OP_SIN,   KG_OP_ERF,  KG_OP_SIGMOID};
     kg_constant out, in = real(KG_F32, 2);
     for (size_t i = 0; i < sizeof approximate / sizeof *approximate; i++)
         assert_false(eval(state, approximate[i], KG_F32, &in, &out));
@@ -180,7 +182,8 @@ static void approximations_are_left_to_the_gpu(void **state)
 
 static void fma_rounds_once(void **state)
 {
-    kg_constant out, in[] = {real(KG_F32, 1 + 0x1p-12), real(KG_F32, 1 - 0x1p-12), real(KG_F32, -1)};
+    kg_constant out,
+        in[] = {real(KG_F32, 1 + 0x1p-12), real(KG_F32, 1 - 0x1p-12), real(KG_F32, -1)};
     assert_true(eval(state, KG_OP_FMA, KG_F32, in, &out) && out.f == -0x1p-24);
     in[0].dtype = in[1].dtype = in[2].dtype = KG_F16;
     assert_false(eval(state, KG_OP_FMA, KG_F16, in, &out));

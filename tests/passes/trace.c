@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // See trace.h. Rules that are checked on the way:
 // - a slot is read only when it was written in this life of the buffer;
-// - what copy_async brings is committed before it is read, and nothing of it is left uncommitted at the end.
+// - what copy_async brings is committed before it is read, and nothing of it is left uncommitted at
+// the end.
 #include "tests/passes/trace.h"
 
 #include <string.h>
@@ -21,9 +22,9 @@ typedef struct slot {
 typedef struct runner {
     kg_arena *arena;
     trace out;
-    uint64_t *value; // by value id: a number or a hash
+    uint64_t *value;       // by value id: a number or a hash
     slot (*memory)[SLOTS]; // by value id of the buffer
-    int open; // copies since the last commit
+    int open;              // copies since the last commit
     int steps;
 } runner;
 
@@ -57,7 +58,8 @@ static uint64_t place_of(const runner *r, const kg_value *operand)
     uint64_t hash = 1;
     for (int d = 0; d < operand->type.rank; d++)
         hash = mix(hash, (uint64_t)operand->type.dims[d]);
-    if (operand->kind != KG_VALUE_RESULT || (operand->op->code != KG_OP_VIEW && operand->op->code != KG_OP_TRANSPOSE))
+    if (operand->kind != KG_VALUE_RESULT ||
+        (operand->op->code != KG_OP_VIEW && operand->op->code != KG_OP_TRANSPOSE))
         return hash;
     const kg_op *op = operand->op;
     if (op->code == KG_OP_TRANSPOSE)
@@ -172,7 +174,8 @@ static void make_value(runner *r, const kg_op *op)
     }
     uint64_t hash = mix(mix(5, (uint64_t)op->code), (uint64_t)result->type.dtype);
     for (const kg_attr *a = op->attrs; a; a = a->next)
-        if (kg_attr_info_of(a->key)->kind == KG_ATTR_INT || kg_attr_info_of(a->key)->kind == KG_ATTR_FLOAT)
+        if (kg_attr_info_of(a->key)->kind == KG_ATTR_INT ||
+            kg_attr_info_of(a->key)->kind == KG_ATTR_FLOAT)
             hash = mix(hash, (uint64_t)a->i);
     for (int i = 0; i < op->n_operands; i++)
         hash = mix(hash, operand_value(r, op->operands[i]));
@@ -201,21 +204,22 @@ static void run_effect(runner *r, const kg_op *op)
         r->out.copies++;
         r->out.async += op->code == KG_OP_COPY_ASYNC;
         r->open += op->code == KG_OP_COPY_ASYNC;
-        write_part(r, to, read_memory(r, op->operands[1]), op->code == KG_OP_COPY_ASYNC ? r->out.commits + 1 : 0);
+        write_part(r, to, read_memory(r, op->operands[1]),
+                   op->code == KG_OP_COPY_ASYNC ? r->out.commits + 1 : 0);
         break;
     case KG_OP_STORE:
         if (kg_root((kg_value *)to)->type.home == KG_HOME_SHARED) {
             write_part(r, to, r->value[op->operands[1]->id], 0);
             break;
         }
-        KG_PUSH(r->arena, &r->out.events, mix(read_memory(r, to), operand_value(r, op->operands[1])));
+        KG_PUSH(r->arena, &r->out.events,
+                mix(read_memory(r, to), operand_value(r, op->operands[1])));
         break;
     case KG_OP_COMMIT:
         r->out.commits++;
         r->open = 0;
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -229,8 +233,7 @@ static void run_op(runner *r, kg_op *op)
     case KG_OP_SHARED: memset(r->memory[op->results[0]->id], 0, sizeof *r->memory); return;
     case KG_OP_FRAG: r->value[op->results[0]->id] = r->value[op->operands[0]->id]; return;
     case KG_OP_ASSIGN: r->value[op->operands[0]->id] = r->value[op->operands[1]->id]; return;
-    case KG_OP_VIEW:
-        return; // looked at where it is used: tests assign no index in between
+    case KG_OP_VIEW: return; // looked at where it is used: tests assign no index in between
     case KG_OP_TRANSPOSE:
         if (op->results[0]->type.home == KG_HOME_FRAG)
             make_value(r, op);
@@ -268,6 +271,6 @@ trace trace_run(kg_arena *arena, kg_kernel *kernel, const int64_t *scalars)
 bool trace_equal(const trace *a, const trace *b)
 {
     return a->events.count == b->events.count &&
-           (a->events.count == 0 ||
-            memcmp(a->events.items, b->events.items, sizeof(uint64_t) * (size_t)a->events.count) == 0);
+           (a->events.count == 0 || memcmp(a->events.items, b->events.items,
+                                           sizeof(uint64_t) * (size_t)a->events.count) == 0);
 }
