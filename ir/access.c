@@ -14,6 +14,8 @@ typedef struct walker {
     int root_rank;
     const int32_t *root_dims;
     int32_t origin[KG_MAX_RANK];     // in the root
+    int64_t first_row, first_column, pitch_bytes;
+    int64_t rows_per[KG_MAX_RANK], bytes_per[KG_MAX_RANK]; // by operand dimension
     kg_region region;
     visit_fn visit;
     void *user;
@@ -82,18 +84,33 @@ int kg_op_accesses(const kg_op *op, kg_access *out)
 
 static int64_t byte_of(const walker *w, const int32_t *coord)
 {
-    int32_t at[KG_MAX_RANK] = {0};
-    int64_t row = 0;
-    for (int d = 0; d < w->root_rank; d++)
-        at[d] = w->origin[d];
-    for (int d = 0; d < w->info.rank; d++)
-        at[w->info.dim[d]] += coord[d];
-    for (int d = 0; d + 1 < w->root_rank; d++)
-        row = row * w->root_dims[d] + at[d];
-    int64_t column = (int64_t)(w->root_rank ? at[w->root_rank - 1] : 0) * w->bytes;
+    int64_t row = w->first_row, column = w->first_column;
+    for (int d = 0; d < w->info.rank; d++) {
+        row += coord[d] * w->rows_per[d];
+        column += coord[d] * w->bytes_per[d];
+    }
     if (w->shared.bits)
         column ^= (row >> w->shared.shift & ((1 << w->shared.bits) - 1)) << w->shared.chunk_log2;
-    return row * w->shared.pitch * w->bytes + column;
+    return row * w->pitch_bytes + column;
+}
+
+// What a step along each operand dimension adds to the row number and to the byte within the row.
+static void find_steps(walker *w)
+{
+    int64_t rows[KG_MAX_RANK] = {0}, at = 1;
+    int last = w->root_rank - 1;
+    for (int d = last - 1; d >= 0; d--) {
+        rows[d] = at;
+        at *= w->root_dims[d];
+        w->first_row += w->origin[d] * rows[d];
+    }
+    if (last >= 0)
+        w->first_column = (int64_t)w->origin[last] * w->bytes;
+    for (int d = 0; d < w->info.rank; d++) {
+        w->rows_per[d] = rows[w->info.dim[d]];
+        w->bytes_per[d] = w->info.dim[d] == last ? w->bytes : 0;
+    }
+    w->pitch_bytes = (int64_t)w->shared.pitch * w->bytes;
 }
 
 static void flush(walker *w)
@@ -318,6 +335,7 @@ static void start_walk(walker *w, const kg_access *access)
         if (w->info.fixed[d] && kg_const_int(w->info.fixed[d], &at))
             w->origin[d] = (int32_t)at;
     }
+    find_steps(w);
 }
 
 void kg_access_bytes(const kg_access *access, void (*visit)(int thread, int64_t offset, int bytes, void *user),

@@ -62,7 +62,7 @@ static void use_hand_written(planner *l)
     for (int i = 0; i < l->o->count; i++) {
         kg_obligation *o = &l->o->items[i];
         if (o->wait)
-            o->found_by_hand = replay.bounded && !replay.open[i];
+            o->found_by_hand = replay.bounded && !replay.open[i] && !replay.unseen[i];
         else
             o->found_by_hand = !kg_sync_path_open(l->p, o, o->meet == KG_MEET_WARP ? both : l->plan->hand);
     }
@@ -172,6 +172,23 @@ static bool same_counts(const planner *l, const kg_replay *a, const kg_replay *b
     return true;
 }
 
+// What no replay came to keeps a wait of its own, for everything.
+static void guard_unseen(const planner *l, kg_replay *replay)
+{
+    for (int i = 0; i < l->o->count; i++)
+        for (int k = 0; replay->unseen[i] && ours(&l->o->items[i]) && k < l->p->n_points; k++)
+            if (kg_points_has(l->plan->cuts[i], k) && kg_points_has(l->plan->wait, k))
+                replay->count[k] = 0;
+}
+
+static bool all_unseen_wait(const planner *l, const kg_replay *replay)
+{
+    for (int i = 0; i < l->o->count; i++)
+        if (replay->unseen[i] && ours(&l->o->items[i]) && !kg_points_meet(l->p, l->plan->cuts[i], l->plan->wait))
+            return false;
+    return true;
+}
+
 static void drop_wait(planner *l, int point)
 {
     l->plan->wait.words[point >> 6] &= ~(UINT64_C(1) << (point & 63));
@@ -188,7 +205,8 @@ static void prune_waits(planner *l, kg_replay *replay)
             continue;
         kg_replay without;
         kg_waits_replay(l->p, l->o, l->plan, &without);
-        if (without.bounded && !newly_open(l, &without) && same_counts(l, replay, &without, i))
+        guard_unseen(l, &without);
+        if (without.bounded && !newly_open(l, &without) && same_counts(l, replay, &without, i) && all_unseen_wait(l, &without))
             continue;
         kg_points_add(l->plan->wait, i);
     }
@@ -220,8 +238,10 @@ static void count_waits(planner *l)
     kg_waits_replay(l->p, l->o, l->plan, &replay);
     while (replay.bounded && newly_open(l, &replay) && close_open(l, &replay))
         kg_waits_replay(l->p, l->o, l->plan, &replay);
-    if (replay.bounded)
+    if (replay.bounded) {
+        guard_unseen(l, &replay);
         prune_waits(l, &replay);
+    }
     l->plan->wait_count = KG_NEW_ARRAY(l->p->arena, int, l->p->n_points + 1);
     for (int i = 0; i < l->p->n_points; i++)
         l->plan->wait_count[i] = replay.count[i] > 0 ? replay.count[i] : 0;

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+enum { SEEN = 1, OPEN = 2 };
 enum { EVENT_LIMIT = 30000, COMBINATION_LIMIT = 3000, WORK_LIMIT = 400000, TRIP_LIMIT = 4096, EXTRA_TRIPS = 3, OUTER_TRIPS = 3 };
 
 typedef enum event_kind { EVENT_COPY, EVENT_COMMIT, EVENT_WAIT, EVENT_BARRIER, EVENT_WARP_SYNC } event_kind;
@@ -45,7 +46,7 @@ typedef struct replay {
     bool *follows;     // by value id: computed from a mutable scalar, so evaluated where it stands
     bool *relevant;    // by node
     int *node_of;      // by op id, -1
-    bool *pair_open;   // by access pair a * n + b
+    uint8_t *pair;     // by access pair a * n + b: SEEN, OPEN
     struct { event *items; int count, capacity; } events;
     struct { condition *items; int count, capacity; } contexts;
     int *latest;       // by access: its last copy event
@@ -145,6 +146,11 @@ static bool same_place(const event *copy, bool slot_known, int64_t slot, bool on
     return !one_ring || !copy->slot_known || !slot_known || copy->slot == slot;
 }
 
+static uint8_t *pair_of(const replay *r, int a, int b)
+{
+    return &r->pair[(size_t)a * (size_t)r->p->accesses.count + (size_t)b];
+}
+
 static void check(replay *r, int access, int context)
 {
     const needs *list = &r->needs[access];
@@ -157,8 +163,7 @@ static void check(replay *r, int access, int context)
             r->work++;
             if (!same_place(e, known, slot, n->one_ring) || exclusive(r, e->context, context))
                 continue;
-            if (!served(r, copy, n->meet, context))
-                r->pair_open[(size_t)n->a * (size_t)r->p->accesses.count + (size_t)access] = true;
+            *pair_of(r, n->a, access) |= SEEN | (served(r, copy, n->meet, context) ? 0 : OPEN);
             if (certain_for(r, e->context, context))
                 break; // older copies are in older groups; one that may not have run hides none
         }
@@ -443,8 +448,10 @@ static bool try_bound(replay *r, kg_value *bound, const kg_op *loop, int64_t ste
             continue; // of a loop around this one
         if (!kg_is_mutable(value) && kg_scalars_eval(&r->s, value, &number) && !kg_scalars_leaf(&r->s, value))
             continue;
-        int64_t unit = factor > 0 && step % factor == 0 ? step / factor : 1;
-        int64_t low = factor > 0 && form.n == 1 && form.constant < from ? (from - form.constant + factor - 1) / factor : 0;
+        int64_t size = factor < 0 ? -factor : factor, unit = step % size == 0 ? step / size : 1;
+        int64_t low = form.n == 1 && form.constant < from ? (from - form.constant + size - 1) / size : 0;
+        if (factor < 0) // ceildiv(a, b) is -(-a / b)
+            low = -low - unit * (count - 1);
         try_numbers(r, value, low, unit, count);
     }
     return true;
@@ -518,7 +525,7 @@ static void prepare(replay *r, int n_values, int n_ops)
     r->follows = KG_NEW_ARRAY(arena, bool, n_values + 1);
     r->s.frozen = r->follows;
     r->latest = KG_NEW_ARRAY(arena, int, p->accesses.count + 1);
-    r->pair_open = KG_NEW_ARRAY(arena, bool, p->accesses.count * p->accesses.count + 1);
+    r->pair = KG_NEW_ARRAY(arena, uint8_t, p->accesses.count * p->accesses.count + 1);
     r->node_of = KG_NEW_ARRAY(arena, int, n_ops + 1);
     memset(r->node_of, -1, sizeof *r->node_of * (size_t)n_ops);
     for (int i = 0; i < p->nodes.count; i++)
@@ -539,6 +546,7 @@ void kg_waits_replay(const kg_sync_program *p, const kg_obligations *o, const kg
     replay r = {.p = p, .o = o, .plan = plan, .out = out};
     out->count = KG_NEW_ARRAY(p->arena, int, p->n_points + 1);
     out->open = KG_NEW_ARRAY(p->arena, bool, o->count + 1);
+    out->unseen = KG_NEW_ARRAY(p->arena, bool, o->count + 1);
     memset(out->count, -1, sizeof *out->count * (size_t)p->n_points);
     prepare(&r, n_values, n_ops);
     r.failed = combinations(&r) > COMBINATION_LIMIT;
@@ -550,6 +558,9 @@ void kg_waits_replay(const kg_sync_program *p, const kg_obligations *o, const kg
         memset(out->count, 0, sizeof *out->count * (size_t)p->n_points);
         return;
     }
-    for (int i = 0; i < o->count; i++)
-        out->open[i] = o->items[i].wait && r.pair_open[(size_t)o->items[i].a * (size_t)p->accesses.count + (size_t)o->items[i].b];
+    for (int i = 0; i < o->count; i++) {
+        uint8_t pair = *pair_of(&r, o->items[i].a, o->items[i].b);
+        out->open[i] = o->items[i].wait && (pair & OPEN);
+        out->unseen[i] = o->items[i].wait && !(pair & SEEN);
+    }
 }

@@ -13,6 +13,7 @@
 typedef struct kg_replay {
     int *count;     // by point: groups that may stay in flight at the plan's wait there; -1: nobody needs it
     bool *open;     // by obligation: some replay found no wait in time (only obligations with wait)
+    bool *unseen;   // by obligation: no replay came to it, so nothing is known (only obligations with wait)
     bool bounded;   // false: too big to replay; count is 0 everywhere and nothing is known to be open
 } kg_replay;
 
