@@ -69,4 +69,8 @@ char *cg_clean_text(const struct cg_allocator *allocator, const char *raw, size_
                     const struct cg_target *target, unsigned ptx, size_t *out_length,
                     bool *local_memory);
 
+// The same text with the blocks of each kernel in the order of building. From `allocator`, too.
+char *cg_order_blocks(const struct cg_allocator *allocator, const char *text, size_t length,
+                      size_t *out_length);
+
 #endif
