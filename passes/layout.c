@@ -365,6 +365,8 @@ static void suggest_operand(kg_layouts *ls, const kg_op *op, int i, const kg_lay
     kg_class *cls = kg_class_of(ls, op->operands[i]);
     if (!cls || cls->layout || !kg_layout_demand(op, i, result, &wanted))
         return;
+    if (op->code == KG_OP_DOT && i < 2 && cls->dot)
+        return; // it chooses with its own product in view
     if ((op->code == KG_OP_DOT || op->code == KG_OP_TRANSPOSE) && has_big_global_access(cls))
         return;
     assign(ls, cls, &wanted);
@@ -435,15 +437,24 @@ static bool choose_for_copy(kg_op *op, void *user)
     return true;
 }
 
+// Products that feed a dot choose before it, so that it can take them where they lie.
+static void choose_dot(kg_layouts *ls, kg_class *cls)
+{
+    if (!cls || !cls->dot || cls->layout || cls->choosing)
+        return;
+    cls->choosing = true;
+    for (kg_touch *t = cls->first; t; t = t->next)
+        for (int i = 0; t->op->code == KG_OP_DOT && t->operand == -1 && i < 2; i++)
+            choose_dot(ls, kg_class_of(ls, t->op->operands[i]));
+    const kg_layout *layout = cls->layout ? NULL : kg_layout_choose_dot(ls, cls);
+    if (layout)
+        assign(ls, cls, layout);
+}
+
 static bool choose_all(kg_layouts *ls)
 {
-    for (kg_class *cls = ls->first; cls; cls = cls->next) {
-        if (!cls->dot || cls->layout)
-            continue;
-        const kg_layout *layout = kg_layout_choose_dot(ls, cls);
-        if (layout)
-            assign(ls, cls, layout);
-    }
+    for (kg_class *cls = ls->first; cls; cls = cls->next)
+        choose_dot(ls, cls);
     kg_walk(ls->kernel->body, choose_for_copy, ls);
     for (;;) {
         kg_class *next = NULL;

@@ -24,6 +24,7 @@ typedef struct kg_class {
     kg_touch *first, *last;
     int64_t weight;          // elements touched; who chooses first
     bool dot;                // has an accumulator among its members
+    bool choosing;           // on the way down a chain of dots
     struct kg_class *next;   // in order of the first member
 } kg_class;
 
