@@ -9,7 +9,7 @@
 #include "passes/lower_internal.h"
 #include <string.h>
 
-enum { MAX_ACCESSES = 24, MAX_CANDIDATES = 12 };
+enum { MAX_ACCESSES = 24, MAX_CANDIDATES = 16 };
 
 // The accesses of one buffer.
 typedef struct buffer {
@@ -87,7 +87,7 @@ static int log2_of(int64_t n) { return n > 0 ? 63 - __builtin_clzll((uint64_t)n)
 
 // XOR of chunks of 1 << chunk_log2 bytes over a window of 128 bytes; rows shorter than that share a line
 // of banks, so the row number is shifted until it counts lines.
-static bool swizzle(const buffer *b, int chunk_log2, kg_shared_layout *out)
+static bool swizzle(const buffer *b, int chunk_log2, int shift, kg_shared_layout *out)
 {
     const kg_type *type = &b->value->type;
     int64_t row_bytes = (int64_t)type->dims[type->rank - 1] * kg_dtype_bytes(type->dtype);
@@ -98,6 +98,7 @@ static bool swizzle(const buffer *b, int chunk_log2, kg_shared_layout *out)
     if (bits < 1 || (1 << chunk_log2) < b->chunk)
         return false;
     *out = (kg_shared_layout){.pitch = type->dims[type->rank - 1], .chunk_log2 = chunk_log2, .bits = bits};
+    out->shift = shift;
     for (int64_t rows = row_bytes; rows < 128; rows *= 2)
         out->shift++;
     return true;
@@ -119,8 +120,9 @@ static int candidates(const buffer *b, kg_shared_layout *out)
     const kg_type *type = &b->value->type;
     int n = 0;
     out[n++] = (kg_shared_layout){.pitch = type->dims[type->rank - 1]};
-    for (int chunk_log2 = 4; chunk_log2 >= 2; chunk_log2--)
-        n += swizzle(b, chunk_log2, &out[n]);
+    for (int shift = 0; shift < 3; shift++) // threads that take 2 or 4 rows at a time want the later ones
+        for (int chunk_log2 = 4; chunk_log2 >= 2; chunk_log2--)
+            n += swizzle(b, chunk_log2, shift, &out[n]);
     for (int bytes = 16; bytes >= 4; bytes /= 2)
         n += pad(b, bytes, &out[n]);
     return n;
