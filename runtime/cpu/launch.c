@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: MIT
+// ptxm_launch: checks the arguments, lays out shared memory, runs the CTAs on CPU threads, and
+// makes the report.
+//
+// A worker takes a CTA that has not started, else one that was parked. A CTA that polls memory is
+// parked, so that the CTA it waits for gets its turn even on one thread. Finished CTAs are
+// committed in the order of their indices: their findings and their footprint in global memory.
+#include "shadow.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_SHARED = 227 * 1024, MAX_PARKED = 4096 };
+
+struct complaints {
+    ptxm_diagnostic_fn *fn;
+    void *user;
+};
+
+static enum ptxm_status complain(const struct complaints *c, const char *format, ...)
+{
+    char message[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    struct ptxm_diagnostic d = {0, 0, message, ""};
+    if (c->fn)
+        c->fn(c->user, &d);
+    return PTXM_ERROR_ARGUMENT;
+}
+
+static enum ptxm_status check_shape(const struct ptxm_launch *l, const struct ptxm_kernel *k,
+                                    const struct complaints *c)
+{
+    uint64_t threads = 1, ctas = 1, most = 1;
+    static const uint32_t limits[3] = {1024, 1024, 64};
+    for (int i = 0; i < 3; i++) {
+        if (!l->grid[i] || !l->block[i])
+            return complain(c, "grid and block sizes must not be zero");
+        if (l->block[i] > limits[i] || (i && l->grid[i] > 65535))
+            return complain(c, "grid or block size %d is too large", i);
+        threads *= l->block[i];
+        ctas *= l->grid[i];
+        most *= k->max_threads[i];
+        if (k->required_threads[0] && k->required_threads[i] != l->block[i])
+            return complain(c, "the kernel needs a block of %u,%u,%u", k->required_threads[0],
+                            k->required_threads[1], k->required_threads[2]);
+    }
+    if (threads > 1024)
+        return complain(c, "%llu threads are more than 1024", (unsigned long long)threads);
+    if (k->max_threads[0] && threads > most)
+        return complain(c, "the kernel allows %llu threads, the launch has %llu",
+                        (unsigned long long)most, (unsigned long long)threads);
+    if (ctas > (uint64_t)1 << 28)
+        return complain(c, "%llu CTAs are too many", (unsigned long long)ctas);
+    if (l->param_bytes < k->param_bytes || (k->param_bytes && !l->params))
+        return complain(c, "the kernel has %zu bytes of parameters, the launch gives %zu",
+                        k->param_bytes, l->param_bytes);
+    return PTXM_OK;
+}
+
+// ---- layout ------------------------------------------------------------------------------------
+
+static uint64_t round_up(uint64_t value, uint64_t align)
+{
+    return (value + align - 1) & ~(align - 1);
+}
+
+static uint64_t dynamic_base(const struct ptxm_module *m, const struct function *kernel)
+{
+    uint64_t align = 16;
+    for (const struct variable *v = m->variables; v; v = v->next)
+        if (v->space == SPACE_SHARED && v->is_extern && v->align > align)
+            align = v->align;
+    return round_up(SHARED_START + kernel->info.static_shared, align);
+}
+
+static uint64_t symbol_address(const struct grid *grid, const struct instance *instance,
+                               const struct relocation *r)
+{
+    const struct variable *v = r->symbol;
+    if (!v)
+        return ((uint64_t)r->function->index + 1) << 4;
+    switch (v->space) {
+    case SPACE_SHARED:
+        return (v->is_extern ? grid->shared_size - grid->dynamic_shared : v->offset) +
+               (r->generic ? WINDOW_SHARED : 0);
+    case SPACE_PARAM: return v->offset + (r->generic ? WINDOW_PARAM : 0);
+    case SPACE_LOCAL:
+    case SPACE_FRAME_PARAM:
+        return v->owner->frame_base + v->offset + (r->generic ? WINDOW_LOCAL : 0);
+    default:
+        for (size_t i = 0; i < instance->place_count; i++)
+            if (instance->places[i].variable == v)
+                return instance->places[i].address;
+        return 0;
+    }
+}
+
+static enum ptxm_status make_constants(struct grid *grid)
+{
+    struct instance *instance;
+    struct ptxm_module *m = grid->module;
+    enum ptxm_status status = ptxm_device_instance(grid->device, m, &instance);
+    if (status != PTXM_OK)
+        return status;
+    grid->constants = ptxm_alloc(grid->allocator, m->constant_bytes + 64);
+    if (!grid->constants)
+        return PTXM_ERROR_MEMORY;
+    if (m->constant_bytes)
+        memcpy(grid->constants, m->constants, m->constant_bytes);
+    for (size_t i = 0; i < m->relocation_count; i++) {
+        const struct relocation *r = &m->relocations[i];
+        if (r->within)
+            continue;
+        uint64_t value = symbol_address(grid, instance, r) + (uint64_t)r->addend;
+        for (unsigned lane = 0; lane < LANES; lane++)
+            memcpy(grid->constants + r->offset + (size_t)lane * r->bytes, &value, r->bytes);
+    }
+    return PTXM_OK;
+}
+
+// ---- workers -----------------------------------------------------------------------------------
+
+static void add_counters(struct ptxm_counters *into, const struct ptxm_counters *from)
+{
+    uint64_t *a = (uint64_t *)into;
+    const uint64_t *b = (const uint64_t *)from;
+    for (size_t i = 0; i < sizeof *into / sizeof *a; i++) a[i] += b[i];
+}
+
+static void commit(struct grid *grid, struct cta *cta)
+{
+    grid->uncommitted[cta->index] = cta;
+    while (grid->next_commit < grid->cta_count && grid->uncommitted[grid->next_commit]) {
+        struct cta *next = grid->uncommitted[grid->next_commit];
+        grid->uncommitted[grid->next_commit++] = NULL;
+        if (next->shadow && grid->shadow)
+            ptxm_shadow_commit(next);
+        ptxm_findings_merge(&grid->findings, &next->findings);
+        add_counters(&grid->counters, &next->counters);
+        ptxm_cta_free(next);
+    }
+    grid->finished++;
+}
+
+static void park(struct grid *grid, struct cta *cta)
+{
+    cta->next = NULL;
+    if (grid->parked_last)
+        grid->parked_last->next = cta;
+    else
+        grid->parked = cta;
+    grid->parked_last = cta;
+}
+
+static struct cta *unpark(struct grid *grid)
+{
+    struct cta *cta = grid->parked;
+    if (!cta)
+        return NULL;
+    grid->parked = cta->next;
+    if (!grid->parked)
+        grid->parked_last = NULL;
+    return cta;
+}
+
+// The next CTA to run, with the lock held; NULL when there is none now. May release the lock.
+static struct cta *take(struct grid *grid, uint64_t *parked_since_start)
+{
+    bool fresh = grid->next_cta < grid->cta_count && !atomic_load(&grid->abort);
+    // Parked CTAs take turns with new ones: all of a grid make progress.
+    if (grid->parked && (!fresh || ++*parked_since_start % 2 == 0))
+        return unpark(grid);
+    if (!fresh)
+        return NULL;
+    uint64_t index = grid->next_cta++;
+    pthread_mutex_unlock(&grid->lock);
+    struct cta *cta = ptxm_cta_create(grid, index);
+    pthread_mutex_lock(&grid->lock);
+    if (!cta) {
+        atomic_store(&grid->out_of_memory, true);
+        atomic_store(&grid->abort, true);
+    }
+    return cta;
+}
+
+static void *worker(void *argument)
+{
+    struct grid *grid = argument;
+    uint64_t turns = 0;
+    pthread_mutex_lock(&grid->lock);
+    for (;;) {
+        struct cta *cta = take(grid, &turns);
+        if (!cta) {
+            bool more = grid->next_cta < grid->cta_count && !atomic_load(&grid->abort);
+            if (!grid->running && !grid->parked && !more)
+                break;
+            if (grid->running && !more)
+                pthread_cond_wait(&grid->wake, &grid->lock);
+            continue;
+        }
+        grid->running++;
+        pthread_mutex_unlock(&grid->lock);
+        enum cta_state state = ptxm_cta_run(cta);
+        pthread_mutex_lock(&grid->lock);
+        grid->running--;
+        if (state == CTA_YIELD)
+            park(grid, cta);
+        else
+            commit(grid, cta);
+        pthread_cond_broadcast(&grid->wake);
+    }
+    pthread_cond_broadcast(&grid->wake);
+    pthread_mutex_unlock(&grid->lock);
+    return NULL;
+}
+
+static void run_workers(struct grid *grid)
+{
+    pthread_t threads[64];
+    unsigned wanted = grid->options.threads > 64 ? 64 : grid->options.threads, started = 0;
+    while (started + 1 < wanted && started + 1 < grid->cta_count &&
+           !pthread_create(&threads[started], NULL, worker, grid))
+        started++;
+    worker(grid);
+    for (unsigned i = 0; i < started; i++) pthread_join(threads[i], NULL);
+}
+
+// CTAs behind an aborted one never get their turn to be committed.
+static void drop_uncommitted(struct grid *grid)
+{
+    struct cta *cta;
+    while ((cta = unpark(grid))) ptxm_cta_free(cta);
+    for (uint64_t i = grid->next_commit; i < grid->cta_count; i++) {
+        if (!grid->uncommitted[i])
+            continue;
+        ptxm_findings_merge(&grid->findings, &grid->uncommitted[i]->findings);
+        add_counters(&grid->counters, &grid->uncommitted[i]->counters);
+        ptxm_cta_free(grid->uncommitted[i]);
+    }
+}
+
+// ---- report ------------------------------------------------------------------------------------
+
+static int by_place(const void *left, const void *right)
+{
+    const struct ptxm_finding *a = left, *b = right;
+    if (a->severity != b->severity)
+        return a->severity < b->severity ? -1 : 1;
+    if (a->a.line != b->a.line)
+        return a->a.line < b->a.line ? -1 : 1;
+    if (a->b.line != b->b.line)
+        return a->b.line < b->b.line ? -1 : 1;
+    return strcmp(a->rule, b->rule);
+}
+
+static struct ptxm_report *make_report(struct grid *grid)
+{
+    struct ptxm_report *report = ptxm_alloc_zero(grid->allocator, sizeof *report);
+    size_t count = grid->findings.count;
+    struct ptxm_finding *sorted = ptxm_alloc(grid->allocator, (count + 1) * sizeof *sorted);
+    if (!report || !sorted) {
+        ptxm_free(grid->allocator, report);
+        ptxm_free(grid->allocator, sorted);
+        return NULL;
+    }
+    for (size_t i = 0; i < count; i++) sorted[i] = grid->findings.entries[i]->finding;
+    qsort(sorted, count, sizeof *sorted, by_place);
+    report->allocator = *grid->allocator;
+    report->findings = grid->findings;
+    report->findings.allocator = &report->allocator;
+    report->findings.strings.allocator = &report->allocator;
+    report->counters = grid->counters;
+    report->sorted = sorted;
+    grid->findings = (struct findings){.allocator = grid->allocator};
+    return report;
+}
+
+static struct function *find_kernel(struct ptxm_module *m, const char *name)
+{
+    for (size_t i = 0; i < m->function_count; i++)
+        if (m->functions[i]->is_entry && m->functions[i]->has_body &&
+            !strcmp(m->functions[i]->name, name))
+            return m->functions[i];
+    return NULL;
+}
+
+static void set_options(struct grid *grid, const struct ptxm_launch_options *options)
+{
+    if (options)
+        grid->options = *options;
+    if (!grid->options.threads)
+        grid->options.threads = 1;
+    if (!grid->options.instruction_budget)
+        grid->options.instruction_budget = (uint64_t)1 << 40;
+    if (!grid->options.max_findings)
+        grid->options.max_findings = 1000;
+}
+
+static bool prepare(struct grid *grid)
+{
+    bool checks = !grid->options.no_checks;
+    grid->uncommitted = ptxm_alloc_zero(grid->allocator,
+                                        grid->cta_count * sizeof *grid->uncommitted);
+    if (checks)
+        grid->sync = ptxm_sync_create(grid->allocator);
+    if (checks && !grid->options.no_global_races)
+        grid->shadow = ptxm_grid_shadow_create(grid->allocator);
+    return grid->uncommitted && (!checks || grid->sync) &&
+           (!checks || grid->options.no_global_races || grid->shadow);
+}
+
+static enum ptxm_status run(struct grid *grid, struct ptxm_report **report)
+{
+    enum ptxm_status status = make_constants(grid);
+    if (status != PTXM_OK || !prepare(grid))
+        return status != PTXM_OK ? status : PTXM_ERROR_MEMORY;
+    pthread_mutex_init(&grid->lock, NULL);
+    pthread_cond_init(&grid->wake, NULL);
+    run_workers(grid);
+    drop_uncommitted(grid);
+    pthread_cond_destroy(&grid->wake);
+    pthread_mutex_destroy(&grid->lock);
+    *report = make_report(grid);
+    if (atomic_load(&grid->out_of_memory) || !*report) {
+        ptxm_report_free(*report);
+        *report = NULL;
+        return PTXM_ERROR_MEMORY;
+    }
+    return atomic_load(&grid->abort) ? PTXM_ERROR_RUN : PTXM_OK;
+}
+
+enum ptxm_status ptxm_launch(struct ptxm_device *device, struct ptxm_module *module,
+                             const struct ptxm_launch *launch, ptxm_diagnostic_fn *diagnostic,
+                             void *diagnostic_user, struct ptxm_report **report)
+{
+    struct complaints complaints = {diagnostic, diagnostic_user};
+    if (!device || !module || !launch || !report || !launch->kernel)
+        return PTXM_ERROR_ARGUMENT;
+    *report = NULL;
+    struct function *kernel = find_kernel(module, launch->kernel);
+    if (!kernel)
+        return PTXM_ERROR_NOT_FOUND;
+    enum ptxm_status status = check_shape(launch, &kernel->info, &complaints);
+    if (status != PTXM_OK)
+        return status;
+    struct grid grid = {.device = device, .module = module, .kernel = kernel,
+                        .allocator = &device->allocator, .params = launch->params,
+                        .param_bytes = kernel->param_bytes,
+                        .dynamic_shared = launch->dynamic_shared,
+                        .frame_bytes = module->frame_bytes};
+    uint64_t shared = dynamic_base(module, kernel) + launch->dynamic_shared;
+    if (shared - SHARED_START > MAX_SHARED)
+        return complain(&complaints, "%llu bytes of shared memory are more than %u",
+                        (unsigned long long)(shared - SHARED_START), MAX_SHARED);
+    grid.shared_size = (uint32_t)shared;
+    memcpy(grid.dims, launch->grid, sizeof grid.dims);
+    memcpy(grid.block, launch->block, sizeof grid.block);
+    grid.cta_count = (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2];
+    set_options(&grid, launch->options);
+    ptxm_findings_init(&grid.findings, grid.allocator, grid.options.max_findings);
+    status = run(&grid, report);
+    ptxm_findings_free(&grid.findings);
+    ptxm_grid_shadow_free(grid.shadow);
+    ptxm_sync_free(grid.sync);
+    ptxm_free(grid.allocator, grid.uncommitted);
+    ptxm_free(grid.allocator, grid.constants);
+    return status;
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: MIT
+// The running machine: device memory, a grid, its CTAs, their warps and the fragments of a warp.
+//
+// A warp whose lanes disagree about where to go is split into fragments, each with a program
+// counter and a mask. Fragments that stand at the same instruction merge. Everything a CTA owns is
+// touched by one CPU thread at a time; a grid's shared parts are locked.
+#ifndef PTXM_MACHINE_H
+#define PTXM_MACHINE_H
+
+#include "lanes.h"
+#include "machine_modes.h"
+#include "module.h"
+#include "report.h"
+#include "steps.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+// ---- device memory -----------------------------------------------------------------------------
+
+struct allocation {
+    uint64_t base, size;
+    uint8_t *host;        // NULL once freed
+    uint8_t *initialised; // a byte each; nonzero once written
+    char *name;
+    bool read_only;
+};
+
+struct instance {
+    struct ptxm_module *module;
+    struct { struct variable *variable; uint64_t address; } *places;
+    size_t place_count;
+};
+
+struct ptxm_device {
+    struct allocator allocator;
+    struct allocation *allocations; // by address; freed ones stay
+    size_t allocation_count, allocation_capacity;
+    struct instance *instances;
+    size_t instance_count, instance_capacity;
+    uint64_t next_address, memory_used, memory_limit;
+};
+struct allocation *ptxm_device_find(const struct ptxm_device *device, uint64_t address);
+enum ptxm_status ptxm_device_instance(struct ptxm_device *device, struct ptxm_module *module,
+                                      struct instance **instance);
+
+// ---- warps -------------------------------------------------------------------------------------
+
+enum fragment_state {
+    FRAGMENT_READY,
+    FRAGMENT_CONVERGE, // at a collective instruction, for other lanes of the warp
+    FRAGMENT_BARRIER,  // arrived at a barrier, for its generation to end
+    FRAGMENT_WARP_SYNC,
+};
+
+struct fragment {
+    uint32_t pc, mask, depth;
+    enum fragment_state state;
+    uint32_t wait; // barrier id, or mask of a warp sync
+    uint64_t last_run;
+};
+
+enum { MAX_DEPTH = 64, MAX_BARRIERS = 16, MAX_WARPS = 32 };
+
+struct async_copy {
+    uint8_t *to;               // host memory in shared
+    uint64_t from, shared;     // device address, shared offset
+    uint8_t bytes, valid;      // size of the copy, bytes that are read; the rest is zero
+    uint8_t lane;
+    bool done;
+    uint32_t group;            // of its thread
+    const struct op *op;
+};
+
+struct warp {
+    uint8_t *regs;
+    const uint8_t *constants;
+    struct cta *cta;
+    uint32_t index, present, live;
+    struct fragment fragments[LANES];
+    uint32_t fragment_count;
+    struct fragment *current;
+    uint32_t (*returns)[LANES]; // return address by depth and lane, made at the first call
+    struct function **calls[LANES]; // unused lanes stay NULL
+    uint64_t turn;
+    bool divergent_barrier; // the checker let an aligned barrier go by fragments
+    // clocks
+    uint32_t clock, full_sync; // see clock.h
+    // cp.async
+    struct async_copy *copies;
+    size_t copy_count, copy_capacity;
+    uint32_t group_open[LANES], group_done[LANES]; // group being filled; groups complete
+};
+
+struct barrier {
+    bool active;
+    uint32_t expected;  // threads; 0: all of the CTA
+    uint32_t arrived;   // threads, by whole warps
+    uint32_t lanes[MAX_WARPS];   // arrived lanes of this generation
+    uint32_t waiting[MAX_WARPS]; // those of them that wait
+    bool has_arrive_only;
+    uint32_t popc;
+    bool all, any;
+    enum barrier_mode mode;
+    const struct op *first_op;
+    uint32_t first_thread;
+    uint64_t generation;
+    uint32_t clocks[MAX_WARPS]; // of each warp's arrival, plus one
+};
+
+enum cta_state { CTA_RUNNING, CTA_DONE, CTA_YIELD };
+
+struct cta {
+    struct grid *grid;
+    uint32_t index, id[3];
+    uint32_t thread_count, warp_count, live_threads;
+    struct warp *warps;
+    uint8_t *registers;
+    uint8_t *shared;
+    uint32_t shared_size; // from address 0, SHARED_START included
+    uint8_t *frames;      // local memory, thread after thread
+    struct barrier barriers[MAX_BARRIERS];
+    struct shadow *shadow;  // NULL when checks are off
+    struct findings findings;
+    struct ptxm_counters counters;
+    uint64_t random;
+    uint64_t polls, steps;
+    bool progress, exited_early_reported;
+    uint32_t next_warp;
+    struct allocation *last_allocation;
+    struct cta *next; // in the queue of the parked
+    bool aborted;
+};
+
+// ---- grid --------------------------------------------------------------------------------------
+
+struct grid {
+    struct ptxm_device *device;
+    struct ptxm_module *module;
+    struct function *kernel;
+    struct ptxm_launch_options options;
+    struct allocator *allocator;
+    uint8_t *constants;
+    const uint8_t *params;
+    size_t param_bytes;
+    uint32_t dims[3], block[3];
+    uint32_t dynamic_shared, shared_size;
+    uint64_t cta_count;
+    size_t frame_bytes;
+    pthread_mutex_t lock; // queue, findings, grid shadow, sync objects
+    pthread_cond_t wake;
+    uint64_t next_cta, finished, next_commit;
+    struct cta *parked, *parked_last;
+    struct cta **uncommitted; // finished CTAs that wait for an earlier one, by index
+    uint32_t running;
+    atomic_bool abort, out_of_memory;
+    _Atomic uint64_t steps;
+    struct findings findings;
+    struct ptxm_counters counters;
+    struct grid_shadow *shadow; // global memory across CTAs
+    struct sync_table *sync;    // release clocks of memory words
+};
+
+struct cta *ptxm_cta_create(struct grid *grid, uint64_t index);
+void ptxm_cta_free(struct cta *cta);
+enum cta_state ptxm_cta_run(struct cta *cta);
+void ptxm_cta_lanes_exit(struct cta *cta, struct warp *warp, uint32_t mask);
+void ptxm_barrier_check(struct cta *cta, uint32_t id);
+bool ptxm_barrier_force(struct cta *cta);
+// True if the warp did something.
+bool ptxm_warp_run(struct warp *warp, uint64_t quantum);
+void ptxm_warp_init(struct warp *warp);
+void ptxm_cta_out_of_memory(struct cta *cta);
+
+static inline uint64_t ptxm_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+    z = (z ^ z >> 27) * 0x94d049bb133111eb;
+    return z ^ z >> 31;
+}
+
+// ---- operands ----------------------------------------------------------------------------------
+
+static inline void *ptxm_operand(const struct warp *w, int32_t offset)
+{
+    return offset >= 0 ? w->regs + offset : (uint8_t *)(uintptr_t)w->constants + (-1 - offset);
+}
+static inline void *ptxm_dst(const struct warp *w, const struct op *op, unsigned k)
+{
+    return ptxm_operand(w, op->operands[k]);
+}
+static inline const void *ptxm_src(const struct warp *w, const struct op *op, unsigned k)
+{
+    return ptxm_operand(w, op->operands[op->ndst + k]);
+}
+static inline uint32_t ptxm_thread(const struct warp *w, unsigned lane)
+{
+    return w->index * LANES + lane;
+}
+#define FOR_LANES(lane, mask)                                                                      \
+    for (uint32_t lane##_rest = (mask), lane = 0;                                                  \
+         lane##_rest && ((lane = (uint32_t)__builtin_ctz(lane##_rest)), true);                     \
+         lane##_rest &= lane##_rest - 1)
+
+// Collective instructions: STEP_NEXT when every lane of `need` is here, else the fragment waits.
+enum step_result ptxm_converge(struct warp *w, uint32_t mask, uint32_t need);
+
+// ---- memory ------------------------------------------------------------------------------------
+
+enum access_kind { ACCESS_READ, ACCESS_WRITE, ACCESS_ATOMIC, ACCESS_COPY_READ, ACCESS_COPY_WRITE };
+
+// Where one lane's access lands, after bounds and alignment are checked.
+struct place {
+    uint8_t *host; // NULL: refused, a finding was made
+    enum space space;
+    uint64_t address; // in the space; for global the device address
+    struct allocation *allocation;
+};
+struct place ptxm_resolve(struct warp *w, const struct op *op, unsigned lane, enum space space,
+                          uint64_t address, uint32_t size, uint32_t align, enum access_kind kind);
+uint64_t ptxm_address(const struct warp *w, const struct op *op, unsigned lane);
+void ptxm_finding(struct warp *w, const struct op *op, unsigned lane, enum rule rule,
+                  const struct place *place, uint32_t size, enum access_kind kind,
+                  const char *format, ...) __attribute__((format(printf, 8, 9)));
+void ptxm_describe(struct cta *cta, struct ptxm_place *out, const struct op *op, uint32_t thread,
+                   enum space space, uint64_t address, uint32_t size, enum access_kind kind);
+void ptxm_async_complete(struct warp *w, unsigned lane, uint32_t groups); // all below `groups`
+void ptxm_async_some(struct warp *w);
+void ptxm_async_at_exit(struct warp *w, uint32_t mask);
+
+#endif

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: MIT
+// Values of op.mode that the decoder writes and the step functions read.
+#ifndef PTXM_MACHINE_MODES_H
+#define PTXM_MACHINE_MODES_H
+
+#include <stdlib.h>
+
+enum vote_mode { VOTE_ALL, VOTE_ANY, VOTE_UNI, VOTE_BALLOT };
+enum barrier_mode { BARRIER_SYNC, BARRIER_ARRIVE, BARRIER_POPC, BARRIER_AND, BARRIER_OR };
+struct mma_shape {
+    unsigned a, b, c, d; // registers a lane
+};
+
+#endif

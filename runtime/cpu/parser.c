@@ -1,0 +1,742 @@
+// SPDX-License-Identifier: MIT
+// PTX text to a module: directives, variables, functions, and statements handed to the decoder.
+//
+// Needs nothing but the text. Guarantees that a module it returns can be run: every name is
+// resolved, every instruction decoded. After a complaint it goes on at the next statement, so that
+// all complaints of a text come out in one run.
+#include "parser_internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+// ---- complaints and tokens ---------------------------------------------------------------------
+
+static const char *line_text(struct parser *p, const struct token *at, char *buffer, size_t size)
+{
+    const char *start = at->text - (at->column - 1), *end = start;
+    while (end < p->lexer.end && *end != '\n' && *end != '\r') end++;
+    snprintf(buffer, size, "%.*s", (int)(end - start > 200 ? 200 : end - start), start);
+    return buffer;
+}
+
+void ptxm_complain(struct parser *p, const struct token *at, const char *format, ...)
+{
+    p->failed = true;
+    if (p->errors >= p->max_errors)
+        return;
+    p->errors++;
+    if (!p->diagnostic)
+        return;
+    char message[512], text[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    struct ptxm_diagnostic d = {at->line, at->column, message,
+                                line_text(p, at, text, sizeof text)};
+    p->diagnostic(p->diagnostic_user, &d);
+}
+
+struct ptxm_module *ptxm_parser_module(struct parser *p)
+{
+    return p->module;
+}
+
+uint32_t ptxm_parser_location(struct parser *p)
+{
+    return p->location;
+}
+
+void ptxm_advance(struct parser *p)
+{
+    p->last = p->token;
+    p->token = ptxm_lexer_next(&p->lexer);
+}
+
+bool ptxm_at_punct(const struct parser *p, char c)
+{
+    return p->token.kind == TOKEN_PUNCT && p->token.punct == c;
+}
+
+bool ptxm_accept(struct parser *p, char c)
+{
+    if (!ptxm_at_punct(p, c))
+        return false;
+    ptxm_advance(p);
+    return true;
+}
+
+bool ptxm_expect(struct parser *p, char c)
+{
+    if (ptxm_accept(p, c))
+        return true;
+    if (p->token.kind == TOKEN_END)
+        ptxm_complain(p, &p->token, "the text ends where '%c' is expected", c);
+    else
+        ptxm_complain(p, &p->token, "expected '%c' before '%.*s'", c, TOKEN_ARG(&p->token));
+    return false;
+}
+
+bool ptxm_accept_dot(struct parser *p, const char *word)
+{
+    if (p->token.kind != TOKEN_DOT || !ptxm_token_is(&p->token, word))
+        return false;
+    ptxm_advance(p);
+    return true;
+}
+
+// An integer literal, with its sign.
+bool ptxm_integer(struct parser *p, int64_t *value)
+{
+    bool minus = ptxm_accept(p, '-');
+    if (p->token.kind != TOKEN_INT) {
+        ptxm_complain(p, &p->token, "expected a number before '%.*s'", TOKEN_ARG(&p->token));
+        return false;
+    }
+    *value = (int64_t)(minus ? 0 - p->token.value : p->token.value);
+    ptxm_advance(p);
+    return true;
+}
+
+bool ptxm_name(struct parser *p, struct token *name)
+{
+    *name = p->token;
+    if (p->token.kind != TOKEN_NAME) {
+        ptxm_complain(p, &p->token, "expected a name before '%.*s'", TOKEN_ARG(&p->token));
+        return false;
+    }
+    ptxm_advance(p);
+    return true;
+}
+
+// To the end of this statement, so that parsing can go on.
+void ptxm_skip_statement(struct parser *p)
+{
+    while (p->token.kind != TOKEN_END && !ptxm_at_punct(p, ';') && !ptxm_at_punct(p, '}') &&
+           !ptxm_at_punct(p, '{'))
+        ptxm_advance(p);
+    ptxm_accept(p, ';');
+}
+
+static void skip_braces(struct parser *p)
+{
+    unsigned depth = 0;
+    do {
+        if (ptxm_at_punct(p, '{'))
+            depth++;
+        else if (ptxm_at_punct(p, '}'))
+            depth--;
+        ptxm_advance(p);
+    } while (depth && p->token.kind != TOKEN_END);
+}
+
+// ---- symbols -----------------------------------------------------------------------------------
+
+static uint32_t hash(const char *text, size_t length)
+{
+    uint32_t h = 2166136261u;
+    for (size_t i = 0; i < length; i++) h = (h ^ (uint8_t)text[i]) * 16777619u;
+    return h % SYMBOL_BUCKETS;
+}
+
+struct symbol *ptxm_symbol_find(struct parser *p, const char *text, size_t length)
+{
+    for (struct symbol *s = p->buckets[hash(text, length)]; s; s = s->next)
+        if (s->length == length && !memcmp(s->name, text, length))
+            return s;
+    return NULL;
+}
+
+// Declares a name in the innermost scope; NULL (after a complaint) if it is there already.
+struct symbol *ptxm_symbol_add(struct parser *p, const struct token *name, enum symbol_kind kind)
+{
+    struct symbol *old = ptxm_symbol_find(p, name->text, name->length);
+    if (old && old->scope == p->scope) {
+        ptxm_complain(p, name, "'%.*s' is declared twice", TOKEN_ARG(name));
+        return NULL;
+    }
+    struct symbol *s = ptxm_arena_alloc(&p->module->arena, sizeof *s);
+    char *copy = ptxm_arena_string(&p->module->arena, name->text, name->length);
+    if (!s || !copy)
+        return NULL;
+    uint32_t bucket = hash(name->text, name->length);
+    *s = (struct symbol){.name = copy, .length = name->length, .kind = kind, .scope = p->scope,
+                         .bucket = bucket, .next = p->buckets[bucket], .older = p->newest};
+    p->buckets[bucket] = s;
+    p->newest = s;
+    return s;
+}
+
+void ptxm_scope_leave(struct parser *p)
+{
+    while (p->newest && p->newest->scope == p->scope) {
+        p->buckets[p->newest->bucket] = p->newest->next;
+        p->newest = p->newest->older;
+    }
+    p->scope--;
+}
+
+// ---- variables ---------------------------------------------------------------------------------
+
+struct initialiser {
+    struct variable *variable;
+    unsigned bytes;
+    uint64_t at;
+    enum type type;
+};
+
+static bool initial_symbol(struct parser *p, struct initialiser *in)
+{
+    bool generic = ptxm_token_is(&p->token, "generic");
+    struct token name;
+    if (generic) {
+        ptxm_advance(p);
+        if (!ptxm_expect(p, '('))
+            return false;
+    }
+    if (!ptxm_name(p, &name))
+        return false;
+    struct symbol *s = ptxm_symbol_find(p, name.text, name.length);
+    if (!s || (s->kind != SYMBOL_VARIABLE && s->kind != SYMBOL_FUNCTION)) {
+        ptxm_complain(p, &name, "'%.*s' is not a variable", TOKEN_ARG(&name));
+        return false;
+    }
+    int64_t addend = 0;
+    if (generic && !ptxm_expect(p, ')'))
+        return false;
+    if (ptxm_accept(p, '+') && !ptxm_integer(p, &addend))
+        return false;
+    struct relocation r = {.offset = in->at, .symbol = s->variable, .function = s->function,
+                           .addend = addend, .generic = generic, .bytes = (uint8_t)in->bytes,
+                           .within = in->variable};
+    struct ptxm_module *m = p->module;
+    if (!PTXM_GROW(&m->allocator, m->relocations, m->relocation_count, m->relocation_capacity))
+        return m->arena.failed = true, false;
+    m->relocations[m->relocation_count++] = r;
+    return true;
+}
+
+static bool initial_value(struct parser *p, struct initialiser *in)
+{
+    uint64_t value = 0;
+    if (in->at + in->bytes > in->variable->size) {
+        ptxm_complain(p, &p->token, "too many initial values for '%s'", in->variable->name);
+        return false;
+    }
+    if (p->token.kind == TOKEN_NAME) {
+        if (!initial_symbol(p, in))
+            return false;
+    } else {
+        bool minus = ptxm_accept(p, '-');
+        value = p->token.value;
+        if (p->token.kind == TOKEN_F64 && in->type == T_F32) {
+            double d;
+            memcpy(&d, &value, 8);
+            float f = (float)d;
+            uint32_t bits;
+            memcpy(&bits, &f, 4);
+            value = bits;
+        } else if (p->token.kind != TOKEN_INT && p->token.kind != TOKEN_F32 &&
+                   p->token.kind != TOKEN_F64) {
+            ptxm_complain(p, &p->token, "expected a value before '%.*s'", TOKEN_ARG(&p->token));
+            return false;
+        }
+        if (minus)
+            value = ptxm_type_class(in->type) == 'f' ? value ^ (uint64_t)1 << (in->bytes * 8 - 1)
+                                                     : 0 - value;
+        ptxm_advance(p);
+        memcpy(in->variable->initial + in->at, &value, in->bytes > 8 ? 8 : in->bytes);
+    }
+    in->at += in->bytes;
+    return true;
+}
+
+static bool initial_list(struct parser *p, struct initialiser *in, unsigned depth)
+{
+    if (!ptxm_at_punct(p, '{'))
+        return initial_value(p, in);
+    if (depth > 8) {
+        ptxm_complain(p, &p->token, "initial values nested too deeply");
+        return false;
+    }
+    ptxm_advance(p);
+    if (ptxm_accept(p, '}'))
+        return true;
+    do {
+        if (!initial_list(p, in, depth + 1))
+            return false;
+    } while (ptxm_accept(p, ','));
+    return ptxm_expect(p, '}');
+}
+
+static bool array_size(struct parser *p, uint64_t *size)
+{
+    while (ptxm_accept(p, '[')) {
+        int64_t n = 0;
+        struct token at = p->token;
+        if (!ptxm_at_punct(p, ']') && !ptxm_integer(p, &n))
+            return false;
+        if (n < 0 || (n && *size > (uint64_t)1 << 40) ||
+            (n && (uint64_t)n > ((uint64_t)1 << 40) / (*size ? *size : 1))) {
+            ptxm_complain(p, &at, "array of %lld elements is too large", (long long)n);
+            return false;
+        }
+        *size *= (uint64_t)n;
+        if (!ptxm_expect(p, ']'))
+            return false;
+    }
+    return true;
+}
+
+static void keep_variable(struct parser *p, struct variable *v)
+{
+    struct ptxm_module *m = p->module;
+    if (m->last_variable)
+        m->last_variable->next = v;
+    else
+        m->variables = v;
+    m->last_variable = v;
+}
+
+static uint64_t round_up(uint64_t value, uint64_t align)
+{
+    return (value + align - 1) & ~(align - 1);
+}
+
+// Gives a frame, local or parameter variable its place.
+static void place_in_frame(struct function *f, struct variable *v)
+{
+    f->frame_bytes = round_up(f->frame_bytes, v->align);
+    v->offset = f->frame_bytes;
+    f->frame_bytes += v->size;
+}
+
+struct variable_head {
+    enum type type;
+    uint32_t align;
+    unsigned vector;
+    bool pointer;
+};
+
+// .align 8 .v4 .f32 .ptr .global .align 16, in any order that PTX uses
+static bool variable_head(struct parser *p, struct variable_head *h)
+{
+    *h = (struct variable_head){.vector = 1};
+    while (p->token.kind == TOKEN_DOT) {
+        struct token at = p->token;
+        int64_t n;
+        if (ptxm_accept_dot(p, "align")) {
+            if (!ptxm_integer(p, &n))
+                return false;
+            if (n < 1 || n > 65536 || (n & (n - 1))) {
+                ptxm_complain(p, &at, ".align %lld is not a power of two", (long long)n);
+                return false;
+            }
+            if (!h->pointer)
+                h->align = (uint32_t)n;
+        } else if (ptxm_accept_dot(p, "v2")) {
+            h->vector = 2;
+        } else if (ptxm_accept_dot(p, "v4")) {
+            h->vector = 4;
+        } else if (ptxm_accept_dot(p, "ptr")) {
+            h->pointer = true;
+        } else if (h->pointer && (ptxm_accept_dot(p, "global") || ptxm_accept_dot(p, "shared") ||
+                                  ptxm_accept_dot(p, "const") || ptxm_accept_dot(p, "local") ||
+                                  ptxm_accept_dot(p, "generic"))) {
+            continue;
+        } else if (ptxm_accept_dot(p, "attribute")) {
+            while (p->token.kind != TOKEN_END && !ptxm_accept(p, ')')) ptxm_advance(p);
+        } else if ((h->type = ptxm_type_parse(at.text, at.length)) != T_NONE) {
+            ptxm_advance(p);
+        } else {
+            ptxm_complain(p, &at, "unknown '.%.*s' in a declaration", TOKEN_ARG(&at));
+            return false;
+        }
+    }
+    if (h->type == T_NONE)
+        ptxm_complain(p, &p->token, "expected a type before '%.*s'", TOKEN_ARG(&p->token));
+    return h->type != T_NONE;
+}
+
+static bool set_initial(struct parser *p, struct variable *v, enum type type)
+{
+    if (!ptxm_accept(p, '='))
+        return true;
+    if (v->space != SPACE_GLOBAL && v->space != SPACE_CONST) {
+        ptxm_complain(p, &p->last, "only .global and .const variables have initial values");
+        return false;
+    }
+    if (v->size > (uint64_t)1 << 28) {
+        ptxm_complain(p, &p->last, "the variable is too large for initial values");
+        return false;
+    }
+    v->initial = ptxm_arena_alloc(&p->module->arena, v->size);
+    struct initialiser in = {v, ptxm_type_bits(type) / 8, 0, type};
+    return v->initial && in.bytes && initial_list(p, &in, 0);
+}
+
+// One declared variable after its head: name, array sizes, initial values.
+static struct variable *ptxm_variable(struct parser *p, enum space space, const struct variable_head *h,
+                                      bool is_extern)
+{
+    struct token name;
+    if (!ptxm_name(p, &name))
+        return NULL;
+    struct symbol *old = ptxm_symbol_find(p, name.text, name.length);
+    uint64_t size = ptxm_type_bits(h->type) / 8 * h->vector;
+    struct variable *v = ptxm_arena_alloc(&p->module->arena, sizeof *v);
+    if (!v || !array_size(p, &size))
+        return NULL;
+    *v = (struct variable){.space = space, .size = size, .line = name.line,
+                           .align = h->align ? h->align : ptxm_type_bits(h->type) / 8 * h->vector,
+                           .is_extern = is_extern, .owner = p->function,
+                           .pointer_param = h->pointer};
+    if (!v->align)
+        v->align = 1;
+    // An extern declaration may be repeated, and be followed by the definition.
+    if (old && old->scope == p->scope && old->kind == SYMBOL_VARIABLE &&
+        old->variable->is_extern && old->variable->space == space) {
+        v->name = old->name;
+        if (!is_extern) {
+            struct variable *next = old->variable->next;
+            *old->variable = *v;
+            old->variable->next = next;
+        }
+        v = old->variable;
+    } else {
+        struct symbol *s = ptxm_symbol_add(p, &name, SYMBOL_VARIABLE);
+        if (!s)
+            return NULL;
+        v->name = s->name;
+        s->variable = v;
+        if (space == SPACE_GLOBAL || space == SPACE_CONST || space == SPACE_SHARED)
+            keep_variable(p, v);
+        else if (space != SPACE_PARAM && p->function)
+            place_in_frame(p->function, v);
+    }
+    return set_initial(p, v, h->type) ? v : NULL;
+}
+
+// ---- parameters and functions ------------------------------------------------------------------
+
+static bool parameter(struct parser *p, struct function *f, bool returns)
+{
+    struct variable_head h;
+    bool as_register = ptxm_accept_dot(p, "reg");
+    struct token at = p->token;
+    if (as_register) {
+        ptxm_complain(p, &at, "parameters in registers are not supported");
+        return false;
+    }
+    if (!ptxm_accept_dot(p, "param")) {
+        ptxm_complain(p, &at, "expected .param before '%.*s'", TOKEN_ARG(&at));
+        return false;
+    }
+    if (!variable_head(p, &h))
+        return false;
+    struct variable *v = ptxm_variable(p, f->is_entry ? SPACE_PARAM : SPACE_FRAME_PARAM, &h, false);
+    if (!v)
+        return false;
+    if (f->is_entry) {
+        f->param_bytes = round_up(f->param_bytes, v->align);
+        v->offset = f->param_bytes;
+        f->param_bytes += v->size;
+    }
+    size_t *count = returns ? &f->return_count : &f->param_count;
+    size_t most = returns ? sizeof f->returns / sizeof *f->returns
+                          : sizeof f->params / sizeof *f->params;
+    if (*count >= most || f->param_bytes > 32764) {
+        ptxm_complain(p, &at, "too many parameters");
+        return false;
+    }
+    (returns ? f->returns : f->params)[(*count)++] = v;
+    return true;
+}
+
+static bool parameters(struct parser *p, struct function *f, bool returns)
+{
+    if (!ptxm_accept(p, '('))
+        return true;
+    if (ptxm_accept(p, ')'))
+        return true;
+    do {
+        if (!parameter(p, f, returns))
+            return false;
+    } while (ptxm_accept(p, ','));
+    return ptxm_expect(p, ')');
+}
+
+static bool thread_limits(struct parser *p, uint32_t limits[3])
+{
+    limits[0] = limits[1] = limits[2] = 1;
+    for (int i = 0; i < 3; i++) {
+        int64_t n;
+        if (!ptxm_integer(p, &n))
+            return false;
+        if (n < 0 || n > 65535) {
+            ptxm_complain(p, &p->last, "bad number of threads");
+            return false;
+        }
+        limits[i] = (uint32_t)n;
+        if (!ptxm_accept(p, ','))
+            break;
+    }
+    return true;
+}
+
+// The directives between a function's head and its body.
+static bool performance_directives(struct parser *p, struct function *f)
+{
+    int64_t n;
+    while (p->token.kind == TOKEN_DOT) {
+        if (ptxm_accept_dot(p, "maxntid")) {
+            if (!thread_limits(p, f->max_threads))
+                return false;
+        } else if (ptxm_accept_dot(p, "reqntid")) {
+            if (!thread_limits(p, f->required_threads))
+                return false;
+        } else if (ptxm_accept_dot(p, "minnctapersm") || ptxm_accept_dot(p, "maxnreg") ||
+                   ptxm_accept_dot(p, "maxnctapersm")) {
+            if (!ptxm_integer(p, &n))
+                return false;
+        } else if (ptxm_accept_dot(p, "noreturn")) {
+            continue;
+        } else if (ptxm_accept_dot(p, "pragma")) {
+            ptxm_skip_statement(p);
+        } else {
+            ptxm_complain(p, &p->token, "unknown directive '.%.*s' on a function",
+                          TOKEN_ARG(&p->token));
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct function *new_function(struct parser *p, bool entry)
+{
+    struct ptxm_module *m = p->module;
+    struct function *f = ptxm_arena_alloc(&m->arena, sizeof *f);
+    if (!f || !PTXM_GROW(&m->allocator, m->functions, m->function_count, m->function_capacity)) {
+        m->arena.failed = true;
+        return NULL;
+    }
+    f->is_entry = entry;
+    f->index = (uint32_t)m->function_count;
+    m->functions[m->function_count++] = f;
+    return f;
+}
+
+// A prototype may come before the body: the body then fills the same function.
+static bool name_function(struct parser *p, struct function *f, const struct token *name)
+{
+    struct symbol *old = ptxm_symbol_find(p, name->text, name->length);
+    if (old && old->kind == SYMBOL_FUNCTION && !old->function->has_body) {
+        f->name = old->name;
+        old->function = f;
+        return true;
+    }
+    unsigned scope = p->scope;
+    struct symbol *newest;
+    p->scope = 0;
+    newest = ptxm_symbol_add(p, name, SYMBOL_FUNCTION);
+    p->scope = scope;
+    if (!newest)
+        return false;
+    newest->function = f;
+    f->name = newest->name;
+    return true;
+}
+
+static bool function_head(struct parser *p, struct function *f, struct token *name)
+{
+    // Returns are declared before the function's name is known; both live in its scope.
+    return (f->is_entry || parameters(p, f, true)) && ptxm_name(p, name) &&
+           parameters(p, f, false) && performance_directives(p, f);
+}
+
+static void function(struct parser *p, bool entry)
+{
+    struct token name;
+    struct function *f = new_function(p, entry);
+    if (!f)
+        return;
+    f->line = p->token.line;
+    p->function = f;
+    p->scope++;
+    bool fine = function_head(p, f, &name);
+    // The name belongs to the module's scope: enter it beneath this function's scope.
+    if (fine) {
+        f->has_body = ptxm_at_punct(p, '{');
+        fine = ptxm_function_declare(p, f, &name, name_function);
+    }
+    if (fine && f->has_body)
+        ptxm_body(p, f);
+    else if (fine)
+        ptxm_expect(p, ';');
+    else if (ptxm_at_punct(p, '{'))
+        skip_braces(p);
+    else
+        ptxm_skip_statement(p);
+    ptxm_scope_leave(p);
+    p->function = NULL;
+}
+
+// Symbols of the function's scope are on top of the list: lift them, add the name, put them back.
+bool ptxm_function_declare(struct parser *p, struct function *f, const struct token *name,
+                           bool (*add)(struct parser *, struct function *, const struct token *))
+{
+    struct symbol *lifted = NULL;
+    while (p->newest && p->newest->scope == p->scope) {
+        struct symbol *s = p->newest;
+        p->newest = s->older;
+        p->buckets[s->bucket] = s->next;
+        s->older = lifted;
+        lifted = s;
+    }
+    bool fine = add(p, f, name);
+    while (lifted) {
+        struct symbol *s = lifted;
+        lifted = s->older;
+        s->older = p->newest;
+        s->next = p->buckets[s->bucket];
+        p->buckets[s->bucket] = s;
+        p->newest = s;
+    }
+    return fine;
+}
+
+// ---- module directives -------------------------------------------------------------------------
+
+static void version(struct parser *p)
+{
+    // 7.8 comes as one decimal; its text is taken apart, since 7.10 is not 7.1.
+    unsigned major = 0, minor = 0;
+    char text[16];
+    snprintf(text, sizeof text, "%.*s", TOKEN_ARG(&p->token));
+    if (p->token.kind == TOKEN_F64 && sscanf(text, "%u.%u", &major, &minor) == 2)
+        p->module->version = major * 100 + minor;
+    else
+        ptxm_complain(p, &p->token, "expected a version like 7.8");
+    ptxm_advance(p);
+}
+
+static void target(struct parser *p)
+{
+    struct token name;
+    if (ptxm_name(p, &name)) {
+        if (name.length < 4 || memcmp(name.text, "sm_", 3))
+            ptxm_complain(p, &name, "unknown target '%.*s'", TOKEN_ARG(&name));
+        p->module->target = ptxm_arena_string(&p->module->arena, name.text, name.length);
+    }
+    while (ptxm_accept(p, ',')) ptxm_advance(p);
+}
+
+static void file(struct parser *p)
+{
+    int64_t index, ignored;
+    if (!ptxm_integer(p, &index))
+        return;
+    if (p->token.kind != TOKEN_STRING || index < 0 || index > 65535) {
+        ptxm_complain(p, &p->token, "expected .file NUMBER \"NAME\"");
+        return;
+    }
+    while ((size_t)index >= p->file_count) {
+        if (!PTXM_GROW(&p->module->allocator, p->files, p->file_count, p->file_capacity)) {
+            p->module->arena.failed = true;
+            return;
+        }
+        p->files[p->file_count++] = NULL;
+    }
+    p->files[index] = ptxm_arena_string(&p->module->arena, p->token.text, p->token.length);
+    ptxm_advance(p);
+    while (ptxm_accept(p, ',') && ptxm_integer(p, &ignored)) {
+    }
+}
+
+void ptxm_variables(struct parser *p, enum space space, bool is_extern)
+{
+    struct variable_head h;
+    if (!variable_head(p, &h)) {
+        ptxm_skip_statement(p);
+        return;
+    }
+    do {
+        if (!ptxm_variable(p, space, &h, is_extern)) {
+            ptxm_skip_statement(p);
+            return;
+        }
+    } while (ptxm_accept(p, ','));
+    if (!ptxm_expect(p, ';'))
+        ptxm_skip_statement(p);
+}
+
+// .section .debug_info { ... }: for debuggers, not for us.
+static void section(struct parser *p)
+{
+    while (p->token.kind != TOKEN_END && !ptxm_at_punct(p, '{')) ptxm_advance(p);
+    if (p->token.kind != TOKEN_END)
+        skip_braces(p);
+}
+
+static void directive(struct parser *p)
+{
+    bool is_extern = false;
+    int64_t n;
+    while (p->token.kind == TOKEN_DOT &&
+           (ptxm_token_is(&p->token, "visible") || ptxm_token_is(&p->token, "weak") ||
+            ptxm_token_is(&p->token, "extern") || ptxm_token_is(&p->token, "common"))) {
+        is_extern |= ptxm_token_is(&p->token, "extern");
+        ptxm_advance(p);
+    }
+    if (ptxm_accept_dot(p, "version"))
+        version(p);
+    else if (ptxm_accept_dot(p, "target"))
+        target(p);
+    else if (ptxm_accept_dot(p, "address_size")) {
+        struct token at = p->token;
+        if (ptxm_integer(p, &n) && n != 64)
+            ptxm_complain(p, &at, "only .address_size 64 is supported");
+    } else if (ptxm_accept_dot(p, "file"))
+        file(p);
+    else if (ptxm_accept_dot(p, "entry"))
+        function(p, true);
+    else if (ptxm_accept_dot(p, "func"))
+        function(p, false);
+    else if (ptxm_accept_dot(p, "global"))
+        ptxm_variables(p, SPACE_GLOBAL, is_extern);
+    else if (ptxm_accept_dot(p, "const"))
+        ptxm_variables(p, SPACE_CONST, is_extern);
+    else if (ptxm_accept_dot(p, "shared"))
+        ptxm_variables(p, SPACE_SHARED, is_extern);
+    else if (ptxm_accept_dot(p, "pragma"))
+        ptxm_skip_statement(p);
+    else if (ptxm_accept_dot(p, "section"))
+        section(p);
+    else {
+        ptxm_complain(p, &p->token, "expected a directive before '%.*s'", TOKEN_ARG(&p->token));
+        ptxm_advance(p);
+        ptxm_skip_statement(p);
+    }
+}
+
+void ptxm_parse(struct parser *p)
+{
+    ptxm_advance(p);
+    while (p->token.kind != TOKEN_END && p->errors < p->max_errors && !p->module->arena.failed) {
+        if (ptxm_accept(p, ';'))
+            continue;
+        if (p->token.kind == TOKEN_DOT) {
+            directive(p);
+        } else {
+            ptxm_complain(p, &p->token, "expected a directive before '%.*s'",
+                          TOKEN_ARG(&p->token));
+            ptxm_advance(p);
+            ptxm_skip_statement(p);
+        }
+    }
+    if (!p->failed && !p->module->version)
+        ptxm_complain(p, &p->token, "the text has no .version: this is not PTX");
+    else if (!p->failed && !p->module->target)
+        ptxm_complain(p, &p->token, "the text has no .target");
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+// The PTX machine: runs PTX text on the CPU, whole grids, and checks every access while it does.
+//
+// Order of use: ptxm_device_create, ptxm_module_load, ptxm_memory_allocate, ptxm_memory_write,
+// ptxm_launch, ptxm_memory_read, ptxm_report_*; everything created is freed by the caller.
+// Nothing here prints, ends the process, reads the environment or keeps process-wide state.
+// Thread safety: a module is immutable after loading and may be shared; a device serves one call
+// at a time (a launch may itself use several threads).
+#ifndef PTXM_H
+#define PTXM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum ptxm_status {
+    PTXM_OK = 0,
+    PTXM_ERROR_ARGUMENT,   // a call that cannot be meant: null handle, zero grid, bad size
+    PTXM_ERROR_MEMORY,     // the allocator hook returned NULL
+    PTXM_ERROR_PARSE,      // the PTX was refused; diagnostics say where and why
+    PTXM_ERROR_NOT_FOUND,  // no such kernel or symbol
+    PTXM_ERROR_BOUNDS,     // a host copy outside a live allocation
+    PTXM_ERROR_RUN,        // the grid did not finish: deadlock, trap, budget; see the report
+};
+const char *ptxm_status_text(enum ptxm_status status);
+
+// Every allocation goes through this hook. `user` is passed back unchanged. Must be thread-safe
+// if launches use more than one thread.
+struct ptxm_allocator {
+    void *(*malloc)(void *user, size_t size);
+    void *(*realloc)(void *user, void *block, size_t size);
+    void (*free)(void *user, void *block);
+    void *user;
+};
+
+// ---- modules -----------------------------------------------------------------------------------
+
+// One complaint about PTX text. Strings live during the callback only. line and column from 1.
+struct ptxm_diagnostic {
+    unsigned line, column;
+    const char *message;
+    const char *text; // the offending line of PTX
+};
+typedef void ptxm_diagnostic_fn(void *user, const struct ptxm_diagnostic *diagnostic);
+
+struct ptxm_load_options {
+    const struct ptxm_allocator *allocator; // NULL: libc
+    ptxm_diagnostic_fn *diagnostic;         // NULL: complaints are dropped
+    void *diagnostic_user;
+    unsigned max_errors; // stop after so many complaints; 0: 20
+};
+
+struct ptxm_module;
+// Parses and decodes all of the text; whatever is not understood is refused here, before anything
+// runs. `text` need not end in a NUL (a NUL inside ends it). options may be NULL.
+enum ptxm_status ptxm_module_load(const char *text, size_t length,
+                                  const struct ptxm_load_options *options,
+                                  struct ptxm_module **module);
+void ptxm_module_free(struct ptxm_module *module);
+
+struct ptxm_param {
+    const char *name;
+    size_t size, align, offset; // bytes; offset in the packed parameter buffer
+    bool is_pointer;            // declared with .ptr
+};
+
+struct ptxm_kernel {
+    const char *name;
+    const struct ptxm_param *params;
+    size_t param_count, param_bytes;
+    size_t static_shared;      // bytes of .shared variables
+    size_t local_bytes;        // bytes of .local memory a thread uses
+    uint32_t max_threads[3];   // .maxntid, 0 if absent
+    uint32_t required_threads[3]; // .reqntid, 0 if absent
+    unsigned line;
+};
+
+size_t ptxm_module_kernel_count(const struct ptxm_module *module);
+const struct ptxm_kernel *ptxm_module_kernel(const struct ptxm_module *module, size_t index);
+const struct ptxm_kernel *ptxm_module_find(const struct ptxm_module *module, const char *name);
+const char *ptxm_module_target(const struct ptxm_module *module);  // "sm_80"
+unsigned ptxm_module_version(const struct ptxm_module *module);    // 7.8 is 708
+size_t ptxm_module_instruction_count(const struct ptxm_module *module);
+
+// ---- devices and global memory -----------------------------------------------------------------
+
+struct ptxm_device;
+struct ptxm_device_options {
+    const struct ptxm_allocator *allocator; // NULL: libc
+    size_t memory_limit;                    // bytes of global memory; 0: no limit of ours
+};
+enum ptxm_status ptxm_device_create(const struct ptxm_device_options *options,
+                                    struct ptxm_device **device);
+void ptxm_device_free(struct ptxm_device *device);
+
+// Addresses are never handed out twice, so a use after free is always found.
+// `name` (may be NULL) is how reports call the allocation.
+enum ptxm_status ptxm_memory_allocate(struct ptxm_device *device, size_t size, const char *name,
+                                      uint64_t *address);
+enum ptxm_status ptxm_memory_free(struct ptxm_device *device, uint64_t address);
+enum ptxm_status ptxm_memory_write(struct ptxm_device *device, uint64_t address, const void *from,
+                                   size_t size);
+enum ptxm_status ptxm_memory_read(struct ptxm_device *device, uint64_t address, void *to,
+                                  size_t size);
+enum ptxm_status ptxm_memory_fill(struct ptxm_device *device, uint64_t address, int byte,
+                                  size_t size);
+// The address of a .global or .const variable of a module on this device, and its size.
+enum ptxm_status ptxm_module_symbol(struct ptxm_device *device, struct ptxm_module *module,
+                                    const char *name, uint64_t *address, size_t *size);
+// Drops the module's variables from the device. Call before freeing a module that was launched.
+void ptxm_device_forget(struct ptxm_device *device, struct ptxm_module *module);
+
+// ---- launches ----------------------------------------------------------------------------------
+
+enum ptxm_completion { PTXM_EAGER, PTXM_LATE, PTXM_SEEDED };
+
+// Zero-initialised options are the defaults: all checks on, one thread, eager.
+struct ptxm_launch_options {
+    enum ptxm_completion completion; // when cp.async lands: at issue, at its wait, by seed
+    uint64_t seed;                   // 0: warps in order; else order and quanta are shuffled by it
+    unsigned threads;                // CPU threads for CTAs; 0: 1
+    uint64_t instruction_budget;     // warp instructions for the grid; 0: 2^40
+    bool no_checks;                  // bounds and barriers only: no race or initialised-ness check
+    bool no_global_races;            // races in shared memory only
+    bool check_global_init;          // report reads of global bytes that nobody ever wrote
+    bool volatile_is_relaxed;        // the letter of the ISA; default: volatile is a weak access
+    bool strict;                     // every tier that the ISA's letter demands
+    bool no_counters;                // skip bank conflict and sector counting
+    size_t stack_bytes;              // local memory for recursive calls; 0: 64 KiB a thread
+    size_t max_findings;             // distinct findings kept; 0: 1000
+};
+
+enum ptxm_severity {
+    PTXM_RACE,
+    PTXM_RACE_SAME_VALUE,
+    PTXM_RACE_IN_WARP,
+    PTXM_PROXY,
+    PTXM_PROXY_STRICT,
+    PTXM_CLUSTER_SCOPE,
+    PTXM_UNINITIALISED,
+    PTXM_PROTOCOL,
+    PTXM_DEADLOCK,
+    PTXM_BOUNDS,
+};
+const char *ptxm_severity_text(enum ptxm_severity severity); // "race (within a warp)"
+
+// One end of a finding. line == 0: this end is not known or does not apply.
+struct ptxm_place {
+    unsigned line;           // of the PTX text
+    const char *source_file; // of .loc, or NULL
+    unsigned source_line;
+    const char *instruction; // the opcode as written
+    uint32_t thread[3], warp, lane, cta[3];
+    const char *space;  // "shared", "global", "local", "param", "const" or NULL
+    uint64_t address;   // in the space; offset is counted from the start of `object`
+    const char *object; // name of the variable or allocation, or NULL
+    uint64_t offset;
+    uint32_t size;       // bytes of the access
+    const char *kind;    // "read", "write", "atomic", "cp.async write", "cp.async read"
+};
+
+struct ptxm_finding {
+    const char *rule; // stable id: "race", "shared-uninitialised", "global-bounds", ...
+    enum ptxm_severity severity;
+    const char *message;
+    const char *hint; // what would repair it
+    uint64_t count;   // how often seen
+    struct ptxm_place a, b; // a is the earlier one in the text
+};
+
+struct ptxm_counters {
+    uint64_t warp_instructions, lane_instructions;
+    uint64_t barriers;        // CTA-wide and named barrier generations completed
+    uint64_t warp_syncs;
+    uint64_t shared_accesses; // warp-level accesses to shared memory
+    uint64_t shared_wavefronts, bank_conflicts; // conflicts = wavefronts beyond the least possible
+    uint64_t global_accesses, global_sectors;   // 32-byte sectors touched
+    uint64_t async_copies, matrix_multiplies, atomics;
+};
+
+struct ptxm_report;
+size_t ptxm_report_count(const struct ptxm_report *report);
+const struct ptxm_finding *ptxm_report_finding(const struct ptxm_report *report, size_t index);
+const struct ptxm_counters *ptxm_report_counters(const struct ptxm_report *report);
+bool ptxm_report_truncated(const struct ptxm_report *report); // max_findings was reached
+void ptxm_report_free(struct ptxm_report *report);
+
+struct ptxm_launch {
+    const char *kernel;
+    uint32_t grid[3], block[3];
+    uint32_t dynamic_shared; // bytes
+    const void *params;      // packed as ptxm_param.offset says
+    size_t param_bytes;
+    const struct ptxm_launch_options *options; // NULL: defaults
+};
+// Runs the grid to its end. PTXM_ERROR_RUN: it did not get there; the report (always made, except
+// on PTXM_ERROR_ARGUMENT, _NOT_FOUND and _MEMORY) says why. `diagnostic` (may be NULL) hears about
+// refused arguments.
+enum ptxm_status ptxm_launch(struct ptxm_device *device, struct ptxm_module *module,
+                             const struct ptxm_launch *launch, ptxm_diagnostic_fn *diagnostic,
+                             void *diagnostic_user, struct ptxm_report **report);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// The step functions: instructions that look at more than their own lane's registers.
+#ifndef PTXM_STEPS_H
+#define PTXM_STEPS_H
+
+#include "isa.h"
+
+#define STEPS(X)                                                                                   \
+    X(carry) X(bfi) X(pack) X(unpack) X(mov_special) X(load) X(store) X(atomic) X(ldmatrix)        \
+    X(stmatrix) X(cp_async) X(cp_commit) X(cp_wait) X(cp_wait_all) X(mma) X(shfl) X(vote)          \
+    X(match) X(redux) X(elect) X(activemask) X(warp_sync) X(barrier) X(fence) X(branch)            \
+    X(branch_indexed) X(call) X(ret) X(exit) X(trap) X(nanosleep) X(cvta) X(isspacep)
+#define X(name) step_fn ptxm_step_##name;
+STEPS(X)
+#undef X
+
+#endif
