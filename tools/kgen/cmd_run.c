@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+// kgen run: a shipped kernel on a device, against its reference.
+#include "commands.h"
+#include "json.h"
+#include "output.h"
+#include "report.h"
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const completion_words[] = {"eager", "late", "seeded", NULL};
+
+// ---- reading the command line ------------------------------------------------------------------
+
+static const kgen_family *find_family(const char *name)
+{
+    const kgen_family *family = kgen_family_named(name);
+    const char *names[32];
+    int n = 0;
+    if (family) return family;
+    for (; n < 32 && kgen_families[n]; n++) names[n] = kgen_families[n]->name;
+    unknown_word(COMMAND_run, "kernel", name, names, n);
+    return NULL;
+}
+
+static bool known_key(const kgen_family *family, const char *name)
+{
+    const char *names[64];
+    int n = 0;
+    for (; n < 64 && family->keys[n].name; n++) {
+        names[n] = family->keys[n].name;
+        if (!strcmp(names[n], name)) return true;
+    }
+    char *what = format_text("key of %s", family->name);
+    unknown_word(COMMAND_run, what, name, names, n);
+    free(what);
+    return false;
+}
+
+// The operands after the kernel's name, cut in place. false after a usage error was said.
+static bool read_keys(const command_line *options, const kgen_family *family, kgen_task_key *keys)
+{
+    for (int i = 1; i < options->n_operands; i++) {
+        char *text = options->operands[i], *equals = strchr(text, '=');
+        if (!equals || equals == text) {
+            usage_error(COMMAND_run, "'%s': must be KEY=VALUE", text);
+            return false;
+        }
+        *equals = 0;
+        if (!known_key(family, text)) return false;
+        keys[i - 1] = (kgen_task_key){.name = text, .value = equals + 1};
+    }
+    return true;
+}
+
+static bool read_device(const command_line *options, run_settings *settings)
+{
+    int kind = 0, completion = KGEN_COMPLETE_EAGER;
+    int64_t seed = 0, reruns = 3, repeat = 0;
+    if (!option_word(options, OPTION_device, device_kinds, &kind) ||
+        !option_word(options, OPTION_completion, completion_words, &completion) ||
+        !option_number(options, OPTION_seed, 0, INT64_MAX, &seed) ||
+        !option_number(options, OPTION_reruns, 0, 1000, &reruns) ||
+        !option_number(options, OPTION_repeat, 1, 1000000, &repeat) ||
+        !known_name(options, OPTION_target, "target", kgen_target_name))
+        return false;
+    bool on_cpu = !strcmp(device_kinds[kind], "cpu");
+    if (on_cpu && repeat) {
+        usage_error(COMMAND_run, "--repeat times a GPU; it goes with --device=cuda");
+        return false;
+    }
+    settings->device_kind = device_kinds[kind];
+    settings->target = options->values[OPTION_target];
+    settings->device.completion = (kgen_completion)completion;
+    settings->device.seed = (uint64_t)seed;
+    settings->device.unchecked = has(options, OPTION_unchecked);
+    settings->reruns = (int)reruns;
+    settings->repeat = (int)repeat;
+    return true;
+}
+
+// ---- the answer --------------------------------------------------------------------------------
+
+static void print_run(const kgen_task *task, const run_settings *settings, const run_result *result)
+{
+    const kgen_program_info *info = &result->info;
+    const kgen_statistics *s = &result->statistics;
+    bool on_gpu = !strcmp(settings->device_kind, "cuda");
+    if (!info->kernel) return;
+    printf("%s %s, %s, on %s\n", task->family, task->shape, info->target,
+           result->device_name[0] ? result->device_name : settings->device_kind);
+    printf("  compiled in %.1f ms: %d threads, %lld bytes of shared memory, %d barriers, "
+           "%d warp syncs, %d waits, %d fences\n",
+           1e3 * info->compile_seconds, info->threads, (long long)info->shared_bytes,
+           info->barriers, info->warp_syncs, info->waits, info->fences);
+    if (result->n_outputs && on_gpu)
+        printf("  ran in %.1f us\n", 1e6 * s->seconds);
+    else if (result->n_outputs)
+        printf("  ran in %.3f s: %llu lane instructions, %llu bank conflicts\n", s->seconds,
+               (unsigned long long)s->lane_instructions, (unsigned long long)s->bank_conflicts);
+    if (result->timed_seconds > 0)
+        printf("  timed over %d launches: %.2f us each, %.2f TFLOP/s, %.1f GB/s\n",
+               settings->repeat, 1e6 * result->timed_seconds,
+               1e-12 * task->flop / result->timed_seconds,
+               1e-9 * task->bytes / result->timed_seconds);
+    print_outputs(task, result, on_gpu);
+    if (result->findings.text) fputs(result->findings.text, stdout);
+    if (result->n_outputs && !on_gpu && !settings->device.unchecked && !result->findings.n)
+        puts("  no findings");
+    puts(verdict_of(result));
+}
+
+static int run_task(const command_line *options, kgen_task *task, const run_settings *settings)
+{
+    cli_session session;
+    run_result result;
+    if (!session_open(&session)) return EXIT_PROBLEM;
+    bool ok = task_run(&session, task, settings, &result);
+    if (has(options, OPTION_json))
+        json_print(json_of_run(&session, task, &result));
+    else
+        print_run(task, settings, &result);
+    int status = session_exit(&session, result.status, result.doing);
+    run_result_free(&result);
+    session_close(&session);
+    return ok ? EXIT_FINE : status ? status : EXIT_PROBLEM;
+}
+
+int command_run(const command_line *options)
+{
+    run_settings settings = {0};
+    const kgen_family *family = find_family(options->operands[0]);
+    if (!family || !read_device(options, &settings)) return EXIT_USAGE;
+    kgen_define *defines = NULL;
+    kgen_task_key *keys = must(calloc((size_t)options->n_operands + 1, sizeof *keys));
+    int status = EXIT_USAGE;
+    if (read_defines(options, &defines, &settings.n_defines) && read_keys(options, family, keys)) {
+        char error[256];
+        settings.defines = defines;
+        kgen_task *task =
+            kgen_task_create(family, keys, options->n_operands - 1, settings.device.seed, error);
+        if (task) status = run_task(options, task, &settings);
+        if (!task) say_error("%s: %s", family->name, error);
+        if (!task) status = EXIT_PROBLEM;
+        kgen_task_free(task);
+    }
+    free(defines);
+    free(keys);
+    return status;
+}

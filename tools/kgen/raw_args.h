@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT
+// Arguments of `kgen check` from their text: scalars, and buffers with a filling.
+#pragma once
+#include "session.h"
+
+typedef struct raw_args {
+    kgen_raw_arg *args;
+    kgen_buffer **buffers; // NULL where the argument is a scalar
+    uint64_t *scalars;     // their bytes
+    size_t n;
+} raw_args;
+
+// Reads every --arg and makes the buffers. On false *status is what to exit with, and the error
+// was said. Free in any case.
+bool raw_args_make(raw_args *args, const command_line *options, kgen_device *device, uint64_t seed,
+                   int *status);
+void raw_args_free(raw_args *args);

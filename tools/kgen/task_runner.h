@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// Runs a task of a shipped kernel on a device and compares what it wrote with the reference.
+#pragma once
+#include "kernels/kernels.h"
+#include "session.h"
+
+typedef struct run_settings {
+    const char *device_kind, *target; // target NULL: sm_80
+    kgen_device_options device;
+    const kgen_define *defines; // beside the task's own, which they override
+    size_t n_defines;
+    int reruns, repeat;
+} run_settings;
+
+typedef struct output_result {
+    int tensor; // of the task
+    kgen_comparison comparison;
+    unsigned char *wrong; // by element; NULL when none is wrong
+} output_result;
+
+typedef enum rerun_outcome { NOT_RERUN, SAME_ELEMENTS, OTHER_ELEMENTS } rerun_outcome;
+
+// The checks' findings, in both forms.
+typedef struct finding_list {
+    json_t *json;
+    char *text; // rendered, one after the other; NULL when there are none
+    size_t bytes, n;
+} finding_list;
+
+typedef struct run_result {
+    kgen_status status; // of the step that failed, or of the launch
+    const char *doing;  // that step
+    kgen_program *program;
+    kgen_program_info info;
+    kgen_statistics statistics;
+    finding_list findings;
+    output_result outputs[KGEN_TASK_TENSORS];
+    int n_outputs; // 0: it did not get to comparing
+    bool mismatch;
+    rerun_outcome stability;
+    int reruns;           // done
+    double timed_seconds; // of one launch, 0: not timed
+    char device_name[160];
+} run_result;
+
+// Returns whether all is well; the result is complete in both cases. Errors are shown by the
+// session. Free the result in any case.
+bool task_run(cli_session *session, kgen_task *task, const run_settings *settings,
+              run_result *result);
+void run_result_free(run_result *result);
+
+void findings_open(finding_list *findings);
+void findings_keep(const kgen_finding *finding, void *user); // for kgen_launch_options
+void findings_free(finding_list *findings);
+
+int64_t tensor_elements(const kgen_task_tensor *tensor);
+// The largest error of all outputs as a part of its bound.
+double run_result_worst_ratio(const run_result *result);
