@@ -367,7 +367,10 @@ static void suggest_operand(kg_layouts *ls, const kg_op *op, int i, const kg_lay
         return;
     if (op->code == KG_OP_DOT && i < 2 && cls->dot)
         return; // it chooses with its own product in view
-    if ((op->code == KG_OP_DOT || op->code == KG_OP_TRANSPOSE) && has_big_global_access(cls))
+    if (op->code == KG_OP_TRANSPOSE && has_big_global_access(cls))
+        return;
+    int64_t cost;
+    if (op->code == KG_OP_DOT && i < 2 && !kg_layout_pays_in_place(ls, cls, &wanted, &cost))
         return;
     assign(ls, cls, &wanted);
 }

@@ -251,18 +251,35 @@ static kg_dot_kind class_dot_kind(const kg_class *cls)
     return KG_DOT_FMA;
 }
 
-// A fragment operand of the dot that would have to move to its place.
+bool kg_layout_pays_in_place(kg_layouts *ls, const kg_class *cls, const kg_layout *wanted, int64_t *cost)
+{
+    profile p, q;
+    profile_of(wanted, &p);
+    int64_t here = class_cost(cls, &p);
+    profile_of(kg_layout_choose(ls, cls), &q);
+    int32_t weight = cls->last->weight;
+    int64_t elsewhere = class_cost(cls, &q) + (WARP_EXCHANGE + (int64_t)p.total + q.total) * weight;
+    *cost = here <= elsewhere ? here : elsewhere;
+    return here <= elsewhere;
+}
+
+// A fragment operand of the dot that has to be computed in its place, or to move there.
 static int64_t operand_cost(kg_layouts *ls, const kg_op *dot, int i, const kg_layout *acc)
 {
     const kg_value *value = dot->operands[i];
     kg_class *cls = kg_class_of(ls, value);
     kg_layout wanted;
-    if (!cls || !cls->layout)
+    int64_t cost;
+    if (!cls)
         return 0;
     if (i == 0)
         kg_layout_dot_a(kg_dot_kind_of(dot), acc, value->type.dims[1], &wanted);
     else
         kg_layout_dot_b(kg_dot_kind_of(dot), acc, value->type.dims[0], &wanted);
+    if (!cls->layout) {
+        kg_layout_pays_in_place(ls, cls, &wanted, &cost);
+        return cost / cls->last->weight;
+    }
     int distance = kg_layout_distance(cls->layout, &wanted);
     return distance <= 1 ? 0 : distance == 2 ? kg_layout_registers(&wanted) * SHUFFLE
                                              : WARP_EXCHANGE + kg_layout_registers(&wanted) * 4;

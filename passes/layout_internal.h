@@ -49,6 +49,9 @@ static inline bool kg_is_tile(const kg_value *v) { return v->type.home == KG_HOM
 const kg_layout *kg_layout_choose(kg_layouts *ls, const kg_class *cls);
 // The accumulator layout for the dots of the class; NULL when no split of warps is legal.
 const kg_layout *kg_layout_choose_dot(kg_layouts *ls, const kg_class *cls);
+// Whether a dot's operand is cheaper computed where the dot wants it than elsewhere and moved; `cost` is the
+// cheaper way's.
+bool kg_layout_pays_in_place(kg_layouts *ls, const kg_class *cls, const kg_layout *wanted, int64_t *cost);
 // Fills the memory fields of a touch.
 void kg_touch_memory(kg_layouts *ls, kg_touch *touch);
 // A layout in which a load or store alone would be so much cheaper than in `now` that going there through

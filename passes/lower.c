@@ -112,10 +112,26 @@ static bool shuffles_pay(const kg_value *value, const kg_layout *to)
     return registers * sources * words <= SHUFFLE_LIMIT * looked;
 }
 
+// Every use is a matrix operand, which the tensor core's loads take from shared memory themselves.
+static bool used_by_dots_only(const lowering *l, const kg_value *value)
+{
+    if (value->id < 0 || value->id >= l->n_values || !l->uses[value->id])
+        return false;
+    for (const kg_use *use = l->uses[value->id]; use; use = use->next)
+        if (use->op->code != KG_OP_DOT || use->operand > 1 || kg_dot_kind_of(use->op) != KG_DOT_MMA_F16)
+            return false;
+    return true;
+}
+
 static void through_scratch(lowering *l, kg_op *convert)
 {
     kg_value *buffer = build_scratch(l, convert, &convert->operands[0]->type);
     build_store(l, convert, buffer, convert->operands[0]);
+    if (used_by_dots_only(l, convert->results[0])) {
+        kg_replace_uses(l->kernel, convert->results[0], buffer);
+        kg_op_remove(convert);
+        return;
+    }
     convert->code = KG_OP_LOAD; // in place: the result and its uses stay
     kg_op_set_operand(convert, 0, buffer);
 }
