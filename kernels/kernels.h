@@ -86,6 +86,9 @@ const char *kgen_kernel_source(const char *name, size_t *length);
 // otherwise. NULL with a text in `error` (256 bytes) for an unknown key, a bad value or memory.
 kgen_task *kgen_task_create(const kgen_family *family, const kgen_task_key *keys, int n_keys,
                             uint64_t seed, char *error);
+// The plan alone: no tensor has data, so it can be had for tasks larger than the host's memory.
+kgen_task *kgen_task_plan(const kgen_family *family, const kgen_task_key *keys, int n_keys,
+                          char *error);
 void kgen_task_free(kgen_task *task);
 bool kgen_task_reference(kgen_task *task); // fills expect and bound; false: out of memory
 

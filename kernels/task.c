@@ -260,8 +260,8 @@ static bool read_keys(const kgen_family *family, const kgen_task_key *given, int
     return true;
 }
 
-kgen_task *kgen_task_create(const kgen_family *family, const kgen_task_key *keys, int n_keys,
-                            uint64_t seed, char *error)
+kgen_task *kgen_task_plan(const kgen_family *family, const kgen_task_key *keys, int n_keys,
+                          char *error)
 {
     int64_t values[32] = {0};
     const char *texts[32] = {0};
@@ -273,8 +273,17 @@ kgen_task *kgen_task_create(const kgen_family *family, const kgen_task_key *keys
     task->family = family->name;
     task->source_name = family->source_name;
     task->source = kgen_kernel_source(family->source_name, &task->source_bytes);
-    bool ok = family->plan(task, values, texts, error);
+    if (family->plan(task, values, texts, error)) return task;
+    kgen_task_free(task);
+    return NULL;
+}
+
+kgen_task *kgen_task_create(const kgen_family *family, const kgen_task_key *keys, int n_keys,
+                            uint64_t seed, char *error)
+{
+    kgen_task *task = kgen_task_plan(family, keys, n_keys, error);
     uint64_t state = seed * 0x2545f4914f6cdd1du + 1;
+    bool ok = task;
     for (int i = 0; ok && i < task->n_tensors; i++) {
         ok = fill_tensor(&task->tensors[i], &state);
         if (!ok)

@@ -217,6 +217,9 @@ typedef struct kgen_launch_options {
 // on the cpu device and the checks found something. options may be NULL.
 KGEN_API kgen_status kgen_launch(kgen_device *device, kgen_program *program, const kgen_arg *args,
                                  size_t n_args, const kgen_launch_options *options);
+// The grid of a launch with these arguments, after the same checks; tensors may be left out.
+KGEN_API kgen_status kgen_program_get_grid(kgen_program *program, const kgen_arg *args,
+                                           size_t n_args, unsigned grid[3]);
 // The same launch `repeats` times back to back without waiting in between; statistics->seconds is
 // the time of one.
 KGEN_API kgen_status kgen_launch_repeated(kgen_device *device, kgen_program *program,

@@ -23,7 +23,7 @@ typedef struct binding {
     } * scalars;
 } binding;
 
-static kgen_status bind_names(binding *b, const kgen_arg *args, size_t n_args)
+static kgen_status bind_names(binding *b, const kgen_arg *args, size_t n_args, bool tensors_too)
 {
     kg_kernel *kernel = b->program->kernel;
     for (size_t i = 0; i < n_args; i++) {
@@ -47,7 +47,8 @@ static kgen_status bind_names(binding *b, const kgen_arg *args, size_t n_args)
         b->values[p] = args[i].i;
     }
     for (int p = 0; p < kernel->n_params; p++)
-        if (!b->args[p] && (b->program->used[p] || !kernel->params[p]->tensor))
+        if (!b->args[p] &&
+            (kernel->params[p]->tensor ? tensors_too && b->program->used[p] : true))
             return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL,
                                 "parameter '%s' of kernel %s is not given", kernel->params[p]->name,
                                 kernel->name);
@@ -176,7 +177,7 @@ static kgen_status bind_and_launch(binding *b, kgen_device *device, const kgen_a
                               .shared_bytes = (size_t)kernel->shared_bytes,
                               .args = b->raw,
                               .n_args = (size_t)kernel->n_params};
-    kgen_status status = bind_names(b, args, n_args);
+    kgen_status status = bind_names(b, args, n_args, true);
     if (!status) status = check_assumptions(b);
     for (int p = 0; !status && p < kernel->n_params; p++)
         status = kernel->params[p]->tensor ? pack_tensor(b, device, p) : pack_scalar(b, p);
@@ -190,24 +191,49 @@ static kgen_status bind_and_launch(binding *b, kgen_device *device, const kgen_a
     return status;
 }
 
+// Room for a program's parameters, in one piece that starts at the scalars.
+static bool open_binding(binding *b, kgen_context *context, kgen_program *program)
+{
+    size_t n = (size_t)program->kernel->n_params + 1;
+    size_t each = sizeof *b->args + sizeof *b->values + sizeof *b->raw + sizeof *b->scalars;
+    *b = (binding){.program = program, .context = context};
+    b->scalars = context_alloc(context, n * each);
+    if (!b->scalars) return false;
+    b->values = (void *)(b->scalars + n);
+    b->raw = (void *)(b->values + n);
+    b->args = (void *)(b->raw + n);
+    return true;
+}
+
+static void close_binding(binding *b)
+{
+    context_release(b->context, b->scalars);
+}
+
+kgen_status kgen_program_get_grid(kgen_program *program, const kgen_arg *args, size_t n_args,
+                                  unsigned grid[3])
+{
+    binding b;
+    if (!program || !program->ptx || (n_args && !args) || !grid) return KGEN_ERROR_USAGE;
+    if (!open_binding(&b, program->context, program)) return KGEN_ERROR_MEMORY;
+    kgen_status status = bind_names(&b, args, n_args, false);
+    if (!status) status = check_assumptions(&b);
+    if (!status) status = compute_grid(&b, grid);
+    close_binding(&b);
+    return status;
+}
+
 kgen_status kgen_launch_repeated(kgen_device *device, kgen_program *program, const kgen_arg *args,
                                  size_t n_args, const kgen_launch_options *options, int repeats)
 {
     static const kgen_launch_options defaults;
     if (!device || !program || !program->ptx || (n_args && !args) || repeats < 1)
         return KGEN_ERROR_USAGE;
-    binding b = {.program = program, .context = device->context};
-    size_t n = (size_t)program->kernel->n_params + 1;
-    size_t each = sizeof *b.args + sizeof *b.values + sizeof *b.raw + sizeof *b.scalars;
-    char *memory = context_alloc(device->context, n * each);
-    if (!memory) return KGEN_ERROR_MEMORY;
-    b.scalars = (void *)memory;
-    b.values = (void *)(b.scalars + n);
-    b.raw = (void *)(b.values + n);
-    b.args = (void *)(b.raw + n);
+    binding b;
+    if (!open_binding(&b, device->context, program)) return KGEN_ERROR_MEMORY;
     kgen_status status =
         bind_and_launch(&b, device, args, n_args, options ? options : &defaults, repeats);
-    context_release(device->context, memory);
+    close_binding(&b);
     return status;
 }
 

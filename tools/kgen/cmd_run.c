@@ -2,6 +2,7 @@
 // kgen run: a shipped kernel on a device, against its reference.
 #include "commands.h"
 #include "json.h"
+#include "launch_plan.h"
 #include "output.h"
 #include "report.h"
 #include <stdlib.h>
@@ -136,9 +137,15 @@ int command_run(const command_line *options)
     if (read_defines(options, &defines, &settings.n_defines) && read_keys(options, family, keys)) {
         char error[256];
         settings.defines = defines;
+        int n_keys = options->n_operands - 1;
+        bool plan = has(options, OPTION_plan);
         kgen_task *task =
-            kgen_task_create(family, keys, options->n_operands - 1, settings.device.seed, error);
-        if (task) status = run_task(options, task, &settings);
+            plan ? kgen_task_plan(family, keys, n_keys, error)
+                 : kgen_task_create(family, keys, n_keys, settings.device.seed, error);
+        if (task && plan)
+            status = launch_plan_print(task, &settings, has(options, OPTION_json));
+        else if (task)
+            status = run_task(options, task, &settings);
         if (!task) say_error("%s: %s", family->name, error);
         if (!task) status = EXIT_PROBLEM;
         kgen_task_free(task);

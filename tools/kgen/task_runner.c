@@ -48,8 +48,8 @@ static bool overridden(const run_settings *settings, const char *name)
     return false;
 }
 
-static kgen_status compile(cli_session *session, const kgen_task *task,
-                           const run_settings *settings, run_result *result)
+kgen_status task_compile(cli_session *session, const kgen_task *task, const run_settings *settings,
+                         kgen_program **program)
 {
     kgen_define *defines =
         must(calloc((size_t)task->n_defines + settings->n_defines + 1, sizeof *defines));
@@ -61,9 +61,8 @@ static kgen_status compile(cli_session *session, const kgen_task *task,
     kgen_compile_options o = {
         .name = task->source_name, .target = settings->target, .defines = defines, .n_defines = n};
     kgen_status status =
-        kgen_compile(session->context, task->source, task->source_bytes, &o, &result->program);
+        kgen_compile(session->context, task->source, task->source_bytes, &o, program);
     free(defines);
-    if (!status) kgen_program_get_info(result->program, &result->info);
     return status;
 }
 
@@ -251,8 +250,9 @@ bool task_run(cli_session *session, kgen_task *task, const run_settings *setting
     launch_state l = {0};
     *result = (run_result){.doing = "compiling"};
     findings_open(&result->findings);
-    result->status = compile(session, task, settings, result);
+    result->status = task_compile(session, task, settings, &result->program);
     if (result->status) return false;
+    kgen_program_get_info(result->program, &result->info);
     result->doing = "computing the reference";
     if (!kgen_task_reference(task)) {
         result->status = KGEN_ERROR_MEMORY;

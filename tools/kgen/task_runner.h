@@ -43,6 +43,9 @@ typedef struct run_result {
     char device_name[160];
 } run_result;
 
+// The task's program, with the settings' definitions; needs no data.
+kgen_status task_compile(cli_session *session, const kgen_task *task, const run_settings *settings,
+                         kgen_program **program);
 // Returns whether all is well; the result is complete in both cases. Errors are shown by the
 // session. Free the result in any case.
 bool task_run(cli_session *session, kgen_task *task, const run_settings *settings,
