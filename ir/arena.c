@@ -89,6 +89,7 @@ char *kg_arena_strndup(kg_arena *arena, const char *text, size_t length)
 char *kg_arena_vprintf(kg_arena *arena, const char *format, va_list args)
 {
     va_list again;
+    if (!format) return kg_arena_strndup(arena, "", 0);
     va_copy(again, args);
     int length = vsnprintf(NULL, 0, format, args);
     char *text = kg_arena_alloc(arena, (size_t)(length < 0 ? 0 : length) + 1);

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// Inside of the verifier: the state its files share.
+#pragma once
+#include "ir/infer.h"
+#include "ir/ir.h"
+
+typedef struct kg_verifier {
+    kg_kernel *kernel;
+    kg_diags *diags;
+    bool *defined; // by value id: visible here
+    int n_values;
+    int32_t first_warp, last_warp; // of the region around the current op
+    bool has_layouts;              // some fragment has one: from pass layout on all must
+} kg_verifier;
+
+// Reports at an op; verify.c.
+void kg_verify_fail(kg_verifier *v, kg_diag_id id, const kg_op *op, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+void kg_verify_attrs(kg_verifier *v, const kg_op *op);                     // verify_attrs.c
+void kg_verify_layout(kg_verifier *v, const kg_op *op, const kg_value *x); // verify_layout.c
+void kg_verify_layouts_agree(kg_verifier *v, const kg_op *op);
