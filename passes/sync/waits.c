@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum { SEEN = 1, OPEN = 2 };
-enum { EVENT_LIMIT = 30000, COMBINATION_LIMIT = 3000, WORK_LIMIT = 400000, TRIP_LIMIT = 4096, EXTRA_TRIPS = 3, OUTER_TRIPS = 3 };
+enum { EVENT_LIMIT = 30000, COMBINATION_LIMIT = 3000, WORK_LIMIT = 400000, TRIP_LIMIT = 4096, EXTRA_TRIPS = 2, OUTER_TRIPS = 3 };
 
 typedef enum event_kind { EVENT_COPY, EVENT_COMMIT, EVENT_WAIT, EVENT_BARRIER, EVENT_WARP_SYNC } event_kind;
 
@@ -462,7 +462,8 @@ static void prepare_loop(replay *r, int block)
     const kg_sync_block *b = kg_sync_block_at(r->p, block);
     const kg_op *op = kg_sync_node_at(r->p, b->owner)->op;
     int ring = ring_within(r, block);
-    int trips = holds_groups_itself(r, block) ? ring + EXTRA_TRIPS : OUTER_TRIPS;
+    // A copy runs up to a ring ahead, and its slot comes back a ring later: both fit.
+    int trips = holds_groups_itself(r, block) ? 2 * ring + EXTRA_TRIPS : OUTER_TRIPS;
     int64_t step, lo = 0;
     if (op->code == KG_OP_WHILE) {
         try_trips(r, block, trips);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Wait counts, by replaying the sequence of copies, commits and waits.
 //
-// The structured program is run abstractly for every small trip count of its loops (ring + 3 and below),
+// The structured program is run abstractly for every small trip count of its loops (2 * ring + 2 and below),
 // for every residue of loop starts, and with conditions evaluated where they follow from loop indices and
 // bounds (the pipeline's guards). Unknown conditions run both arms; what stands under them is then relied
 // on only within the same arm. For each access that must see a copy finished, the last wait that is

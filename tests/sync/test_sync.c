@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+// Compiles .kg files up to synchronized IR and holds them against the executor and the file's own words.
+//
+//   // expect: barrier 2 loop_barrier 1 warp_sync 0 wait 1 counts 1     number of ops; loop_: inside of loops
+//   // expect: shared 4096                                              bytes of the arena
+//   // expect-error: KG-S502                                           the only finding
+//   // define: STAGES=4
+//   // mutants: off                                                    (by hand: more than is needed)
+//   // runs: off                                                      the executor does not model it
+//
+// Each file is a test (TAP). In every run with small sizes no access may be unordered; without any one of
+// the barriers, warp syncs and waits, or with a wait that leaves one group more, some run must be wrong.
+#include "executor.h"
+#include "passes/sync/sync.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TEXT_LIMIT = 1 << 18, DEFINES = 16 };
+
+typedef struct counts {
+    int barrier, loop_barrier, warp_sync, wait, commit;
+    char wait_counts[128];
+} counts;
+
+typedef struct subject {
+    const char *path;
+    char *text;
+    kg_arena arena;
+    kg_diags diags;
+    kg_source source;
+    kg_define defines[DEFINES];
+    int n_defines;
+    kg_unit *unit;
+    char failure[1024];
+} subject;
+
+// ---- the file's words --------------------------------------------------------------------------------
+static const char *line_with(const char *text, const char *key, char *out, size_t size)
+{
+    const char *at = strstr(text, key);
+    if (!at)
+        return NULL;
+    at += strlen(key);
+    size_t n = strcspn(at, "\n");
+    snprintf(out, size, "%.*s", (int)(n < size ? n : size - 1), at);
+    return at + n;
+}
+
+static void read_defines(subject *s)
+{
+    static char lines[DEFINES][128];
+    const char *at = s->text;
+    for (int i = 0; i < DEFINES && (at = line_with(at, "// define:", lines[i], sizeof lines[i])); i++) {
+        char *name = lines[i] + strspn(lines[i], " "), *equals = strchr(name, '=');
+        if (!equals)
+            continue;
+        *equals = 0;
+        s->defines[s->n_defines++] = (kg_define){name, equals + 1};
+    }
+}
+
+static void fail(subject *s, const char *format, ...)
+{
+    va_list args;
+    if (s->failure[0])
+        return;
+    va_start(args, format);
+    vsnprintf(s->failure, sizeof s->failure, format, args);
+    va_end(args);
+}
+
+// ---- compiling ---------------------------------------------------------------------------------------
+static void compile(subject *s)
+{
+    static const kg_machine machine = {"sm_80", 80, 166912, 255};
+    s->unit = kg_parse(&s->arena, &s->diags, &s->source, s->defines, s->n_defines);
+    if (!s->unit)
+        return;
+    for (kg_kernel *k = s->unit->kernels; k; k = k->next) {
+        kg_pass_context context = {.arena = &s->arena, .diags = &s->diags, .machine = &machine};
+        if (!kg_run_pipeline(&context, k, NULL))
+            return;
+    }
+}
+
+static void add_counts(const kg_block *block, int loops, counts *c)
+{
+    for (const kg_op *op = block->first; op; op = op->next) {
+        c->barrier += op->code == KG_OP_BARRIER;
+        c->loop_barrier += op->code == KG_OP_BARRIER && loops;
+        c->warp_sync += op->code == KG_OP_WARP_SYNC;
+        c->commit += op->code == KG_OP_COMMIT;
+        c->wait += op->code == KG_OP_WAIT;
+        size_t used = strlen(c->wait_counts);
+        if (op->code == KG_OP_WAIT)
+            snprintf(c->wait_counts + used, sizeof c->wait_counts - used, "%s%d", used ? "," : "", (int)kg_op_int(op, KG_A_COUNT, 0));
+        for (int i = 0; i < op->n_blocks; i++)
+            add_counts(op->blocks[i], loops + (op->code == KG_OP_FOR || op->code == KG_OP_WHILE), c);
+    }
+}
+
+static void check_expectation(subject *s, const char *line)
+{
+    counts c = {0};
+    char words[256], *save = NULL;
+    snprintf(words, sizeof words, "%s", line);
+    add_counts(s->unit->kernels->body, 0, &c);
+    struct { const char *name; int64_t have; } known[] = {
+        {"barrier", c.barrier}, {"loop_barrier", c.loop_barrier}, {"warp_sync", c.warp_sync}, {"wait", c.wait},
+        {"commit", c.commit}, {"shared", s->unit->kernels->shared_bytes}};
+    for (char *word = strtok_r(words, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+        const char *value = strtok_r(NULL, " ", &save);
+        bool found = false;
+        if (value && !strcmp(word, "counts")) {
+            found = true;
+            if (strcmp(value, c.wait_counts))
+                fail(s, "wait counts are %s, not %s", c.wait_counts, value);
+        }
+        for (size_t i = 0; value && i < sizeof known / sizeof *known; i++)
+            if (!strcmp(word, known[i].name)) {
+                found = true;
+                if (known[i].have != atoll(value))
+                    fail(s, "%s is %lld, not %s", word, (long long)known[i].have, value);
+            }
+        if (!found)
+            fail(s, "unknown expectation '%s'", word);
+    }
+}
+
+// ---- running -----------------------------------------------------------------------------------------
+typedef struct verdict {
+    int finished;
+    finding found;
+    execution of;
+} verdict;
+
+static verdict run_all(kg_kernel *kernel)
+{
+    static const int64_t numbers[] = {0, 1, 33, 64, 96, 128, 160, 200, 256, 2, 3, 4, 5, 7};
+    verdict v = {0};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers && !v.found.what; i++)
+        for (uint32_t seed = 0; seed < 3 && !v.found.what; seed++) {
+            execution e = {.number = numbers[i], .seed = seed, .trip_limit = 9, .uninitialised = true};
+            execute(kernel, &e);
+            v.finished += e.finished;
+            v.found = e.found;
+            v.of = e;
+        }
+    return v;
+}
+
+static int line_of(const kg_op *op) { return op ? op->loc.line : 0; }
+
+static void check_runs(subject *s, kg_kernel *kernel)
+{
+    verdict v = run_all(kernel);
+    if (v.found.what)
+        fail(s, "%s: lines %d and %d, threads %d and %d, at %lld, sizes %lld seed %u", v.found.what, line_of(v.found.a), line_of(v.found.b),
+             v.found.thread_a, v.found.thread_b, (long long)v.found.place, (long long)v.of.number, v.of.seed);
+    else if (!v.finished)
+        fail(s, "no run came to its end");
+}
+
+static void check_mutant(subject *s, kg_kernel *kernel, kg_op *op, const char *how)
+{
+    verdict v = run_all(kernel);
+    if (!v.found.what)
+        fail(s, "%s S%d (%s, line %d) %s, nothing is wrong", "with", (int)kg_op_int(op, KG_A_SYNC_ID, 0), kg_op_info_of(op->code)->name,
+             op->loc.line, how);
+}
+
+static void mutate(subject *s, kg_kernel *kernel, kg_block *block)
+{
+    for (kg_op *op = block->first, *next; op; op = next) {
+        next = op->next;
+        if (op->code == KG_OP_BARRIER || op->code == KG_OP_WARP_SYNC || op->code == KG_OP_WAIT) {
+            kg_op_remove(op);
+            check_mutant(s, kernel, op, "removed");
+            if (next)
+                kg_block_insert_before(next, op);
+            else
+                kg_block_append(block, op);
+        }
+        if (op->code == KG_OP_WAIT) {
+            int64_t count = kg_op_int(op, KG_A_COUNT, 0);
+            kg_op_set_int(kernel, op, KG_A_COUNT, count + 1);
+            check_mutant(s, kernel, op, "loosened");
+            kg_op_set_int(kernel, op, KG_A_COUNT, count);
+        }
+        for (int i = 0; i < op->n_blocks; i++)
+            mutate(s, kernel, op->blocks[i]);
+    }
+}
+
+static void render(subject *s)
+{
+    for (const kg_diag *d = s->diags.first; d; d = d->next)
+        fprintf(stderr, "%s", kg_diag_render(&s->arena, d, false));
+}
+
+static void check_error(subject *s, const char *id)
+{
+    id += strspn(id, " ");
+    if (!s->diags.first)
+        fail(s, "accepted, but %s is expected", id);
+    else if (strncmp(kg_diag_id_name(s->diags.first->id), id, strlen(kg_diag_id_name(s->diags.first->id))))
+        fail(s, "finding is %s, not %s", kg_diag_id_name(s->diags.first->id), id);
+}
+
+static void check(subject *s)
+{
+    char line[256];
+    read_defines(s);
+    compile(s);
+    if (line_with(s->text, "// expect-error:", line, sizeof line)) {
+        check_error(s, line);
+        return;
+    }
+    if (s->diags.errors || !s->unit) {
+        render(s);
+        fail(s, "does not compile");
+        return;
+    }
+    for (const char *at = s->text; (at = line_with(at, "// expect:", line, sizeof line));)
+        check_expectation(s, line);
+    for (kg_kernel *k = s->unit->kernels; k && !strstr(s->text, "// runs: off"); k = k->next) {
+        check_runs(s, k);
+        if (!strstr(s->text, "// mutants: off"))
+            mutate(s, k, k->body);
+    }
+}
+
+static bool test_file(int number, const char *path)
+{
+    static char text[TEXT_LIMIT];
+    static subject s;
+    jmp_buf recovery;
+    FILE *file = fopen(path, "rb");
+    size_t n = file ? fread(text, 1, sizeof text - 1, file) : 0;
+    if (file)
+        fclose(file);
+    text[n] = 0;
+    memset(&s, 0, sizeof s);
+    s.path = path;
+    s.text = text;
+    s.source = (kg_source){path, text, n};
+    kg_arena_init(&s.arena, NULL);
+    s.arena.recovery = &recovery;
+    s.diags.arena = &s.arena;
+    if (setjmp(recovery))
+        fail(&s, "out of memory");
+    else if (!file)
+        fail(&s, "cannot be read");
+    else
+        check(&s);
+    const char *name = strrchr(path, '/');
+    printf("%sok %d - %s\n", s.failure[0] ? "not " : "", number, name ? name + 1 : path);
+    if (s.failure[0])
+        printf("# %s\n", s.failure);
+    fflush(stdout);
+    kg_arena_free(&s.arena);
+    return !s.failure[0];
+}
+
+int main(int argc, char **argv)
+{
+    bool ok = true;
+    printf("1..%d\n", argc - 1);
+    for (int i = 1; i < argc; i++)
+        ok &= test_file(i, argv[i]);
+    return ok ? 0 : 1;
+}
