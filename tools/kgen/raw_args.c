@@ -91,14 +91,13 @@ static bool fill_from_file(const char *path, char *data, size_t bytes, int *stat
 {
     size_t length;
     char *content = read_file(path, &length);
-    *status = EXIT_PROBLEM;
-    if (!content) return false;
-    bool fits = length == bytes;
+    bool fits = content && length == bytes;
     if (fits)
         memcpy(data, content, bytes);
-    else
+    else if (content)
         say_error("%s has %zu bytes, the buffer %zu", path, length, bytes);
     free(content);
+    if (!fits) *status = EXIT_PROBLEM;
     return fits;
 }
 
@@ -176,8 +175,7 @@ static bool make_buffer(kgen_device *device, const char *text, uint64_t seed, kg
 {
     int length = (int)strcspn(text, ":");
     const element_type *type = find_type(text, length);
-    *status = EXIT_USAGE;
-    if (!type) return false;
+    if (!type) return *status = EXIT_USAGE, false;
     char *end = NULL;
     const char *count_text = text + length + (text[length] == ':');
     errno = 0;
@@ -209,8 +207,7 @@ static bool make_argument(raw_args *args, kgen_device *device, const char *text,
     }
     int length = (int)strcspn(text, ":");
     const element_type *type = find_type(text, length);
-    *status = EXIT_USAGE;
-    if (!type) return false;
+    if (!type) return *status = EXIT_USAGE, false;
     const char *value = text + length + (text[length] == ':');
     if (!read_scalar(type, value, &args->scalars[i], status)) return false;
     args->args[i] = (kgen_raw_arg){.value = &args->scalars[i], .bytes = (size_t)type->bytes};

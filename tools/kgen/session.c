@@ -81,7 +81,7 @@ bool source_read(program_source *source, const command_line *options, const char
     *source = (program_source){.name = strcmp(name, "-") ? name : "<stdin>"};
     if (is_path(name, shipped)) {
         source->text = read_file(name, &source->length);
-        *status = EXIT_PROBLEM;
+        if (!source->text) *status = EXIT_PROBLEM;
         return source->text != NULL;
     }
     if (!shipped) return *status = unknown_kernel(options, name), false;
