@@ -87,7 +87,7 @@ static kgen_status cuda_open(kgen_device *device, const kgen_device_options *opt
         return status_of(status);
     }
     const struct kg_cuda_device_info *info = kg_cuda_context_device(state->context);
-    snprintf(device->name, sizeof device->name, "%s (sm_%d, driver for CUDA %d.%d)", info->name,
+    snprintf(device->name, sizeof device->name, "%.100s (sm_%d, driver for CUDA %d.%d)", info->name,
              info->sm, info->driver_version / 1000, info->driver_version % 1000 / 10);
     snprintf(device->target, sizeof device->target, "sm_%d%s", info->sm, info->sm == 90 ? "a" : "");
     device->state = state;

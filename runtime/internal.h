@@ -4,6 +4,7 @@
 #include "codegen/codegen.h"
 #include "ir/ir.h"
 #include "passes/passes.h"
+#include "passes/sync/report.h"
 #include "runtime/kgen.h"
 #include <pthread.h>
 #include <stdbool.h>
@@ -44,6 +45,7 @@ struct kgen_program {
     char *llvm_text; // owned
     size_t ptx_length;
     kgen_program_info info;
+    kg_sync_report sync_report;
     bool *used;           // by parameter
     pthread_mutex_t lock; // over what is made on demand
 };

@@ -128,7 +128,8 @@ static kgen_status compile(compilation *c)
                           .shared_limit = program->target->shared_cta,
                           .registers = CG_REGISTERS_PER_THREAD};
     kg_pass_context passes = {
-        .arena = &program->arena, .diags = &c->diags, .machine = &machine, .no_share = o->no_share};
+        .arena = &program->arena, .diags = &c->diags, .machine = &machine, .no_share = o->no_share,
+                              .sync_report = &program->sync_report};
     kg_pipeline_options pipeline = {.passes = o->passes,
                                     .stop_after = o->stop_after,
                                     .after = o->after_pass ? dump_pass : NULL,
@@ -250,7 +251,7 @@ static const char *make_ir(kgen_program *program)
 
 static const char *make_explain(kgen_program *program)
 {
-    return kg_sync_explain(&program->arena, program->kernel);
+    return kg_sync_explain(&program->arena, program->kernel, &program->sync_report);
 }
 
 static const char *make_llvm(kgen_program *program)
