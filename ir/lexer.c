@@ -218,7 +218,7 @@ static bool can_continue(const kg_token *token)
 static bool ends_operand(const kg_token *token)
 {
     switch (token->kind) {
-    case KG_T_NAME: return !kg_is_keyword(token->text);
+    case KG_T_NAME: return !kg_is_keyword(token->text) && strcmp(token->text, "step");
     case KG_T_NUMBERED:
     case KG_T_INT:
     case KG_T_FLOAT:

@@ -157,7 +157,7 @@ static void constants(kg_parser *p)
     } while (kg_accept(p, KG_P1(',')) && !p->panic);
 }
 
-static void type_name(kg_parser *p)
+static void one_type(kg_parser *p)
 {
     kg_loc loc = p->token.loc, given_loc;
     const char *name = p->token.text;
@@ -175,6 +175,12 @@ static void type_name(kg_parser *p)
     if (define && !kg_dtype_named(define->value, &dtype)) wrong_define(p, define, "a type", loc);
     kg_symbol *symbol = kg_define_name(p, KG_S_TYPE, name, loc);
     if (symbol) symbol->dtype = dtype;
+}
+
+static void types(kg_parser *p)
+{
+    do one_type(p);
+    while (kg_accept(p, KG_P1(',')) && !p->panic);
 }
 
 static void grid(kg_parser *p, header *h)
@@ -250,7 +256,7 @@ static void clause(kg_parser *p, header *h)
     if (kg_accept_word(p, "const")) {
         constants(p);
     } else if (kg_accept_word(p, "type")) {
-        type_name(p);
+        types(p);
     } else if (kg_accept_word(p, "assume")) {
         do {
             kg_node *assume = kg_expression(p);

@@ -67,6 +67,17 @@ static kg_value *emit_into(kg_parser *p, kg_node *n, const kg_type *type)
     return kg_emit_as(p, n, type);
 }
 
+// A mask may be broadcast like an operand.
+static kg_value *emit_mask(kg_parser *p, kg_node *n, const kg_type *like)
+{
+    kg_type type = *like, joined;
+    type.dtype = KG_I1;
+    if (n->type.rank && kg_shape_join(&type, &n->type, &joined) && kg_shape_equal(&joined, &type) &&
+        literal_fits(n, KG_I1))
+        return kg_emit_as(p, n, &type);
+    return emit_into(p, n, &type);
+}
+
 static kg_value *emit_truth(kg_parser *p, kg_node *n)
 {
     kg_type type = kg_scalar_type(KG_I1);
@@ -95,6 +106,14 @@ static bool typed_memory(kg_parser *p, kg_node *n, const char *what)
 static void close_from(kg_type *type, const kg_type *other)
 {
     if (type->rank == other->rank) kg_fill_open(type, other);
+}
+
+// A mask's extents of 1 may be broadcast: they say nothing.
+static void close_from_mask(kg_type *type, kg_type mask)
+{
+    for (int d = 0; d < mask.rank; d++)
+        if (mask.dims[d] == 1) mask.dims[d] = KG_OPEN;
+    close_from(type, &mask);
 }
 
 // ---- declarations ------------------------------------------------------------------------------------
@@ -242,14 +261,13 @@ static void make_store(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *view, 
     if (!ok || value->kind == KG_N_POISON || (mask && mask->kind == KG_N_POISON)) return;
     kg_type type = view->type;
     close_from(&type, &value->type);
-    if (mask) close_from(&type, &mask->type);
+    if (mask) close_from_mask(&type, mask->type);
     operands[0] = kg_emit_memory(p, view, &type);
     if (!operands[0]) return;
     type = operands[0]->type;
     type.home = KG_HOME_FRAG;
     operands[1] = emit_into(p, value, &type);
-    type.dtype = KG_I1;
-    if (mask) operands[2] = emit_into(p, mask, &type);
+    if (mask) operands[2] = emit_mask(p, mask, &type);
     kg_op *op = kg_emit_op(p, code, loc, mask ? 3 : 2, operands, NULL);
     if (op) kg_apply_attrs(p, op, attrs);
 }
