@@ -59,7 +59,11 @@ static const char *finding(const kg_layout *layout, const kg_type *type, int war
     if (text) return text;
     int64_t registers = (int64_t)1 << layout->bits[KG_IN_REG];
     if (layout->bits[KG_IN_LANE] != 5) return "does not have 32 lanes";
-    if (1 << layout->bits[KG_IN_WARP] != warps) return "is for another number of warps";
+    // A number of warps that is no power of two: the warps beyond the last power hold copies.
+    int warp_bits = layout->bits[KG_IN_WARP];
+    if (1 << warp_bits < warps || 1 << warp_bits >= 2 * warps) return "is for another number of warps";
+    for (int d = 0; d < layout->rank && 1 << warp_bits != warps; d++)
+        if (layout->basis[KG_IN_WARP][warp_bits - 1][d]) return "is for another number of warps";
     for (int d = 0; d < layout->rank; d++) registers *= layout->reps[d];
     if (registers > MOST_REGISTERS) return "keeps too many elements in a thread";
     for (int in = 0; in < KG_IN_COUNT; in++)

@@ -344,5 +344,9 @@ const kg_layout *kg_layout_choose_dot(kg_layouts *ls, const kg_class *cls)
             least = cost;
             best = acc;
         }
-    return least < 0 ? NULL : kg_layout_intern(ls, &best);
+    if (least < 0)
+        return NULL;
+    while (1 << best.bits[KG_IN_WARP] < cls->warps) // warps that no split found work for hold copies
+        best.bits[KG_IN_WARP]++;
+    return kg_layout_intern(ls, &best);
 }
