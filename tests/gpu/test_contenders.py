@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The suite's PyTorch side on the CPU: contenders and references of a family agree. Needs PyTorch,
+but no GPU."""
+import os
+import sys
+
+from tap import Tests
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "..", "tools", "gpu"))
+
+try:
+    import torch
+except ImportError:
+    print("1..0 # SKIP PyTorch is not installed")
+    sys.exit(0)
+import contenders  # noqa: E402
+
+tests = Tests()
+
+
+def task_of(family, keys, **dims):
+    plan = {"flop": 1.0, "args": [{"kind": "tensor", "name": name, "dims": list(of)}
+                                  for name, of in dims.items()]}
+    return contenders.Task(torch, family, {name: str(value) for name, value in keys.items()}, plan)
+
+
+def noise(*dims, dtype=torch.float32):
+    return torch.empty(*dims, dtype=dtype).uniform_(-1, 1)
+
+
+def distance(a, b):
+    return float((a.double() - b.double()).norm() / b.double().norm())
+
+
+def delta(t, d=64, h=4, hk=2, b=2):
+    task = task_of("delta_net", dict(B=b, T=t, H=h, HK=hk, D=d))
+    tensors = {"q": noise(b, t, hk, d), "k": noise(b, t, hk, d), "v": noise(b, t, h, d),
+               "g": noise(b, t, h), "beta": noise(b, t, h), "s0": noise(b, h, d, d)}
+    tensors["o"] = torch.full((b, t, h, d), float("nan"))
+    contenders.delta_inputs(task, tensors)
+    return task, tensors
+
+
+@tests.case
+def delta_net_loop_and_chunks_give_the_reference():
+    for t in (1, 16, 64, 100, 200):
+        task, tensors = delta(t)
+        start, expected = tensors["s0"].clone(), contenders.delta_reference(task, tensors)
+        for name, run in contenders.delta_contenders(task).items():
+            tensors["s0"].copy_(start)
+            tensors["o"].fill_(float("nan"))
+            run(tensors)
+            for result, output in (("o", "o"), ("s0", "s1")):
+                error = distance(tensors[result], expected[output])
+                assert error < 2e-6, f"T={t} {name} {output}: {error}"
+
+
+@tests.case
+def delta_net_reference_is_the_rule():
+    task, tensors = delta(1, h=1, hk=1, b=1)
+    q, k, v = (tensors[name][0, 0, 0].double() for name in "qkv")
+    decay = tensors["g"][0, 0, 0].double().exp()
+    state = tensors["s0"][0, 0].double() * decay
+    rate = torch.sigmoid(tensors["beta"][0, 0, 0].double())
+    state = state + rate * torch.outer(v - state @ k, k)
+    expected = contenders.delta_reference(task, tensors)
+    assert distance(expected["s1"][0, 0], state) < 1e-12
+    assert distance(expected["o"][0, 0, 0], state @ q / 8) < 1e-12
+
+
+@tests.case
+def matmul_takes_operands_by_columns():
+    m, n, k = 5, 7, 6
+    for a_col in (False, True):
+        for b_col in (False, True):
+            task = task_of("matmul", dict(a_col=str(a_col).lower(), b_col=str(b_col).lower(),
+                                          bias="true", activation="gelu"),
+                           a=(m, k), b=(k, n))
+            a, b = noise(m, k), noise(k, n)
+            stored = {"a": (a.t() if a_col else a).contiguous().view(m, k),
+                      "b": (b.t() if b_col else b).contiguous().view(k, n), "bias": noise(n)}
+            contenders.matmul_inputs(task, stored)
+            x = a.double() @ b.double() + stored["bias"]
+            expected = 0.5 * x * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (x + 0.044715 * x ** 3)))
+            assert distance(contenders.matmul_reference(task, stored)["c"], expected) < 1e-12
+            for run in contenders.matmul_contenders(task).values():
+                assert distance(run(stored), expected) < 1e-6
+
+
+@tests.case
+def attention_is_scaled_dot_product_attention():
+    for causal in (False, True):
+        task = task_of("attention", dict(B=2, H=4, HKV=2, SQ=9, SK=9,
+                                         causal=str(causal).lower()))
+        tensors = {"q": noise(2, 9, 4, 64), "k": noise(2, 9, 2, 64), "v": noise(2, 9, 2, 64)}
+        found = contenders.attention_reference(task, tensors)["o"]
+        q, k, v = (tensors[name].transpose(1, 2) for name in "qkv")
+        expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal,
+                                                                    enable_gqa=True)
+        assert distance(found.transpose(1, 2), expected) < 1e-6
+
+
+@tests.case
+def causal_rows_are_aligned_to_the_last_key():
+    task = task_of("attention", dict(B=1, H=1, HKV=1, SQ=4, SK=2, causal="true"))
+    tensors = {"q": noise(1, 4, 1, 64), "k": noise(1, 2, 1, 64), "v": noise(1, 2, 1, 64)}
+    found = contenders.attention_reference(task, tensors)
+    assert not found["o"][0, :2].any() and torch.isinf(found["lse"][0, 0, :2]).all()
+    assert distance(found["o"][0, 2, 0], tensors["v"][0, 0, 0]) < 1e-6
+    assert not contenders.attention_contenders(task)
+
+
+@tests.case
+def decode_gathers_pages_in_the_order_of_the_table():
+    batch, sk, page, heads, d = 2, 10, 4, 2, 64
+    pages = 3
+    task = task_of("attention_decode", dict(B=batch, H=4, HKV=heads, SK=sk, page=page))
+    tensors = {"q": noise(batch, 4, d), "kc": noise(batch * pages * page, heads, d),
+               "vc": noise(batch * pages * page, heads, d),
+               "table": torch.empty(batch, pages, dtype=torch.int32),
+               "lengths": torch.empty(batch, dtype=torch.int32)}
+    contenders.decode_inputs(task, tensors)
+    assert tensors["lengths"].tolist() == [sk, sk]
+    for b in range(batch):
+        for t in range(sk):
+            row = int(tensors["table"][b, t // page]) * page + t % page
+            assert torch.equal(tensors["flat_kc"][b, t], tensors["kc"][row])
+    found = contenders.decode_reference(task, tensors)["o"]
+    q, k, v = (x.transpose(1, 2) for x in (tensors["q"][:, None], tensors["flat_kc"],
+                                           tensors["flat_vc"]))
+    expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, enable_gqa=True)
+    assert distance(found, expected[:, :, 0]) < 1e-6
+
+
+sys.exit(tests.run())

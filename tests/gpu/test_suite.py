@@ -1,0 +1,318 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The suite as a whole, with a kgen and a timing process that are made up: what it runs, what it
+makes of failures, hangs and deadlines, what it writes."""
+import importlib.machinery
+import importlib.util
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+from tap import Tests
+
+HERE = os.path.dirname(os.path.realpath(__file__))
+GPU = os.path.join(HERE, "..", "..", "tools", "gpu")
+SUITE = os.path.join(GPU, "suite")
+sys.path.insert(0, GPU)
+import cases  # noqa: E402
+import clock  # noqa: E402
+import report  # noqa: E402
+import runs  # noqa: E402
+
+loader = importlib.machinery.SourceFileLoader("suite", SUITE)
+suite = importlib.util.module_from_spec(importlib.util.spec_from_loader("suite", loader))
+loader.exec_module(suite)
+suite.say = lambda text: None
+
+tests = Tests()
+KGEN = os.path.join(HERE, "fake-kgen.py")
+
+
+def command_for(how):
+    return [sys.executable, KGEN, "run", "matmul", f"K={how}"]
+
+
+def job(how):
+    return {"item": cases.case("matmul", K=how), "seed": 1, "command": command_for(how)}
+
+
+def stage(jobs, seconds=30, **more):
+    return runs.Stage(jobs, clock.Budget(seconds), 4, **more).run()
+
+
+# ---- cases -------------------------------------------------------------------------------------
+@tests.case
+def every_case_is_written_once():
+    for items in (cases.correctness_cases(), cases.timing_cases(), cases.SANITIZER_CASES):
+        labels = [cases.label(item) for item in items]
+        twice = {label for label in labels if labels.count(label) > 1}
+        assert not twice, twice
+        assert {item["family"] for item in items} == {"matmul", "attention", "attention_decode",
+                                                      "delta_net"}
+
+
+@tests.case
+def every_value_that_is_shipped_occurs():
+    seen = {}
+    for item in cases.correctness_cases():
+        for name, value in item["keys"].items():
+            seen.setdefault((item["family"], name), set()).add(value)
+    matmul = {"dtype": "f16 bf16", "out": "f32 f16 bf16", "stages": "2 3 4 5",
+              "splits": "1 2 3 4 5 6 7 8", "activation": "none relu gelu silu",
+              "bias": "true false", "a_col": "true false", "b_col": "true false", "M": "1",
+              "N": "1", "K": "1"}
+    for name, values in matmul.items():
+        assert set(values.split()) <= seen["matmul", name], name
+    for family in ("attention", "attention_decode", "delta_net"):
+        assert seen[family, "D"] == {"64", "128"}
+    assert {"1", "2", "3", "4"} == seen["attention", "stages"]
+    assert {"8", "16", "32", "64"} == seen["delta_net", "rows"]
+    assert {"1", "2048"} <= seen["delta_net", "T"]
+
+
+@tests.case
+def a_tenth_of_the_list_has_a_tenth_of_each_family():
+    items = cases.correctness_cases()
+    for family in ("matmul", "attention", "attention_decode", "delta_net"):
+        count = sum(item["family"] == family for item in items)
+        early = sum(item["family"] == family for item in items[:len(items) // 10])
+        assert abs(early - count / 10) <= 2, (family, early, count)
+    assert len(cases.correctness_cases(quick=True)) < len(items) / 8
+
+
+# ---- runs --------------------------------------------------------------------------------------
+@tests.case
+def endings_are_told_apart():
+    found = stage([job(how) for how in "0123456"], seconds_each=0.8)
+    by_case = {made["case"][-1]: made["status"] for made in found["records"]}
+    assert by_case == {"0": "right", "1": "wrong", "2": "refused", "3": "error", "4": "timeout",
+                       "5": "error", "6": "right"}, by_case
+    assert found["counts"]["right"] == 2
+
+
+@tests.case
+def a_missing_program_is_an_error():
+    made = runs.record({"item": cases.case("matmul"), "seed": 1, "command": ["/nowhere/kgen"]}, 5)
+    assert made["status"] == "error" and "No such file" in made["words"]
+
+
+@tests.case
+def what_the_deadline_cuts_off_is_counted_as_not_run():
+    found = stage([job("4") for _ in range(9)], seconds=0.4)
+    assert found["counts"] == {"not run": 9}, found["counts"]
+
+
+@tests.case
+def wrong_results_come_first_and_say_where():
+    found = stage([job(how) for how in "3512"])
+    bad = report.failures(found)
+    assert [made["status"] for made in bad][0] == "wrong" and len(bad) == 4
+    text = "\n".join(report.failure_lines(bad[0]))
+    assert "worst at [1, 3]: 7.0 instead of 1.5" in text and "a race" in text, text
+
+
+@tests.case
+def sanitizer_findings_are_failures():
+    script = "print('========= Race reported between'); raise SystemExit(9)"
+    made = runs.sanitizer_record({"item": cases.SANITIZER_CASES[0], "seed": 1, "tool": "racecheck",
+                                  "command": [sys.executable, "-c", script]}, 10)
+    assert made["status"] == "findings" and "Race reported" in made["words"]
+    jobs = runs.sanitizer_jobs(cases.SANITIZER_CASES[:2], "kgen", "sanitizer", ("a", "b"), None)
+    assert len(jobs) == 4 and jobs[0]["command"][:4] == ["sanitizer", "--tool", "a",
+                                                        "--error-exitcode"]
+
+
+# ---- the timing process ------------------------------------------------------------------------
+def timed(*what, seconds=30, hang=10):
+    items = [cases.case("matmul", n=i, do=do) for i, do in enumerate(what)]
+    made = {"cases": [{"family": "matmul", "case": cases.label(item)} for item in items]}
+    suite.Timings(items, {}, clock.Budget(seconds), made, lambda: None, hang=hang,
+                  worker=[sys.executable, os.path.join(HERE, "fake-worker.py")]).run()
+    return made, [entry.get("result") for entry in made["cases"]]
+
+
+@tests.case
+def cases_are_timed_in_one_process():
+    made, results = timed("work", "work", "work")
+    assert len({result["process"] for result in results}) == 1
+    assert made["machine"]["copy_bytes_per_second"] == 4.3e12
+
+
+@tests.case
+def a_case_that_kills_its_process_is_left_behind():
+    made, results = timed("work", "die", "work", "fault", "work")
+    assert "died" in results[1]["error"] and "Segmentation fault" in results[1]["error"]
+    assert results[3]["error"] == "an illegal memory access"
+    assert len({results[i]["process"] for i in (0, 2, 4)}) == 3 and "lost" not in made
+
+
+@tests.case
+def a_case_that_hangs_is_left_behind():
+    _, results = timed("work", "hang", "work", hang=1.5)
+    assert "no word for 1.5 s" in results[1]["error"] and results[2]["process"]
+
+
+@tests.case
+def a_process_that_cannot_start_is_tried_twice():
+    made, results = timed("refuse", "work")
+    assert results == [None, None] and "cannot import torch" in made["lost"]
+
+
+@tests.case
+def the_deadline_ends_a_hang_and_blames_no_case():
+    begun = time.monotonic()
+    _, results = timed("work", "hang", seconds=1)
+    assert time.monotonic() - begun < 5 and results[0]["process"] and results[1] is None
+
+
+# ---- report ------------------------------------------------------------------------------------
+def timing_result(**more):
+    def row(seconds, **extra):
+        return {"seconds": clock.summary([seconds]), "samples": [seconds], **extra}
+    costs = {"registers": 128, "local_bytes": 0, "shared_bytes": 65536, "threads": 128,
+             "ctas_per_multiprocessor": 2}
+    checks = {"c": {"relative": 2e-3, "max": 0.1, "limit": 8e-3, "ok": True}}
+    return {"shape": "4096x4096x4096 bf16", "target": "sm_80", "flop": 1.37e11, "bytes": 1e8,
+            "errors": {}, "contenders": {
+                "kgen": row(300e-6, costs=costs, checks=checks),
+                "kgen stages=4": row(250e-6, costs=costs, checks=checks),
+                "slow": row(2.5e-3), "torch.mm": row(150e-6)}, **more}
+
+
+def results_of(*results):
+    return {"facts": {"gpu": "NVIDIA H200", "date": "2026-11-20 20:00 UTC", "device": "cuda"},
+            "stages": {"timings": {"machine": {"copy_bytes_per_second": 4.3e12}, "cases": [
+                {"family": "matmul", "case": "matmul M=1", "result": result} if result else
+                {"family": "matmul", "case": "matmul M=2"} for result in results]}}}
+
+
+@tests.case
+def the_table_compares_with_the_fastest():
+    text = report.markdown(results_of(timing_result(), None))
+    row = next(line for line in text.splitlines() if line.startswith("| M=1 "))
+    assert [cell.strip() for cell in row.strip("|").split("|")] == [
+        "M=1", "300.0 us", "457 TFLOP/s", "torch.mm 150.0 us", "0.50", "slow 2.50 ms",
+        "stages=4: 250.0 us", "2.0e-03", "128 regs, 64 KiB, 2 CTAs"], row
+    assert "1 of 2 cases were not reached" in text and "4.30 TB/s" in text
+
+
+@tests.case
+def few_operations_a_byte_are_told_as_bandwidth():
+    assert report.rate_text({"flop": 1e6, "bytes": 1e6}, 1e-6) == "1.00 TB/s"
+    assert report.rate_text({"flop": 1e9, "bytes": 1e6}, 1e-6) == "1000 TFLOP/s"
+
+
+@tests.case
+def what_is_wrong_shows_in_the_verdict():
+    good, wrong = timing_result(), timing_result()
+    wrong["contenders"]["kgen stages=4"]["checks"] = {"c": {"relative": 1.0, "ok": False}}
+    assert report.verdict(results_of(good))[0] == 0
+    assert report.verdict(results_of(good, wrong))[0] == 1
+    assert report.verdict(results_of({"error": "a fault"}))[0] == 1
+    assert report.verdict(results_of())[0] == 77
+    assert "| M=1 | a fault |" in report.markdown(results_of({"error": "a fault"}))
+
+
+# ---- the program -------------------------------------------------------------------------------
+def make_executable(folder, name, target):
+    path = os.path.join(folder, name)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f'#!/bin/sh\nexec "{sys.executable}" "{target}" "$@"\n')
+    os.chmod(path, 0o755)
+    return path
+
+
+def run_suite(folder, *words, **options):
+    kgen = make_executable(folder, "kgen", KGEN)
+    return subprocess.run([sys.executable, SUITE, f"--kgen={kgen}", f"--out={folder}/out", *words],
+                          capture_output=True, text=True, check=False, timeout=120, **options)
+
+
+def saved(folder):
+    names = sorted(os.listdir(os.path.join(folder, "out")))
+    assert len(names) == 2, names
+    with open(os.path.join(folder, "out", names[0]), encoding="utf-8") as file:
+        return names, json.load(file)
+
+
+@tests.case
+def a_dry_run_writes_json_and_a_table():
+    with tempfile.TemporaryDirectory() as folder:
+        done = run_suite(folder, "--device=cpu", "--commit=abc")
+        assert done.returncode == 0, done.stderr
+        names, results = saved(folder)
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d-cpu\.json", names[0]), names
+        assert results["facts"]["commit"] == "abc" and results["facts"]["kgen"] == "kgen 9.9.9"
+        assert results["stages"]["correctness"]["counts"] == {"right": len(cases.DRY_CASES)}
+        assert "unfinished" not in results and "# kgen on cpu" in done.stdout
+
+
+@tests.case
+def a_wrong_result_is_exit_status_1():
+    with tempfile.TemporaryDirectory() as folder:
+        wrong = make_executable(folder, "wrong", os.path.join(folder, "wrong.py"))
+        with open(os.path.join(folder, "wrong.py"), "w", encoding="utf-8") as file:
+            file.write(f"import sys\nsys.argv[3:] = ['K=1']\nexec(open({KGEN!r}).read())\n")
+        done = run_suite(folder, "--device=cpu", f"--kgen={wrong}", "--only=delta_net")
+        assert done.returncode == 1, done
+        assert "wrong: delta_net" in done.stderr and "worst at [1, 3]" in done.stdout
+
+
+@tests.case
+def usage_errors_are_exit_status_2():
+    with tempfile.TemporaryDirectory() as folder:
+        for words in (["--stages=dance"], ["--minutes=0"], ["--kgen=/nowhere"], ["--device=tpu"]):
+            done = run_suite(folder, *words)
+            assert done.returncode == 2 and "error" in done.stderr, (words, done)
+
+
+@tests.case
+def no_gpu_is_exit_status_77():
+    with tempfile.TemporaryDirectory() as folder:
+        environment = dict(os.environ, PATH="", CUDA_VISIBLE_DEVICES="")
+        done = run_suite(folder, env=environment)
+        assert done.returncode == 77 and "no NVIDIA GPU" in done.stderr, done
+        assert "no NVIDIA GPU" in saved(folder)[1]["unfinished"]
+
+
+@tests.case
+def results_outlive_a_suite_that_is_killed():
+    with tempfile.TemporaryDirectory() as folder:
+        slow = make_executable(folder, "slow", os.path.join(folder, "slow.py"))
+        with open(os.path.join(folder, "slow.py"), "w", encoding="utf-8") as file:
+            file.write("import sys, time\ntime.sleep(0 if sys.argv[1] == 'version' else 30)\n")
+        process = subprocess.Popen([sys.executable, SUITE, f"--kgen={slow}", "--device=cpu",
+                                    f"--out={folder}/out"], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, start_new_session=True)
+        wait_for(lambda: os.path.exists(f"{folder}/out") and len(os.listdir(f"{folder}/out")) == 2)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert "ended from outside" in saved(folder)[1]["unfinished"]
+
+
+def wait_for(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@tests.case
+def a_deadline_still_leaves_results():
+    with tempfile.TemporaryDirectory() as folder:
+        slow = make_executable(folder, "slow", os.path.join(folder, "slow.py"))
+        with open(os.path.join(folder, "slow.py"), "w", encoding="utf-8") as file:
+            file.write("import sys, time\ntime.sleep(0 if sys.argv[1] == 'version' else 30)\n")
+        begun = time.monotonic()
+        done = run_suite(folder, f"--kgen={slow}", "--device=cpu", "--minutes=0.05")
+        assert time.monotonic() - begun < 10 and done.returncode == 77, done
+        counts = saved(folder)[1]["stages"]["correctness"]["counts"]
+        assert counts == {"not run": len(cases.DRY_CASES)}
+
+
+sys.exit(tests.run())
