@@ -153,13 +153,15 @@ void cg_if_begin(struct cg_module *m, struct cg_if *state, cg_value condition);
 void cg_if_else(struct cg_module *m, struct cg_if *state);
 void cg_if_end(struct cg_module *m, struct cg_if *state);
 
-// for (index = lower; index < upper; index += step), signed, I32 or I64, step > 0; the test stands
-// at the bottom, and once before unless both bounds are constants. Rolled: nothing here unrolls,
-// and with `keep_rolled` ptxas does not either (`.pragma "nounroll"`). `upper` and `step` must be
-// values from before the loop. The index must not overflow past `upper` by `step`.
+// for (index = lower; index < upper; index += step), signed, I32 or I64, step > 0. The test stands
+// at the top, so that values carried around the loop have one phi and not a second one behind it
+// (ptxas turns the loop itself); at the bottom when constants make the first trip sure. Rolled:
+// nothing here unrolls, and with `keep_rolled` ptxas does not either (`.pragma "nounroll"`).
+// `upper` and `step` must be values from before the loop. The index must not overflow past `upper`
+// by `step`.
 struct cg_loop {
     cg_value index; // inside the body
-    cg_block body, exit;
+    cg_block head, body, exit; // head: of the test, NULL when the first trip is sure
     cg_value upper, step;
     bool keep_rolled;
 };

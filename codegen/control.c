@@ -43,20 +43,24 @@ void cg_loop_begin(struct cg_module *m, struct cg_loop *loop, cg_value lower, cg
     loop->upper = upper;
     loop->step = step;
     cg_block before = cg_block_current(m);
-    if (surely_runs(m, lower, upper))
-        cg_branch(m, loop->body);
-    else
-        cg_branch_if(m, cg_slt(m, lower, upper), loop->body, loop->exit);
-    cg_block_enter(m, loop->body);
+    loop->head = surely_runs(m, lower, upper) ? NULL : cg_block_new(m, "test");
+    cg_branch(m, loop->head ? loop->head : loop->body);
+    cg_block_enter(m, loop->head ? loop->head : loop->body);
     loop->index = cg_phi(m, cg_type_of(m, lower));
     cg_phi_add(m, loop->index, lower, before);
+    if (!loop->head) return;
+    cg_branch_if(m, cg_slt(m, loop->index, upper), loop->body, loop->exit);
+    cg_block_enter(m, loop->body);
 }
 
 void cg_loop_end(struct cg_module *m, struct cg_loop *loop)
 {
     cg_value next = cg_add(m, loop->index, loop->step);
     cg_block latch = cg_block_current(m);
-    cg_branch_if(m, cg_slt(m, next, loop->upper), loop->body, loop->exit);
+    if (loop->head)
+        cg_branch(m, loop->head);
+    else
+        cg_branch_if(m, cg_slt(m, next, loop->upper), loop->body, loop->exit);
     cg_phi_add(m, loop->index, next, latch);
     if (loop->keep_rolled) cg_raw_keep_rolled(m, latch);
     cg_block_enter(m, loop->exit);
