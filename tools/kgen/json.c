@@ -38,9 +38,9 @@ static json_t *json_of_triple(const unsigned *triple)
     return json_pack("[i, i, i]", (int)triple[0], (int)triple[1], (int)triple[2]);
 }
 
+// An end that is not known has line 0.
 static json_t *json_of_place(const kgen_place *p)
 {
-    if (!p->line && !p->instruction) return json_null();
     return must(json_pack("{s:i, s:o, s:i, s:o, s:o, s:o, s:o, s:I, s:i, s:o, s:o, s:i, s:i}",
                           "line", p->line, "source_file", json_text(p->source_file), "source_line",
                           p->source_line, "instruction", json_text(p->instruction), "kind",
