@@ -203,7 +203,8 @@ static kg_node *word(kg_parser *p)
     if (!strcmp(text, "false")) return literal(p, KG_N_TRUTH, 0, 0);
     if (!strcmp(text, "inf")) return literal(p, KG_N_FLOAT, 0, __builtin_inf());
     if (!strcmp(text, "nan")) return literal(p, KG_N_FLOAT, 0, __builtin_nan(""));
-    if (p->ahead.kind == KG_P1('(') && (!kg_is_keyword(text) || !strcmp(text, "not"))) return call(p);
+    bool operator_name = !strcmp(text, "not") || !strcmp(text, "and") || !strcmp(text, "or");
+    if (p->ahead.kind == KG_P1('(') && (!kg_is_keyword(text) || operator_name)) return call(p);
     if (kg_is_keyword(text)) {
         kg_unexpected(p, "an expression");
         return kg_node_new(p, KG_N_POISON, p->token.loc);
