@@ -68,13 +68,12 @@ bool build_load(struct decoder *d, int argument)
 
 bool build_store(struct decoder *d, int argument)
 {
-    enum space space = ptxm_d_space(d, NULL);
-    if (space == SPACE_CONST || space == SPACE_PARAM)
-        return ptxm_d_complain(d, NULL, "this space cannot be written");
     unsigned values = d->nsrc;
     struct op *op = access(d, ptxm_step_store, d->address, 0, values, d->operands);
     if (!op)
         return false;
+    if (op->space == SPACE_CONST || op->space == SPACE_PARAM)
+        return ptxm_d_complain(d, NULL, "this space cannot be written");
     op->type2 = address_bytes(d, op->operands[values]);
     op->vector = (uint8_t)values;
     op->dst_bytes = (uint8_t)ptxm_d_slot_bytes(d, d->operands[0]);

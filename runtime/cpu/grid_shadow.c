@@ -101,6 +101,8 @@ static const struct knowledge *knowledge_at(const struct grid_shadow *g, uint32_
 static bool ordered(const struct grid_shadow *g, uint32_t a_cta, const struct stamp *a,
                     uint32_t b_cta, const struct stamp *b)
 {
+    if ((a->strong && a->sequence < b->observed) || (b->strong && b->sequence < a->observed))
+        return true;
     return ptxm_knows(knowledge_at(g, b_cta, b), a_cta, a->generation, a->thread, a->clock) ||
            ptxm_knows(knowledge_at(g, a_cta, a), b_cta, b->generation, b->thread, b->clock);
 }
@@ -182,7 +184,7 @@ static void add_cell(struct grid_shadow *g, struct cta *cta, uint32_t *head, uin
         return;
     for (const struct reader *r = &c->reader;; r = &s->readers[1][r->next]) {
         uint32_t lane = (uint32_t)__builtin_ctz(r->lanes | 1u << 31);
-        struct stamp stamp = {r->generation, r->clock, r->op, 0,
+        struct stamp stamp = {r->generation, r->clock, r->op, 0, r->sequence, r->observed,
                               (uint16_t)(r->warp * LANES + lane), r->epoch, r->kind, r->strong};
         add(g, cta, head, address, bytes, &stamp);
         if (!r->next)

@@ -155,6 +155,7 @@ struct grid {
     uint32_t running;
     atomic_bool abort, out_of_memory;
     _Atomic uint64_t steps;
+    _Atomic uint32_t sequence; // of strong accesses
     struct findings findings;
     struct ptxm_counters counters;
     struct grid_shadow *shadow; // global memory across CTAs

@@ -310,17 +310,31 @@ static bool instruction(struct parser *p, struct statement *s)
     return ptxm_expect(p, ';') && ptxm_decode(p, p->function, s);
 }
 
+// , function_name NAME{+N}, inlined_at FILE LINE COLUMN: no semicolon ends them
+static bool location_attributes(struct parser *p)
+{
+    while (ptxm_accept(p, ',')) {
+        struct token name;
+        int64_t n;
+        bool inlined = ptxm_token_is(&p->token, "inlined_at");
+        if (!ptxm_name(p, &name))
+            return false;
+        if (inlined && (!ptxm_integer(p, &n) || !ptxm_integer(p, &n) || !ptxm_integer(p, &n)))
+            return false;
+        if (!inlined && (!ptxm_name(p, &name) || (ptxm_accept(p, '+') && !ptxm_integer(p, &n))))
+            return false;
+    }
+    return true;
+}
+
 static void location(struct parser *p)
 {
     struct ptxm_module *m = p->module;
     int64_t file, line, column;
     if (!ptxm_integer(p, &file) || !ptxm_integer(p, &line) || !ptxm_integer(p, &column))
         return;
-    // , function_name X, inlined_at file line column
-    while (ptxm_accept(p, ',')) {
-        while (p->token.kind == TOKEN_NAME || p->token.kind == TOKEN_INT || ptxm_at_punct(p, '+'))
-            ptxm_advance(p);
-    }
+    if (!location_attributes(p))
+        return;
     if (!PTXM_GROW(&m->allocator, m->locations, m->location_count, m->location_capacity))
         return out_of_memory(p);
     // .file may stand at the end of the text: the index is kept and resolved after parsing.

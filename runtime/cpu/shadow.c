@@ -122,7 +122,7 @@ struct touch {
     const struct op *op;
     unsigned lane;
     const struct place *place;
-    uint32_t size, value;
+    uint32_t size, value, sequence, observed;
     uint64_t address; // of the cell
     enum access_kind kind;
     uint8_t bytes;    // of the cell, a bit each
@@ -219,6 +219,8 @@ static void judge_reader(const struct touch *t, const struct reader *r)
     bool pending = r->kind == ACCESS_COPY_READ;
     if ((r->strong && t->strong) || (!writes(t->kind) && r->kind != ACCESS_ATOMIC))
         return;
+    if (r->strong && r->sequence < t->observed)
+        return;
     FOR_LANES (lane, r->lanes) {
         uint32_t thread = r->warp * LANES + lane;
         if (pending ? async_over(t, thread, r->group)
@@ -229,6 +231,24 @@ static void judge_reader(const struct touch *t, const struct reader *r)
         report(t, rule, op_of(t, r->op), thread, (enum access_kind)r->kind);
         return;
     }
+}
+
+// The newest strong access that one before this has observed.
+static uint32_t observed(const struct touch *t, const struct cell *c)
+{
+    const struct shadow *s = t->w->cta->shadow;
+    uint32_t newest = c->observed;
+    for (const struct reader *r = &c->reader;; r = &s->readers[t->global][r->next]) {
+        if (r->observes && r->sequence > newest) {
+            uint32_t thread = r->warp * LANES + (uint32_t)__builtin_ctz(r->lanes | 1u << 31);
+            bool own = r->warp == t->w->index && r->lanes >> t->lane & 1;
+            if (own || ordered(t, thread, r->generation, r->clock))
+                newest = r->sequence;
+        }
+        if (!r->next || r->generation < s->generation)
+            break;
+    }
+    return newest;
 }
 
 // ---- updates -------------------------------------------------------------------------------------
@@ -244,8 +264,8 @@ static void spill(const struct touch *t, struct stamp stamp)
 static struct stamp stamp_of(const struct reader *r)
 {
     uint32_t lane = (uint32_t)__builtin_ctz(r->lanes | 1u << 31);
-    return (struct stamp){r->generation, r->clock, r->op, 0, (uint16_t)(r->warp * LANES + lane),
-                          r->epoch, r->kind, r->strong};
+    return (struct stamp){r->generation, r->clock, r->op, 0, r->sequence, r->observed,
+                          (uint16_t)(r->warp * LANES + lane), r->epoch, r->kind, r->strong};
 }
 
 static void update_write(const struct touch *t, struct cell *c)
@@ -259,7 +279,8 @@ static void update_write(const struct touch *t, struct cell *c)
     c->write = (struct stamp){s->generation, t->w->clock,
                               (uint32_t)(t->op - t->w->cta->grid->module->ops),
                               t->kind == ACCESS_COPY_WRITE ? t->w->group_open[t->lane] : t->value,
-                              (uint16_t)thread, s->epoch, (uint8_t)t->kind, t->strong};
+                              t->sequence, t->observed, (uint16_t)thread, s->epoch,
+                              (uint8_t)t->kind, t->strong};
 }
 
 static struct reader make_reader(const struct touch *t, uint32_t next)
@@ -267,8 +288,9 @@ static struct reader make_reader(const struct touch *t, uint32_t next)
     const struct shadow *s = t->w->cta->shadow;
     return (struct reader){s->generation, t->w->clock,
                            (uint32_t)(t->op - t->w->cta->grid->module->ops),
-                           t->w->group_open[t->lane], 1u << t->lane, next, s->epoch,
-                           (uint8_t)t->w->index, (uint8_t)t->kind, t->strong};
+                           t->w->group_open[t->lane], 1u << t->lane, next, t->sequence,
+                           t->observed, s->epoch, (uint8_t)t->w->index, (uint8_t)t->kind,
+                           t->strong, t->strong && !(t->op->flags & OPF_UNIFORM)};
 }
 
 static inline bool same_reader(const struct touch *t, const struct reader *r)
@@ -285,6 +307,7 @@ static void update_reader(const struct touch *t, struct cell *c)
     struct reader *r = &c->reader;
     if (same_reader(t, r)) {
         r->lanes |= 1u << t->lane;
+        r->sequence = t->sequence;
         return;
     }
     bool stale = r->generation != s->generation && r->kind != ACCESS_COPY_READ;
@@ -293,12 +316,15 @@ static void update_reader(const struct touch *t, struct cell *c)
         if (t->global && r->generation &&
             (r->kind != t->kind || r->epoch != s->epoch || r->strong != t->strong))
             spill(t, stamp_of(r));
+        if (r->observes && r->sequence > c->observed)
+            c->observed = r->sequence;
         *r = make_reader(t, 0);
         return;
     }
     for (uint32_t i = r->next; i; i = s->readers[t->global][i].next)
         if (same_reader(t, &s->readers[t->global][i])) {
             s->readers[t->global][i].lanes |= 1u << t->lane;
+            s->readers[t->global][i].sequence = t->sequence;
             return;
         }
     while (s->reader_count[t->global] >= s->reader_capacity[t->global])
@@ -310,9 +336,12 @@ static void update_reader(const struct touch *t, struct cell *c)
     *r = make_reader(t, fresh);
 }
 
-static inline void touch_cell(const struct touch *t, struct cell *c)
+static inline void touch_cell(struct touch *t, struct cell *c)
 {
     const struct shadow *s = t->w->cta->shadow;
+    t->observed = 0;
+    if (!t->strong && (c->observed || c->reader.strong || c->reader.next))
+        t->observed = observed(t, c);
     if (!c->write.generation) {
         if (!t->global && t->kind != ACCESS_WRITE && t->kind != ACCESS_COPY_WRITE &&
             c->reader.kind != ACCESS_ATOMIC)
@@ -386,6 +415,8 @@ void ptxm_shadow_access(struct warp *w, const struct op *op, unsigned lane,
                       .strong = strength(w, op, kind), .has_value = value != NULL,
                       .global = place->space == SPACE_GLOBAL};
     const uint8_t *bytes = value;
+    if (t.strong)
+        t.sequence = atomic_fetch_add(&w->cta->grid->sequence, 1) + 1;
     if (t.global && w->cta->grid->options.check_global_init && kind != ACCESS_WRITE)
         check_initialised(&t);
     if (t.global && (w->cta->grid->options.no_global_races || place->allocation->read_only))

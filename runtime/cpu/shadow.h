@@ -72,19 +72,24 @@ struct stamp {
     uint32_t generation; // 0: never
     uint32_t clock, op;
     uint32_t value;      // what was written; the group for an asynchronous write
+    // Strong accesses are numbered as they happen. A strong read has observed those before it, and
+    // so has every access that is ordered after the read: PTX's observation order.
+    uint32_t sequence, observed;
     uint16_t thread, epoch;
     uint8_t kind, strong; // strong: its scope, or SCOPE_NONE for a weak access
 };
 // Reads and atomics since then: lanes of one warp at one clock; next is an index into a pool.
 struct reader {
-    uint32_t generation, clock, op, group, lanes, next;
+    uint32_t generation, clock, op, group, lanes, next, sequence, observed;
     uint16_t epoch;
     uint8_t warp, kind, strong;
+    bool observes;
 };
 struct cell {
     struct stamp write;
     struct reader reader;
-    uint32_t split; // index of four cells, a byte each; 0: not split
+    uint32_t observed; // by readers of earlier generations
+    uint32_t split;    // index of four cells, a byte each; 0: not split
 };
 enum { PAGE_CELLS = 256, PAGE_BYTES = PAGE_CELLS * 4, PAGE_BUCKETS = 1024 };
 struct page {
