@@ -440,8 +440,13 @@ static void value_statement(kg_parser *p, const name_text *name, kg_opcode code,
     if (code == KG_OP_COUNT && kg_at_word(p, "fetch_add")) {
         kg_value *old = fetch_add(p, &attrs);
         if (p->dead) return;
-        if (old) name_value(name, old);
         if (old) kg_apply_attrs(p, old->op, attrs);
+        if (old && symbol && symbol->kind == KG_S_VALUE && kg_is_mutable(symbol->value)) {
+            kg_value *operands[2] = {symbol->value, old};
+            kg_emit_op(p, KG_OP_ASSIGN, name->loc, 2, operands, NULL);
+            return;
+        }
+        if (old) name_value(name, old);
         kg_define_value(p, name->name, name->loc, old);
         return;
     }
