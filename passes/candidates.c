@@ -37,7 +37,7 @@ static bool not_assigned(kg_op *op, void *user)
     return op->code != KG_OP_ASSIGN || op->operands[0] != (const kg_value *)user;
 }
 
-static bool assigned_in(kg_op *loop, const kg_value *value)
+bool kg_assigned_within(kg_op *loop, const kg_value *value)
 {
     return !kg_walk(loop->blocks[0], not_assigned, (void *)value);
 }
@@ -93,7 +93,7 @@ static bool slice_value(inspector *in, kg_value *value)
 {
     kg_op *loop = in->s->loop;
     if (kg_is_mutable(value)) {
-        if (!kg_op_within(value->op, loop) && !assigned_in(loop, value))
+        if (!kg_op_within(value->op, loop) && !kg_assigned_within(loop, value))
             return true;
         refuse(in, value->op, "its source depends on a value that the loop assigns");
         return false;

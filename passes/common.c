@@ -145,13 +145,43 @@ static bool same_attr(const kg_attr *a, const kg_attr *b)
     return false;
 }
 
+// Views move no data, so they are not shared for themselves; what reads them is compared with them.
+// One with a mutable index was made at a time of its own.
+static bool is_view(const kg_value *value)
+{
+    if (value->kind != KG_VALUE_RESULT || value->type.home == KG_HOME_FRAG ||
+        (value->op->code != KG_OP_VIEW && value->op->code != KG_OP_TRANSPOSE))
+        return false;
+    for (int i = 0; i < value->op->n_operands; i++)
+        if (kg_is_mutable(value->op->operands[i]))
+            return false;
+    return true;
+}
+
+static bool same_op(const kg_op *a, const kg_op *b);
+
+// The same value, or two literals of one value, or two views of the same part.
+static bool same_operand(const kg_value *a, const kg_value *b)
+{
+    kg_constant x, y;
+    if (a == b)
+        return true;
+    if (is_view(a) && is_view(b))
+        return same_op(a->op, b->op);
+    if (!kg_is_literal_value(a) || !kg_is_literal_value(b) || !kg_type_equal(&a->type, &b->type))
+        return false;
+    kg_constant_of(a, &x);
+    kg_constant_of(b, &y);
+    return x.i == y.i && memcmp(&x.f, &y.f, sizeof x.f) == 0;
+}
+
 static bool same_op(const kg_op *a, const kg_op *b)
 {
     if (a->code != b->code || a->n_operands != b->n_operands ||
         !kg_type_equal(&a->results[0]->type, &b->results[0]->type))
         return false;
     for (int i = 0; i < a->n_operands; i++)
-        if (a->operands[i] != b->operands[i])
+        if (!same_operand(a->operands[i], b->operands[i]))
             return false;
     const kg_attr *x = a->attrs, *y = b->attrs;
     for (; x && y; x = x->next, y = y->next)
@@ -160,17 +190,34 @@ static bool same_op(const kg_op *a, const kg_op *b)
     return !x && !y;
 }
 
+bool kg_same_view(const kg_value *a, const kg_value *b)
+{
+    return same_operand(a, b);
+}
+
 static uint32_t mix(uint32_t hash, uint64_t x)
 {
     x ^= x >> 29;
     return (hash ^ (uint32_t)(x * 0x9e3779b97f4a7c15u >> 32)) * 16777619u;
 }
 
+static uint32_t hash_op(const kg_op *op);
+
+static uint32_t hash_operand(uint32_t hash, const kg_value *value)
+{
+    kg_constant c = {0};
+    if (is_view(value))
+        return mix(hash, hash_op(value->op));
+    if (kg_is_literal_value(value) && kg_constant_of(value, &c))
+        return mix(mix(hash, (uint64_t)c.i), (uint64_t)c.dtype);
+    return mix(hash, (uint64_t)(uintptr_t)value);
+}
+
 static uint32_t hash_op(const kg_op *op)
 {
     uint32_t hash = mix(2166136261u, (uint64_t)op->code);
     for (int i = 0; i < op->n_operands; i++)
-        hash = mix(hash, (uint64_t)(uintptr_t)op->operands[i]);
+        hash = hash_operand(hash, op->operands[i]);
     for (const kg_attr *a = op->attrs; a; a = a->next)
         if (kg_attr_info_of(a->key)->kind == KG_ATTR_INT ||
             kg_attr_info_of(a->key)->kind == KG_ATTR_FLOAT)
@@ -222,6 +269,8 @@ static int changed_at(const kg_available *table, const kg_op *op)
 
 kg_value *kg_available_find(kg_available *table, kg_op *op)
 {
+    if (kg_is_literal_value(op->results[0]) || is_view(op->results[0]))
+        return NULL;
     uint32_t hash = hash_op(op);
     int when = changed_at(table, op);
     bool scalar = kg_is_scalar(op->results[0]) || op->results[0]->type.home != KG_HOME_FRAG;

@@ -84,7 +84,7 @@ static bool note_assigned(kg_op *op, void *user)
 
 static void replace(kg_op *op, kg_value *value)
 {
-    if (!value->name && value->kind == KG_VALUE_RESULT && value->op->code != KG_OP_CONST)
+    if (!value->name && value->kind == KG_VALUE_RESULT && !kg_is_literal_value(value))
         value->name = op->results[0]->name;
     op->results[0]->note = value;
     kg_op_remove(op);
@@ -323,5 +323,6 @@ bool kg_pass_fold(kg_pass_context *context, kg_kernel *kernel)
         kg_available_leave(f.available);
         kg_remove_dead(context->arena, kernel);
     }
+    kg_tidy(context->arena, kernel);
     return true;
 }

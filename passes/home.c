@@ -58,16 +58,31 @@ static kg_value *new_buffer(homer *h, const kg_place *place, const kg_value *lik
     return kg_op_result(h->kernel, op, type, name);
 }
 
+// Moves a view that only this copy uses to it, for the reader of the text.
+static void bring_view(homer *h, kg_value *view, kg_op *copy)
+{
+    for (kg_op *place = copy; view->kind == KG_VALUE_RESULT; view = view->op->operands[0]) {
+        bool still = view->op->parent == copy->parent && view->id >= 0 && !h->uses[view->id]->next;
+        for (int i = 0; i < view->op->n_operands; i++)
+            still &= !kg_is_mutable(view->op->operands[i]);
+        if (!still)
+            return;
+        kg_op_remove(view->op);
+        kg_block_insert_before(place, view->op);
+        place = view->op;
+    }
+}
+
 static kg_value *stage_view(homer *h, kg_op *dot, kg_value *view)
 {
     kg_value *root = kg_root(view);
     bool constant = !kg_block_writes(h->kernel->body, root);
     for (int i = 0; constant && i < h->staged.count; i++)
-        if (h->staged.items[i].view == view && h->staged.items[i].block == dot->parent)
+        if (kg_same_view(h->staged.items[i].view, view) && h->staged.items[i].block == dot->parent)
             return h->staged.items[i].buffer;
     kg_place place = kg_place_before(h->kernel, dot);
     kg_value *buffer = new_buffer(h, &place, view, root->name);
-    kg_build(&place, KG_OP_COPY, 2, (kg_value *[]){buffer, view});
+    bring_view(h, view, kg_build(&place, KG_OP_COPY, 2, (kg_value *[]){buffer, view}));
     KG_PUSH(h->context->arena, &h->staged, ((staged){view, buffer, dot->parent}));
     return buffer;
 }
@@ -173,5 +188,6 @@ bool kg_pass_home(kg_pass_context *context, kg_kernel *kernel)
         home_dot(&h, h.found.items[i]);
     kg_turn_buffers(context->arena, kernel);
     kg_remove_dead(context->arena, kernel);
+    kg_tidy(context->arena, kernel);
     return true;
 }

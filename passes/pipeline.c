@@ -106,6 +106,21 @@ static void add_slot(kg_kernel *kernel, kg_op *view, kg_value *slot)
     kg_op_set_int(kernel, view, KG_A_SLOT, 1);
 }
 
+// The views of the source stand right in front of the copy, where the text form has them.
+static void bring_source(const kg_staged_loop *s, const kg_op *original, kg_op *copy)
+{
+    const kg_value *view = original->operands[1];
+    kg_value *made = copy->operands[1];
+    for (kg_op *place = copy; made->kind == KG_VALUE_RESULT; made = made->op->operands[0]) {
+        if (made->op->id >= 0 || view->id < 0 || s->uses[view->id]->next)
+            return; // not one of our copies, or a shared one
+        kg_op_remove(made->op);
+        kg_block_insert_before(place, made->op);
+        place = made->op;
+        view = view->op->operands[0];
+    }
+}
+
 static void repeat_copy(const kg_repeat *r, const kg_value *buffer, const kg_op *copy,
                         kg_value *slot)
 {
@@ -130,11 +145,18 @@ static void repeat_copy(const kg_repeat *r, const kg_value *buffer, const kg_op 
     made->loc = copy->loc;
     if (bytes)
         kg_op_set_int(kernel, made, KG_A_ASYNC, bytes);
+    bring_source(r->slice->s, copy, made);
 }
+
+// A slot: base + plus, or plus alone.
+typedef struct slot_number {
+    kg_value *base;
+    int64_t plus;
+} slot_number;
 
 // The copies of iteration `index` into slot number `slot`, if there is such an iteration; then a
 // commit.
-static void issue(stager *p, const kg_place *place, kg_value *index, kg_value *slot, bool carried)
+static void issue(stager *p, const kg_place *place, kg_value *index, slot_number slot, bool carried)
 {
     kg_op *loop = p->s.loop;
     kg_value *more = kg_build_binary(place, KG_OP_LT, index, loop->operands[1]);
@@ -152,10 +174,13 @@ static void issue(stager *p, const kg_place *place, kg_value *index, kg_value *s
         else
             kg_repeat_far(&r);
         kg_repeat_near(&r);
+        kg_value *number = kg_build_int(&inner, KG_I32, slot.plus);
+        if (slot.base)
+            number = kg_build_binary(&inner, KG_OP_ADD, slot.base, number);
         for (int i = 0; i < p->s.found.count; i++)
             for (int c = 0; c < p->s.found.items[i].copies.count; c++)
                 repeat_copy(&r, p->s.found.items[i].buffer, p->s.found.items[i].copies.items[c],
-                            slot);
+                            number);
     }
     if (p->async)
         kg_build(place, KG_OP_COMMIT, 0, NULL);
@@ -170,14 +195,15 @@ static kg_value *advance(stager *p, const kg_place *place, kg_value *index, int6
     return kg_build_binary(place, KG_OP_ADD, index, kg_build_binary(place, KG_OP_MUL, step, count));
 }
 
-// Bounds are evaluated once, before the loop; what is mutable gets a copy that holds still.
+// Bounds are evaluated once, before the loop: one that the body assigns gets a copy that holds
+// still.
 static void pin_bounds(stager *p)
 {
     kg_op *loop = p->s.loop;
     kg_place place = kg_place_before(p->kernel, loop);
     for (int i = 0; i < 3; i++) {
         kg_value *bound = loop->operands[i];
-        if (kg_is_mutable(bound))
+        if (kg_is_mutable(bound) && kg_assigned_within(loop, bound))
             kg_op_set_operand(loop, i,
                               kg_build_binary(&place, KG_OP_ADD, bound,
                                               kg_build_int(&place, bound->type.dtype, 0)));
@@ -185,7 +211,7 @@ static void pin_bounds(stager *p)
 }
 
 // The number of the iteration, an i32: the index itself when it counts from 0 by 1, else a counter.
-static kg_value *slot_number(stager *p, bool *counter)
+static kg_value *make_slot(stager *p, bool *counter)
 {
     kg_op *loop = p->s.loop;
     kg_value *index = loop->blocks[0]->arg;
@@ -266,8 +292,8 @@ static void make_prologue(stager *p)
     kg_op *loop = p->s.loop;
     kg_place place = kg_place_before(p->kernel, loop);
     for (int64_t stage = 0; stage < p->stages - 1; stage++)
-        issue(p, &place, advance(p, &place, loop->operands[0], stage),
-              kg_build_int(&place, KG_I32, stage), false);
+        issue(p, &place, advance(p, &place, loop->operands[0], stage), (slot_number){NULL, stage},
+              false);
     if (p->slice.carried.count)
         start_carried(p, &place, advance(p, &place, loop->operands[0], p->stages - 1));
 }
@@ -277,18 +303,30 @@ static void make_prefetch(stager *p, kg_value *slot)
     kg_block *body = p->s.loop->blocks[0];
     kg_place place = {p->kernel, body, body->first, p->s.loop->loc};
     kg_value *ahead = advance(p, &place, body->arg, p->stages - 1);
-    kg_value *target = ahead;
-    if (slot != body->arg)
-        target =
-            kg_build_binary(&place, KG_OP_ADD, slot, kg_build_int(&place, KG_I32, p->stages - 1));
+    if (ahead->kind == KG_VALUE_RESULT && ahead->op->code == KG_OP_ADD && !ahead->name)
+        ahead->name = "ahead";
+    slot_number target = {slot, p->stages - 1};
+    if (slot == body->arg)
+        target = (slot_number){ahead, 0};
     issue(p, &place, ahead, target, p->slice.carried.count > 0);
     if (p->slice.carried.count)
         advance_carried(p, &place, advance(p, &place, body->arg, p->stages));
 }
 
+// More slots than iterations would never be used.
+static int64_t useful_stages(const kg_op *loop, int64_t stages)
+{
+    int64_t lo, hi, step;
+    if (!kg_const_int(loop->operands[0], &lo) || !kg_const_int(loop->operands[1], &hi) ||
+        !kg_const_int(loop->operands[2], &step) || step < 1)
+        return stages;
+    int64_t trips = hi > lo && hi - lo < INT32_MAX ? (hi - lo - 1) / step + 1 : 1;
+    return trips < stages ? trips : stages;
+}
+
 static void pipeline_loop(stager *p, kg_op *loop)
 {
-    int64_t stages = kg_op_int(loop, KG_A_PIPELINE, 0);
+    int64_t stages = useful_stages(loop, kg_op_int(loop, KG_A_PIPELINE, 0));
     kg_op_unset(loop, KG_A_PIPELINE);
     if (stages < 1)
         return;
@@ -311,7 +349,7 @@ static void pipeline_loop(stager *p, kg_op *loop)
     p->slice = kg_slice_split(&p->s);
     pin_bounds(p);
     make_rings(p);
-    kg_value *slot = slot_number(p, &counter);
+    kg_value *slot = make_slot(p, &counter);
     make_prologue(p);
     use_slots(p, slot);
     make_prefetch(p, slot);
@@ -355,5 +393,6 @@ bool kg_pass_pipeline(kg_pass_context *context, kg_kernel *kernel)
         pipeline_loop(&p, p.loops.items[i]);
     kg_walk(kernel->body, check_by_hand, &p);
     kg_remove_dead(context->arena, kernel);
+    kg_tidy(context->arena, kernel);
     return context->diags->errors == errors;
 }

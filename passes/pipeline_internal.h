@@ -76,3 +76,5 @@ void kg_repeat_far(kg_repeat *r);
 void kg_repeat_near(kg_repeat *r);
 void kg_repeat_use_carried(kg_repeat *r); // loads are the carried fragments
 kg_value *kg_repeat_value(const kg_repeat *r, kg_value *value);
+// The loop's body assigns the mutable value.
+bool kg_assigned_within(kg_op *loop, const kg_value *value);

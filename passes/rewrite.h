@@ -61,8 +61,14 @@ bool kg_block_writes(kg_block *block, const kg_value *root);
 bool kg_roots_alias(const kg_value *a, const kg_value *b);
 // The op writes or updates memory (or learns of others' writes).
 bool kg_op_writes(const kg_op *op);
+// Two views of the same part of the same memory, whatever op made them.
+bool kg_same_view(const kg_value *a, const kg_value *b);
 // Removes ops whose results nobody needs and that have no other effect, empty loops and branches.
 // Returns how many went.
 int kg_remove_dead(kg_arena *arena, kg_kernel *kernel);
+// A constant without a name, or one broadcast to a tile: costs nothing to make again.
+bool kg_is_literal_value(const kg_value *value);
+// Gives each use of a literal its own, where the text form wants it. Last act of a pass.
+void kg_tidy(kg_arena *arena, kg_kernel *kernel);
 // Second half of home: see turn.c.
 void kg_turn_buffers(kg_arena *arena, kg_kernel *kernel);

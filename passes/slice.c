@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The slice of a pipelined loop: the ops that the copies' addresses need, repeated for other
 // iterations.
+#include "passes/fold_internal.h"
 #include "passes/pipeline_internal.h"
 
 // ---- splitting ---------------------------------------------------------------------------------
@@ -9,7 +10,7 @@ static void hoist_invariants(kg_staged_loop *s)
     kg_block *body = s->loop->blocks[0];
     for (kg_op *op = body->first, *next; op; op = next) {
         next = op->next;
-        bool still = s->sliced[op->id];
+        bool still = s->sliced[op->id] && op->results[0]->type.home == KG_HOME_FRAG;
         for (int i = 0; still && i < op->n_operands; i++) {
             const kg_value *v = op->operands[i];
             still = v != body->arg && !(v->kind == KG_VALUE_RESULT && kg_op_within(v->op, s->loop));
@@ -114,6 +115,13 @@ static void repeat(kg_repeat *r, const kg_op *op)
     kg_op *copy = kg_op_clone(r->place.kernel, op, r->map, r->slice->s->n_values);
     copy->results[0]->name = NULL; // the author's name stays with the body's own value
     kg_place_op(&r->place, copy);
+    if (copy->code == KG_OP_LOAD || copy->results[0]->type.home != KG_HOME_FRAG)
+        return;
+    kg_value *simpler = kg_fold_algebra(r->place.kernel, copy); // the index may be a constant
+    if (simpler) {
+        kg_op_remove(copy);
+        r->map[op->results[0]->id] = simpler;
+    }
 }
 
 void kg_repeat_far(kg_repeat *r)

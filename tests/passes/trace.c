@@ -41,9 +41,10 @@ static uint64_t mix_text(uint64_t hash, const char *text)
     return hash;
 }
 
+// Of a tile of integers one element stands for all.
 static bool is_integer(const kg_value *v)
 {
-    return kg_is_scalar(v) && !kg_dtype_info_of(v->type.dtype)->is_float;
+    return v->type.home == KG_HOME_FRAG && !kg_dtype_info_of(v->type.dtype)->is_float;
 }
 
 static int64_t number(const runner *r, const kg_value *v)
@@ -120,6 +121,8 @@ static uint64_t read_memory(runner *r, const kg_value *operand)
         if (s->parts[i].group > r->out.commits)
             r->out.bad = "read of a copy that was not committed";
     }
+    if (s->n_parts == 1 && s->parts[0].where == place_of(r, operand))
+        return s->parts[0].content; // all of it: what a read of its source would give
     return hash;
 }
 
@@ -143,7 +146,10 @@ static bool compute(runner *r, const kg_op *op, int64_t *out)
     int64_t b = op->n_operands > 1 ? number(r, op->operands[1]) : 0;
     switch (op->code) {
     case KG_OP_CONST: *out = kg_op_int(op, KG_A_VALUE_INT, 0); return true;
-    case KG_OP_CAST: *out = a; return true;
+    case KG_OP_CAST:
+    case KG_OP_BROADCAST:
+    case KG_OP_EXPAND: *out = a; return true;
+    case KG_OP_IOTA: *out = 5; return true;
     case KG_OP_ADD: *out = a + b; return true;
     case KG_OP_SUB: *out = a - b; return true;
     case KG_OP_MUL: *out = a * b; return true;
@@ -197,7 +203,7 @@ static void run_for(runner *r, const kg_op *loop)
 
 static void run_effect(runner *r, const kg_op *op)
 {
-    const kg_value *to = op->operands[0];
+    const kg_value *to = op->n_operands ? op->operands[0] : NULL;
     switch (op->code) {
     case KG_OP_COPY:
     case KG_OP_COPY_ASYNC:

@@ -2,7 +2,7 @@
 // Runs a kernel of tile or staged level on symbols instead of tiles, for one CTA, to compare what a
 // program does before and after a pass.
 //
-// Integer scalars are computed; every other value is a hash of the op that made it and of its
+// Integers are computed; every other value is a hash of the op that made it and of its
 // operands; a shared slot holds the hash of what was copied or stored into it. The trace is what
 // reaches global memory, in order. Two programs with the same trace do the same, up to accidents of
 // hashing.
