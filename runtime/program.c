@@ -95,6 +95,14 @@ static kgen_status unknown_target(compilation *c, const char *name)
     return KGEN_ERROR_INPUT;
 }
 
+// The code generator reports a failed allocation like any other finding.
+static bool out_of_memory(const kg_diags *diags)
+{
+    for (const kg_diag *d = diags->first; d; d = d->next)
+        if (d->id == KG_D_R707) return true;
+    return false;
+}
+
 static kgen_status generate(compilation *c)
 {
     kgen_program *program = c->program;
@@ -103,7 +111,7 @@ static kgen_status generate(compilation *c)
     kg_codegen_options options = {.target = program->target};
     kg_codegen_output out = {0};
     if (!kg_codegen_emit(c->codegen, program->kernel, &program->arena, &c->diags, &options, &out))
-        return KGEN_ERROR_INPUT;
+        return out_of_memory(&c->diags) ? KGEN_ERROR_MEMORY : KGEN_ERROR_INPUT;
     program->ptx = out.ptx;
     program->ptx_length = out.ptx_length;
     return KGEN_OK;
