@@ -21,7 +21,7 @@ typedef struct kg_codegen_options {
     bool no_optimization;           // skip LLVM's function passes
     bool want_llvm;                 // also give the LLVM IR
     bool no_lines;                  // leave out .loc
-    bool no_check;                  // skip the match of the PTX with the IR (for tests of the check)
+    bool no_check; // skip the match of the PTX with the IR (for tests of the check)
 } kg_codegen_options;
 
 typedef struct kg_codegen_output {
@@ -32,8 +32,9 @@ typedef struct kg_codegen_output {
     bool local_memory;    // some value did not stay in registers
 } kg_codegen_output;
 
-// Emits one kernel of level SYNCED into one PTX module. Results are in `arena`, findings in `diags`.
-// false when there was a finding. Allocation failure of the arena jumps to its recovery point.
+// Emits one kernel of level SYNCED into one PTX module. Results are in `arena`, findings in
+// `diags`. false when there was a finding. Allocation failure of the arena jumps to its recovery
+// point.
 bool kg_codegen_emit(kg_codegen *codegen, kg_kernel *kernel, kg_arena *arena, kg_diags *diags,
                      const kg_codegen_options *options, kg_codegen_output *out);
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// What the emitters share: the state of one kernel's emission, thread-dependent coordinates, places.
+// What the emitters share: the state of one kernel's emission, thread-dependent coordinates,
+// places.
 //
-// A fragment is an array of values, one a register of its layout; a scalar is an array of one. A mutable
-// fragment is an array of variables. i1 elements are predicates; all others have the type of their dtype.
-// Errors are sticky: emit_error reports once, everything after it builds harmlessly on.
+// A fragment is an array of values, one a register of its layout; a scalar is an array of one. A
+// mutable fragment is an array of variables. i1 elements are predicates; all others have the type
+// of their dtype. Errors are sticky: emit_error reports once, everything after it builds harmlessly
+// on.
 #pragma once
 #include "codegen/cg.h"
 #include "codegen/codegen.h"
@@ -36,20 +38,27 @@ typedef struct kg_emit {
     kg_diags *diags;
     const struct cg_target *target;
     bool failed;
-    cg_value **values; // by value id; NULL: not defined
-    bool *written;     // by parameter: some op writes it or an alias
-    cg_value thread, lane, warp; // of the CTA
-    kg_region region;            // that executes the current op
+    cg_value **values;                   // by value id; NULL: not defined
+    bool *written;                       // by parameter: some op writes it or an alias
+    cg_value thread, lane, warp;         // of the CTA
+    kg_region region;                    // that executes the current op
     cg_value region_thread, region_warp; // counted from the region's first warp
     cg_value first_thread;               // predicate: the region's first thread
     cg_value shared_base;
-    struct { emit_cached_part *items; int count, capacity; } parts;
-    struct { emit_cached_value *items; int count, capacity; } scalars; // materialized sexprs, in the entry
+    struct {
+        emit_cached_part *items;
+        int count, capacity;
+    } parts;
+    struct {
+        emit_cached_value *items;
+        int count, capacity;
+    } scalars;       // materialized sexprs, in the entry
     const kg_op *op; // that is being emitted
 } kg_emit;
 
-// ---- emit_kernel.c -----------------------------------------------------------------------------------
-bool emit_error(kg_emit *e, kg_diag_id id, const char *format, ...) __attribute__((format(printf, 3, 4)));
+// -- emit_kernel.c --------------------------------------------------------------------------------
+bool emit_error(kg_emit *e, kg_diag_id id, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 cg_type emit_type(kg_dtype dtype);        // of a register
 cg_type emit_memory_type(kg_dtype dtype); // of an element in memory
 // Registers of a fragment now. Mutable ones are read; the array is the caller's then.
@@ -58,33 +67,40 @@ cg_value emit_scalar(kg_emit *e, kg_value *value);
 cg_value *emit_new_registers(kg_emit *e, int count);
 void emit_define(kg_emit *e, kg_value *value, cg_value *registers);
 int emit_register_count(const kg_value *value);
-void emit_block(kg_emit *e, kg_block *block);
 cg_value emit_sexpr(kg_emit *e, const kg_sexpr *expr); // i64
 
-// ---- emit_fragment.c: coordinates, and moving registers between layouts --------------------------------
+// -- emit_control.c -------------------------------------------------------------------------------
+void emit_enter_region(kg_emit *e, kg_region region, kg_block *block); // primes what its ops share
+void emit_block(kg_emit *e, kg_block *block);
+
+// -- emit_fragment.c: coordinates, and moving registers between layouts ---------------------------
 // Thread part of dimension d of a layout, in the current region.
 emit_part emit_layout_part(kg_emit *e, const kg_layout *layout, int d);
-emit_part emit_linear_part(kg_emit *e, const int32_t *lane, int n_lane, const int32_t *warp, int n_warp);
+emit_part emit_linear_part(kg_emit *e, const int32_t *lane, int n_lane, const int32_t *warp,
+                           int n_warp);
 cg_value emit_part_value(kg_emit *e, emit_part part); // i32, 0 when NULL
 // i32 coordinate of a register along d.
 cg_value emit_coordinate(kg_emit *e, const kg_layout *layout, int d, int reg);
 
-// A tile as a set of wanted coordinates: those of `from`'s elements that each register of each thread shall get.
+// A tile as a set of wanted coordinates: those of `from`'s elements that each register of each
+// thread shall get.
 typedef struct emit_wanted {
-    int rank, count;                     // of `from`; registers
-    int32_t (*coord)[KG_MAX_RANK];       // of each register, thread 0
+    int rank, count;               // of `from`; registers
+    int32_t (*coord)[KG_MAX_RANK]; // of each register, thread 0
     int32_t lane[5][KG_MAX_RANK], warp[5][KG_MAX_RANK];
 } emit_wanted;
 void emit_wanted_layout(kg_emit *e, const kg_layout *layout, emit_wanted *out);
 // Gives each thread the elements it wants, by renaming, selects and shuffles. NULL after an error.
-cg_value *emit_exchange(kg_emit *e, const kg_layout *from, const cg_value *registers, const emit_wanted *wanted);
-cg_value *emit_convert(kg_emit *e, const kg_layout *from, const kg_layout *to, const cg_value *registers);
+cg_value *emit_exchange(kg_emit *e, const kg_layout *from, const cg_value *registers,
+                        const emit_wanted *wanted);
+cg_value *emit_convert(kg_emit *e, const kg_layout *from, const kg_layout *to,
+                       const cg_value *registers);
 // The value as a fragment of that layout (scalars are repeated, other layouts are exchanged).
 cg_value *emit_read_as(kg_emit *e, kg_value *value, const kg_layout *layout, int count);
 cg_value emit_shuffle(kg_emit *e, enum cg_ptx_id id, cg_value value, cg_value selector);
 bool emit_fragment_op(kg_emit *e, kg_op *op); // iota, expand, broadcast, transpose, convert
 
-// ---- emit_address.c ------------------------------------------------------------------------------------
+// -- emit_address.c -------------------------------------------------------------------------------
 typedef struct emit_place_address {
     int32_t key[KG_MAX_RANK];
     cg_value address;
@@ -95,57 +111,66 @@ typedef struct emit_place_test {
     cg_value value;
 } emit_place_test;
 
-// Where the elements of a memory operand lie, for one op: run-time parts and caches of what was computed.
-// Dimensions are the root's. An element's index is dyn (or the gathered one) + constant + what
-// emit_place_at is given.
+// Where the elements of a memory operand lie, for one op: run-time parts and caches of what was
+// computed. Dimensions are the root's. An element's index is dyn (or the gathered one) + constant +
+// what emit_place_at is given.
 typedef struct emit_place {
     kg_view_info view;
     kg_value *root;
     bool shared;
-    int rank;                          // of the root
-    int size;                          // bytes of an element
-    int operand_dim[KG_MAX_RANK];      // -1 = fixed
-    emit_part dyn[KG_MAX_RANK];        // start, fixed index and thread part; i64 where the index is
+    int rank;                     // of the root
+    int size;                     // bytes of an element
+    int operand_dim[KG_MAX_RANK]; // -1 = fixed
+    emit_part dyn[KG_MAX_RANK];   // start, fixed index and thread part; i64 where the index is
     emit_part thread[KG_MAX_RANK];
-    int64_t constant[KG_MAX_RANK];     // constant starts
-    kg_value *gather[KG_MAX_RANK];     // index fragment
+    int64_t constant[KG_MAX_RANK]; // constant starts
+    kg_value *gather[KG_MAX_RANK]; // index fragment
     bool gathers;
     // shared: the run-time parts of row and column, and constant bytes
     kg_shared_layout layout;
-    int64_t multiplier[KG_MAX_RANK];   // rows for each step of a leading dimension
-    cg_value row, column, slot;        // NULL = 0; column and slot in bytes
+    int64_t multiplier[KG_MAX_RANK]; // rows for each step of a leading dimension
+    cg_value row, column, slot;      // NULL = 0; column and slot in bytes
     uint32_t row_mask, column_mask;
     int64_t base;
     // global
-    cg_value pointer;                  // base, fixed and run-time parts
-    bool known[KG_MAX_RANK];           // the stride is a constant:
-    int64_t stride[KG_MAX_RANK];       // bytes
-    bool test[KG_MAX_RANK];            // must be held against the tensor's size
-    cg_value inside;                   // predicate of the fixed dimensions, NULL = always
-    struct { emit_place_address *items; int count, capacity; } addresses;
-    struct { emit_place_test *items; int count, capacity; } tests, gathered;
+    cg_value pointer;            // base, fixed and run-time parts
+    bool known[KG_MAX_RANK];     // the stride is a constant:
+    int64_t stride[KG_MAX_RANK]; // bytes
+    bool test[KG_MAX_RANK];      // must be held against the tensor's size
+    cg_value inside;             // predicate of the fixed dimensions, NULL = always
+    struct {
+        emit_place_address *items;
+        int count, capacity;
+    } addresses;
+    struct {
+        emit_place_test *items;
+        int count, capacity;
+    } tests, gathered;
 } emit_place;
 
 typedef struct emit_element {
     cg_value address; // as cg_access wants it
     int64_t offset;
-    cg_value inside;  // predicate; NULL = always
+    cg_value inside; // predicate; NULL = always
 } emit_element;
 
 // `thread`: the run-time part of each operand dimension (rank entries). false after an error.
 bool emit_place_open(kg_emit *e, kg_value *operand, const emit_part *thread, emit_place *out);
 // The element at thread part + constant part.
 emit_element emit_place_at(kg_emit *e, emit_place *place, const int32_t *constant);
-cg_value emit_element_address(kg_emit *e, const emit_place *place, emit_element element); // offset added
-cg_value emit_and(kg_emit *e, cg_value a, cg_value b);        // predicates; NULL = true
+cg_value emit_element_address(kg_emit *e, const emit_place *place,
+                              emit_element element);   // offset added
+cg_value emit_and(kg_emit *e, cg_value a, cg_value b); // predicates; NULL = true
 kg_value *emit_root_of(kg_value *operand);
 
-// ---- the rest ------------------------------------------------------------------------------------------
+// -- the rest -------------------------------------------------------------------------------------
 bool emit_elementwise(kg_emit *e, kg_op *op);
 cg_value emit_unary(kg_emit *e, kg_opcode code, kg_dtype dtype, cg_value x);
 cg_value emit_binary(kg_emit *e, kg_opcode code, kg_dtype dtype, cg_value a, cg_value b);
-void emit_cast(kg_emit *e, kg_dtype from, kg_dtype to, const cg_value *in, int count, cg_value *out);
-cg_value emit_math(kg_emit *e, kg_opcode code, kg_dtype dtype, cg_value x); // f32 or f64; NULL: not a function
+void emit_cast(kg_emit *e, kg_dtype from, kg_dtype to, const cg_value *in, int count,
+               cg_value *out);
+cg_value emit_math(kg_emit *e, kg_opcode code, kg_dtype dtype,
+                   cg_value x); // f32 or f64; NULL: not a function
 cg_value emit_constant(kg_emit *e, kg_dtype dtype, double f, int64_t i);
 void emit_reduce(kg_emit *e, kg_op *op);
 void emit_scan(kg_emit *e, kg_op *op);

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: MIT
 // Addresses of a memory operand's elements: 64-bit in global memory, 32-bit in shared memory.
 //
-// An address is a run-time part, made once for an op, plus a constant that goes into the instruction. The
-// XOR of a swizzle is taken apart the same way: bits that no run-time part can touch are plain offsets, and
-// only the others need an instruction, once for each distinct value.
+// An address is a run-time part, made once for an op, plus a constant that goes into the
+// instruction. The XOR of a swizzle is taken apart the same way: bits that no run-time part can
+// touch are plain offsets, and only the others need an instruction, once for each distinct value.
 #include "codegen/emit.h"
 
-kg_value *emit_root_of(kg_value *operand) { return kg_root(operand); }
+kg_value *emit_root_of(kg_value *operand)
+{
+    return kg_root(operand);
+}
 
 cg_value emit_and(kg_emit *e, cg_value a, cg_value b)
 {
-    if (!a || !b)
-        return a ? a : b;
+    if (!a || !b) return a ? a : b;
     return cg_and(e->m, a, b);
 }
 
 static cg_value add_to(kg_emit *e, cg_value a, cg_value b)
 {
-    if (!a || !b)
-        return a ? a : b;
+    if (!a || !b) return a ? a : b;
     return cg_add(e->m, a, b);
 }
 
@@ -27,13 +28,13 @@ static cg_value widen(kg_emit *e, cg_value value)
     return cg_type_of(e->m, value) == CG_I64 ? value : cg_sext(e->m, value, CG_I64);
 }
 
-// ---- run-time parts of the indices --------------------------------------------------------------------------
+// -- run-time parts of the indices ----------------------------------------------------------------
 
-// Bits that the sum of two parts may have: a carry can reach everything above the lowest bit of both.
+// Bits that the sum of two parts may have: a carry can reach everything above the lowest bit of
+// both.
 static uint32_t sum_mask(uint32_t a, uint32_t b)
 {
-    if (!(a & b))
-        return a | b;
+    if (!(a & b)) return a | b;
     return ~UINT32_C(0) << __builtin_ctz(a | b);
 }
 
@@ -48,28 +49,26 @@ static void add_scalar(kg_emit *e, emit_place *place, int r, kg_value *scalar, i
     cg_value value = emit_scalar(e, scalar);
     if (place->shared && cg_type_of(e->m, value) == CG_I64)
         value = cg_trunc(e->m, value, CG_I32);
-    else if (!place->shared && cg_type_of(e->m, value) != CG_I64 && cg_type_of(e->m, value) != CG_I32)
+    else if (!place->shared && cg_type_of(e->m, value) != CG_I64 &&
+             cg_type_of(e->m, value) != CG_I32)
         value = cg_sext(e->m, value, CG_I32);
     uint32_t mask = divisor > 1 ? ~(uint32_t)(divisor - 1) : ~UINT32_C(0);
     dyn->mask = dyn->value ? sum_mask(dyn->mask, mask) : mask;
     dyn->linear = false;
-    if (dyn->value && cg_type_of(e->m, value) == CG_I64)
-        dyn->value = widen(e, dyn->value);
+    if (dyn->value && cg_type_of(e->m, value) == CG_I64) dyn->value = widen(e, dyn->value);
     dyn->value = add_to(e, value, dyn->value);
 }
 
 static void open_indices(kg_emit *e, emit_place *place, const emit_part *thread)
 {
-    for (int r = 0; r < KG_MAX_RANK; r++)
-        place->operand_dim[r] = -1;
+    for (int r = 0; r < KG_MAX_RANK; r++) place->operand_dim[r] = -1;
     for (int d = 0; d < place->view.rank; d++) {
         int r = place->view.dim[d];
         place->operand_dim[r] = d;
         place->thread[r] = thread[d];
         place->gather[r] = place->view.gather[d];
         place->gathers |= place->gather[r] != NULL;
-        if (!place->gather[r])
-            place->dyn[r] = thread[d];
+        if (!place->gather[r]) place->dyn[r] = thread[d];
         if (place->view.start[d])
             add_scalar(e, place, r, place->view.start[d], place->view.divisor[d]);
     }
@@ -78,7 +77,8 @@ static void open_indices(kg_emit *e, emit_place *place, const emit_part *thread)
             add_scalar(e, place, r, place->view.fixed[r], place->view.fixed_divisor[r]);
 }
 
-// The gathered index for constant part c: the element of the index fragment at this thread's coordinate.
+// The gathered index for constant part c: the element of the index fragment at this thread's
+// coordinate.
 static cg_value gathered_index(kg_emit *e, emit_place *place, int r, int64_t c)
 {
     for (int i = 0; i < place->gathered.count; i++)
@@ -102,7 +102,7 @@ static cg_value gathered_index(kg_emit *e, emit_place *place, int r, int64_t c)
     return entry.value;
 }
 
-// ---- global ---------------------------------------------------------------------------------------------------
+// -- global ---------------------------------------------------------------------------------------
 
 static bool proven_inside(const emit_place *place, int r)
 {
@@ -125,8 +125,7 @@ static bool surely_inside(const emit_place *place, int r, int64_t c)
 {
     const kg_sexpr *dim = place->root->tensor->dims[r];
     int64_t start = place->constant[r] + c;
-    if (place->gather[r] || dim->kind != KG_SX_INT || start < 0)
-        return false;
+    if (place->gather[r] || dim->kind != KG_SX_INT || start < 0) return false;
     return (int64_t)place->dyn[r].mask + start < dim->value;
 }
 
@@ -134,8 +133,7 @@ static bool surely_inside(const emit_place *place, int r, int64_t c)
 static cg_value inside_dim(kg_emit *e, emit_place *place, int r, int64_t c)
 {
     struct cg_module *m = e->m;
-    if (!place->test[r] || surely_inside(place, r, c))
-        return NULL;
+    if (!place->test[r] || surely_inside(place, r, c)) return NULL;
     for (int i = 0; i < place->tests.count; i++)
         if (place->tests.items[i].d == r && place->tests.items[i].c == c)
             return place->tests.items[i].value;
@@ -154,18 +152,16 @@ static cg_value inside_dim(kg_emit *e, emit_place *place, int r, int64_t c)
 
 static cg_value stride_bytes(kg_emit *e, const emit_place *place, int r)
 {
-    if (place->known[r])
-        return cg_i64(e->m, place->stride[r]);
+    if (place->known[r]) return cg_i64(e->m, place->stride[r]);
     return cg_mul(e->m, emit_sexpr(e, place->root->tensor->strides[r]), cg_i64(e->m, place->size));
 }
 
-// index * stride in bytes. The element size is multiplied last: index and stride are 32 bits wide each, so
-// their product is one instruction.
+// index * stride in bytes. The element size is multiplied last: index and stride are 32 bits wide
+// each, so their product is one instruction.
 static cg_value scaled(kg_emit *e, const emit_place *place, int r, cg_value index)
 {
     struct cg_module *m = e->m;
-    if (place->known[r])
-        return cg_mul(m, widen(e, index), stride_bytes(e, place, r));
+    if (place->known[r]) return cg_mul(m, widen(e, index), stride_bytes(e, place, r));
     cg_value elements = cg_mul(m, widen(e, index), emit_sexpr(e, place->root->tensor->strides[r]));
     return cg_mul(m, elements, cg_i64(m, place->size));
 }
@@ -182,19 +178,19 @@ static void open_global(kg_emit *e, emit_place *place)
         place->test[r] = !proven_inside(place, r);
         cg_value index = place->dyn[r].value;
         if (!place->known[r] && place->constant[r])
-            index = index ? cg_add(m, index, cg_integer(m, cg_type_of(m, index), place->constant[r]))
-                          : cg_i32(m, (int32_t)place->constant[r]);
-        if (index)
-            bytes = add_to(e, bytes, scaled(e, place, r, index));
+            index = index
+                        ? cg_add(m, index, cg_integer(m, cg_type_of(m, index), place->constant[r]))
+                        : cg_i32(m, (int32_t)place->constant[r]);
+        if (index) bytes = add_to(e, bytes, scaled(e, place, r, index));
     }
-    if (bytes)
-        place->pointer = cg_advance(m, CG_SPACE_GLOBAL, place->pointer, bytes);
+    if (bytes) place->pointer = cg_advance(m, CG_SPACE_GLOBAL, place->pointer, bytes);
     for (int r = 0; r < place->rank; r++)
         if (place->operand_dim[r] < 0)
             place->inside = emit_and(e, place->inside, inside_dim(e, place, r, 0));
 }
 
-// The run-time part of an address for these constants: gathered dimensions and strides known at run time only.
+// The run-time part of an address for these constants: gathered dimensions and strides known at run
+// time only.
 static cg_value global_address(kg_emit *e, emit_place *place, const int32_t *key)
 {
     struct cg_module *m = e->m;
@@ -210,8 +206,7 @@ static cg_value global_address(kg_emit *e, emit_place *place, const int32_t *key
         else if (key[r])
             bytes = add_to(e, bytes, cg_mul(m, stride_bytes(e, place, r), cg_i64(m, key[r] - 1)));
     }
-    if (bytes)
-        entry.address = cg_advance(m, CG_SPACE_GLOBAL, place->pointer, bytes);
+    if (bytes) entry.address = cg_advance(m, CG_SPACE_GLOBAL, place->pointer, bytes);
     KG_PUSH(e->arena, &place->addresses, entry);
     return entry.address;
 }
@@ -227,14 +222,13 @@ static emit_element global_at(kg_emit *e, emit_place *place, const int32_t *cons
             key[r] = c + 1;
         else if (place->known[r])
             out.offset += (place->constant[r] + c) * place->stride[r];
-        if (d >= 0)
-            out.inside = emit_and(e, out.inside, inside_dim(e, place, r, c));
+        if (d >= 0) out.inside = emit_and(e, out.inside, inside_dim(e, place, r, c));
     }
     out.address = global_address(e, place, key);
     return out;
 }
 
-// ---- shared ---------------------------------------------------------------------------------------------------
+// -- shared ---------------------------------------------------------------------------------------
 
 static cg_value scaled32(kg_emit *e, cg_value value, int64_t factor)
 {
@@ -243,8 +237,7 @@ static cg_value scaled32(kg_emit *e, cg_value value, int64_t factor)
 
 static uint32_t scaled_mask(uint32_t mask, int64_t factor)
 {
-    if (!mask || factor <= 0)
-        return 0;
+    if (!mask || factor <= 0) return 0;
     if (factor & (factor - 1))
         return ~UINT32_C(0) << (__builtin_ctz(mask) + __builtin_ctzll((uint64_t)factor));
     return mask << __builtin_ctzll((uint64_t)factor);
@@ -255,15 +248,16 @@ static cg_value slot_bytes(kg_emit *e, kg_value *buffer, kg_value *iteration)
 {
     struct cg_module *m = e->m;
     int64_t ring = kg_op_int(buffer->op, KG_A_RING, 1), constant;
-    if (!iteration || ring <= 1)
-        return NULL;
+    if (!iteration || ring <= 1) return NULL;
     int64_t bytes = kg_shared_slot_bytes(buffer);
     if (kg_const_int(iteration, &constant))
         return cg_i32(m, (int32_t)((constant % ring + ring) % ring * bytes));
     cg_value i = emit_scalar(e, iteration);
     if (cg_type_of(m, i) == CG_I64)
-        i = ring & (ring - 1) ? cg_trunc(m, cg_urem(m, i, cg_i64(m, ring)), CG_I32) : cg_trunc(m, i, CG_I32);
-    i = ring & (ring - 1) ? cg_urem(m, i, cg_i32(m, (int32_t)ring)) : cg_and(m, i, cg_i32(m, (int32_t)ring - 1));
+        i = ring & (ring - 1) ? cg_trunc(m, cg_urem(m, i, cg_i64(m, ring)), CG_I32)
+                              : cg_trunc(m, i, CG_I32);
+    i = ring & (ring - 1) ? cg_urem(m, i, cg_i32(m, (int32_t)ring))
+                          : cg_and(m, i, cg_i32(m, (int32_t)ring - 1));
     return scaled32(e, i, bytes);
 }
 
@@ -290,13 +284,11 @@ static cg_value swizzle_of(kg_emit *e, const emit_place *place, cg_value row)
 {
     struct cg_module *m = e->m;
     const kg_shared_layout *s = &place->layout;
-    if (!row || s->bits == 0)
-        return NULL;
+    if (!row || s->bits == 0) return NULL;
     uint32_t field = ((UINT32_C(1) << s->bits) - 1) << s->shift;
     cg_value bits = cg_and(m, row, cg_i32(m, (int32_t)field));
     int left = s->chunk_log2 - s->shift;
-    if (left == 0)
-        return bits;
+    if (left == 0) return bits;
     return left > 0 ? cg_shl(m, bits, cg_i32(m, left)) : cg_lshr(m, bits, cg_i32(m, -left));
 }
 
@@ -305,7 +297,8 @@ static uint32_t swizzle_bits(const kg_shared_layout *s, uint32_t row)
     return s->bits ? ((row >> s->shift) & ((UINT32_C(1) << s->bits) - 1)) << s->chunk_log2 : 0;
 }
 
-// Thread-dependent terms first, then the slot: what does not change in a loop can be taken out of it.
+// Thread-dependent terms first, then the slot: what does not change in a loop can be taken out of
+// it.
 static cg_value shared_sum(kg_emit *e, const emit_place *place, cg_value row, cg_value column)
 {
     int64_t pitch = (int64_t)place->layout.pitch * place->size;
@@ -330,8 +323,7 @@ static cg_value shared_slowly(kg_emit *e, emit_place *place, const int64_t *inde
             row = add_to(e, row, scaled32(e, value, place->multiplier[r]));
     }
     cg_value swizzle = swizzle_of(e, place, row);
-    if (swizzle)
-        column = column ? cg_xor(m, column, swizzle) : swizzle;
+    if (swizzle) column = column ? cg_xor(m, column, swizzle) : swizzle;
     return shared_sum(e, place, row, column);
 }
 
@@ -342,11 +334,11 @@ static cg_value shared_base_for(kg_emit *e, emit_place *place, uint32_t flip)
         if ((uint32_t)place->addresses.items[i].key[0] == flip)
             return place->addresses.items[i].address;
     cg_value column = place->column, swizzle = swizzle_of(e, place, place->row);
-    if (swizzle)
-        column = column ? cg_xor(m, column, swizzle) : swizzle;
+    if (swizzle) column = column ? cg_xor(m, column, swizzle) : swizzle;
     if (flip)
         column = column ? cg_xor(m, column, cg_i32(m, (int32_t)flip)) : cg_i32(m, (int32_t)flip);
-    emit_place_address entry = {.key = {(int32_t)flip}, .address = shared_sum(e, place, place->row, column)};
+    emit_place_address entry = {.key = {(int32_t)flip},
+                                .address = shared_sum(e, place, place->row, column)};
     KG_PUSH(e->arena, &place->addresses, entry);
     return entry.address;
 }
@@ -356,14 +348,16 @@ static emit_element shared_at(kg_emit *e, emit_place *place, const int32_t *cons
     const kg_shared_layout *s = &place->layout;
     int64_t index[KG_MAX_RANK] = {0}, row = 0, column = 0;
     for (int r = 0; r < place->rank; r++) {
-        index[r] = place->constant[r] + (place->operand_dim[r] >= 0 ? constant[place->operand_dim[r]] : 0);
+        index[r] =
+            place->constant[r] + (place->operand_dim[r] >= 0 ? constant[place->operand_dim[r]] : 0);
         if (r == place->rank - 1)
             column = index[r] * place->size;
         else
             row += index[r] * place->multiplier[r];
     }
     emit_element out = {.offset = place->base};
-    bool carries = s->bits && ((place->row_mask & (uint32_t)row) || (place->column_mask & (uint32_t)column));
+    bool carries =
+        s->bits && ((place->row_mask & (uint32_t)row) || (place->column_mask & (uint32_t)column));
     if (place->gathers || carries) {
         out.address = shared_slowly(e, place, index);
         return out;
@@ -375,7 +369,7 @@ static emit_element shared_at(kg_emit *e, emit_place *place, const int32_t *cons
     return out;
 }
 
-// ---- both -----------------------------------------------------------------------------------------------------
+// -- both -----------------------------------------------------------------------------------------
 
 bool emit_place_open(kg_emit *e, kg_value *operand, const emit_part *thread, emit_place *out)
 {
@@ -403,9 +397,9 @@ emit_element emit_place_at(kg_emit *e, emit_place *place, const int32_t *constan
 
 cg_value emit_element_address(kg_emit *e, const emit_place *place, emit_element element)
 {
-    if (!element.offset)
-        return element.address;
+    if (!element.offset) return element.address;
     enum cg_space space = place->shared ? CG_SPACE_SHARED : CG_SPACE_GLOBAL;
-    cg_value offset = place->shared ? cg_i32(e->m, (int32_t)element.offset) : cg_i64(e->m, element.offset);
+    cg_value offset =
+        place->shared ? cg_i32(e->m, (int32_t)element.offset) : cg_i64(e->m, element.offset);
     return cg_advance(e->m, space, element.address, offset);
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Copies of a global view into a shared view: by cp.async, or through registers.
 //
-// The view, row-major, is cut into chunks of `vec` elements; chunk c belongs to thread c mod T (ir/access.h).
-// Where sizes are powers of two a chunk's coordinates split into a thread part and a constant part by bits.
+// The view, row-major, is cut into chunks of `vec` elements; chunk c belongs to thread c mod T
+// (ir/access.h). Where sizes are powers of two a chunk's coordinates split into a thread part and a
+// constant part by bits.
 #include "codegen/emit.h"
 
 int64_t emit_copy_chunks(const kg_op *op, int *vec)
@@ -10,8 +11,7 @@ int64_t emit_copy_chunks(const kg_op *op, int *vec)
     const kg_type *type = &op->operands[0]->type;
     int bytes = kg_dtype_bytes(type->dtype);
     *vec = (int)kg_op_int(op, KG_A_VEC, 1);
-    if (kg_op_attr(op, KG_A_ASYNC))
-        *vec = (int)kg_op_int(op, KG_A_ASYNC, bytes) / bytes;
+    if (kg_op_attr(op, KG_A_ASYNC)) *vec = (int)kg_op_int(op, KG_A_ASYNC, bytes) / bytes;
     return kg_type_elements(type) / (*vec > 0 ? *vec : 1);
 }
 
@@ -19,14 +19,17 @@ typedef struct copying {
     kg_emit *e;
     kg_op *op;
     const kg_type *type;
-    int vec, bytes;          // of a chunk
+    int vec, bytes; // of a chunk
     int64_t chunks, threads;
-    bool by_bits, by_rows;   // how coordinates split; neither: each chunk by itself
-    bool constant;           // the source is not written while the kernel runs
+    bool by_bits, by_rows; // how coordinates split; neither: each chunk by itself
+    bool constant;         // the source is not written while the kernel runs
     emit_place to, from;
 } copying;
 
-static bool power_of_two(int64_t n) { return n > 0 && (n & (n - 1)) == 0; }
+static bool power_of_two(int64_t n)
+{
+    return n > 0 && (n & (n - 1)) == 0;
+}
 
 static int64_t row_chunks(const copying *c)
 {
@@ -48,8 +51,7 @@ static void chunk_coord(const copying *c, int64_t chunk, int32_t *coord)
 static void choose_split(copying *c)
 {
     c->by_bits = power_of_two(c->threads) && power_of_two(c->vec);
-    for (int d = 1; d < c->type->rank; d++)
-        c->by_bits &= power_of_two(c->type->dims[d]);
+    for (int d = 1; d < c->type->rank; d++) c->by_bits &= power_of_two(c->type->dims[d]);
     c->by_rows = !c->by_bits && c->type->rank == 2 && c->threads % row_chunks(c) == 0;
 }
 
@@ -60,8 +62,7 @@ static void parts_by_bits(const copying *c, emit_part *parts)
         int32_t lane[5] = {0}, warp[5] = {0};
         for (int bit = 0; (INT64_C(1) << bit) < c->threads; bit++) {
             // Threads beyond the last chunk do nothing: their coordinates may be anything.
-            if ((INT64_C(1) << bit) >= c->chunks)
-                break;
+            if ((INT64_C(1) << bit) >= c->chunks) break;
             chunk_coord(c, INT64_C(1) << bit, coord);
             if (bit < 5)
                 lane[bit] = coord[d];
@@ -75,8 +76,7 @@ static void parts_by_bits(const copying *c, emit_part *parts)
 static uint32_t mask_below(int64_t limit)
 {
     uint32_t mask = 0;
-    while ((int64_t)mask + 1 < limit)
-        mask = mask * 2 + 1;
+    while ((int64_t)mask + 1 < limit) mask = mask * 2 + 1;
     return mask;
 }
 
@@ -85,8 +85,7 @@ static void parts_by_division(const copying *c, int64_t first, emit_part *parts)
 {
     struct cg_module *m = c->e->m;
     cg_value rest = c->e->region_thread;
-    if (first)
-        rest = cg_add(m, rest, cg_i32(m, (int32_t)first));
+    if (first) rest = cg_add(m, rest, cg_i32(m, (int32_t)first));
     for (int d = c->type->rank - 1; d >= 0; d--) {
         bool last = d == c->type->rank - 1;
         int64_t extent = last ? row_chunks(c) : c->type->dims[d];
@@ -94,9 +93,11 @@ static void parts_by_division(const copying *c, int64_t first, emit_part *parts)
         int64_t step = last ? c->vec : 1;
         memset(&parts[d], 0, sizeof parts[d]);
         parts[d].value = step > 1 ? cg_mul(m, at, cg_i32(m, (int32_t)step)) : at;
-        parts[d].mask = mask_below(c->type->dims[d] > first + c->threads ? c->type->dims[d] : first + c->threads);
+        parts[d].mask = mask_below(c->type->dims[d] > first + c->threads ? c->type->dims[d]
+                                                                         : first + c->threads);
         if (d)
-            parts[d].mask = mask_below(c->type->dims[d]), rest = cg_udiv(m, rest, cg_i32(m, (int32_t)extent));
+            parts[d].mask = mask_below(c->type->dims[d]),
+            rest = cg_udiv(m, rest, cg_i32(m, (int32_t)extent));
     }
 }
 
@@ -137,17 +138,24 @@ static chunk make_chunk(copying *c, int64_t i)
     return out;
 }
 
-static int64_t steps(const copying *c) { return (c->chunks + c->threads - 1) / c->threads; }
+static int64_t steps(const copying *c)
+{
+    return (c->chunks + c->threads - 1) / c->threads;
+}
 
-// ---- cp.async --------------------------------------------------------------------------------------------------
+// -- cp.async -------------------------------------------------------------------------------------
 
 static enum cg_ptx_id async_template(int bytes, bool fill)
 {
     switch (bytes) {
-    case 4: return fill ? CG_PTX_CP_ASYNC_CA_4_ZFILL : CG_PTX_CP_ASYNC_CA_4;
-    case 8: return fill ? CG_PTX_CP_ASYNC_CA_8_ZFILL : CG_PTX_CP_ASYNC_CA_8;
-    case 16: return fill ? CG_PTX_CP_ASYNC_CG_16_ZFILL : CG_PTX_CP_ASYNC_CG_16;
-    default: return CG_PTX_UNKNOWN;
+    case 4:
+        return fill ? CG_PTX_CP_ASYNC_CA_4_ZFILL : CG_PTX_CP_ASYNC_CA_4;
+    case 8:
+        return fill ? CG_PTX_CP_ASYNC_CA_8_ZFILL : CG_PTX_CP_ASYNC_CA_8;
+    case 16:
+        return fill ? CG_PTX_CP_ASYNC_CG_16_ZFILL : CG_PTX_CP_ASYNC_CG_16;
+    default:
+        return CG_PTX_UNKNOWN;
     }
 }
 
@@ -158,13 +166,10 @@ static void async_chunk(copying *c, const chunk *x)
     cg_value arguments[3] = {emit_element_address(c->e, &c->to, x->to),
                              emit_element_address(c->e, &c->from, x->from)};
     bool fill = x->from.inside != NULL;
-    if (fill)
-        arguments[2] = cg_select(m, x->from.inside, cg_i32(m, c->bytes), cg_i32(m, 0));
-    if (x->mine)
-        cg_if_begin(m, &branch, x->mine);
+    if (fill) arguments[2] = cg_select(m, x->from.inside, cg_i32(m, c->bytes), cg_i32(m, 0));
+    if (x->mine) cg_if_begin(m, &branch, x->mine);
     cg_template(m, async_template(c->bytes, fill), arguments, fill ? 3 : 2, NULL, NULL);
-    if (x->mine)
-        cg_if_end(m, &branch);
+    if (x->mine) cg_if_end(m, &branch);
 }
 
 static void copy_async(copying *c)
@@ -179,7 +184,7 @@ static void copy_async(copying *c)
     }
 }
 
-// ---- through registers ------------------------------------------------------------------------------------------
+// -- through registers ----------------------------------------------------------------------------
 
 enum { IN_FLIGHT = 8, WIDEST = 16 };
 
@@ -224,14 +229,14 @@ static void copy_by_registers(copying *c)
             x[i] = make_chunk(c, done + i);
             load_chunk(c, &x[i], held[i]);
         }
-        for (int i = 0; i < batch && !c->e->failed; i++)
-            store_chunk(c, &x[i], held[i]);
+        for (int i = 0; i < batch && !c->e->failed; i++) store_chunk(c, &x[i], held[i]);
     }
 }
 
 void emit_copy(kg_emit *e, kg_op *op)
 {
-    copying c = {.e = e, .op = op, .type = &op->operands[0]->type, .threads = 32 * e->region.n_warps};
+    copying c = {
+        .e = e, .op = op, .type = &op->operands[0]->type, .threads = 32 * e->region.n_warps};
     c.chunks = emit_copy_chunks(op, &c.vec);
     c.bytes = c.vec * kg_dtype_bytes(c.type->dtype);
     if (c.vec < 1 || c.bytes > 16 || (c.type->rank && c.type->dims[c.type->rank - 1] % c.vec)) {
@@ -239,8 +244,7 @@ void emit_copy(kg_emit *e, kg_op *op)
         return;
     }
     choose_split(&c);
-    if (!open_places(&c, 0))
-        return;
+    if (!open_places(&c, 0)) return;
     if (!c.to.shared || c.from.shared) {
         emit_error(e, KG_D_L303, "a copy goes from global to shared memory");
         return;

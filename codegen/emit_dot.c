@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
-// Products of tiles: mma.sync on fragments that ldmatrix brings from shared memory, or fused multiply-adds.
+// Products of tiles: mma.sync on fragments that ldmatrix brings from shared memory, or fused
+// multiply-adds.
 //
-// An accumulator register of a thread stands for one element of each 16 x 8 tile; the loops here run over the
-// tiles of a warp and over steps of the inner dimension, the outermost one, so that the operands of a step
-// are loaded once for all tiles. Operand addresses are one thread part for each operand, plus constants.
+// An accumulator register of a thread stands for one element of each 16 x 8 tile; the loops here
+// run over the tiles of a warp and over steps of the inner dimension, the outermost one, so that
+// the operands of a step are loaded once for all tiles. Operand addresses are one thread part for
+// each operand, plus constants.
 #include "codegen/emit.h"
 #include "codegen/emit_dot.h"
 
-// ---- the tiles of a warp ---------------------------------------------------------------------------------------
+// -- the tiles of a warp --------------------------------------------------------------------------
 
 int *emit_coordinate_map(kg_emit *e, const kg_layout *layout)
 {
@@ -30,10 +32,8 @@ int emit_register_at(const int *map, const kg_layout *layout, int row, int colum
 static void add_sorted(int32_t *list, int *count, int32_t value)
 {
     int at = 0;
-    while (at < *count && list[at] < value)
-        at++;
-    if (at < *count && list[at] == value)
-        return;
+    while (at < *count && list[at] < value) at++;
+    if (at < *count && list[at] == value) return;
     memmove(list + at + 1, list + at, sizeof *list * (size_t)(*count - at));
     list[at] = value;
     ++*count;
@@ -49,20 +49,18 @@ void emit_tile_origins(kg_emit *e, const kg_layout *acc, int step_m, int step_n,
     out->n = KG_NEW_ARRAY(e->arena, int32_t, count + 1);
     for (int r = 0; r < count; r++) {
         kg_layout_coord(acc, r, 0, 0, coord);
-        if (coord[0] % step_m == 0)
-            add_sorted(out->m, &out->n_m, coord[0]);
-        if (coord[1] % step_n == 0)
-            add_sorted(out->n, &out->n_n, coord[1]);
+        if (coord[0] % step_m == 0) add_sorted(out->m, &out->n_m, coord[0]);
+        if (coord[1] % step_n == 0) add_sorted(out->n, &out->n_n, coord[1]);
     }
 }
 
-// ---- operands of mma -----------------------------------------------------------------------------------------------
+// -- operands of mma ------------------------------------------------------------------------------
 
 typedef struct operand {
     kg_value *value;
-    bool b;                // the second operand, [K, N]
-    int k_dim;             // which dimension is the inner one
-    int bytes, pack;       // of an element; elements in a 32-bit word
+    bool b;          // the second operand, [K, N]
+    int k_dim;       // which dimension is the inner one
+    int bytes, pack; // of an element; elements in a 32-bit word
     // fragment
     const kg_layout *layout;
     cg_value *registers;
@@ -90,8 +88,8 @@ static bool aligned(const operand *o, int unit)
     const kg_value *root = o->place.root;
     const kg_shared_layout *s = &o->place.layout;
     int last = root->type.rank - 1;
-    if (s->pitch * o->bytes % unit || (s->bits && 1 << s->chunk_log2 < unit) || o->place.base % unit ||
-        kg_shared_slot_bytes(root) % unit)
+    if (s->pitch * o->bytes % unit || (s->bits && 1 << s->chunk_log2 < unit) ||
+        o->place.base % unit || kg_shared_slot_bytes(root) % unit)
         return false;
     int64_t start = o->place.constant[last];
     int d = o->place.operand_dim[last];
@@ -106,15 +104,14 @@ static void warp_bases(const dot *x, int dim, int32_t *warp)
         warp[i] = x->acc->basis[KG_IN_WARP][i][dim];
 }
 
-// Which row of which 8 x 8 matrix a lane points ldmatrix at. Bits 0 to 2 walk the rows of a matrix: along the
-// outer dimension, or along K for .trans. Bits 3 and 4 choose the matrix: of A, row 8 and the second half of K;
-// of B, the second half of K and the next tile.
+// Which row of which 8 x 8 matrix a lane points ldmatrix at. Bits 0 to 2 walk the rows of a matrix:
+// along the outer dimension, or along K for .trans. Bits 3 and 4 choose the matrix: of A, row 8 and
+// the second half of K; of B, the second half of K and the next tile.
 static void matrix_parts(dot *x, const operand *o, bool pairs, emit_part *parts)
 {
     int32_t outer[5] = {0}, inner[5] = {0}, warp[5] = {0}, nowhere[5] = {0};
     int half = 16 / o->bytes; // elements of K in one matrix row
-    for (int i = 0; i < 3; i++)
-        *(o->transposed ? &inner[i] : &outer[i]) = 1 << i;
+    for (int i = 0; i < 3; i++) *(o->transposed ? &inner[i] : &outer[i]) = 1 << i;
     if (o->b) {
         inner[3] = half;
         outer[4] = pairs ? 8 : 0;
@@ -129,8 +126,7 @@ static void matrix_parts(dot *x, const operand *o, bool pairs, emit_part *parts)
 
 static void element_parts(dot *x, const operand *o, emit_part *parts)
 {
-    for (int d = 0; d < 2; d++)
-        parts[d] = emit_layout_part(x->e, o->layout, d);
+    for (int d = 0; d < 2; d++) parts[d] = emit_layout_part(x->e, o->layout, d);
 }
 
 static bool open_shared_operand(dot *x, operand *o)
@@ -138,8 +134,7 @@ static bool open_shared_operand(dot *x, operand *o)
     emit_part parts[KG_MAX_RANK];
     memset(parts, 0, sizeof parts);
     element_parts(x, o, parts);
-    if (!emit_place_open(x->e, o->value, parts, &o->place))
-        return false;
+    if (!emit_place_open(x->e, o->value, parts, &o->place)) return false;
     if (!o->place.shared)
         return emit_error(x->e, KG_D_L303, "a matmul operand is still in global memory");
     int contiguous = o->place.operand_dim[o->place.root->type.rank - 1];
@@ -147,13 +142,10 @@ static bool open_shared_operand(dot *x, operand *o)
     o->transposed = !inner;
     o->matrix = contiguous >= 0 && (inner || o->bytes == 2) && aligned(o, 16);
     o->words = inner && aligned(o, 4);
-    if (!o->matrix)
-        return true;
+    if (!o->matrix) return true;
     matrix_parts(x, o, true, parts);
-    if (!emit_place_open(x->e, o->value, parts, &o->place))
-        return false;
-    if (!o->b)
-        return true;
+    if (!emit_place_open(x->e, o->value, parts, &o->place)) return false;
+    if (!o->b) return true;
     matrix_parts(x, o, false, parts);
     return emit_place_open(x->e, o->value, parts, &o->two);
 }
@@ -169,14 +161,13 @@ static bool open_operand(dot *x, operand *o)
     o->layout = layout;
     o->bytes = kg_dtype_bytes(o->value->type.dtype);
     o->pack = 4 / o->bytes;
-    if (o->value->type.home != KG_HOME_FRAG)
-        return open_shared_operand(x, o);
+    if (o->value->type.home != KG_HOME_FRAG) return open_shared_operand(x, o);
     o->registers = emit_read_as(e, o->value, layout, kg_layout_registers(layout));
     o->map = emit_coordinate_map(e, layout);
     return o->registers != NULL;
 }
 
-// ---- words of an operand ---------------------------------------------------------------------------------------------
+// -- words of an operand --------------------------------------------------------------------------
 
 static cg_value pack_word(dot *x, const operand *o, const cg_value *elements)
 {
@@ -227,8 +218,8 @@ static cg_value single_word(dot *x, operand *o, int32_t outer, int32_t inner)
     return o->registers ? fragment_word(x, o, coord) : load_word(x, o, coord);
 }
 
-static void load_matrices(dot *x, operand *o, emit_place *place, enum cg_ptx_id id, int32_t outer, int32_t inner,
-                          cg_value *out)
+static void load_matrices(dot *x, operand *o, emit_place *place, enum cg_ptx_id id, int32_t outer,
+                          int32_t inner, cg_value *out)
 {
     int32_t coord[KG_MAX_RANK] = {0};
     coord[o->k_dim] = inner;
@@ -242,8 +233,9 @@ static void load_a(dot *x, int32_t row, int32_t inner, cg_value *out)
 {
     int half = x->step / 2;
     if (x->a.matrix) {
-        load_matrices(x, &x->a, &x->a.place, x->a.transposed ? CG_PTX_LDMATRIX_X4_TRANS : CG_PTX_LDMATRIX_X4, row,
-                      inner, out);
+        load_matrices(x, &x->a, &x->a.place,
+                      x->a.transposed ? CG_PTX_LDMATRIX_X4_TRANS : CG_PTX_LDMATRIX_X4, row, inner,
+                      out);
         return;
     }
     for (int j = 0; j < 4; j++)
@@ -261,33 +253,33 @@ static void load_b(dot *x, int32_t inner, cg_value (*out)[2])
             out[i][0] = single_word(x, &x->b, column, inner);
             out[i][1] = single_word(x, &x->b, column, inner + x->step / 2);
         } else if (i + 1 < count && x->tiles.n[i + 1] == column + 8 && column % 16 == 0) {
-            load_matrices(x, &x->b, &x->b.place, trans ? CG_PTX_LDMATRIX_X4_TRANS : CG_PTX_LDMATRIX_X4, column, inner,
+            load_matrices(x, &x->b, &x->b.place,
+                          trans ? CG_PTX_LDMATRIX_X4_TRANS : CG_PTX_LDMATRIX_X4, column, inner,
                           out[i]); // the second tile's words follow
             i++;
         } else {
-            load_matrices(x, &x->b, &x->b.two, trans ? CG_PTX_LDMATRIX_X2_TRANS : CG_PTX_LDMATRIX_X2, column, inner,
+            load_matrices(x, &x->b, &x->b.two,
+                          trans ? CG_PTX_LDMATRIX_X2_TRANS : CG_PTX_LDMATRIX_X2, column, inner,
                           out[i]);
         }
     }
 }
 
-// ---- mma -----------------------------------------------------------------------------------------------------------
+// -- mma ------------------------------------------------------------------------------------------
 
 static enum cg_ptx_id mma_template(const dot *x)
 {
-    if (x->kind == KG_DOT_MMA_I8)
-        return CG_PTX_MMA_M16N8K32_S32_S8;
-    return x->a.value->type.dtype == KG_BF16 ? CG_PTX_MMA_M16N8K16_F32_BF16 : CG_PTX_MMA_M16N8K16_F32_F16;
+    if (x->kind == KG_DOT_MMA_I8) return CG_PTX_MMA_M16N8K32_S32_S8;
+    return x->a.value->type.dtype == KG_BF16 ? CG_PTX_MMA_M16N8K16_F32_BF16
+                                             : CG_PTX_MMA_M16N8K16_F32_F16;
 }
 
 static void multiply(dot *x, const cg_value *a, const cg_value *b, const int *regs, cg_value *acc)
 {
     cg_value arguments[10] = {a[0], a[1], a[2], a[3], b[0], b[1]}, results[4];
-    for (int j = 0; j < 4; j++)
-        arguments[6 + j] = acc[regs[j]];
+    for (int j = 0; j < 4; j++) arguments[6 + j] = acc[regs[j]];
     cg_template(x->e->m, mma_template(x), arguments, 10, results, NULL);
-    for (int j = 0; j < 4; j++)
-        acc[regs[j]] = results[j];
+    for (int j = 0; j < 4; j++) acc[regs[j]] = results[j];
 }
 
 // Registers of the four elements of a tile: two columns, rows 0 and 8.
@@ -295,8 +287,7 @@ static bool tile_registers(dot *x, const int *map, int32_t row, int32_t column, 
 {
     for (int j = 0; j < 4; j++) {
         regs[j] = emit_register_at(map, x->acc, row + 8 * (j >> 1), column + (j & 1));
-        if (regs[j] < 0)
-            return emit_error(x->e, KG_D_L301, "the accumulator has no layout of mma");
+        if (regs[j] < 0) return emit_error(x->e, KG_D_L301, "the accumulator has no layout of mma");
     }
     return true;
 }
@@ -305,7 +296,8 @@ static bool mma_layout(const kg_layout *acc)
 {
     static const int32_t expected[5][2] = {{0, 2}, {0, 4}, {1, 0}, {2, 0}, {4, 0}};
     for (int i = 0; i < 5; i++)
-        if (acc->basis[KG_IN_LANE][i][0] != expected[i][0] || acc->basis[KG_IN_LANE][i][1] != expected[i][1])
+        if (acc->basis[KG_IN_LANE][i][0] != expected[i][0] ||
+            acc->basis[KG_IN_LANE][i][1] != expected[i][1])
             return false;
     return true;
 }
@@ -322,8 +314,7 @@ static void emit_mma(dot *x, cg_value *acc)
         return;
     }
     for (int inner = 0; inner < x->k && !e->failed; inner += x->step) {
-        for (int i = 0; i < x->tiles.n_m; i++)
-            load_a(x, x->tiles.m[i], inner, a[i]);
+        for (int i = 0; i < x->tiles.n_m; i++) load_a(x, x->tiles.m[i], inner, a[i]);
         load_b(x, inner, b);
         for (int i = 0; i < x->tiles.n_m && !e->failed; i++)
             for (int j = 0; j < x->tiles.n_n; j++)
@@ -332,7 +323,7 @@ static void emit_mma(dot *x, cg_value *acc)
     }
 }
 
-// ---- the op --------------------------------------------------------------------------------------------------------
+// -- the op ---------------------------------------------------------------------------------------
 
 void emit_dot(kg_emit *e, kg_op *op)
 {

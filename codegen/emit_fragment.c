@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: MIT
 // Fragments as registers: coordinates of a thread's elements, and moves between layouts.
 //
-// A move is solved over GF(2). The wanted element of a thread is where its own register and lane bits put it;
-// each thread bit of the target is written as register bits and lane bits of the source. Register bits that
-// depend on the thread become selects, lane bits that differ become shuffles.
+// A move is solved over GF(2). The wanted element of a thread is where its own register and lane
+// bits put it; each thread bit of the target is written as register bits and lane bits of the
+// source. Register bits that depend on the thread become selects, lane bits that differ become
+// shuffles.
 #include "codegen/emit.h"
 
-// ---- coordinates -----------------------------------------------------------------------------------------
+// -- coordinates ----------------------------------------------------------------------------------
 
-static int log2_of(uint32_t value) { return 31 - __builtin_clz(value); }
+static int log2_of(uint32_t value)
+{
+    return 31 - __builtin_clz(value);
+}
 
-static bool one_hot(int32_t value) { return value > 0 && (value & (value - 1)) == 0; }
+static bool one_hot(int32_t value)
+{
+    return value > 0 && (value & (value - 1)) == 0;
+}
 
 // Bits from..from+length-1 of the thread's number, moved to `to`.
 static cg_value thread_bits(kg_emit *e, int from, int length, int to)
@@ -24,15 +31,15 @@ static cg_value thread_bits(kg_emit *e, int from, int length, int to)
         t = cg_lshr(m, t, cg_i32(m, from - to));
         return top && to == 0 ? t : cg_and(m, t, cg_i32(m, (int32_t)(field >> (from - to))));
     }
-    if (!(top && bottom))
-        t = cg_and(m, t, cg_i32(m, (int32_t)field));
+    if (!(top && bottom)) t = cg_and(m, t, cg_i32(m, (int32_t)field));
     return to > from ? cg_shl(m, t, cg_i32(m, to - from)) : t;
 }
 
 static void part_xor(kg_emit *e, emit_part *part, cg_value value, uint32_t mask)
 {
     if (part->value)
-        part->value = part->mask & mask ? cg_xor(e->m, part->value, value) : cg_or(e->m, part->value, value);
+        part->value =
+            part->mask & mask ? cg_xor(e->m, part->value, value) : cg_or(e->m, part->value, value);
     else
         part->value = value;
     part->mask |= mask;
@@ -47,19 +54,20 @@ static void build_part(kg_emit *e, const int32_t *basis, int count, emit_part *p
             continue;
         }
         if (one_hot(basis[i])) {
-            while (i + length < count && basis[i + length] == basis[i] << length)
-                length++;
+            while (i + length < count && basis[i + length] == basis[i] << length) length++;
             int to = log2_of((uint32_t)basis[i]);
             part_xor(e, part, thread_bits(e, i, length, to), ((UINT32_C(1) << length) - 1) << to);
         } else { // one thread bit that moves several coordinate bits
             cg_value bit = thread_bits(e, i, 1, 0);
-            part_xor(e, part, cg_and(e->m, cg_neg(e->m, bit), cg_i32(e->m, basis[i])), (uint32_t)basis[i]);
+            part_xor(e, part, cg_and(e->m, cg_neg(e->m, bit), cg_i32(e->m, basis[i])),
+                     (uint32_t)basis[i]);
         }
         i += length;
     }
 }
 
-emit_part emit_linear_part(kg_emit *e, const int32_t *lane, int n_lane, const int32_t *warp, int n_warp)
+emit_part emit_linear_part(kg_emit *e, const int32_t *lane, int n_lane, const int32_t *warp,
+                           int n_warp)
 {
     emit_cached_part entry = {.first_warp = e->region.first_warp, .part.linear = true};
     int32_t basis[10] = {0};
@@ -67,7 +75,8 @@ emit_part emit_linear_part(kg_emit *e, const int32_t *lane, int n_lane, const in
     memcpy(entry.part.warp, warp, sizeof(int32_t) * (size_t)n_warp);
     for (int i = e->parts.count - 1; i >= 0; i--) {
         const emit_cached_part *held = &e->parts.items[i];
-        if (held->first_warp == entry.first_warp && !memcmp(held->part.lane, entry.part.lane, sizeof basis / 2) &&
+        if (held->first_warp == entry.first_warp &&
+            !memcmp(held->part.lane, entry.part.lane, sizeof basis / 2) &&
             !memcmp(held->part.warp, entry.part.warp, sizeof basis / 2))
             return held->part;
     }
@@ -88,7 +97,10 @@ emit_part emit_layout_part(kg_emit *e, const kg_layout *layout, int d)
     return emit_linear_part(e, lane, 5, warp, 5);
 }
 
-cg_value emit_part_value(kg_emit *e, emit_part part) { return part.value ? part.value : cg_i32(e->m, 0); }
+cg_value emit_part_value(kg_emit *e, emit_part part)
+{
+    return part.value ? part.value : cg_i32(e->m, 0);
+}
 
 cg_value emit_coordinate(kg_emit *e, const kg_layout *layout, int d, int reg)
 {
@@ -96,25 +108,25 @@ cg_value emit_coordinate(kg_emit *e, const kg_layout *layout, int d, int reg)
     emit_part part = emit_layout_part(e, layout, d);
     kg_layout_coord(layout, reg, 0, 0, coord);
     cg_value constant = cg_i32(e->m, coord[d]);
-    if (!part.value || !coord[d])
-        return part.value ? part.value : constant;
-    return part.mask & (uint32_t)coord[d] ? cg_xor(e->m, part.value, constant) : cg_add(e->m, part.value, constant);
+    if (!part.value || !coord[d]) return part.value ? part.value : constant;
+    return part.mask & (uint32_t)coord[d] ? cg_xor(e->m, part.value, constant)
+                                          : cg_add(e->m, part.value, constant);
 }
 
-// ---- the equations -----------------------------------------------------------------------------------------
+// -- the equations --------------------------------------------------------------------------------
 
 enum { MAX_COLUMNS = 32, LANE_SHIFT = 32 };
 
-// The source: columns are register bits (bits 0.. of a combination), power-of-two parts of the repetitions
-// (next bits), lane bits (from LANE_SHIFT on).
+// The source: columns are register bits (bits 0.. of a combination), power-of-two parts of the
+// repetitions (next bits), lane bits (from LANE_SHIFT on).
 typedef struct source {
     const kg_layout *layout;
     int32_t core[KG_MAX_RANK];  // of the enlarged core
     int32_t inner[KG_MAX_RANK]; // repetitions inside it
     int registers;              // columns of registers, repetitions included
     int column_dim[MAX_COLUMNS];
-    uint64_t rows[64];          // echelon form: rows[i] has i as its highest bit
-    uint64_t made_of[64];       // of which columns
+    uint64_t rows[64];    // echelon form: rows[i] has i as its highest bit
+    uint64_t made_of[64]; // of which columns
 } source;
 
 static uint64_t pack(const source *s, const int32_t *coord)
@@ -141,8 +153,7 @@ static void add_column(source *s, uint64_t vector, int column)
 {
     uint64_t combination = UINT64_C(1) << column;
     for (int bit = 63; bit >= 0 && vector; bit--) {
-        if (!(vector >> bit & 1))
-            continue;
+        if (!(vector >> bit & 1)) continue;
         if (!s->rows[bit]) {
             s->rows[bit] = vector;
             s->made_of[bit] = combination;
@@ -190,47 +201,46 @@ static int physical(const source *s, uint64_t combination, const int32_t *coord)
     }
     for (int column = core_bits; column < s->registers; column++) {
         int d = s->column_dim[column];
-        if (combination >> column & 1)
-            digit[d] += weight[d];
+        if (combination >> column & 1) digit[d] += weight[d];
         weight[d] *= 2;
     }
-    for (int d = 0; d < layout->rank; d++)
-        repetition = repetition * layout->reps[d] + digit[d];
+    for (int d = 0; d < layout->rank; d++) repetition = repetition * layout->reps[d] + digit[d];
     return (repetition << core_bits) + (int)(combination & ((UINT64_C(1) << core_bits) - 1));
 }
 
-// ---- the exchange --------------------------------------------------------------------------------------------
+// -- the exchange ---------------------------------------------------------------------------------
 
 typedef struct exchange {
     kg_emit *e;
     source from;
     const cg_value *registers;
     int n_registers;
-    uint32_t lane_registers[5], warp_registers[5]; // register columns that a thread bit of the target moves
-    int32_t lane_lanes[5], warp_lanes[5];          // source lane bits that it moves
-    bool moves;                                    // some lane reads from another even for a constant 0
-    uint32_t span[MAX_COLUMNS];                    // reduced basis of what lane_ and warp_registers reach
-    cg_value condition[MAX_COLUMNS];               // is that basis vector part of it in this thread
+    uint32_t lane_registers[5],
+        warp_registers[5];                // register columns that a thread bit of the target moves
+    int32_t lane_lanes[5], warp_lanes[5]; // source lane bits that it moves
+    bool moves;                           // some lane reads from another even for a constant 0
+    uint32_t span[MAX_COLUMNS];           // reduced basis of what lane_ and warp_registers reach
+    cg_value condition[MAX_COLUMNS];      // is that basis vector part of it in this thread
     int n_span;
-    cg_value lane;                                 // source lane for the constant 0
-    cg_value *shuffled;                            // [register][constant of the lane], made on demand
+    cg_value lane;      // source lane for the constant 0
+    cg_value *shuffled; // [register][constant of the lane], made on demand
 } exchange;
 
 static bool fits_core(const source *s, const int32_t *coord)
 {
     for (int d = 0; d < s->layout->rank; d++)
-        if (coord[d] >= s->core[d])
-            return false;
+        if (coord[d] >= s->core[d]) return false;
     return true;
 }
 
-// One thread bit of the target: as registers alone if the lane can stay, else as registers and lanes.
-static bool solve_thread_bit(exchange *x, const source *with_lanes, const int32_t *wanted, const int32_t *own,
-                             int32_t own_lane, uint32_t *registers, int32_t *lanes)
+// One thread bit of the target: as registers alone if the lane can stay, else as registers and
+// lanes.
+static bool solve_thread_bit(exchange *x, const source *with_lanes, const int32_t *wanted,
+                             const int32_t *own, int32_t own_lane, uint32_t *registers,
+                             int32_t *lanes)
 {
     uint64_t combination, goal = pack(&x->from, wanted);
-    if (!fits_core(&x->from, wanted))
-        return false;
+    if (!fits_core(&x->from, wanted)) return false;
     if (solve(&x->from, goal ^ pack(&x->from, own), &combination)) {
         *registers = (uint32_t)combination;
         *lanes = own_lane;
@@ -257,7 +267,8 @@ static bool solve_threads(exchange *x, const source *with_lanes, const emit_want
     }
     for (int i = 0; i < 5; i++) {
         const int32_t *own = i < from->bits[KG_IN_WARP] ? from->basis[KG_IN_WARP][i] : nowhere;
-        if (!solve_thread_bit(x, with_lanes, wanted->warp[i], own, 0, &x->warp_registers[i], &x->warp_lanes[i]))
+        if (!solve_thread_bit(x, with_lanes, wanted->warp[i], own, 0, &x->warp_registers[i],
+                              &x->warp_lanes[i]))
             return false;
         x->moves |= x->warp_lanes[i] != 0;
     }
@@ -268,23 +279,18 @@ static bool solve_threads(exchange *x, const source *with_lanes, const emit_want
 static void span_add(exchange *x, uint32_t vector)
 {
     for (int i = 0; i < x->n_span; i++)
-        if (vector & x->span[i] & -x->span[i])
-            vector ^= x->span[i];
-    if (!vector)
-        return;
+        if (vector & x->span[i] & -x->span[i]) vector ^= x->span[i];
+    if (!vector) return;
     for (int i = 0; i < x->n_span; i++)
-        if (x->span[i] & vector & -vector)
-            x->span[i] ^= vector;
+        if (x->span[i] & vector & -vector) x->span[i] ^= vector;
     x->span[x->n_span++] = vector;
 }
 
 static void find_conditions(exchange *x)
 {
     struct cg_module *m = x->e->m;
-    for (int i = 0; i < 5; i++)
-        span_add(x, x->lane_registers[i]);
-    for (int i = 0; i < 5; i++)
-        span_add(x, x->warp_registers[i]);
+    for (int i = 0; i < 5; i++) span_add(x, x->lane_registers[i]);
+    for (int i = 0; i < 5; i++) span_add(x, x->warp_registers[i]);
     // The pivots by themselves decide, so only they are computed.
     for (int k = 0; k < x->n_span; k++) {
         uint32_t pivot = x->span[k] & -x->span[k];
@@ -302,23 +308,24 @@ static cg_value read_lane(exchange *x, int reg, int lane_constant)
 {
     struct cg_module *m = x->e->m;
     cg_value *held = &x->shuffled[reg * 32 + lane_constant];
-    if (!x->moves && !lane_constant)
-        return x->registers[reg];
-    if (*held)
-        return *held;
+    if (!x->moves && !lane_constant) return x->registers[reg];
+    if (*held) return *held;
     if (!x->moves) // every lane reads from the one that differs by a constant
-        return *held = emit_shuffle(x->e, CG_PTX_SHFL_BFLY, x->registers[reg], cg_i32(m, lane_constant));
+        return *held = emit_shuffle(x->e, CG_PTX_SHFL_BFLY, x->registers[reg],
+                                    cg_i32(m, lane_constant));
     cg_value lane = lane_constant ? cg_xor(m, x->lane, cg_i32(m, lane_constant)) : x->lane;
     return *held = emit_shuffle(x->e, CG_PTX_SHFL_IDX, x->registers[reg], lane);
 }
 
-// The element at a register combination that the first `level` basis vectors of the span still change.
-static cg_value select_register(exchange *x, uint64_t combination, const int32_t *coord, int lane_constant, int level)
+// The element at a register combination that the first `level` basis vectors of the span still
+// change.
+static cg_value select_register(exchange *x, uint64_t combination, const int32_t *coord,
+                                int lane_constant, int level)
 {
-    if (level == 0)
-        return read_lane(x, physical(&x->from, combination, coord), lane_constant);
+    if (level == 0) return read_lane(x, physical(&x->from, combination, coord), lane_constant);
     cg_value otherwise = select_register(x, combination, coord, lane_constant, level - 1);
-    cg_value then = select_register(x, combination ^ x->span[level - 1], coord, lane_constant, level - 1);
+    cg_value then =
+        select_register(x, combination ^ x->span[level - 1], coord, lane_constant, level - 1);
     return cg_select(x->e->m, x->condition[level - 1], then, otherwise);
 }
 
@@ -331,13 +338,14 @@ static cg_value *run_exchange(exchange *x, const source *with_lanes, const emit_
         uint64_t combination, vector = pack(&x->from, wanted->coord[r]);
         if (!solve(&x->from, vector, &combination) && !solve(with_lanes, vector, &combination))
             return NULL;
-        out[r] = select_register(x, combination & UINT32_MAX, wanted->coord[r], (int)(combination >> LANE_SHIFT),
-                                 x->n_span);
+        out[r] = select_register(x, combination & UINT32_MAX, wanted->coord[r],
+                                 (int)(combination >> LANE_SHIFT), x->n_span);
     }
     return out;
 }
 
-cg_value *emit_exchange(kg_emit *e, const kg_layout *from, const cg_value *registers, const emit_wanted *wanted)
+cg_value *emit_exchange(kg_emit *e, const kg_layout *from, const cg_value *registers,
+                        const emit_wanted *wanted)
 {
     exchange x = {.e = e, .registers = registers, .n_registers = kg_layout_registers(from)};
     open_source(&x.from, from);
@@ -362,18 +370,16 @@ void emit_wanted_layout(kg_emit *e, const kg_layout *layout, emit_wanted *out)
     out->rank = layout->rank;
     out->count = kg_layout_registers(layout);
     out->coord = kg_arena_alloc(e->arena, sizeof *out->coord * (size_t)out->count);
-    for (int r = 0; r < out->count; r++)
-        kg_layout_coord(layout, r, 0, 0, out->coord[r]);
+    for (int r = 0; r < out->count; r++) kg_layout_coord(layout, r, 0, 0, out->coord[r]);
     for (int i = 0; i < 5; i++)
         for (int d = 0; d < layout->rank; d++) {
-            if (i < layout->bits[KG_IN_LANE])
-                out->lane[i][d] = layout->basis[KG_IN_LANE][i][d];
-            if (i < layout->bits[KG_IN_WARP])
-                out->warp[i][d] = layout->basis[KG_IN_WARP][i][d];
+            if (i < layout->bits[KG_IN_LANE]) out->lane[i][d] = layout->basis[KG_IN_LANE][i][d];
+            if (i < layout->bits[KG_IN_WARP]) out->warp[i][d] = layout->basis[KG_IN_WARP][i][d];
         }
 }
 
-cg_value *emit_convert(kg_emit *e, const kg_layout *from, const kg_layout *to, const cg_value *registers)
+cg_value *emit_convert(kg_emit *e, const kg_layout *from, const kg_layout *to,
+                       const cg_value *registers)
 {
     emit_wanted wanted;
     if (from == to || kg_layout_equal(from, to)) {
@@ -390,16 +396,16 @@ cg_value *emit_read_as(kg_emit *e, kg_value *value, const kg_layout *layout, int
     cg_value *held = emit_read(e, value);
     if (value->type.rank == 0 && (layout || count > 1)) {
         cg_value *out = emit_new_registers(e, count);
-        for (int i = 0; i < count; i++)
-            out[i] = held[0];
+        for (int i = 0; i < count; i++) out[i] = held[0];
         return out;
     }
-    if (!layout || !value->layout || layout == value->layout || kg_layout_equal(layout, value->layout))
+    if (!layout || !value->layout || layout == value->layout ||
+        kg_layout_equal(layout, value->layout))
         return held;
     return emit_convert(e, value->layout, layout, held);
 }
 
-// ---- shuffles of any type --------------------------------------------------------------------------------
+// -- shuffles of any type -------------------------------------------------------------------------
 
 static cg_value shuffle_word(kg_emit *e, enum cg_ptx_id id, cg_value word, cg_value selector)
 {
@@ -412,8 +418,7 @@ static cg_value shuffle_pair(kg_emit *e, enum cg_ptx_id id, cg_value value, cg_v
     struct cg_module *m = e->m;
     cg_type type = cg_type_of(m, value), pair = CG_VECTOR(CG_I32, 2);
     cg_value words = cg_bitcast(m, value, pair), moved[2];
-    for (unsigned i = 0; i < 2; i++)
-        moved[i] = shuffle_word(e, id, cg_lane(m, words, i), selector);
+    for (unsigned i = 0; i < 2; i++) moved[i] = shuffle_word(e, id, cg_lane(m, words, i), selector);
     return cg_bitcast(m, cg_pack(m, pair, moved), type);
 }
 
@@ -423,20 +428,17 @@ cg_value emit_shuffle(kg_emit *e, enum cg_ptx_id id, cg_value value, cg_value se
     struct cg_module *m = e->m;
     cg_type type = cg_type_of(m, value);
     unsigned bits = cg_type_bits(type);
-    if (bits == 64)
-        return shuffle_pair(e, id, value, selector);
-    if (bits == 32)
-        return cg_bitcast(m, shuffle_word(e, id, value, selector), type);
+    if (bits == 64) return shuffle_pair(e, id, value, selector);
+    if (bits == 32) return cg_bitcast(m, shuffle_word(e, id, value, selector), type);
     if (bits == 1)
         return cg_trunc(m, shuffle_word(e, id, cg_zext(m, value, CG_I32), selector), CG_I1);
-    if (bits != 8 && bits != 16)
-        return NULL;
+    if (bits != 8 && bits != 16) return NULL;
     cg_value small = cg_bitcast(m, value, same_size[bits]);
     cg_value moved = shuffle_word(e, id, cg_zext(m, small, CG_I32), selector);
     return cg_bitcast(m, cg_trunc(m, moved, same_size[bits]), type);
 }
 
-// ---- ops that only rename ----------------------------------------------------------------------------------
+// -- ops that only rename -------------------------------------------------------------------------
 
 static void emit_iota(kg_emit *e, kg_op *op)
 {
@@ -463,8 +465,7 @@ static void operand_dims(const kg_op *op, int *dim)
             dim[d] = perm && d < perm->count ? (int)perm->ints[d] : to->rank - 1 - d;
         else
             dim[d] = d - (to->rank - from->rank);
-        if (dim[d] >= 0 && from->dims[dim[d]] == 1)
-            dim[d] = -1; // only coordinate 0 exists
+        if (dim[d] >= 0 && from->dims[dim[d]] == 1) dim[d] = -1; // only coordinate 0 exists
     }
 }
 
@@ -472,8 +473,7 @@ static void move_coord(int32_t *to, const int32_t *from, const int *dim, int ran
 {
     int32_t moved[KG_MAX_RANK] = {0};
     for (int d = 0; d < rank; d++)
-        if (dim[d] >= 0)
-            moved[dim[d]] = from[d];
+        if (dim[d] >= 0) moved[dim[d]] = from[d];
     memcpy(to, moved, sizeof moved);
 }
 
@@ -502,11 +502,16 @@ static void emit_renaming(kg_emit *e, kg_op *op)
 bool emit_fragment_op(kg_emit *e, kg_op *op)
 {
     switch (op->code) {
-    case KG_OP_IOTA: emit_iota(e, op); return true;
+    case KG_OP_IOTA:
+        emit_iota(e, op);
+        return true;
     case KG_OP_EXPAND:
     case KG_OP_BROADCAST:
     case KG_OP_TRANSPOSE:
-    case KG_OP_CONVERT: emit_renaming(e, op); return true;
-    default: return false;
+    case KG_OP_CONVERT:
+        emit_renaming(e, op);
+        return true;
+    default:
+        return false;
     }
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// A whole kernel: parameters, the entry block, control flow, and the dispatch of each op to its emitter.
+// A whole kernel: parameters, the entry block, control flow, and the dispatch of each op to its
+// emitter.
 //
-// Needs a verified kernel of level SYNCED. The order of the ops is the order of the text; nothing is moved,
-// merged or dropped here.
+// Needs a verified kernel of level SYNCED. The order of the ops is the order of the text; nothing
+// is moved, merged or dropped here.
 #include "codegen/emit.h"
 #include <stdarg.h>
 #include <stdlib.h>
@@ -15,17 +16,22 @@ struct kg_codegen {
     struct cg_output output;
 };
 
-// ---- the object --------------------------------------------------------------------------------------
+// -- the object -----------------------------------------------------------------------------------
 
-static void *default_allocate(void *user, size_t bytes) { return malloc(bytes); }
-static void default_release(void *user, void *memory) { free(memory); }
+static void *default_allocate(void *user, size_t bytes)
+{
+    return malloc(bytes);
+}
+static void default_release(void *user, void *memory)
+{
+    free(memory);
+}
 
 // cg wants one function for both; it never grows a block.
 static void *allocate_or_release(void *user, void *block, size_t size)
 {
     const kg_allocator *allocator = user;
-    if (!block)
-        return allocator->allocate(allocator->user, size);
+    if (!block) return allocator->allocate(allocator->user, size);
     allocator->release(allocator->user, block);
     return NULL;
 }
@@ -33,16 +39,13 @@ static void *allocate_or_release(void *user, void *block, size_t size)
 kg_codegen *kg_codegen_new(const kg_allocator *allocator)
 {
     kg_allocator chosen = {default_allocate, default_release, NULL};
-    if (allocator)
-        chosen = *allocator;
+    if (allocator) chosen = *allocator;
     kg_codegen *codegen = chosen.allocate(chosen.user, sizeof *codegen);
-    if (!codegen)
-        return NULL;
+    if (!codegen) return NULL;
     memset(codegen, 0, sizeof *codegen);
     codegen->allocator = chosen;
     codegen->resize = (struct cg_allocator){allocate_or_release, &codegen->allocator};
-    if (cg_context_new(&codegen->resize, &codegen->context) == CG_OK)
-        return codegen;
+    if (cg_context_new(&codegen->resize, &codegen->context) == CG_OK) return codegen;
     chosen.release(chosen.user, codegen);
     return NULL;
 }
@@ -56,19 +59,17 @@ void kg_codegen_reset(kg_codegen *codegen)
 
 void kg_codegen_free(kg_codegen *codegen)
 {
-    if (!codegen)
-        return;
+    if (!codegen) return;
     kg_codegen_reset(codegen);
     cg_context_free(codegen->context);
     codegen->allocator.release(codegen->allocator.user, codegen);
 }
 
-// ---- errors, types, registers --------------------------------------------------------------------------
+// -- errors, types, registers ---------------------------------------------------------------------
 
 bool emit_error(kg_emit *e, kg_diag_id id, const char *format, ...)
 {
-    if (e->failed)
-        return false;
+    if (e->failed) return false;
     e->failed = true;
     va_list args;
     va_start(args, format);
@@ -81,27 +82,43 @@ bool emit_error(kg_emit *e, kg_diag_id id, const char *format, ...)
 cg_type emit_type(kg_dtype dtype)
 {
     switch (dtype) {
-    case KG_I1: return CG_I1;
-    case KG_I8: return CG_I8;
-    case KG_I16: return CG_I16;
-    case KG_I32: return CG_I32;
-    case KG_I64: return CG_I64;
-    case KG_F16: return CG_F16;
-    case KG_BF16: return CG_BF16;
-    case KG_F32: return CG_F32;
-    case KG_F64: return CG_F64;
-    default: return CG_VOID;
+    case KG_I1:
+        return CG_I1;
+    case KG_I8:
+        return CG_I8;
+    case KG_I16:
+        return CG_I16;
+    case KG_I32:
+        return CG_I32;
+    case KG_I64:
+        return CG_I64;
+    case KG_F16:
+        return CG_F16;
+    case KG_BF16:
+        return CG_BF16;
+    case KG_F32:
+        return CG_F32;
+    case KG_F64:
+        return CG_F64;
+    default:
+        return CG_VOID;
     }
 }
 
-cg_type emit_memory_type(kg_dtype dtype) { return dtype == KG_I1 ? CG_I8 : emit_type(dtype); }
+cg_type emit_memory_type(kg_dtype dtype)
+{
+    return dtype == KG_I1 ? CG_I8 : emit_type(dtype);
+}
 
 int emit_register_count(const kg_value *value)
 {
     return value->layout && value->type.rank > 0 ? kg_layout_registers(value->layout) : 1;
 }
 
-cg_value *emit_new_registers(kg_emit *e, int count) { return KG_NEW_ARRAY(e->arena, cg_value, count > 0 ? count : 1); }
+cg_value *emit_new_registers(kg_emit *e, int count)
+{
+    return KG_NEW_ARRAY(e->arena, cg_value, count > 0 ? count : 1);
+}
 
 cg_value *emit_read(kg_emit *e, kg_value *value)
 {
@@ -111,38 +128,23 @@ cg_value *emit_read(kg_emit *e, kg_value *value)
         emit_error(e, KG_D_C604, "a value is used that no emitted op defines");
         return emit_new_registers(e, count);
     }
-    if (!kg_is_mutable(value))
-        return held;
+    if (!kg_is_mutable(value)) return held;
     cg_value *now = emit_new_registers(e, count);
-    for (int i = 0; i < count; i++)
-        now[i] = cg_get(e->m, held[i]);
+    for (int i = 0; i < count; i++) now[i] = cg_get(e->m, held[i]);
     return now;
 }
 
-cg_value emit_scalar(kg_emit *e, kg_value *value) { return emit_read(e, value)[0]; }
-
-void emit_define(kg_emit *e, kg_value *value, cg_value *registers) { e->values[value->id] = registers; }
-
-static void set_fragment(kg_emit *e, kg_value *target, kg_value *from)
+cg_value emit_scalar(kg_emit *e, kg_value *value)
 {
-    int count = emit_register_count(target);
-    cg_value *now = emit_read_as(e, from, target->layout, count);
-    for (int i = 0; i < count && now; i++)
-        cg_set(e->m, e->values[target->id][i], now[i]);
+    return emit_read(e, value)[0];
 }
 
-static void declare_fragment(kg_emit *e, kg_op *op)
+void emit_define(kg_emit *e, kg_value *value, cg_value *registers)
 {
-    kg_value *value = op->results[0];
-    int count = emit_register_count(value);
-    cg_value *variables = emit_new_registers(e, count);
-    for (int i = 0; i < count; i++)
-        variables[i] = cg_variable(e->m, emit_type(value->type.dtype), value->name ? value->name : "frag");
-    emit_define(e, value, variables);
-    set_fragment(e, value, op->operands[0]);
+    e->values[value->id] = registers;
 }
 
-// ---- scalar expressions ----------------------------------------------------------------------------------
+// -- scalar expressions ---------------------------------------------------------------------------
 
 static cg_value parameter_wide(kg_emit *e, const kg_value *param)
 {
@@ -158,205 +160,57 @@ static cg_value floor_divide(kg_emit *e, cg_value a, cg_value b)
 static cg_value sexpr_value(kg_emit *e, const kg_sexpr *x)
 {
     struct cg_module *m = e->m;
-    if (x->kind == KG_SX_INT)
-        return cg_i64(m, x->value);
-    if (x->kind == KG_SX_PARAM)
-        return parameter_wide(e, x->param);
+    if (x->kind == KG_SX_INT) return cg_i64(m, x->value);
+    if (x->kind == KG_SX_PARAM) return parameter_wide(e, x->param);
     cg_value a = emit_sexpr(e, x->a), b = emit_sexpr(e, x->b);
     switch (x->kind) {
-    case KG_SX_ADD: return cg_add(m, a, b);
-    case KG_SX_SUB: return cg_sub(m, a, b);
-    case KG_SX_MUL: return cg_mul(m, a, b);
-    case KG_SX_DIV: return floor_divide(e, a, b);
-    case KG_SX_MOD: return emit_binary(e, KG_OP_MOD, KG_I64, a, b);
+    case KG_SX_ADD:
+        return cg_add(m, a, b);
+    case KG_SX_SUB:
+        return cg_sub(m, a, b);
+    case KG_SX_MUL:
+        return cg_mul(m, a, b);
+    case KG_SX_DIV:
+        return floor_divide(e, a, b);
+    case KG_SX_MOD:
+        return emit_binary(e, KG_OP_MOD, KG_I64, a, b);
     case KG_SX_CEILDIV:
         return floor_divide(e, cg_add(m, a, cg_sub(m, b, cg_i64(m, 1))), b);
-    case KG_SX_MIN: return cg_smin(m, a, b);
-    case KG_SX_MAX: return cg_smax(m, a, b);
-    case KG_SX_EQ: return cg_zext(m, cg_eq(m, a, b), CG_I64);
-    case KG_SX_NE: return cg_zext(m, cg_ne(m, a, b), CG_I64);
-    case KG_SX_LT: return cg_zext(m, cg_slt(m, a, b), CG_I64);
-    case KG_SX_LE: return cg_zext(m, cg_sle(m, a, b), CG_I64);
-    case KG_SX_GT: return cg_zext(m, cg_sgt(m, a, b), CG_I64);
-    case KG_SX_GE: return cg_zext(m, cg_sge(m, a, b), CG_I64);
-    case KG_SX_AND: return cg_and(m, a, b);
-    case KG_SX_OR: return cg_or(m, a, b);
-    default: return NULL;
+    case KG_SX_MIN:
+        return cg_smin(m, a, b);
+    case KG_SX_MAX:
+        return cg_smax(m, a, b);
+    case KG_SX_EQ:
+        return cg_zext(m, cg_eq(m, a, b), CG_I64);
+    case KG_SX_NE:
+        return cg_zext(m, cg_ne(m, a, b), CG_I64);
+    case KG_SX_LT:
+        return cg_zext(m, cg_slt(m, a, b), CG_I64);
+    case KG_SX_LE:
+        return cg_zext(m, cg_sle(m, a, b), CG_I64);
+    case KG_SX_GT:
+        return cg_zext(m, cg_sgt(m, a, b), CG_I64);
+    case KG_SX_GE:
+        return cg_zext(m, cg_sge(m, a, b), CG_I64);
+    case KG_SX_AND:
+        return cg_and(m, a, b);
+    case KG_SX_OR:
+        return cg_or(m, a, b);
+    default:
+        return NULL;
     }
 }
 
 cg_value emit_sexpr(kg_emit *e, const kg_sexpr *expr)
 {
     for (int i = 0; i < e->scalars.count; i++)
-        if (e->scalars.items[i].key == expr)
-            return e->scalars.items[i].value;
+        if (e->scalars.items[i].key == expr) return e->scalars.items[i].value;
     emit_cached_value entry = {expr, sexpr_value(e, expr)};
     KG_PUSH(e->arena, &e->scalars, entry);
     return entry.value;
 }
 
-// ---- regions and control flow ------------------------------------------------------------------------------
-
-// Coordinates of every layout that ops of the region use, made once at its start so that they are
-// available in all of its blocks; what is not used is dropped by LLVM.
-static void prime_parts(kg_emit *e, kg_block *block)
-{
-    for (kg_op *op = block->first; op; op = op->next) {
-        for (int i = 0; i < op->n_results; i++) {
-            const kg_value *value = op->results[i];
-            for (int d = 0; value->layout && d < value->type.rank; d++)
-                emit_layout_part(e, value->layout, d);
-        }
-        for (int i = 0; i < op->n_blocks && op->code != KG_OP_WARPS; i++)
-            prime_parts(e, op->blocks[i]);
-    }
-}
-
-static void enter_region(kg_emit *e, kg_region region, kg_block *block)
-{
-    struct cg_module *m = e->m;
-    e->region = region;
-    e->region_warp = region.first_warp ? cg_sub(m, e->warp, cg_i32(m, region.first_warp)) : e->warp;
-    e->region_thread =
-        region.first_warp ? cg_sub(m, e->thread, cg_i32(m, 32 * region.first_warp)) : e->thread;
-    e->first_thread = cg_eq(m, e->thread, cg_i32(m, 32 * region.first_warp));
-    prime_parts(e, block);
-}
-
-static void emit_warps(kg_emit *e, kg_op *op)
-{
-    struct cg_module *m = e->m;
-    struct cg_if branch;
-    kg_emit outer = *e;
-    int first = (int)kg_op_int(op, KG_A_FIRST, 0), last = (int)kg_op_int(op, KG_A_LAST, 0);
-    cg_value inside = cg_ult(m, cg_sub(m, e->warp, cg_i32(m, first)), cg_i32(m, last - first));
-    cg_if_begin(m, &branch, inside);
-    enter_region(e, (kg_region){first, last - first}, op->blocks[0]);
-    emit_block(e, op->blocks[0]);
-    cg_if_end(m, &branch);
-    e->region = outer.region;
-    e->region_warp = outer.region_warp;
-    e->region_thread = outer.region_thread;
-    e->first_thread = outer.first_thread;
-    e->parts.count = outer.parts.count;
-}
-
-static cg_value to_width(kg_emit *e, cg_value value, cg_type type)
-{
-    return cg_type_of(e->m, value) == type ? value : cg_sext(e->m, value, type);
-}
-
-static void emit_for(kg_emit *e, kg_op *op)
-{
-    struct cg_loop loop = {.keep_rolled = true};
-    kg_value *index = op->blocks[0]->arg;
-    cg_type type = emit_type(index->type.dtype);
-    cg_value lower = to_width(e, emit_scalar(e, op->operands[0]), type);
-    cg_value upper = to_width(e, emit_scalar(e, op->operands[1]), type);
-    cg_value step = to_width(e, emit_scalar(e, op->operands[2]), type);
-    int parts = e->parts.count;
-    cg_loop_begin(e->m, &loop, lower, upper, step);
-    cg_value *held = emit_new_registers(e, 1);
-    held[0] = loop.index;
-    emit_define(e, index, held);
-    emit_block(e, op->blocks[0]);
-    cg_line(e->m, (unsigned)op->loc.line, (unsigned)op->loc.column);
-    cg_loop_end(e->m, &loop);
-    e->parts.count = parts;
-}
-
-static void emit_while(kg_emit *e, kg_op *op)
-{
-    struct cg_while loop;
-    int parts = e->parts.count;
-    cg_while_begin(e->m, &loop);
-    emit_block(e, op->blocks[0]);
-    kg_op *yield = op->blocks[0]->last;
-    if (!yield || yield->code != KG_OP_YIELD) {
-        emit_error(e, KG_D_V203, "the condition of a while yields nothing");
-        return;
-    }
-    cg_while_test(e->m, &loop, emit_scalar(e, yield->operands[0]));
-    emit_block(e, op->blocks[1]);
-    cg_while_end(e->m, &loop);
-    e->parts.count = parts;
-}
-
-static void emit_if(kg_emit *e, kg_op *op)
-{
-    struct cg_if branch;
-    int parts = e->parts.count;
-    cg_if_begin(e->m, &branch, emit_scalar(e, op->operands[0]));
-    emit_block(e, op->blocks[0]);
-    e->parts.count = parts;
-    if (op->blocks[1]->first) {
-        cg_if_else(e->m, &branch);
-        emit_block(e, op->blocks[1]);
-        e->parts.count = parts;
-    }
-    cg_if_end(e->m, &branch);
-}
-
-// ---- dispatch ------------------------------------------------------------------------------------------
-
-static void emit_structure(kg_emit *e, kg_op *op)
-{
-    switch (op->code) {
-    case KG_OP_SHARED:
-    case KG_OP_VIEW:
-    case KG_OP_YIELD: return; // addresses are made where they are used
-    case KG_OP_FRAG: declare_fragment(e, op); return;
-    case KG_OP_ASSIGN: set_fragment(e, op->operands[0], op->operands[1]); return;
-    case KG_OP_FOR: emit_for(e, op); return;
-    case KG_OP_WHILE: emit_while(e, op); return;
-    case KG_OP_IF: emit_if(e, op); return;
-    case KG_OP_WARPS: emit_warps(e, op); return;
-    case KG_OP_TRANSPOSE:
-        if (op->results[0]->type.home == KG_HOME_FRAG)
-            emit_fragment_op(e, op);
-        return;
-    default: emit_error(e, KG_D_C601, "no emitter for op %s", kg_op_info_of(op->code)->name); return;
-    }
-}
-
-static void emit_memory(kg_emit *e, kg_op *op)
-{
-    switch (op->code) {
-    case KG_OP_LOAD: emit_load(e, op); return;
-    case KG_OP_STORE: emit_store(e, op); return;
-    case KG_OP_COPY:
-    case KG_OP_COPY_ASYNC: emit_copy(e, op); return;
-    case KG_OP_ATOMIC_ADD:
-    case KG_OP_ATOMIC_MAX:
-    case KG_OP_ATOMIC_MIN: emit_atomic(e, op); return;
-    default: emit_elected(e, op); return;
-    }
-}
-
-static void emit_op(kg_emit *e, kg_op *op)
-{
-    e->op = op;
-    cg_line(e->m, (unsigned)op->loc.line, (unsigned)op->loc.column);
-    switch (kg_op_info_of(op->code)->cls) {
-    case KG_CLASS_S: emit_structure(e, op); return;
-    case KG_CLASS_R: emit_reduce(e, op); return;
-    case KG_CLASS_N: emit_scan(e, op); return;
-    case KG_CLASS_M: emit_memory(e, op); return;
-    case KG_CLASS_D: emit_dot(e, op); return;
-    case KG_CLASS_Y: emit_sync(e, op); return;
-    default: break;
-    }
-    if (!emit_fragment_op(e, op) && !emit_elementwise(e, op))
-        emit_error(e, KG_D_C601, "no emitter for op %s", kg_op_info_of(op->code)->name);
-}
-
-void emit_block(kg_emit *e, kg_block *block)
-{
-    for (kg_op *op = block->first; op && !e->failed && !cg_module_status(e->m); op = op->next)
-        emit_op(e, op);
-}
-
-// ---- the entry -------------------------------------------------------------------------------------------
+// -- the entry ------------------------------------------------------------------------------------
 
 static bool mark_written(kg_op *op, void *user)
 {
@@ -367,8 +221,7 @@ static bool mark_written(kg_op *op, void *user)
         if (effect->mode == KG_MODE_R || effect->operand < 0 || effect->operand >= op->n_operands)
             continue;
         kg_value *root = kg_root(op->operands[effect->operand]);
-        if (root && root->kind == KG_VALUE_PARAM)
-            e->written[root->index] = true;
+        if (root && root->kind == KG_VALUE_PARAM) e->written[root->index] = true;
     }
     return true;
 }
@@ -399,8 +252,7 @@ static bool describe_parameter(kg_emit *e, const kg_value *param, struct cg_para
     out->type = tensor ? CG_PTR_GLOBAL : emit_memory_type(param->type.dtype);
     out->align = tensor ? (uint32_t)param->tensor->align : 0;
     out->flags = 0;
-    if (kg_dtype_info_of(param->type.dtype)->codegen)
-        return true;
+    if (kg_dtype_info_of(param->type.dtype)->codegen) return true;
     return emit_error(e, KG_D_C601, "elements of type %s are not supported yet",
                       kg_dtype_info_of(param->type.dtype)->name);
 }
@@ -408,10 +260,10 @@ static bool describe_parameter(kg_emit *e, const kg_value *param, struct cg_para
 static bool begin_kernel(kg_emit *e)
 {
     kg_kernel *kernel = e->kernel;
-    struct cg_parameter *parameters = KG_NEW_ARRAY(e->arena, struct cg_parameter, kernel->n_params + 1);
+    struct cg_parameter *parameters =
+        KG_NEW_ARRAY(e->arena, struct cg_parameter, kernel->n_params + 1);
     for (int i = 0; i < kernel->n_params; i++)
-        if (!describe_parameter(e, kernel->params[i], &parameters[i]))
-            return false;
+        if (!describe_parameter(e, kernel->params[i], &parameters[i])) return false;
     struct cg_kernel description = {
         .name = kernel->name,
         .parameters = parameters,
@@ -438,8 +290,7 @@ static void define_thread(kg_emit *e)
     e->thread = cg_special(m, CG_PTX_TID_X);
     e->lane = cg_and(m, e->thread, cg_i32(m, 31));
     e->warp = cg_lshr(m, e->thread, cg_i32(m, 5));
-    if (e->kernel->shared_bytes > 0)
-        e->shared_base = cg_shared_base(m);
+    if (e->kernel->shared_bytes > 0) e->shared_base = cg_shared_base(m);
 }
 
 // Sizes and strides of every tensor, where all blocks can see them.
@@ -458,8 +309,7 @@ static void emit_entry(kg_emit *e)
 {
     static const enum cg_ptx_id ids[] = {CG_PTX_CTAID_X, CG_PTX_CTAID_Y, CG_PTX_CTAID_Z};
     kg_kernel *kernel = e->kernel;
-    for (int i = 0; i < kernel->n_params; i++)
-        define_parameter(e, kernel->params[i]);
+    for (int i = 0; i < kernel->n_params; i++) define_parameter(e, kernel->params[i]);
     for (int i = 0; i < kernel->n_grid; i++) {
         cg_value *held = emit_new_registers(e, 1);
         held[0] = cg_special(e->m, ids[i]);
@@ -467,7 +317,7 @@ static void emit_entry(kg_emit *e)
     }
     define_thread(e);
     define_tensors(e);
-    enter_region(e, (kg_region){0, kernel->warps}, kernel->body);
+    emit_enter_region(e, (kg_region){0, kernel->warps}, kernel->body);
 }
 
 static bool check_limits(kg_emit *e)
@@ -476,21 +326,23 @@ static bool check_limits(kg_emit *e)
     if (kernel->level != KG_LEVEL_SYNCED)
         return emit_error(e, KG_D_V201, "code is generated from level synced only");
     if (kernel->shared_bytes > (int64_t)e->target->shared_cta)
-        return emit_error(e, KG_D_C605, "the kernel needs %lld bytes of shared memory, %s has %u for a CTA",
+        return emit_error(e, KG_D_C605,
+                          "the kernel needs %lld bytes of shared memory, %s has %u for a CTA",
                           (long long)kernel->shared_bytes, e->target->name, e->target->shared_cta);
     if (kernel->min_ctas > (int32_t)e->target->ctas_sm ||
         (int64_t)kernel->min_ctas * kernel->warps * 32 > (int64_t)e->target->threads_sm)
-        return emit_error(e, KG_D_C605, "%d CTAs of %d warps do not fit on an SM of %s", kernel->min_ctas,
-                          kernel->warps, e->target->name);
+        return emit_error(e, KG_D_C605, "%d CTAs of %d warps do not fit on an SM of %s",
+                          kernel->min_ctas, kernel->warps, e->target->name);
     return true;
 }
 
 static bool report_module(kg_emit *e)
 {
     enum cg_status status = cg_module_status(e->m);
-    if (status == CG_OK || e->failed)
-        return !e->failed;
-    kg_diag_id id = status == CG_ERROR_TARGET ? KG_D_C601 : status == CG_ERROR_MEMORY ? KG_D_R707 : KG_D_C603;
+    if (status == CG_OK || e->failed) return !e->failed;
+    kg_diag_id id = status == CG_ERROR_TARGET   ? KG_D_C601
+                    : status == CG_ERROR_MEMORY ? KG_D_R707
+                                                : KG_D_C603;
     return emit_error(e, id, "%s", cg_module_error(e->m));
 }
 
@@ -500,31 +352,29 @@ static bool build(kg_emit *e)
     int n_values = kg_kernel_number(kernel, NULL);
     e->values = KG_NEW_ARRAY(e->arena, cg_value *, n_values + 1);
     find_written(e);
-    if (!check_limits(e) || !begin_kernel(e))
-        return report_module(e);
+    if (!check_limits(e) || !begin_kernel(e)) return report_module(e);
     emit_entry(e);
     emit_block(e, kernel->body);
-    if (!e->failed)
-        cg_kernel_end(e->m);
+    if (!e->failed) cg_kernel_end(e->m);
     return report_module(e);
 }
 
-static bool finish(kg_codegen *codegen, kg_emit *e, const kg_codegen_options *options, kg_codegen_output *out)
+static bool finish(kg_codegen *codegen, kg_emit *e, const kg_codegen_options *options,
+                   kg_codegen_output *out)
 {
     struct cg_finish_options finishing = {.passes = options->no_optimization ? "" : NULL,
                                           .want_llvm = options->want_llvm};
     e->op = NULL;
     cg_finish(codegen->module, &finishing, &codegen->output);
-    if (!report_module(e))
-        return false;
+    if (!report_module(e)) return false;
     out->ptx = kg_arena_strndup(e->arena, codegen->output.ptx, codegen->output.ptx_length);
     out->ptx_length = codegen->output.ptx_length;
     out->ptx_version = codegen->output.ptx_version;
     out->local_memory = codegen->output.local_memory;
     if (codegen->output.llvm)
         out->llvm = kg_arena_strndup(e->arena, codegen->output.llvm, strlen(codegen->output.llvm));
-    return options->no_check ||
-           kg_codegen_check(e->kernel, out->ptx, out->ptx_length, &codegen->allocator, e->arena, e->diags);
+    return options->no_check || kg_codegen_check(e->kernel, out->ptx, out->ptx_length,
+                                                 &codegen->allocator, e->arena, e->diags);
 }
 
 bool kg_codegen_emit(kg_codegen *codegen, kg_kernel *kernel, kg_arena *arena, kg_diags *diags,
@@ -535,12 +385,11 @@ bool kg_codegen_emit(kg_codegen *codegen, kg_kernel *kernel, kg_arena *arena, kg
     struct cg_module_options module = {.name = kernel->name, .target = options->target};
     *out = (kg_codegen_output){0};
     kg_codegen_reset(codegen);
-    if (source && !options->no_lines)
-        module.file = source->name;
+    if (source && !options->no_lines) module.file = source->name;
     enum cg_status status = cg_module_new(codegen->context, &module, &codegen->module);
     if (status != CG_OK)
-        return emit_error(&e, status == CG_ERROR_MEMORY ? KG_D_R707 : KG_D_C603, "LLVM makes no module for %s",
-                          options->target->name);
+        return emit_error(&e, status == CG_ERROR_MEMORY ? KG_D_R707 : KG_D_C603,
+                          "LLVM makes no module for %s", options->target->name);
     e.m = codegen->module;
     bool fine = build(&e) && finish(codegen, &e, options, out);
     kg_codegen_reset(codegen);

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: MIT
-// Functions of one float. In f32 on the approximate instructions of the hardware with range reduction around
-// them; in f64 only what is exact. The polynomials interpolate at Chebyshev nodes; errors beside each.
+// Functions of one float. In f32 on the approximate instructions of the hardware with range
+// reduction around them; in f64 only what is exact. The polynomials interpolate at Chebyshev nodes;
+// errors beside each.
 #include "codegen/emit.h"
 #include <math.h>
 
-static cg_value math1(kg_emit *e, enum cg_ptx_id id, cg_value x) { return cg_template1(e->m, id, &x, 1, NULL); }
+static cg_value math1(kg_emit *e, enum cg_ptx_id id, cg_value x)
+{
+    return cg_template1(e->m, id, &x, 1, NULL);
+}
 
 // Horner: c[0] + x (c[1] + x (...)).
 static cg_value polynomial(kg_emit *e, cg_value x, const float *c, int count)
 {
     cg_value sum = cg_f32(e->m, c[count - 1]);
-    for (int i = count - 2; i >= 0; i--)
-        sum = cg_fma(e->m, sum, x, cg_f32(e->m, c[i]));
+    for (int i = count - 2; i >= 0; i--) sum = cg_fma(e->m, sum, x, cg_f32(e->m, c[i]));
     return sum;
 }
 
@@ -28,7 +31,8 @@ static cg_value sigmoid_f32(kg_emit *e, cg_value x)
     return math1(e, CG_PTX_RCP_F32, cg_fadd(m, power, cg_f32(m, 1.0f)));
 }
 
-// Small arguments by x + x^3 P(x^2) (error 1e-8 of the value up to 0.6), others as 1 - 2 / (1 + e^2|x|).
+// Small arguments by x + x^3 P(x^2) (error 1e-8 of the value up to 0.6), others as 1 - 2 / (1 +
+// e^2|x|).
 static cg_value tanh_f32(kg_emit *e, cg_value x)
 {
     static const float p[] = {-0.333333343f, 0.133333102f,    -0.0539608561f,
@@ -45,10 +49,10 @@ static cg_value tanh_f32(kg_emit *e, cg_value x)
 // Up to 1 as x P(x^2), above as 1 - 2^Q(|x|), which is 1 in f32 from 4 on. Errors 1.2e-7 and 3e-8.
 static cg_value erf_f32(kg_emit *e, cg_value x)
 {
-    static const float p[] = {1.12837911f,     -0.37612626f,     0.112835944f,  -0.0268542115f,
+    static const float p[] = {1.12837911f,    -0.37612626f,    0.112835944f,   -0.0268542115f,
                               0.00518908724f, -0.00080168643f, 7.87587487e-05f};
-    static const float q[] = {0.000452973181f, -1.6305455f,     -0.911596835f,
-                              -0.158748806f,   0.0380800143f,   -0.00685270783f,
+    static const float q[] = {0.000452973181f, -1.6305455f,      -0.911596835f,
+                              -0.158748806f,   0.0380800143f,    -0.00685270783f,
                               0.000857872365f, -6.60555888e-05f, 2.34103118e-06f};
     struct cg_module *m = e->m;
     cg_value size = cg_fabs(m, x);
@@ -60,7 +64,8 @@ static cg_value erf_f32(kg_emit *e, cg_value x)
     return cg_select(m, cg_flt(m, size, cg_f32(m, 1.0f)), small, large);
 }
 
-// x minus the nearest multiple of 2 pi, in three steps of which the first two are exact for moderate x.
+// x minus the nearest multiple of 2 pi, in three steps of which the first two are exact for
+// moderate x.
 static cg_value reduce_angle(kg_emit *e, cg_value x)
 {
     struct cg_module *m = e->m;
@@ -74,18 +79,30 @@ static cg_value math_f32(kg_emit *e, kg_opcode code, cg_value x)
 {
     struct cg_module *m = e->m;
     switch (code) {
-    case KG_OP_EXP: return exp_f32(e, x);
-    case KG_OP_EXP2: return math1(e, CG_PTX_EX2_F32, x);
-    case KG_OP_LOG: return cg_fmul(m, math1(e, CG_PTX_LG2_F32, x), cg_f32(m, 0.693147181f));
-    case KG_OP_LOG2: return math1(e, CG_PTX_LG2_F32, x);
-    case KG_OP_RSQRT: return math1(e, CG_PTX_RSQRT_F32, x);
-    case KG_OP_RCP: return math1(e, CG_PTX_RCP_F32, x);
-    case KG_OP_SIN: return math1(e, CG_PTX_SIN_F32, reduce_angle(e, x));
-    case KG_OP_COS: return math1(e, CG_PTX_COS_F32, reduce_angle(e, x));
-    case KG_OP_TANH: return tanh_f32(e, x);
-    case KG_OP_SIGMOID: return sigmoid_f32(e, x);
-    case KG_OP_ERF: return erf_f32(e, x);
-    default: return NULL;
+    case KG_OP_EXP:
+        return exp_f32(e, x);
+    case KG_OP_EXP2:
+        return math1(e, CG_PTX_EX2_F32, x);
+    case KG_OP_LOG:
+        return cg_fmul(m, math1(e, CG_PTX_LG2_F32, x), cg_f32(m, 0.693147181f));
+    case KG_OP_LOG2:
+        return math1(e, CG_PTX_LG2_F32, x);
+    case KG_OP_RSQRT:
+        return math1(e, CG_PTX_RSQRT_F32, x);
+    case KG_OP_RCP:
+        return math1(e, CG_PTX_RCP_F32, x);
+    case KG_OP_SIN:
+        return math1(e, CG_PTX_SIN_F32, reduce_angle(e, x));
+    case KG_OP_COS:
+        return math1(e, CG_PTX_COS_F32, reduce_angle(e, x));
+    case KG_OP_TANH:
+        return tanh_f32(e, x);
+    case KG_OP_SIGMOID:
+        return sigmoid_f32(e, x);
+    case KG_OP_ERF:
+        return erf_f32(e, x);
+    default:
+        return NULL;
     }
 }
 
@@ -93,17 +110,19 @@ cg_value emit_math(kg_emit *e, kg_opcode code, kg_dtype dtype, cg_value x)
 {
     struct cg_module *m = e->m;
     switch (code) {
-    case KG_OP_SQRT: return cg_sqrt(m, x);
-    case KG_OP_FLOOR: return cg_floor(m, x);
-    case KG_OP_CEIL: return cg_ceil(m, x);
-    case KG_OP_ROUND: return cg_round_even(m, x);
-    default: break;
+    case KG_OP_SQRT:
+        return cg_sqrt(m, x);
+    case KG_OP_FLOOR:
+        return cg_floor(m, x);
+    case KG_OP_CEIL:
+        return cg_ceil(m, x);
+    case KG_OP_ROUND:
+        return cg_round_even(m, x);
+    default:
+        break;
     }
-    if (dtype == KG_F32)
-        return math_f32(e, code, x);
-    if (code == KG_OP_RCP)
-        return cg_fdiv(m, cg_float(m, CG_F64, 1.0), x);
-    if (code == KG_OP_RSQRT)
-        return cg_fdiv(m, cg_float(m, CG_F64, 1.0), cg_sqrt(m, x));
+    if (dtype == KG_F32) return math_f32(e, code, x);
+    if (code == KG_OP_RCP) return cg_fdiv(m, cg_float(m, CG_F64, 1.0), x);
+    if (code == KG_OP_RSQRT) return cg_fdiv(m, cg_float(m, CG_F64, 1.0), cg_sqrt(m, x));
     return NULL;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Synchronization: one op, one instruction, with the id of the sync beside it; and the ops of one elected
-// thread on flags in global memory.
+// Synchronization: one op, one instruction, with the id of the sync beside it; and the ops of one
+// elected thread on flags in global memory.
 #include "codegen/emit.h"
 #include <stdio.h>
 
@@ -8,15 +8,16 @@
 static const char *sync_comment(kg_emit *e, const kg_op *op)
 {
     const kg_attr *id = kg_op_attr(op, KG_A_SYNC_ID), *why = kg_op_attr(op, KG_A_REASON);
-    if (!id)
-        return NULL;
-    char *text = kg_arena_printf(e->arena, "S%lld%s", (long long)id->i, why && why->count ? ": why" : "");
+    if (!id) return NULL;
+    char *text =
+        kg_arena_printf(e->arena, "S%lld%s", (long long)id->i, why && why->count ? ": why" : "");
     for (int i = 0; why && i < why->count; i++)
         text = kg_arena_printf(e->arena, "%s %lld", text, (long long)why->ints[i]);
     return text;
 }
 
-static void sync_template(kg_emit *e, const kg_op *op, enum cg_ptx_id id, const cg_value *arguments, unsigned count)
+static void sync_template(kg_emit *e, const kg_op *op, enum cg_ptx_id id, const cg_value *arguments,
+                          unsigned count)
 {
     cg_template(e->m, id, arguments, count, NULL, sync_comment(e, op));
 }
@@ -37,7 +38,7 @@ static void emit_fence(kg_emit *e, const kg_op *op)
 {
     const kg_attr *scope = kg_op_attr(op, KG_A_SCOPE);
     const char *name = scope ? scope->name : "gpu";
-    enum cg_ptx_id id = !strcmp(name, "cta") ? CG_PTX_FENCE_ACQ_REL_CTA
+    enum cg_ptx_id id = !strcmp(name, "cta")   ? CG_PTX_FENCE_ACQ_REL_CTA
                         : !strcmp(name, "sys") ? CG_PTX_FENCE_ACQ_REL_SYS
                                                : CG_PTX_FENCE_ACQ_REL_GPU;
     sync_template(e, op, id, NULL, 0);
@@ -49,24 +50,35 @@ void emit_sync(kg_emit *e, kg_op *op)
     cg_value groups = cg_i32(e->m, (int32_t)kg_op_int(op, KG_A_COUNT, 0));
     switch (op->code) {
     case KG_OP_BARRIER:
-    case KG_OP_ARRIVE: emit_barrier(e, op); return;
-    case KG_OP_WARP_SYNC: sync_template(e, op, CG_PTX_BAR_WARP_SYNC, &all, 1); return;
-    case KG_OP_COMMIT: sync_template(e, op, CG_PTX_CP_ASYNC_COMMIT, NULL, 0); return;
-    case KG_OP_WAIT: sync_template(e, op, CG_PTX_CP_ASYNC_WAIT, &groups, 1); return;
-    case KG_OP_FENCE: emit_fence(e, op); return;
-    default: emit_error(e, KG_D_C601, "no emitter for op %s", kg_op_info_of(op->code)->name); return;
+    case KG_OP_ARRIVE:
+        emit_barrier(e, op);
+        return;
+    case KG_OP_WARP_SYNC:
+        sync_template(e, op, CG_PTX_BAR_WARP_SYNC, &all, 1);
+        return;
+    case KG_OP_COMMIT:
+        sync_template(e, op, CG_PTX_CP_ASYNC_COMMIT, NULL, 0);
+        return;
+    case KG_OP_WAIT:
+        sync_template(e, op, CG_PTX_CP_ASYNC_WAIT, &groups, 1);
+        return;
+    case KG_OP_FENCE:
+        emit_fence(e, op);
+        return;
+    default:
+        emit_error(e, KG_D_C601, "no emitter for op %s", kg_op_info_of(op->code)->name);
+        return;
     }
 }
 
-// ---- one thread for all ----------------------------------------------------------------------------------------
+// -- one thread for all ---------------------------------------------------------------------------
 
 static bool flag_address(kg_emit *e, kg_value *operand, cg_value *address)
 {
     static const int32_t origin[KG_MAX_RANK] = {0};
     const emit_part none[KG_MAX_RANK] = {{0}};
     emit_place place;
-    if (!emit_place_open(e, operand, none, &place))
-        return false;
+    if (!emit_place_open(e, operand, none, &place)) return false;
     emit_element at = emit_place_at(e, &place, origin);
     *address = emit_element_address(e, &place, at);
     return true;
@@ -75,8 +87,7 @@ static bool flag_address(kg_emit *e, kg_value *operand, cg_value *address)
 static bool flag_type(kg_emit *e, const kg_op *op, bool wide_too)
 {
     kg_dtype dtype = op->operands[0]->type.dtype;
-    if (dtype == KG_I32 || (wide_too && dtype == KG_I64))
-        return true;
+    if (dtype == KG_I32 || (wide_too && dtype == KG_I64)) return true;
     return emit_error(e, KG_D_L303, "%s needs a flag of type i32%s", kg_op_info_of(op->code)->name,
                       wide_too ? " or i64" : "");
 }
@@ -84,11 +95,10 @@ static bool flag_type(kg_emit *e, const kg_op *op, bool wide_too)
 static void emit_signal(kg_emit *e, kg_op *op)
 {
     cg_value arguments[2] = {NULL, emit_scalar(e, op->operands[1])};
-    if (!flag_type(e, op, true) || !flag_address(e, op->operands[0], &arguments[0]))
-        return;
+    if (!flag_type(e, op, true) || !flag_address(e, op->operands[0], &arguments[0])) return;
     bool wide = op->operands[0]->type.dtype == KG_I64;
-    cg_template(e->m, wide ? CG_PTX_ST_RELEASE_GPU_B64 : CG_PTX_ST_RELEASE_GPU_B32, arguments, 2, NULL,
-                sync_comment(e, op));
+    cg_template(e->m, wide ? CG_PTX_ST_RELEASE_GPU_B64 : CG_PTX_ST_RELEASE_GPU_B32, arguments, 2,
+                NULL, sync_comment(e, op));
 }
 
 static void emit_await(kg_emit *e, kg_op *op)
@@ -97,12 +107,11 @@ static void emit_await(kg_emit *e, kg_op *op)
     struct cg_while loop;
     cg_value address, wanted = emit_scalar(e, op->operands[1]);
     const kg_attr *how = kg_op_attr(op, KG_A_COMPARE);
-    if (!flag_type(e, op, true) || !flag_address(e, op->operands[0], &address))
-        return;
+    if (!flag_type(e, op, true) || !flag_address(e, op->operands[0], &address)) return;
     bool wide = op->operands[0]->type.dtype == KG_I64, equal = how && !strcmp(how->name, "eq");
     cg_while_begin(m, &loop);
-    cg_value seen = cg_template1(m, wide ? CG_PTX_LD_ACQUIRE_GPU_B64 : CG_PTX_LD_ACQUIRE_GPU_B32, &address, 1,
-                                 sync_comment(e, op));
+    cg_value seen = cg_template1(m, wide ? CG_PTX_LD_ACQUIRE_GPU_B64 : CG_PTX_LD_ACQUIRE_GPU_B32,
+                                 &address, 1, sync_comment(e, op));
     cg_while_test(m, &loop, equal ? cg_ne(m, seen, wanted) : cg_slt(m, seen, wanted));
     cg_while_end(m, &loop);
 }
@@ -126,9 +135,9 @@ void emit_elected(kg_emit *e, kg_op *op)
 {
     struct cg_if branch;
     int parts = e->parts.count;
-    for (int i = 1; i < op->n_operands; i++) // read before the branch, where everything can see them
-        if (op->operands[i]->type.home == KG_HOME_FRAG)
-            emit_scalar(e, op->operands[i]);
+    for (int i = 1; i < op->n_operands;
+         i++) // read before the branch, where everything can see them
+        if (op->operands[i]->type.home == KG_HOME_FRAG) emit_scalar(e, op->operands[i]);
     cg_if_begin(e->m, &branch, e->first_thread);
     if (op->code == KG_OP_SIGNAL)
         emit_signal(e, op);

@@ -982,7 +982,8 @@ static enum cg_status generate(struct cg_module *m, LLVMTargetMachineRef machine
         char *clean = cg_clean_text(&m->common.allocator, LLVMGetBufferStart(buffer),
                                     LLVMGetBufferSize(buffer), m->common.target, out->ptx_version,
                                     &length, &out->local_memory);
-        if (clean) out->ptx = cg_order_blocks(&m->common.allocator, clean, length, &out->ptx_length);
+        if (clean)
+            out->ptx = cg_order_blocks(&m->common.allocator, clean, length, &out->ptx_length);
         cg_release(&m->common.allocator, clean);
         if (!out->ptx) cg_fail(m, CG_ERROR_MEMORY, "out of memory");
     }

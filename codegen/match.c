@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
-// Holds PTX against the kernel it was made from: what an op asks for by its meaning, not by what its emitter
-// built. Barriers, waits, fences, cp.async, mma, atomics and ordered accesses must be there one by one, in the
-// order of the ops, and nothing else of these kinds may be. Only ldmatrix is free in number, within its dot.
+// Holds PTX against the kernel it was made from: what an op asks for by its meaning, not by what
+// its emitter built. Barriers, waits, fences, cp.async, mma, atomics and ordered accesses must be
+// there one by one, in the order of the ops, and nothing else of these kinds may be. Only ldmatrix
+// is free in number, within its dot.
 #include "codegen/codegen.h"
 #include "codegen/reread.h"
 #include "ir/access.h"
 #include <stdio.h>
 #include <string.h>
 
-// The finding is kept as text: diagnostics allocate from the arena, which must not happen while the list of
-// instructions is held.
+// The finding is kept as text: diagnostics allocate from the arena, which must not happen while the
+// list of instructions is held.
 typedef struct matcher {
     const struct cg_reread *text;
     size_t next;
@@ -20,42 +21,41 @@ typedef struct matcher {
 
 static bool mismatch(matcher *x, const kg_op *op, const char *wanted)
 {
-    const struct cg_instruction *found = x->next < x->text->count ? &x->text->instructions[x->next] : NULL;
-    if (!x->fine)
-        return false;
+    const struct cg_instruction *found =
+        x->next < x->text->count ? &x->text->instructions[x->next] : NULL;
+    if (!x->fine) return false;
     x->fine = false;
     x->loc = op->loc;
     if (found)
-        snprintf(x->finding, sizeof x->finding, "line %u of the PTX has '%.*s' where %s is due", found->line,
-                 (int)found->text.length, found->text.start, wanted);
+        snprintf(x->finding, sizeof x->finding, "line %u of the PTX has '%.*s' where %s is due",
+                 found->line, (int)found->text.length, found->text.start, wanted);
     else
         snprintf(x->finding, sizeof x->finding, "the PTX ends where %s is due", wanted);
     return false;
 }
 
 // Takes `count` instructions of one template; `immediates` of them are compared.
-static bool take(matcher *x, const kg_op *op, enum cg_ptx_id id, int64_t count, int immediates, const int64_t *values)
+static bool take(matcher *x, const kg_op *op, enum cg_ptx_id id, int64_t count, int immediates,
+                 const int64_t *values)
 {
     for (int64_t i = 0; i < count; i++, x->next++) {
-        const struct cg_instruction *found = x->next < x->text->count ? &x->text->instructions[x->next] : NULL;
+        const struct cg_instruction *found =
+            x->next < x->text->count ? &x->text->instructions[x->next] : NULL;
         bool same = found && found->id == id && !found->guarded;
         for (int k = 0; same && k < immediates; k++)
             same = (unsigned)k < found->immediate_count && found->immediates[k] == values[k];
-        if (!same)
-            return mismatch(x, op, cg_ptx_get(id)->name);
+        if (!same) return mismatch(x, op, cg_ptx_get(id)->name);
     }
     return true;
 }
 
-// ---- what an op asks for ---------------------------------------------------------------------------------------
+// -- what an op asks for --------------------------------------------------------------------------
 
 static bool match_barrier(matcher *x, const kg_op *op)
 {
     const int64_t values[] = {kg_op_int(op, KG_A_ID, 0), kg_op_int(op, KG_A_COUNT, 0)};
-    if (op->code == KG_OP_ARRIVE)
-        return take(x, op, CG_PTX_BAR_ARRIVE, 1, 2, values);
-    if (kg_op_attr(op, KG_A_COUNT))
-        return take(x, op, CG_PTX_BAR_SYNC_COUNT, 1, 2, values);
+    if (op->code == KG_OP_ARRIVE) return take(x, op, CG_PTX_BAR_ARRIVE, 1, 2, values);
+    if (kg_op_attr(op, KG_A_COUNT)) return take(x, op, CG_PTX_BAR_SYNC_COUNT, 1, 2, values);
     return take(x, op, CG_PTX_BAR_SYNC, 1, 1, values);
 }
 
@@ -63,8 +63,10 @@ static bool match_fence(matcher *x, const kg_op *op)
 {
     const kg_attr *scope = kg_op_attr(op, KG_A_SCOPE);
     char first = scope ? scope->name[0] : 'g';
-    return take(x, op, first == 'c' ? CG_PTX_FENCE_ACQ_REL_CTA : first == 's' ? CG_PTX_FENCE_ACQ_REL_SYS
-                                                                              : CG_PTX_FENCE_ACQ_REL_GPU,
+    return take(x, op,
+                first == 'c'   ? CG_PTX_FENCE_ACQ_REL_CTA
+                : first == 's' ? CG_PTX_FENCE_ACQ_REL_SYS
+                               : CG_PTX_FENCE_ACQ_REL_GPU,
                 1, 0, NULL);
 }
 
@@ -72,8 +74,7 @@ static bool match_copy(matcher *x, const kg_op *op)
 {
     const kg_type *type = &op->operands[0]->type;
     int64_t bytes = kg_op_int(op, KG_A_ASYNC, 0), element = kg_dtype_bytes(type->dtype);
-    if (!bytes)
-        bytes = kg_op_int(op, KG_A_VEC, 1) * element;
+    if (!bytes) bytes = kg_op_int(op, KG_A_VEC, 1) * element;
     int64_t threads = 32 * kg_op_region(op).n_warps;
     int64_t chunks = kg_type_elements(type) * element / (bytes > 0 ? bytes : 1);
     enum cg_ptx_id plain = bytes == 16  ? CG_PTX_CP_ASYNC_CG_16
@@ -84,8 +85,7 @@ static bool match_copy(matcher *x, const kg_op *op)
                                        : CG_PTX_CP_ASYNC_CA_4_ZFILL;
     for (int64_t i = 0; i < (chunks + threads - 1) / threads; i++) {
         bool fills = x->next < x->text->count && x->text->instructions[x->next].id == fill;
-        if (!take(x, op, fills ? fill : plain, 1, 0, NULL))
-            return false;
+        if (!take(x, op, fills ? fill : plain, 1, 0, NULL)) return false;
     }
     return true;
 }
@@ -94,15 +94,15 @@ static bool match_dot(matcher *x, const kg_op *op)
 {
     kg_dot_kind kind = kg_dot_kind_of(op);
     const kg_type *a = &op->operands[0]->type;
-    if (kind == KG_DOT_FMA)
-        return true;
+    if (kind == KG_DOT_FMA) return true;
     int64_t step = kind == KG_DOT_MMA_I8 ? 32 : 16;
     int64_t left = kg_layout_registers(op->results[0]->layout) / 4 * (a->dims[1] / step);
-    enum cg_ptx_id id = kind == KG_DOT_MMA_I8     ? CG_PTX_MMA_M16N8K32_S32_S8
+    enum cg_ptx_id id = kind == KG_DOT_MMA_I8 ? CG_PTX_MMA_M16N8K32_S32_S8
                         : a->dtype == KG_BF16 ? CG_PTX_MMA_M16N8K16_F32_BF16
                                               : CG_PTX_MMA_M16N8K16_F32_F16;
     while (left > 0) {
-        if (x->next < x->text->count && x->text->instructions[x->next].class == CG_CLASS_MATRIX_LOAD)
+        if (x->next < x->text->count &&
+            x->text->instructions[x->next].class == CG_CLASS_MATRIX_LOAD)
             x->next++;
         else if (take(x, op, id, 1, 0, NULL))
             left--;
@@ -115,8 +115,7 @@ static bool match_dot(matcher *x, const kg_op *op)
 // Registers of a fragment that are no copies of another one in the same thread.
 static int64_t own_registers(const kg_value *value)
 {
-    if (!value->type.rank)
-        return 1;
+    if (!value->type.rank) return 1;
     int64_t count = 0;
     for (int r = 0; r < kg_layout_registers(value->layout); r++)
         count += kg_layout_is_owner(value->layout, r, 0, 0);
@@ -126,10 +125,14 @@ static int64_t own_registers(const kg_value *value)
 static bool match_atomic(matcher *x, const kg_op *op)
 {
     for (int64_t left = own_registers(op->operands[1]); left > 0; left--, x->next++) {
-        const struct cg_instruction *found = x->next < x->text->count ? &x->text->instructions[x->next] : NULL;
-        const char *verb = op->code == KG_OP_ATOMIC_ADD ? ".add." : op->code == KG_OP_ATOMIC_MAX ? ".max." : ".min.";
+        const struct cg_instruction *found =
+            x->next < x->text->count ? &x->text->instructions[x->next] : NULL;
+        const char *verb = op->code == KG_OP_ATOMIC_ADD   ? ".add."
+                           : op->code == KG_OP_ATOMIC_MAX ? ".max."
+                                                          : ".min.";
         if (!found || found->class != CG_CLASS_ATOMIC || found->id == CG_PTX_UNKNOWN ||
-            strncmp(found->text.start, "red.relaxed.", 12) || !strstr(cg_ptx_get(found->id)->text, verb))
+            strncmp(found->text.start, "red.relaxed.", 12) ||
+            !strstr(cg_ptx_get(found->id)->text, verb))
             return mismatch(x, op, kg_op_info_of(op->code)->name);
     }
     return true;
@@ -143,47 +146,56 @@ static bool match_op(matcher *x, const kg_op *op)
     bool wide = op->n_operands && op->operands[0]->type.dtype == KG_I64;
     switch (op->code) {
     case KG_OP_BARRIER:
-    case KG_OP_ARRIVE: return match_barrier(x, op);
-    case KG_OP_WARP_SYNC: return take(x, op, CG_PTX_BAR_WARP_SYNC, 1, 0, NULL);
-    case KG_OP_COMMIT: return take(x, op, CG_PTX_CP_ASYNC_COMMIT, 1, 0, NULL);
-    case KG_OP_WAIT: return take(x, op, CG_PTX_CP_ASYNC_WAIT, 1, 1, &groups);
-    case KG_OP_FENCE: return match_fence(x, op);
-    case KG_OP_COPY_ASYNC: return match_copy(x, op);
-    case KG_OP_DOT: return match_dot(x, op);
+    case KG_OP_ARRIVE:
+        return match_barrier(x, op);
+    case KG_OP_WARP_SYNC:
+        return take(x, op, CG_PTX_BAR_WARP_SYNC, 1, 0, NULL);
+    case KG_OP_COMMIT:
+        return take(x, op, CG_PTX_CP_ASYNC_COMMIT, 1, 0, NULL);
+    case KG_OP_WAIT:
+        return take(x, op, CG_PTX_CP_ASYNC_WAIT, 1, 1, &groups);
+    case KG_OP_FENCE:
+        return match_fence(x, op);
+    case KG_OP_COPY_ASYNC:
+        return match_copy(x, op);
+    case KG_OP_DOT:
+        return match_dot(x, op);
     case KG_OP_ATOMIC_ADD:
     case KG_OP_ATOMIC_MAX:
-    case KG_OP_ATOMIC_MIN: return match_atomic(x, op);
-    case KG_OP_FETCH_ADD: return take(x, op, CG_PTX_ATOM_ADD_S32_ACQ_REL_GPU, 1, 0, NULL);
+    case KG_OP_ATOMIC_MIN:
+        return match_atomic(x, op);
+    case KG_OP_FETCH_ADD:
+        return take(x, op, CG_PTX_ATOM_ADD_S32_ACQ_REL_GPU, 1, 0, NULL);
     case KG_OP_SIGNAL:
-        return take(x, op, wide ? CG_PTX_ST_RELEASE_GPU_B64 : CG_PTX_ST_RELEASE_GPU_B32, 1, 0, NULL);
+        return take(x, op, wide ? CG_PTX_ST_RELEASE_GPU_B64 : CG_PTX_ST_RELEASE_GPU_B32, 1, 0,
+                    NULL);
     case KG_OP_AWAIT:
-        return take(x, op, wide ? CG_PTX_LD_ACQUIRE_GPU_B64 : CG_PTX_LD_ACQUIRE_GPU_B32, 1, 0, NULL);
-    default: break;
+        return take(x, op, wide ? CG_PTX_LD_ACQUIRE_GPU_B64 : CG_PTX_LD_ACQUIRE_GPU_B32, 1, 0,
+                    NULL);
+    default:
+        break;
     }
-    for (int i = 0; i < op->n_blocks; i++)
-        match_block(x, op->blocks[i]);
+    for (int i = 0; i < op->n_blocks; i++) match_block(x, op->blocks[i]);
     return x->fine;
 }
 
 static void match_block(matcher *x, const kg_block *block)
 {
-    for (const kg_op *op = block->first; op && x->fine; op = op->next)
-        match_op(x, op);
+    for (const kg_op *op = block->first; op && x->fine; op = op->next) match_op(x, op);
 }
 
-// ---- the entry ---------------------------------------------------------------------------------------------------
+// -- the entry ------------------------------------------------------------------------------------
 
 static void *resize(void *user, void *block, size_t size)
 {
     const kg_allocator *allocator = user;
-    if (!block)
-        return allocator->allocate(allocator->user, size);
+    if (!block) return allocator->allocate(allocator->user, size);
     allocator->release(allocator->user, block);
     return NULL;
 }
 
-bool kg_codegen_check(kg_kernel *kernel, const char *ptx, size_t length, const kg_allocator *allocator,
-                      kg_arena *arena, kg_diags *diags)
+bool kg_codegen_check(kg_kernel *kernel, const char *ptx, size_t length,
+                      const kg_allocator *allocator, kg_arena *arena, kg_diags *diags)
 {
     struct cg_reread text;
     struct cg_allocator memory = {allocator ? resize : NULL, (void *)allocator};
@@ -197,11 +209,11 @@ bool kg_codegen_check(kg_kernel *kernel, const char *ptx, size_t length, const k
     if (x.fine && x.next < text.count) {
         const struct cg_instruction *found = &text.instructions[x.next];
         x.fine = false;
-        snprintf(x.finding, sizeof x.finding, "line %u of the PTX has '%.*s', for which the kernel has no op",
-                 found->line, (int)found->text.length, found->text.start);
+        snprintf(x.finding, sizeof x.finding,
+                 "line %u of the PTX has '%.*s', for which the kernel has no op", found->line,
+                 (int)found->text.length, found->text.start);
     }
     cg_reread_free(&memory, &text);
-    if (!x.fine)
-        kg_error(diags, KG_D_C604, x.loc, "%s", x.finding);
+    if (!x.fine) kg_error(diags, KG_D_C604, x.loc, "%s", x.finding);
     return x.fine;
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
 // Puts the blocks of a kernel's PTX back into the order in which they were built. LLVM's block
-// placement lays out what it takes for the likely path first, exits in the middle of loops included;
-// ptxas lays code out by itself anyway, while people and the re-reader want to find it in order.
+// placement lays out what it takes for the likely path first, exits in the middle of loops
+// included; ptxas lays code out by itself anyway, while people and the re-reader want to find it in
+// order.
 //
 // LLVM numbers blocks in the order of building and moves them without renumbering. A chain is a
 // labelled block with the blocks behind it that have no label, which only it falls into. Chains are
-// sorted by label, and branches made or dropped where a chain now (no longer) has its successor behind it.
+// sorted by label, and branches made or dropped where a chain now (no longer) has its successor
+// behind it.
 #include "codegen/internal.h"
 
 #include <stdio.h>
@@ -25,7 +27,7 @@ struct chain {
     struct span label;    // empty for the first
     struct span location; // the .loc line in force where it starts
     long number;
-    size_t follower;      // index of the chain that it falls into, or itself if it does not
+    size_t follower; // index of the chain that it falls into, or itself if it does not
 };
 
 static const char label_prefix[] = "$L__BB";
@@ -47,7 +49,8 @@ static bool begins(struct span line, const char *prefix)
 static struct span label_of(struct span line)
 {
     const char *colon = memchr(line.start, ':', line.length);
-    if (line.length < sizeof label_prefix || memcmp(line.start, label_prefix, sizeof label_prefix - 1) || !colon)
+    if (line.length < sizeof label_prefix ||
+        memcmp(line.start, label_prefix, sizeof label_prefix - 1) || !colon)
         return (struct span){line.start, 0};
     return (struct span){line.start, (size_t)(colon - line.start)};
 }
@@ -74,7 +77,8 @@ static struct span last_instruction(struct span text)
 
 static bool leaves(struct span instruction)
 {
-    return begins(instruction, "bra.uni") || begins(instruction, "ret;") || begins(instruction, "exit;");
+    return begins(instruction, "bra.uni") || begins(instruction, "ret;") ||
+           begins(instruction, "exit;");
 }
 
 static bool jumps_to(struct span instruction, struct span label)
@@ -85,7 +89,7 @@ static bool jumps_to(struct span instruction, struct span label)
     return rest > label.length && !memcmp(at, label.start, label.length) && at[label.length] == ';';
 }
 
-// -- One kernel's body: from behind its declarations to its closing brace ---------------------------
+// -- One kernel's body: from behind its declarations to its closing brace -------------------------
 
 static size_t count_labels(struct span body)
 {
@@ -106,8 +110,8 @@ static void split(struct span body, struct chain *chains)
     for (const char *at = body.start, *end = at + body.length; at < end;) {
         struct span line = line_at(at, end), label = label_of(line);
         if (label.length) {
-            *++last = (struct chain){.text = {at, 0}, .label = label, .location = location,
-                                     .number = number_of(label)};
+            *++last = (struct chain){
+                .text = {at, 0}, .label = label, .location = location, .number = number_of(label)};
         }
         if (begins(line, ".loc")) location = line;
         last->text.length += line.length;
@@ -175,20 +179,23 @@ static char *write_body(char *end, struct chain *chains, size_t count)
     for (size_t i = 0; i < count; i++) {
         const struct chain *next = i + 1 < count ? &chains[i + 1] : NULL;
         end = write_chain(end, &chains[i], next);
-        if (chains[i].follower == SIZE_MAX || (next && next->number == (long)chains[i].follower)) continue;
+        if (chains[i].follower == SIZE_MAX || (next && next->number == (long)chains[i].follower))
+            continue;
         struct span label = label_numbered(chains, count, chains[i].follower);
         end += sprintf(end, "\tbra.uni \t%.*s;\n", (int)label.length, label.start);
     }
     return end;
 }
 
-// -- The text ---------------------------------------------------------------------------------------
+// -- The text -------------------------------------------------------------------------------------
 
-char *cg_order_blocks(const struct cg_allocator *allocator, const char *text, size_t length, size_t *out_length)
+char *cg_order_blocks(const struct cg_allocator *allocator, const char *text, size_t length,
+                      size_t *out_length)
 {
     struct span all = {text, length};
     size_t labels = count_labels(all), room = length + 1;
-    for (size_t i = 0; i <= labels; i++) room += 2 * LABEL_ROOM + 64; // a branch and a .loc for each
+    for (size_t i = 0; i <= labels; i++)
+        room += 2 * LABEL_ROOM + 64; // a branch and a .loc for each
     char *out = cg_allocate(allocator, room), *end = out;
     struct chain *chains = cg_allocate(allocator, (labels + 1) * sizeof *chains);
     if (!out || !chains) {

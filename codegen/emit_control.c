@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+// Blocks: mutable fragments, regions of warps, loops, branches, and the dispatch of each op to its
+// emitter. The order of the ops is the order of the text; nothing is moved, merged or dropped here.
+#include "codegen/emit.h"
+
+// -- mutable fragments ----------------------------------------------------------------------------
+
+static void set_fragment(kg_emit *e, kg_value *target, kg_value *from)
+{
+    int count = emit_register_count(target);
+    cg_value *now = emit_read_as(e, from, target->layout, count);
+    for (int i = 0; i < count && now; i++) cg_set(e->m, e->values[target->id][i], now[i]);
+}
+
+static void declare_fragment(kg_emit *e, kg_op *op)
+{
+    kg_value *value = op->results[0];
+    int count = emit_register_count(value);
+    cg_value *variables = emit_new_registers(e, count);
+    for (int i = 0; i < count; i++)
+        variables[i] =
+            cg_variable(e->m, emit_type(value->type.dtype), value->name ? value->name : "frag");
+    emit_define(e, value, variables);
+    set_fragment(e, value, op->operands[0]);
+}
+
+// -- regions and control flow ---------------------------------------------------------------------
+
+// Coordinates of every layout that ops of the region use, made once at its start so that they are
+// available in all of its blocks; what is not used is dropped by LLVM.
+static void prime_parts(kg_emit *e, kg_block *block)
+{
+    for (kg_op *op = block->first; op; op = op->next) {
+        for (int i = 0; i < op->n_results; i++) {
+            const kg_value *value = op->results[i];
+            for (int d = 0; value->layout && d < value->type.rank; d++)
+                emit_layout_part(e, value->layout, d);
+        }
+        for (int i = 0; i < op->n_blocks && op->code != KG_OP_WARPS; i++)
+            prime_parts(e, op->blocks[i]);
+    }
+}
+
+void emit_enter_region(kg_emit *e, kg_region region, kg_block *block)
+{
+    struct cg_module *m = e->m;
+    e->region = region;
+    e->region_warp = region.first_warp ? cg_sub(m, e->warp, cg_i32(m, region.first_warp)) : e->warp;
+    e->region_thread =
+        region.first_warp ? cg_sub(m, e->thread, cg_i32(m, 32 * region.first_warp)) : e->thread;
+    e->first_thread = cg_eq(m, e->thread, cg_i32(m, 32 * region.first_warp));
+    prime_parts(e, block);
+}
+
+static void emit_warps(kg_emit *e, kg_op *op)
+{
+    struct cg_module *m = e->m;
+    struct cg_if branch;
+    kg_emit outer = *e;
+    int first = (int)kg_op_int(op, KG_A_FIRST, 0), last = (int)kg_op_int(op, KG_A_LAST, 0);
+    cg_value inside = cg_ult(m, cg_sub(m, e->warp, cg_i32(m, first)), cg_i32(m, last - first));
+    cg_if_begin(m, &branch, inside);
+    emit_enter_region(e, (kg_region){first, last - first}, op->blocks[0]);
+    emit_block(e, op->blocks[0]);
+    cg_if_end(m, &branch);
+    e->region = outer.region;
+    e->region_warp = outer.region_warp;
+    e->region_thread = outer.region_thread;
+    e->first_thread = outer.first_thread;
+    e->parts.count = outer.parts.count;
+}
+
+static cg_value to_width(kg_emit *e, cg_value value, cg_type type)
+{
+    return cg_type_of(e->m, value) == type ? value : cg_sext(e->m, value, type);
+}
+
+static void emit_for(kg_emit *e, kg_op *op)
+{
+    struct cg_loop loop = {.keep_rolled = true};
+    kg_value *index = op->blocks[0]->arg;
+    cg_type type = emit_type(index->type.dtype);
+    cg_value lower = to_width(e, emit_scalar(e, op->operands[0]), type);
+    cg_value upper = to_width(e, emit_scalar(e, op->operands[1]), type);
+    cg_value step = to_width(e, emit_scalar(e, op->operands[2]), type);
+    int parts = e->parts.count;
+    cg_loop_begin(e->m, &loop, lower, upper, step);
+    cg_value *held = emit_new_registers(e, 1);
+    held[0] = loop.index;
+    emit_define(e, index, held);
+    emit_block(e, op->blocks[0]);
+    cg_line(e->m, (unsigned)op->loc.line, (unsigned)op->loc.column);
+    cg_loop_end(e->m, &loop);
+    e->parts.count = parts;
+}
+
+static void emit_while(kg_emit *e, kg_op *op)
+{
+    struct cg_while loop;
+    int parts = e->parts.count;
+    cg_while_begin(e->m, &loop);
+    emit_block(e, op->blocks[0]);
+    kg_op *yield = op->blocks[0]->last;
+    if (!yield || yield->code != KG_OP_YIELD) {
+        emit_error(e, KG_D_V203, "the condition of a while yields nothing");
+        return;
+    }
+    cg_while_test(e->m, &loop, emit_scalar(e, yield->operands[0]));
+    emit_block(e, op->blocks[1]);
+    cg_while_end(e->m, &loop);
+    e->parts.count = parts;
+}
+
+static void emit_if(kg_emit *e, kg_op *op)
+{
+    struct cg_if branch;
+    int parts = e->parts.count;
+    cg_if_begin(e->m, &branch, emit_scalar(e, op->operands[0]));
+    emit_block(e, op->blocks[0]);
+    e->parts.count = parts;
+    if (op->blocks[1]->first) {
+        cg_if_else(e->m, &branch);
+        emit_block(e, op->blocks[1]);
+        e->parts.count = parts;
+    }
+    cg_if_end(e->m, &branch);
+}
+
+// -- dispatch -------------------------------------------------------------------------------------
+
+static void emit_structure(kg_emit *e, kg_op *op)
+{
+    switch (op->code) {
+    case KG_OP_SHARED:
+    case KG_OP_VIEW:
+    case KG_OP_YIELD:
+        return; // addresses are made where they are used
+    case KG_OP_FRAG:
+        declare_fragment(e, op);
+        return;
+    case KG_OP_ASSIGN:
+        set_fragment(e, op->operands[0], op->operands[1]);
+        return;
+    case KG_OP_FOR:
+        emit_for(e, op);
+        return;
+    case KG_OP_WHILE:
+        emit_while(e, op);
+        return;
+    case KG_OP_IF:
+        emit_if(e, op);
+        return;
+    case KG_OP_WARPS:
+        emit_warps(e, op);
+        return;
+    case KG_OP_TRANSPOSE:
+        if (op->results[0]->type.home == KG_HOME_FRAG) emit_fragment_op(e, op);
+        return;
+    default:
+        emit_error(e, KG_D_C601, "no emitter for op %s", kg_op_info_of(op->code)->name);
+        return;
+    }
+}
+
+static void emit_memory(kg_emit *e, kg_op *op)
+{
+    switch (op->code) {
+    case KG_OP_LOAD:
+        emit_load(e, op);
+        return;
+    case KG_OP_STORE:
+        emit_store(e, op);
+        return;
+    case KG_OP_COPY:
+    case KG_OP_COPY_ASYNC:
+        emit_copy(e, op);
+        return;
+    case KG_OP_ATOMIC_ADD:
+    case KG_OP_ATOMIC_MAX:
+    case KG_OP_ATOMIC_MIN:
+        emit_atomic(e, op);
+        return;
+    default:
+        emit_elected(e, op);
+        return;
+    }
+}
+
+static void emit_op(kg_emit *e, kg_op *op)
+{
+    e->op = op;
+    cg_line(e->m, (unsigned)op->loc.line, (unsigned)op->loc.column);
+    switch (kg_op_info_of(op->code)->cls) {
+    case KG_CLASS_S:
+        emit_structure(e, op);
+        return;
+    case KG_CLASS_R:
+        emit_reduce(e, op);
+        return;
+    case KG_CLASS_N:
+        emit_scan(e, op);
+        return;
+    case KG_CLASS_M:
+        emit_memory(e, op);
+        return;
+    case KG_CLASS_D:
+        emit_dot(e, op);
+        return;
+    case KG_CLASS_Y:
+        emit_sync(e, op);
+        return;
+    default:
+        break;
+    }
+    if (!emit_fragment_op(e, op) && !emit_elementwise(e, op))
+        emit_error(e, KG_D_C601, "no emitter for op %s", kg_op_info_of(op->code)->name);
+}
+
+void emit_block(kg_emit *e, kg_block *block)
+{
+    for (kg_op *op = block->first; op && !e->failed && !cg_module_status(e->m); op = op->next)
+        emit_op(e, op);
+}
