@@ -68,17 +68,25 @@ static void use_hand_written(planner *l)
     }
 }
 
-// ---- costs -------------------------------------------------------------------------------------------
-static int arms_around(const kg_sync_program *p, int block)
+// An author who waits for some groups only before a barrier wants the others in flight there: copies
+// that this wait does not serve are not drained at that barrier.
+static void respect_open_groups(planner *l)
 {
-    int n = 0;
-    for (; block >= 0; block = kg_sync_parent(p, block))
-        n += kg_sync_block_at(p, block)->kind == KG_SB_ARM;
-    return n;
+    for (int i = 0; i < l->p->nodes.count; i++) {
+        const kg_sync_node *n = kg_sync_node_at(l->p, i);
+        int point = kg_sync_block_at(l->p, n->block)->first_point + n->position + 1;
+        if (n->op->code != KG_OP_WAIT || kg_op_int(n->op, KG_A_COUNT, 0) == 0 || !kg_points_has(l->plan->hand, point))
+            continue;
+        for (int k = 0; k < l->o->count; k++)
+            for (int at = point - 1; at <= point && l->o->items[k].wait; at++)
+                l->plan->cuts[k].words[at >> 6] &= ~(UINT64_C(1) << (at & 63));
+    }
 }
 
-// How often a point runs (16 trips a loop, every second time an arm); among equals the latest one, close
-// to the access that needs the copy.
+// ---- costs -------------------------------------------------------------------------------------------
+// How often a point runs: 16 trips a loop; an arm as often as its branch, because the pipeline's guards are true
+// on nearly every trip. Among equals the latest one, close to the access that needs the copy, so that copies have
+// the most time.
 static void price_points(planner *l)
 {
     const kg_sync_program *p = l->p;
@@ -86,8 +94,8 @@ static void price_points(planner *l)
     l->cost = KG_NEW_ARRAY(p->arena, int64_t, p->n_points + 1);
     for (int i = 0; i < p->n_points; i++) {
         const kg_sync_block *b = kg_sync_block_at(p, p->points[i].block);
-        int loops = b->loops < 8 ? b->loops : 8, arms = arms_around(p, p->points[i].block);
-        int64_t often = (INT64_C(64) << (4 * loops)) >> (arms < 5 ? arms : 5);
+        int loops = b->loops < 8 ? b->loops : 8;
+        int64_t often = INT64_C(64) << (4 * loops);
         l->cost[i] = often * TIE + TIE / 2 - (int64_t)(TIE / 4) * p->points[i].position / (b->count + 1);
     }
     for (int i = 0; i < l->o->count; i++)
@@ -264,6 +272,7 @@ void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan
     }
     find_hand_written(&l);
     use_hand_written(&l);
+    respect_open_groups(&l);
     price_points(&l);
     choose_all(&l);
     count_waits(&l);

@@ -128,6 +128,12 @@ static bool same_region(const kg_sync_access *a, const kg_sync_access *b)
     return a->region.first_warp == b->region.first_warp && a->region.n_warps == b->region.n_warps;
 }
 
+// Both act by one and the same thread.
+static bool first_threads(const kg_sync_access *a, const kg_sync_access *b)
+{
+    return a->elected && b->elected && a->region.first_warp == b->region.first_warp;
+}
+
 // The fragment whose layout spreads the access over the threads; NULL for copies and elected ops.
 static const kg_value *moved(const kg_sync_access *a)
 {
@@ -155,8 +161,6 @@ static kg_apart threads_of_same_view(const kg_sync_access *a, const kg_sync_acce
 {
     if (!same_region(a, b))
         return KG_APART_CTA;
-    if (a->elected && b->elected)
-        return KG_APART_THREAD;
     const kg_value *x = moved(a), *y = moved(b);
     if (x && y) {
         if (x->type.rank == 0 || y->type.rank == 0)
@@ -264,7 +268,7 @@ static kg_relation relate_views(const kg_sync_program *p, const kg_sync_access *
     }
     r.meets = r.distances != 0;
     r.distance = carrier ? lowest(r.distances) : 0;
-    r.apart = all_equal ? threads_of_same_view(a, b) : a->region.n_warps == 1 && same_region(a, b) ? KG_APART_WARP : KG_APART_CTA;
+    r.apart = first_threads(a, b) ? KG_APART_THREAD : all_equal ? threads_of_same_view(a, b) : a->region.n_warps == 1 && same_region(a, b) ? KG_APART_WARP : KG_APART_CTA;
     return r;
 }
 
@@ -276,11 +280,6 @@ bool kg_sync_may_alias(const kg_value *a, const kg_value *b)
     for (int i = 0; b->tensor && b->tensor->alias && i < 16; i++)
         b = b->tensor->alias;
     return a == b;
-}
-
-static bool first_threads(const kg_sync_access *a, const kg_sync_access *b)
-{
-    return a->elected && b->elected && a->region.first_warp == b->region.first_warp;
 }
 
 static kg_relation relate_all(const kg_sync_access *a, const kg_sync_access *b, bool carried)

@@ -63,38 +63,22 @@ void kg_sync_check_roles(const kg_sync_program *p, kg_obligations *o, kg_diags *
 }
 
 // ---- form --------------------------------------------------------------------------------------------
-static void check_counts(const kg_sync_program *p, const kg_op *op, const kg_op **first, kg_diags *diags)
-{
-    int64_t all = 32 * (int64_t)p->kernel->warps, id = kg_op_int(op, KG_A_ID, 0), count = kg_op_int(op, KG_A_COUNT, all);
-    bool inside = kg_op_region(op).n_warps != p->kernel->warps;
-    if (id < 0 || id > 15) {
-        kg_error(diags, KG_D_S503, op->loc, "barrier id %lld: the hardware has 0 to 15", (long long)id);
-        return;
-    }
-    if (count <= 0 || count % 32 || count > all)
-        kg_error(diags, KG_D_S503, op->loc, "a barrier counts whole warps: %lld is not a multiple of 32 up to %lld",
-                 (long long)count, (long long)all);
-    if (inside && op->code == KG_OP_BARRIER && !kg_op_attr(op, KG_A_COUNT)) {
-        kg_diag *d = kg_error(diags, KG_D_S503, op->loc, "a barrier of the whole CTA inside a region of %d of %d warps never completes",
-                              kg_op_region(op).n_warps, p->kernel->warps);
-        kg_diag_help(diags, d, "write `barrier id N count %d`", 32 * kg_op_region(op).n_warps);
-    }
-    if (first[id] && kg_op_int(first[id], KG_A_COUNT, all) != count) {
-        kg_diag *d = kg_error(diags, KG_D_S503, op->loc, "barrier %lld is used with two counts: %lld here", (long long)id, (long long)count);
-        kg_diag_note(diags, d, first[id]->loc, "%lld here", (long long)kg_op_int(first[id], KG_A_COUNT, all));
-    }
-    if (!first[id])
-        first[id] = op;
-}
-
+// The verifier has seen ids, counts and places of each barrier by itself; here they are held together.
 void kg_sync_check_hand_written(const kg_sync_program *p, kg_diags *diags)
 {
     const kg_op *first[16] = {0};
+    int64_t all = 32 * (int64_t)p->kernel->warps;
     for (int i = 0; i < p->nodes.count; i++) {
         const kg_op *op = kg_sync_node_at(p, i)->op;
-        if (op->code == KG_OP_BARRIER || op->code == KG_OP_ARRIVE)
-            check_counts(p, op, first, diags);
-        if (op->code == KG_OP_WAIT && kg_op_int(op, KG_A_COUNT, 0) < 0)
-            kg_error(diags, KG_D_S503, op->loc, "wait for a negative number of groups");
+        if (op->code != KG_OP_BARRIER && op->code != KG_OP_ARRIVE)
+            continue;
+        int64_t id = kg_op_int(op, KG_A_ID, 0) & 15, count = kg_op_int(op, KG_A_COUNT, all);
+        if (first[id] && kg_op_int(first[id], KG_A_COUNT, all) != count) {
+            kg_diag *d = kg_error(diags, KG_D_S503, op->loc, "barrier %lld is used with two counts: %lld here", (long long)id,
+                                  (long long)count);
+            kg_diag_note(diags, d, first[id]->loc, "%lld here", (long long)kg_op_int(first[id], KG_A_COUNT, all));
+        }
+        if (!first[id])
+            first[id] = op;
     }
 }

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { NOBODY = -1, STEP_LIMIT = 20000 };
+enum { NOBODY = -1, STEP_LIMIT = 20000, CONSTANT_TRIPS = 300 };
 
 // One granule of memory: its last write and the reads since, by thread.
 typedef struct cell {
-    int64_t key;       // global: root * 2^44 + element
+    int64_t key;       // global: mixed from the tensor and the coordinates
     int writer;
     uint32_t write_clock;
     const kg_op *write_op;
@@ -41,6 +41,7 @@ typedef struct machine {
     int *committed;        // groups by thread
     cell *shared;          // by byte
     table global;
+    cell acquired;         // what cells look like that nobody of this CTA has written: the last acquire's
     struct { copy *items; int count, size; } copies;
     int64_t *number;
     bool *known;
@@ -50,14 +51,30 @@ typedef struct machine {
 
 static uint32_t draw(machine *m)
 {
+    m->run->drew = true;
     m->random = m->random * 1664525u + 1013904223u;
     return m->random >> 16;
+}
+
+// A loaded integer: small, or a size.
+static int64_t draw_number(machine *m)
+{
+    uint32_t r = draw(m);
+    return r & 1 ? r >> 1 & 3 : 32 * (r >> 1 & 7);
 }
 
 static void find(machine *m, const char *what, const kg_op *a, int ta, const kg_op *b, int tb, int64_t place)
 {
     if (!m->run->found.what)
         m->run->found = (finding){what, a, b, ta, tb, place};
+    m->stop = true;
+}
+
+// Something is not modelled or not known: this run proves nothing.
+static void give_up(machine *m)
+{
+    m->run->finished = false;
+    m->run->not_modelled = true;
     m->stop = true;
 }
 
@@ -86,7 +103,8 @@ static cell *global_cell(machine *m, int64_t key)
         if (*slot)
             continue;
         *slot = calloc(1, sizeof(cell));
-        **slot = (cell){.key = key, .writer = NOBODY, .written = true};
+        **slot = m->acquired;
+        (*slot)->key = key;
         m->global.count++;
         return *slot;
     }
@@ -295,8 +313,7 @@ static void access_shared(machine *m, kg_access *a)
     kg_value *operand = frozen(m, a->operand);
     kg_view_info info;
     if (!operand || (a->slot && !value_of(m, a->slot, &slot))) {
-        m->run->finished = false; // not understood: this run proves nothing
-        m->stop = true;
+        give_up(m);
         return;
     }
     kg_access exact = *a;
@@ -305,7 +322,20 @@ static void access_shared(machine *m, kg_access *a)
     exact.exact = true;
     slot = (slot % ring + ring) % ring;
     visitor v = {m, &exact, kg_op_int(a->root->op, KG_A_OFFSET, 0) + slot * kg_shared_slot_bytes(a->root)};
-    kg_access_bytes(&exact, visit_bytes, &v);
+    bool gathers = false;
+    for (int d = 0; d < info.rank; d++)
+        gathers |= info.gather[d] != NULL;
+    if (!gathers) {
+        kg_access_bytes(&exact, visit_bytes, &v);
+        return;
+    }
+    if (a->effect->mode != KG_MODE_R) {
+        give_up(m); // which elements is not known
+        return;
+    }
+    kg_region region = kg_op_region(a->op);
+    for (int t = region.first_warp * 32; t < (region.first_warp + region.n_warps) * 32; t++)
+        visit_bytes(t, 0, (int)kg_shared_slot_bytes(a->root), &v); // it may be any
 }
 
 static const kg_value *memory_of(const kg_value *root)
@@ -318,14 +348,14 @@ static const kg_value *memory_of(const kg_value *root)
 // Element of a global tensor by coordinates: far apart enough that different ones never collide.
 static void touch_global(machine *m, const kg_access *a, const kg_view_info *info, const int64_t *start, const int32_t *coord, int thread)
 {
-    int64_t at[KG_MAX_RANK] = {0}, key = memory_of(a->root)->id;
+    int64_t at[KG_MAX_RANK] = {0}, key = (memory_of(a->root)->id + 1) * INT64_C(0x1000003D5);
     for (int d = 0; d < a->root->type.rank; d++)
         if (info->fixed[d])
             at[d] = start[d];
     for (int d = 0; d < info->rank; d++)
         at[info->dim[d]] = start[info->dim[d]] + coord[d];
-    for (int d = 0; d < a->root->type.rank; d++)
-        key = key * 4099 + (at[d] & 4095);
+    for (int d = 0; d < KG_MAX_RANK; d++) // no two coordinates of a test come near each other in 64 bits
+        key = (int64_t)(((uint64_t)key ^ (uint64_t)at[d]) * UINT64_C(0xD6E8FEB86659FD93));
     touch(m, a, global_cell(m, key), 1, thread, key);
 }
 
@@ -405,8 +435,9 @@ static void release_or_acquire(machine *m, const kg_access *a)
     }
     if (a->effect->mode == KG_MODE_R)
         return;
+    m->acquired = (cell){.writer = t, .write_clock = m->clock[t][t], .write_op = a->op, .written = true};
     for (size_t i = 0; i < m->global.size; i++)
-        if (m->global.slots[i] && m->global.slots[i]->writer != NOBODY) {
+        if (m->global.slots[i]) {
             cell *c = m->global.slots[i];
             c->writer = t;
             c->write_clock = m->clock[t][t];
@@ -431,7 +462,7 @@ static void run_accesses(machine *m, const kg_op *op)
         }
     for (int i = 0; i < op->n_results; i++)
         if (kg_is_scalar(op->results[i]))
-            set(m, op->results[i], true, draw(m) % 4);
+            set(m, op->results[i], true, draw_number(m));
 }
 
 // ---- synchronization ---------------------------------------------------------------------------------
@@ -480,7 +511,7 @@ static void run_sync(machine *m, const kg_op *op)
             join(m, t, 32);
     if (op->code == KG_OP_BARRIER) {
         if (kg_op_int(op, KG_A_COUNT, 32 * (int64_t)m->kernel->warps) != count)
-            m->stop = true, m->run->finished = false; // between roles: not modelled
+            give_up(m); // between roles: not modelled
         else
             join(m, first, count);
     }
@@ -509,7 +540,9 @@ static void run_for(machine *m, const kg_op *op)
         step = 1;
         hi = draw(m) % 5;
     }
-    if (step < 1 || (hi - lo + step - 1) / step > m->run->trip_limit) {
+    int64_t constant;
+    int limit = kg_const_int(op->operands[0], &constant) && kg_const_int(op->operands[1], &constant) ? CONSTANT_TRIPS : m->run->trip_limit;
+    if (step < 1 || (hi - lo + step - 1) / step > limit) {
         m->run->finished = false;
         m->stop = true;
         return;
@@ -616,6 +649,7 @@ void execute(kg_kernel *kernel, execution *run)
     machine m = {.kernel = kernel, .run = run, .random = run->seed * 2654435761u + 12345};
     run->finished = true;
     run->found = (finding){0};
+    m.acquired = (cell){.writer = NOBODY, .written = true};
     start(&m);
     run_block(&m, kernel->body);
     finish(&m);

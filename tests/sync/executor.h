@@ -20,6 +20,8 @@ typedef struct execution {
     uint32_t seed;    // of unknown conditions and loaded integers
     int trip_limit;   // a run with a longer loop is not counted
     bool finished;
+    bool not_modelled; // stopped at something that the executor does not know: roles that meet, gathered writes
+    bool drew;        // the seed made a difference
     bool uninitialised; // also reports reads of shared bytes that nobody wrote
     finding found;    // the first one
 } execution;
