@@ -243,19 +243,18 @@ static int read_front(command_line *options, int argc, char **argv, int *status)
     return 0;
 }
 
+// `kgen help`, `kgen help COMMAND`, `kgen COMMAND --help`.
 static bool print_help(const command_line *options, int *status)
 {
     command_id about = options->command;
+    bool asked = has(options, OPTION_help);
     *status = EXIT_FINE;
-    if (about == COMMAND_help && options->n_operands && !has(options, OPTION_help)) {
-        if (!find_command(options->operands[0], &about))
-            return *status = unknown_command(options->operands[0]), false;
-        print_command_help(stdout, about);
-    } else if (about == COMMAND_help) {
+    if (!asked && options->n_operands && !find_command(options->operands[0], &about))
+        *status = unknown_command(options->operands[0]);
+    else if (!asked && !options->n_operands)
         print_overview(stdout);
-    } else {
+    else
         print_command_help(stdout, about);
-    }
     return false;
 }
 

@@ -1,0 +1,632 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The kgen command as a user meets it. Reports in TAP; each case counts.
+
+usage: test_cli.py KGEN SCRATCH MAN_PAGE COMPLETION
+"""
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+COPY, RACE = str(HERE / "copy.ptx"), str(HERE / "race.ptx")
+COPY_ARGS = ["--grid=2", "--block=64", "--arg=buf:f32:128:iota", "--arg=buf:f32:128:zeros"]
+
+# A whole program that compiles, for variations.
+ADD = """kernel add(x: global f32[N], y: global f32[N], N: i32)
+  const B = 128
+  grid n: ceildiv(N, B)
+{
+  store y[n*B..] = (load x[n*B.. + B]) + 1.0
+}
+"""
+
+
+class Failed(Exception):
+    """What a case found wrong."""
+
+
+class Skip(Exception):
+    """Why a case cannot run here."""
+
+
+CASES = []
+
+
+def case(function):
+    CASES.append(function)
+    return function
+
+
+class Kgen:
+    """Starts the command in the scratch folder."""
+
+    def __init__(self, kgen, scratch):
+        self.kgen, self.scratch = kgen, scratch
+
+    def __call__(self, *arguments, status=0, out=None, err=None, no_err=None, stdin="", **more):
+        environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}
+        environment.update(more.pop("env", {}))
+        process = subprocess.run(
+            [self.kgen, *arguments], cwd=self.scratch, capture_output=True, check=False,
+            input=stdin if isinstance(stdin, bytes) else stdin.encode(), env=environment,
+            timeout=120, **more)
+        output, words = process.stdout.decode(errors="replace"), process.stderr.decode(
+            errors="replace")
+        told = f"$ kgen {' '.join(arguments)}\n{output[-2000:]}{words[-2000:]}"
+        if process.returncode != status:
+            raise Failed(f"{told}status {process.returncode}, expected {status}")
+        for pattern, text in ((out, output), (err, words)):
+            if pattern is not None and not re.search(pattern, text):
+                raise Failed(f"{told}nothing matches {pattern!r}")
+        if no_err and re.search(no_err, words):
+            raise Failed(f"{told}{no_err!r} is there")
+        return output
+
+    def file(self, name, text):
+        path = self.scratch / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return str(path)
+
+
+def same(found, expected):
+    if found != expected:
+        raise Failed(f"{found!r} is not {expected!r}")
+
+
+# ---- words about the command line --------------------------------------------------------------
+
+def usage(name, *arguments, err):
+    def run(kgen):
+        same(kgen(*arguments, status=2, err=err), "")
+    run.__doc__ = name
+    CASES.append(run)
+
+
+@case
+def bare(kgen):
+    """no command: the overview, status 2"""
+    kgen(status=2, err=r"commands:\n +build ")
+
+
+@case
+def overview(kgen):
+    """help, --help and -h"""
+    text = kgen("help", out=r"commands:\n +build ")
+    same(kgen("--help"), text)
+    same(kgen("-h"), text)
+
+
+@case
+def command_help(kgen):
+    """help of each command has options, examples and statuses"""
+    for name in ("build", "run", "check", "explain", "list", "demo", "version", "help"):
+        text = kgen("help", name, out=rf"^usage: kgen {name}")
+        same(kgen(name, "--help"), text)
+        for word in ("options:", "--color=WHEN", "examples:", f"kgen {name}", "exit status:", "70"):
+            same(word in text, True)
+        same(max(map(len, text.splitlines())) <= 100, True)
+
+
+@case
+def version(kgen):
+    """version and --version"""
+    text = kgen("version", out=r"^kgen \d+\.\d+\.\d+ \(LLVM \d+\)\n$")
+    same(kgen("--version"), text)
+
+
+usage("unknown command", "biuld", err="unknown command 'biuld'; did you mean 'build'")
+usage("unknown command, nothing near", "frobnicate", err="known are: build, run")
+usage("help about an unknown command", "help", "rnu", err="did you mean 'run'")
+usage("unknown long option", "build", "matmul", "--emti=ir", err="did you mean '--emit'")
+usage("unknown short option", "build", "matmul", "-x", err="unknown option '-x'")
+usage("option without its value", "build", "matmul", "-D", err="-D needs a value")
+usage("option with a value that takes none", "build", "matmul", "--no-share=1",
+      err="takes no value")
+usage("option of another command", "build", "matmul", "--grid=1", err="unknown option '--grid'")
+usage("no operand", "build", err="missing FILE")
+usage("too many operands", "build", "matmul", "attention", err="unexpected 'attention'")
+usage("unknown target", "build", "matmul", "--target=sm_81", err="did you mean 'sm_80'")
+usage("unknown pass", "build", "matmul", "--stop-after=synch", err="did you mean 'sync'")
+usage("unknown pass to print", "build", "matmul", "--print-after=flod", err="did you mean 'fold'")
+usage("unknown pass in a list", "build", "matmul", "--passes=fold,hoem", err="did you mean 'home'")
+usage("unknown kind to emit", "build", "matmul", "--emit=sass", err="known are: ir, llvm, ptx")
+usage("definition without a value", "build", "matmul", "-D", "BM", err="must be NAME=VALUE")
+usage("unknown kernel to build", "build", "matmull", err="did you mean 'matmul'")
+usage("unknown kernel to run", "run", "atention", err="did you mean 'attention'")
+usage("unknown key", "run", "matmul", "dtpye=f16", err="did you mean 'dtype'")
+usage("key without a value", "run", "matmul", "M", err="must be KEY=VALUE")
+usage("unknown device", "run", "matmul", "--device=cdua", err="did you mean 'cuda'")
+usage("unknown completion", "run", "matmul", "--completion=lat", err="did you mean 'late'")
+usage("seed that is no number", "run", "matmul", "--seed=x", err="whole number")
+usage("timing without a GPU", "run", "matmul", "--repeat=3", err="--device=cuda")
+usage("unknown list", "list", "kernal", err="did you mean 'kernels'")
+usage("unknown colour", "version", "--color=sometimes", err="known are: auto, always, never")
+usage("grid of zero", "check", COPY, "--grid=0", err="from 1 to")
+usage("grid of four numbers", "check", COPY, "--grid=1,1,1,1", err="1 to 3 numbers")
+usage("grid that overflows", "check", COPY, "--grid=99999999999", err="from 1 to")
+usage("block too large", "check", COPY, "--block=64,64", err="4096 threads")
+usage("negative shared memory", "check", COPY, "--shared=-1", err="whole number")
+usage("argument of unknown type", "check", COPY, "--arg=i33:1", err="did you mean 'i32'")
+usage("argument out of range", "check", COPY, "--arg=i32:3000000000", err="not a value of type i32")
+usage("negative unsigned argument", "check", COPY, "--arg=u64:-1", err="not a value of type u64")
+usage("argument that is no number", "check", COPY, "--arg=f32:abc", err="not a value of type f32")
+usage("buffer of no elements", "check", COPY, "--arg=buf:f32:0:zeros", err="buf:TYPE:COUNT:FILL")
+usage("buffer with an unknown filling", "check", COPY, "--arg=buf:f32:4:ones", err="zeros, iota")
+usage("several kernels, none chosen", "check", RACE, err="--kernel=neighbour")
+
+
+# ---- building ----------------------------------------------------------------------------------
+
+def bad_program(name, text, err, *arguments):
+    def run(kgen):
+        kgen("build", kgen.file("bad.kg", text), *arguments, status=1, err=err)
+    run.__doc__ = name
+    CASES.append(run)
+
+
+bad_program("empty file", "", "no kernel")
+bad_program("binary file", bytes(range(256)), "not a text file")
+bad_program("truncated file", ADD[:-3], r"bad\.kg:\d+:\d+: error:")
+bad_program("unknown op", ADD.replace("load x[n*B.. + B]", "laod(x)"), r"laod")
+bad_program("unknown type", ADD.replace("y: global f32", "y: global f33"),
+            r"1:\d+: error: .*f33(.|\n)*f32")
+bad_program("mismatched shapes", ADD.replace("+ 1.0", "+ zeros(f32, [64])"), r"error: .*KG-T101")
+bad_program("size of zero", ADD.replace("= 128", "= 0"), r"error: .*KG-")
+bad_program("negative size", ADD.replace("= 128", "= -4"), r"error: .*KG-")
+bad_program("overflowing size", ADD.replace("= 128", "= 4611686018427387904 * 4"),
+            r"error: .*KG-")
+bad_program("size beyond all memory", ADD.replace("= 128", "= 1000000000000"), r"error: .*KG-")
+bad_program("unknown definition", ADD, r"-D C .*KG-P012", "-D", "C=1")
+bad_program("definition of the wrong kind", ADD, r"error: .*KG-", "-D", "B=many")
+bad_program("unknown kernel in the file", ADD, "did you mean 'add'", "--kernel=ad")
+bad_program("two kernels, none chosen", ADD + ADD.replace("add", "more"), "several kernels")
+
+RING = """kernel ring(x: global f32[M, K], y: global f32[M, K], M: i32, K: i32)
+  grid m: ceildiv(M, 128)
+{
+  for k in 0 .. ceildiv(K, 128) pipeline 4 {
+    shared s: f32[128, 128] = load x[m*128.., k*128..]
+    store y[m*128.., k*128..] = (load s) + 1.0
+  }
+}
+"""
+bad_program("ring that cannot fit: bytes, limit and what would fit", RING,
+            r"(?s)\d+ bytes.*166912.*KG-M401|KG-M401.*166912")
+
+
+@case
+def build_writes(kgen):
+    """PTX on the standard output and in a file"""
+    path = kgen.file("add.kg", ADD)
+    ptx = kgen("build", path, out=r"\.visible \.entry add")
+    same(kgen("build", path, "-o", "-"), ptx)
+    same(kgen("build", path, "-o", "add.ptx"), "")
+    same((kgen.scratch / "add.ptx").read_text(), ptx)
+    same(kgen("build", "-", stdin=ADD).replace("<stdin>", path), ptx)
+
+
+@case
+def build_shipped(kgen):
+    """each shipped kernel to PTX"""
+    for family in json.loads(kgen("list", "kernels", "--json")):
+        kgen("build", family["name"], out=r"\.version \d")
+
+
+@case
+def build_emit(kgen):
+    """IR and LLVM"""
+    path = kgen.file("add.kg", ADD)
+    kgen("build", path, "--emit=ir", out=r"level synced")
+    kgen("build", path, "--emit=llvm", out=r"target triple")
+
+
+@case
+def build_target(kgen):
+    """another target in the PTX"""
+    kgen("build", kgen.file("add.kg", ADD), "--target=sm_90", out=r"\.target sm_90")
+
+
+@case
+def build_define(kgen):
+    """a definition changes the program"""
+    kgen("build", kgen.file("add.kg", ADD), "-D", "B=256", "--stop-after=fold", out=r"256")
+
+
+@case
+def build_stop(kgen):
+    """--stop-after leaves IR that builds on to the same PTX"""
+    path = kgen.file("add.kg", ADD)
+    whole = kgen("build", path)
+    for name in (row["name"] for row in json.loads(kgen("list", "passes", "--json"))):
+        text = kgen("build", path, f"--stop-after={name}", out="kernel add")
+        on = kgen("build", "-", stdin=text)
+        same(len(on.splitlines()) > 10, True)
+    kgen("build", path, "--stop-after=fold", "--emit=ptx", status=2, err="needs all passes")
+    same(kgen("build", path), whole)
+
+
+@case
+def build_print_after(kgen):
+    """--print-after goes to the standard error"""
+    path = kgen.file("add.kg", ADD)
+    kgen("build", path, "--print-after=all", out=r"\.entry", err=r"(?s)after fold.*after sync")
+    kgen("build", path, "--print-after=home", out=r"\.entry", err="after home", no_err="after sync")
+
+
+@case
+def build_dump(kgen):
+    """--dump-dir has a file for each pass"""
+    shutil.rmtree(kgen.scratch / "steps", ignore_errors=True)
+    kgen("build", kgen.file("add.kg", ADD), "--dump-dir=steps", "-o", "add.ptx")
+    names = sorted(path.name for path in (kgen.scratch / "steps").iterdir())
+    same(names[:4], ["00-tile.kg", "01-fold.kg", "02-home.kg", "03-pipeline.kg"])
+    same(len(names), 8)
+    kgen("build", "steps/05-lower.kg", out=r"\.entry add")
+
+
+@case
+def build_directory(kgen):
+    """a directory as file"""
+    kgen("build", "/", status=1, err="Is a directory")
+    (kgen.scratch / "d.kg").mkdir(exist_ok=True)
+    kgen("build", "d.kg", status=1, err="Is a directory")
+
+
+@case
+def build_missing(kgen):
+    """a file that is not there"""
+    kgen("build", "nothere.kg", status=1, err="No such file")
+
+
+@case
+def build_behind_directory(kgen):
+    """a shipped kernel is found behind a directory of its name"""
+    (kgen.scratch / "matmul").mkdir(exist_ok=True)
+    kgen("build", "matmul", "--stop-after=fold", out="kernel matmul")
+
+
+@case
+def cubin(kgen):
+    """a cubin by way of ptxas"""
+    if not (shutil.which("ptxas") or os.path.exists("/usr/local/cuda/bin/ptxas")):
+        raise Skip("no ptxas")
+    kgen("build", kgen.file("add.kg", ADD), "--emit=cubin", "-o", "add.cubin")
+    same((kgen.scratch / "add.cubin").read_bytes()[:4], b"\x7fELF")
+
+
+@case
+def no_ptxas(kgen):
+    """a cubin without ptxas"""
+    if os.path.exists("/usr/local/cuda/bin/ptxas"):
+        raise Skip("the toolkit is where it is always looked for")
+    kgen("build", kgen.file("add.kg", ADD), "--emit=cubin", "-o", "x.cubin", status=1,
+         env={"PATH": "/usr/bin:/bin", "CUDA_HOME": "", "CUDA_PATH": ""}, err="ptxas")
+
+
+# ---- where it cannot write ---------------------------------------------------------------------
+
+@case
+def full_stdout(kgen):
+    """a full standard output"""
+    if not os.path.exists("/dev/full"):
+        raise Skip("no /dev/full")
+    for arguments in (["build", kgen.file("add.kg", ADD)], ["list", "ops"], ["help"]):
+        with open("/dev/full", "w") as full:
+            process = subprocess.run([kgen.kgen, *arguments], stdout=full, stderr=subprocess.PIPE,
+                                     cwd=kgen.scratch, check=False)
+        same((process.returncode, b"No space left" in process.stderr), (1, True))
+
+
+@case
+def full_file(kgen):
+    """-o into a full device"""
+    if not os.path.exists("/dev/full"):
+        raise Skip("no /dev/full")
+    kgen("build", kgen.file("add.kg", ADD), "-o", "/dev/full", status=1, err="No space left")
+
+
+@case
+def partial_file(kgen):
+    """no part of a file stays where the disk is full, and the old one is kept"""
+    def limit():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+    folder = kgen.scratch / "limited"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    path = kgen.file("add.kg", ADD)
+    kgen("build", path, "-o", "limited/new.ptx", status=1, err="cannot write limited/new.ptx",
+         preexec_fn=limit)
+    same(os.listdir(folder), [])
+    (folder / "old.ptx").write_text("old")
+    kgen("build", path, "-o", "limited/old.ptx", status=1, err="cannot write", preexec_fn=limit)
+    same((os.listdir(folder), (folder / "old.ptx").read_text()), (["old.ptx"], "old"))
+
+
+@case
+def read_only(kgen):
+    """-o where nothing can be made"""
+    path = kgen.file("add.kg", ADD)
+    kgen("build", path, "-o", "/proc/kgen.ptx", status=1, err="cannot write /proc/kgen.ptx")
+    kgen("build", path, "-o", "no/such/folder.ptx", status=1, err="cannot write no/such")
+    kgen("build", path, "--dump-dir=/proc/kgen", status=1, err="cannot make the directory")
+    if os.geteuid() != 0:
+        folder = kgen.scratch / "locked"
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o555)
+        kgen("build", path, "-o", "locked/x.ptx", status=1, err="Permission denied")
+
+
+@case
+def output_directory(kgen):
+    """-o that is a directory"""
+    kgen("build", kgen.file("add.kg", ADD), "-o", "/", status=1, err="Is a directory")
+
+
+# ---- running -----------------------------------------------------------------------------------
+
+@case
+def run_ok(kgen):
+    """a kernel against its reference"""
+    kgen("run", "delta_net", "T=2", "D=64", out=r"(?s)o: largest error .*: ok\n.*no findings\nok\n")
+
+
+@case
+def run_json(kgen):
+    """the result as JSON"""
+    answer = json.loads(kgen("run", "delta_net", "T=2", "D=64", "--json"))
+    same((answer["status"], answer["kernel"], answer["findings"]), ("ok", "delta_net", []))
+    same(sorted(out["name"] for out in answer["outputs"]), ["o", "s1"])
+    same(all(out["wrong"] == 0 and out["max_ratio"] <= 1 for out in answer["outputs"]), True)
+
+
+@case
+def run_families(kgen):
+    """every family with its defaults"""
+    for family in json.loads(kgen("list", "kernels", "--json")):
+        kgen("run", family["name"], out=r"ok\n$")
+
+
+@case
+def run_modes(kgen):
+    """every completion mode, and a seed"""
+    for mode in ("eager", "late", "seeded"):
+        kgen("run", "attention", "SQ=40", "SK=72", f"--completion={mode}", "--seed=3", out=r"ok\n$")
+
+
+@case
+def run_unchecked(kgen):
+    """--unchecked says nothing of findings"""
+    text = kgen("run", "delta_net", "T=1", "D=64", "--unchecked", out=r"ok\n$")
+    same("findings" in text, False)
+
+
+@case
+def run_bad_values(kgen):
+    """zero, negative and overflowing sizes; values that are none"""
+    for key in ("M=0", "M=-3", "M=99999999999", "splits=9", "dtype=f64", "M=1.5"):
+        kgen("run", "matmul", key, status=1, err=rf"{key.split('=')[0]}=")
+    kgen("run", "matmul", "M=2147483647", "N=2147483647", "K=2147483647", status=1, err="memory")
+    kgen("run", "attention", "H=3", "HKV=2", status=1, err="divide")
+
+
+@case
+def run_bad_define(kgen):
+    """-D that names nothing"""
+    kgen("run", "delta_net", "-D", "ROWZ=8", status=1, err="ROWZ.*KG-P012")
+
+
+@case
+def run_mismatch(kgen):
+    """wrong elements: the worst, the rows, whether they stay the same"""
+    # Without its bias the result is wrong in every element, the same way each time.
+    arguments = ["run", "matmul", "M=16", "N=32", "K=16", "bias=true", "-D", "BIAS=false"]
+    kgen(*arguments, status=1, out=r"(?s)wrong\n +worst at \[\d+,\d+\]: .* expected .*row.* of 32 "
+         r"wrong.*3 reruns.*the same elements.*\nmismatch\n")
+    answer = json.loads(kgen(*arguments, "--json", "--reruns=2", status=1))
+    same((answer["status"], answer["reruns"]),
+         ("mismatch", {"count": 2, "same_elements": True}))
+    same(answer["outputs"][0]["wrong"] > 400, True)
+    same(sum((int(rows["last"]) - int(rows["first"]) + 1) * rows["wrong"]
+             for rows in answer["outputs"][0]["wrong_rows"]), answer["outputs"][0]["wrong"])
+
+
+@case
+def run_no_driver(kgen):
+    """a GPU that is not there"""
+    cuda = json.loads(kgen("list", "devices", "--json"))[1]
+    same(cuda["name"], "cuda")
+    if cuda["available"]:
+        raise Skip("there is a GPU")
+    kgen("run", "delta_net", "--device=cuda", status=1, err=r"(?i)driver|GPU")
+
+
+# ---- checking PTX ------------------------------------------------------------------------------
+
+@case
+def check_ok(kgen):
+    """PTX without findings"""
+    kgen("check", COPY, *COPY_ARGS, "--arg=i32:128", out="copy: no findings")
+
+
+@case
+def check_fillings(kgen):
+    """random and file fillings, scalars of other types refused by size"""
+    raw = kgen.file("raw", bytes(512))
+    kgen("check", COPY, "--block=128", "--arg=buf:f32:128:random=7", f"--arg=buf:u8:512:file={raw}",
+         "--arg=u32:128", out="no findings")
+    kgen("check", COPY, "--arg=buf:f32:64:random", f"--arg=buf:u8:8:file={raw}", status=1,
+         err="512 bytes, the buffer 8")
+    kgen("check", COPY, "--arg=buf:u8:8:file=nothere", status=1, err="No such file")
+    kgen("check", COPY, *COPY_ARGS, "--arg=i64:128", status=1, err="4 bytes, 8 are given")
+
+
+@case
+def check_bounds(kgen):
+    """an access out of bounds, as JSON"""
+    answer = json.loads(kgen("check", COPY, *COPY_ARGS, "--grid=3", "--arg=i32:130", "--json",
+                             status=1))
+    same((answer["status"], answer["kernel"]), ("findings", "copy"))
+    finding = answer["findings"][0]
+    same((finding["rule"], finding["count"], finding["a"]["cta"]), ("global-bounds", 2, [2, 0, 0]))
+    same(all(key in finding for key in ("message", "severity", "hint", "b")), True)
+
+
+@case
+def check_race(kgen):
+    """a race in shared memory, both places"""
+    arguments = ["check", RACE, "--kernel=neighbour", "--block=64", "--shared=256",
+                 "--arg=buf:u32:64:zeros"]
+    kgen(*arguments, status=1, out=r"\[race\]|\[shared-uninitialised\]")
+    answer = json.loads(kgen(*arguments, "--json", status=1))
+    races = [finding for finding in answer["findings"] if "race" in finding["rule"]]
+    same(bool(races) and races[0]["a"]["line"] > 0 and races[0]["b"]["line"] > 0, True)
+    kgen("check", RACE, "--kernel=nothing", out="no findings")
+
+
+@case
+def check_kernel_name(kgen):
+    """a kernel that the file does not have"""
+    kgen("check", RACE, "--kernel=neighbor", status=1, err="did you mean 'neighbour'")
+
+
+@case
+def check_not_ptx(kgen):
+    """PTX that is not PTX: the line"""
+    kgen("check", kgen.file("words.ptx", "hello\n"), status=1, err=r"words\.ptx:1:1: ")
+    kgen("check", kgen.file("none.ptx", ""), status=1, err=r"none\.ptx:1:1: ")
+    kgen("check", kgen.file("elf.ptx", b"\x7fELF\0\0\0"), status=1, err=r"elf\.ptx:1:1: ")
+    text = Path(COPY).read_text()
+    kgen("check", kgen.file("cut.ptx", text[:400]), status=1, err=r"cut\.ptx:\d+:\d+: ")
+    line = text[:text.index("ld.global")].count("\n") + 1
+    kgen("check", kgen.file("odd.ptx", text.replace("ld.global", "lod.global")), status=1,
+         err=rf"odd\.ptx:{line}:\d+: .*lod")
+
+
+@case
+def check_not_ptx_json(kgen):
+    """PTX that is not PTX, as JSON"""
+    answer = json.loads(kgen("check", kgen.file("words.ptx", "hello\n"), "--json", status=1))
+    same((answer["status"], answer["findings"], len(answer["diagnostics"])), ("error", [], 1))
+
+
+@case
+def check_missing(kgen):
+    """no such file, a directory"""
+    kgen("check", "nothere.ptx", status=1, err="No such file")
+    kgen("check", "/", status=1, err="Is a directory")
+
+
+@case
+def check_arguments(kgen):
+    """too few arguments"""
+    kgen("check", COPY, "--arg=i32:1", status=1, err="takes 3 arguments, 1 are given")
+
+
+# ---- the rest ----------------------------------------------------------------------------------
+
+@case
+def explain(kgen):
+    """explain says something"""
+    kgen("explain", "attention", out=r"barrier")
+
+
+@case
+def lists(kgen):
+    """every list, in words and as JSON"""
+    for what in ("kernels", "passes", "ops", "targets", "devices"):
+        words = kgen("list", what)
+        rows = json.loads(kgen("list", what, "--json"))
+        same(bool(rows) and all(re.search(rf"^{re.escape(row['name'])}\b", words, re.M)
+                                for row in rows), True)
+
+
+@case
+def demo(kgen):
+    """the demonstration: a table, and PTX"""
+    shutil.rmtree(kgen.scratch / "ptx", ignore_errors=True)
+    text = kgen("demo", "--ptx-dir=ptx", out=r"^kernel +shape +target")
+    rows = [line for line in text.splitlines() if line.endswith("  ok")]
+    same(len(list((kgen.scratch / "ptx").iterdir())), len(rows))
+    answer = json.loads(kgen("demo", "--ptx-dir=ptx", "--json"))
+    same((answer["failed"], answer["count"]), (0, len(rows)))
+    same(all((kgen.scratch / row["ptx"]).is_file() for row in answer["rows"]), True)
+
+
+@case
+def colours(kgen):
+    """colours only where wanted"""
+    escape = "\033"
+    kgen("build", "nothere.kg", status=1, no_err=escape)
+    kgen("build", "nothere.kg", "--color=always", status=1, err=escape)
+    kgen("--color=always", "build", "nothere.kg", status=1, err=escape)
+    kgen("build", kgen.file("empty.kg", ""), "--color=always", status=1, err=escape)
+
+
+@case
+def man_page(kgen):
+    """the man page has every command and option"""
+    text = Path(MAN_PAGE).read_text().replace("\\-", "-")
+    for name in ("build", "run", "check", "explain", "list", "demo"):
+        same(f"kgen {name}" in text, True)
+        for option in re.findall(r"--[a-z-]+", kgen("help", name)):
+            same(option in text, True)
+
+
+@case
+def completion(kgen):
+    """completion of commands, options, values and kernels"""
+    if not shutil.which("bash"):
+        raise Skip("no bash")
+
+    def complete(*words):
+        script = (f'source {COMPLETION}; COMP_WORDS=({" ".join(repr(w) for w in words)}); '
+                  f'COMP_CWORD={len(words) - 1}; compopt() {{ :; }}; _kgen; '
+                  'echo "${COMPREPLY[@]}"')
+        process = subprocess.run(
+            ["bash", "-c", script], capture_output=True, text=True, check=False, cwd=kgen.scratch,
+            env=dict(os.environ, PATH=f"{Path(kgen.kgen).parent}:{os.environ['PATH']}"))
+        same(process.stderr, "")
+        return process.stdout.split()
+    same(complete("kgen", "bu"), ["build"])
+    same(complete("kgen", "build", "--em"), ["--emit="])
+    same(complete("kgen", "build", "--emit", "=", "p"), ["ptx"])
+    same("sm_80" in complete("kgen", "build", "-t", "sm_8"), True)
+    same(complete("kgen", "run", "delta"), ["delta_net"])
+    same(complete("kgen", "help", "ex"), ["explain"])
+    same(complete("kgen", "list", "ta"), ["targets"])
+    same(complete("kgen", "build", "--stop-after", "=", "fo"), ["fold"])
+
+
+def main():
+    kgen = Kgen(os.path.abspath(sys.argv[1]), Path(sys.argv[2]).resolve())
+    kgen.scratch.mkdir(parents=True, exist_ok=True)
+    print(f"1..{len(CASES)}", flush=True)
+    failed = 0
+    for number, function in enumerate(CASES, 1):
+        name, note, ok = function.__doc__, "", True
+        try:
+            function(kgen)
+        except Skip as reason:
+            note = f" # SKIP {reason}"
+        except (Failed, subprocess.TimeoutExpired, ValueError, KeyError, OSError) as reason:
+            ok = False
+            for line in (str(reason) or repr(reason)).splitlines():
+                print(f"# {line}")
+        failed += not ok
+        print(f"{'ok' if ok else 'not ok'} {number} - {name}{note}", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        sys.exit(__doc__)
+    MAN_PAGE, COMPLETION = map(os.path.abspath, sys.argv[3:])
+    sys.exit(main())
