@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Layouts of shared buffers by counting bank conflicts, and widths of memory ops.
 //
-// For each buffer a handful of layouts is tried: row-major, XOR swizzles by chunks of 16, 8 and 4 bytes,
-// padding by 16 and 4 bytes. The one with the fewest wavefronts over all accesses wins, weighted by loops;
+// For each buffer some layouts are tried: row-major, XOR swizzles by chunks of 32 to 4 bytes, padding by 32
+// to 4 bytes. The one with the fewest wavefronts over all accesses wins, weighted by loops;
 // of equals the earlier, so that a buffer without conflicts stays plain and padding is the last resort.
 #include "ir/access.h"
 #include "passes/bank.h"
 #include "passes/lower_internal.h"
 #include <string.h>
 
-enum { MAX_ACCESSES = 24, MAX_CANDIDATES = 16 };
+enum { MAX_ACCESSES = 24, MAX_CANDIDATES = 20 };
 
 // The accesses of one buffer.
 typedef struct buffer {
@@ -121,9 +121,9 @@ static int candidates(const buffer *b, kg_shared_layout *out)
     int n = 0;
     out[n++] = (kg_shared_layout){.pitch = type->dims[type->rank - 1]};
     for (int shift = 0; shift < 3; shift++) // threads that take 2 or 4 rows at a time want the later ones
-        for (int chunk_log2 = 4; chunk_log2 >= 2; chunk_log2--)
+        for (int chunk_log2 = 5; chunk_log2 >= 2; chunk_log2--)
             n += swizzle(b, chunk_log2, shift, &out[n]);
-    for (int bytes = 16; bytes >= 4; bytes /= 2)
+    for (int bytes = 32; bytes >= 4; bytes /= 2)
         n += pad(b, bytes, &out[n]);
     return n;
 }
