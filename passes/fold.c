@@ -82,10 +82,16 @@ static bool note_assigned(kg_op *op, void *user)
     return true;
 }
 
-static void replace(kg_op *op, kg_value *value)
+// The author's name for what goes is good for what takes its place.
+static void lend_name(kg_value *value, const kg_value *gone)
 {
     if (!value->name && value->kind == KG_VALUE_RESULT && !kg_is_literal_value(value))
-        value->name = op->results[0]->name;
+        value->name = gone->name;
+}
+
+static void replace(kg_op *op, kg_value *value)
+{
+    lend_name(value, op->results[0]);
     op->results[0]->note = value;
     kg_op_remove(op);
 }
@@ -242,6 +248,7 @@ static void fold_simple(folder *f, kg_op *op)
     }
     if (op->code == KG_OP_ASSIGN &&
         !op->operands[0]->op->parent) { // the fragment is gone: see above
+        lend_name(op->operands[1], op->operands[0]);
         op->operands[0]->note = op->operands[1];
         kg_op_remove(op);
         return;
