@@ -40,7 +40,7 @@ def main(lit, llvm_bin, kgen, scratch, folder):
     answers = scratch / "lit.json"
     answers.unlink(missing_ok=True)
     process = subprocess.run(
-        [lit, "-q", "--ignore-fail", "-o", str(answers), "--param", f"kgen={kgen}",
+        [lit, "-q", "--ignore-fail", "-o", str(answers), "--param", f"kgen={Path(kgen).resolve()}",
          "--param", f"llvm_bin={llvm_bin}", "--param", f"scratch={scratch}", str(folder)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if not answers.exists():
