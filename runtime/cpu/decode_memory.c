@@ -457,7 +457,8 @@ bool build_call(struct decoder *d, int argument)
     int32_t target[1];
     if (!list)
         return false;
-    if (at > n || (at < n && (direct || o[at].kind != OPERAND_LABEL)))
+    if (at > n || callee->kind == OPERAND_LABEL ||
+        (at < n && (direct || o[at].kind != OPERAND_LABEL)))
         return ptxm_d_complain(d, &callee->token, "this is no function");
     if (direct && callee->function->is_entry)
         return ptxm_d_complain(d, &callee->token, "a kernel cannot be called");
