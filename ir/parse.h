@@ -35,7 +35,8 @@ typedef enum kg_node_kind {
     KG_N_INDEX,   // args[0][slot; items]
     KG_N_LOAD,    // args: view, mask, other (the last two may be NULL)
     KG_N_LIST,    // [a, b]
-    KG_N_TYPED    // constant of a stated type: dtype, i or f
+    KG_N_TYPED,   // constant of a stated type: dtype, i or f
+    KG_N_VALUE    // a value that exists: what builder.c makes trees of
 } kg_node_kind;
 
 typedef enum kg_item_kind { KG_ITEM_AT, KG_ITEM_FROM, KG_ITEM_ALL, KG_ITEM_NONE } kg_item_kind;
@@ -75,7 +76,7 @@ struct kg_node {
     kg_type type;
     kg_dtype dtype;
     kg_attr *attrs;
-    kg_value *value; // NAME
+    kg_value *value; // NAME, VALUE
 };
 
 static inline bool kg_is_literal(const kg_node *n)
@@ -188,6 +189,20 @@ bool kg_is_open(const kg_type *type);
 kg_attr *kg_attr_int(kg_parser *p, kg_attr *next, kg_attr_key key, int64_t value); // sorted insertion
 kg_attr *kg_attr_dtype(kg_parser *p, kg_attr *next, kg_attr_key key, kg_dtype value);
 kg_attr *kg_attr_ints(kg_parser *p, kg_attr *next, kg_attr_key key, int count, const int64_t *values);
+
+// parse_stmt.c: what builder.c shares with the statements. Trees need not be typed; NULL: reported or poisoned.
+kg_value *kg_make_frag(kg_parser *p, kg_node *init, const kg_type *type, kg_loc loc);
+kg_value *kg_make_shared(kg_parser *p, const kg_type *type, int64_t slots, int64_t align, kg_loc loc);
+void kg_make_store(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *view, kg_node *value, kg_node *mask,
+                   kg_keyed *attrs);
+void kg_make_copy(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *to, kg_node *from, kg_keyed *attrs);
+void kg_make_flag(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *view, bool ge, kg_node *value,
+                  kg_keyed *attrs);
+kg_value *kg_make_fetch_add(kg_parser *p, kg_loc loc, kg_node *view, kg_node *value, kg_node *cell);
+kg_op *kg_make_assign(kg_parser *p, kg_loc loc, kg_value *target, kg_node *n);
+bool kg_make_bounds(kg_parser *p, kg_node *const *n, kg_value **operands); // lo, hi, step of one type
+kg_value *kg_make_truth(kg_parser *p, kg_node *n);
+void kg_make_yield(kg_parser *p, kg_node *n, kg_loc loc);
 
 // parse_flat.c
 void kg_layout_clause(kg_parser *p);

@@ -172,7 +172,7 @@ kg_value *kg_emit_memory(kg_parser *p, kg_node *n, const kg_type *shape)
     kg_fill_open(&type, shape);
     if (!closed(p, &type, n->loc)) return NULL;
     if (n->kind == KG_N_INDEX) return emit_view(p, n, &type);
-    if (n->kind == KG_N_NAME) return emit_whole(p, n, &type);
+    if (n->kind == KG_N_NAME || n->kind == KG_N_VALUE) return emit_whole(p, n, &type);
     kg_type from = untransposed(n, &type); // transpose(view)
     kg_value *operand = kg_emit_memory(p, n->args[0], &from);
     return emit_one(p, KG_OP_TRANSPOSE, n->loc, 1, &operand, n->attrs);
@@ -308,7 +308,8 @@ kg_value *kg_emit(kg_parser *p, kg_node *n, kg_dtype dtype, const kg_type *shape
         return emit_const(p, n, fits ? dtype : kg_natural_dtype(n));
     }
     case KG_N_TYPED: return emit_const(p, n, n->dtype);
-    case KG_N_NAME: return n->value;
+    case KG_N_NAME:
+    case KG_N_VALUE: return n->value;
     case KG_N_LOAD: return emit_load(p, n, shape);
     case KG_N_OP: return emit_op_node(p, n, shape);
     default: return NULL; // poison: reported

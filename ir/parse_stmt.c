@@ -78,7 +78,7 @@ static kg_value *emit_mask(kg_parser *p, kg_node *n, const kg_type *like)
     return emit_into(p, n, &type);
 }
 
-static kg_value *emit_truth(kg_parser *p, kg_node *n)
+kg_value *kg_make_truth(kg_parser *p, kg_node *n)
 {
     kg_type type = kg_scalar_type(KG_I1);
     return emit_into(p, n, &type);
@@ -139,17 +139,10 @@ static bool resolve_type(kg_parser *p, const type_text *text, kg_type *type)
     return ok;
 }
 
-static kg_value *make_frag(kg_parser *p, kg_node *init, const type_text *text, kg_loc loc)
+kg_value *kg_make_frag(kg_parser *p, kg_node *init, const kg_type *type, kg_loc loc)
 {
-    kg_type type;
-    kg_value *first;
     typed_value(p, init);
-    if (text) {
-        if (!resolve_type(p, text, &type)) return NULL;
-        first = emit_into(p, init, &type);
-    } else {
-        first = kg_emit(p, init, kg_natural_dtype(init), NULL);
-    }
+    kg_value *first = type ? emit_into(p, init, type) : kg_emit(p, init, kg_natural_dtype(init), NULL);
     kg_op *op = kg_emit_op(p, KG_OP_FRAG, loc, 1, &first, NULL);
     return op ? op->results[0] : NULL;
 }
@@ -157,18 +150,20 @@ static kg_value *make_frag(kg_parser *p, kg_node *init, const type_text *text, k
 static void frag_statement(kg_parser *p)
 {
     name_text name;
-    type_text type;
+    type_text text;
+    kg_type type;
     kg_loc loc = p->token.loc;
     kg_advance(p);
     if (!read_name(p, &name)) return;
     bool typed = kg_accept(p, KG_P1(':'));
-    if (typed && !read_type(p, &type)) return kg_define_poison(p, name.name, name.loc);
+    if (typed && !read_type(p, &text)) return kg_define_poison(p, name.name, name.loc);
     kg_expect(p, KG_P1('='), "'=' and the first value");
     kg_node *init = kg_expression(p);
     kg_keyed *attrs = statement_attrs(p);
     if (p->panic) return kg_define_poison(p, name.name, name.loc);
     if (p->dead) return;
-    kg_value *value = make_frag(p, init, typed ? &type : NULL, loc);
+    bool known = !typed || resolve_type(p, &text, &type);
+    kg_value *value = known ? kg_make_frag(p, init, typed ? &type : NULL, loc) : NULL;
     if (value) {
         name_value(&name, value);
         kg_apply_attrs(p, value->op, attrs);
@@ -194,34 +189,53 @@ static void fill_buffer(kg_parser *p, kg_value *buffer, kg_node *init)
     kg_emit_op(p, KG_OP_STORE, init->loc, 2, operands, NULL);
 }
 
-static void make_shared(kg_parser *p, const name_text *name, const type_text *text, kg_node *ring,
+kg_value *kg_make_shared(kg_parser *p, const kg_type *type, int64_t slots, int64_t align, kg_loc loc)
+{
+    if (slots < 0 || slots > 64) {
+        kg_error(p->diags, KG_D_T106, loc, "a ring has 1 to 64 slots, not %lld", (long long)slots);
+        return NULL;
+    }
+    if (align < 0 || align > 4096 || (align & (align - 1))) {
+        kg_error(p->diags, KG_D_T106, loc, "align must be a power of two up to 4096");
+        return NULL;
+    }
+    kg_op *op = kg_op_new(p->kernel, KG_OP_SHARED, loc, 0, NULL);
+    kg_type shared = *type;
+    shared.home = KG_HOME_SHARED;
+    kg_value *value = kg_op_result(p->kernel, op, shared, NULL);
+    kg_block_append(p->block, op);
+    if (slots) kg_op_set_int(p->kernel, op, KG_A_RING, slots);
+    if (align) kg_op_set_int(p->kernel, op, KG_A_ALIGN, align);
+    return value;
+}
+
+// A count that was written must be positive: 0 stands for one that was not.
+static bool stated(kg_parser *p, kg_node *n, const char *what, int64_t *out)
+{
+    if (!n) return true;
+    if (!kg_constant_int(p, n, what, out)) return false;
+    if (*out > 0) return true;
+    kg_error(p->diags, KG_D_T106, n->loc, "%s must be positive, not %lld", what, (long long)*out);
+    return false;
+}
+
+static void make_buffer(kg_parser *p, const name_text *name, const type_text *text, kg_node *ring,
                         kg_node *align, kg_node *init, kg_keyed *attrs)
 {
     kg_type type;
     int64_t slots = 0, alignment = 0;
     bool ok = resolve_type(p, text, &type);
-    if (ring) ok &= kg_constant_int(p, ring, "ring", &slots);
-    if (align) ok &= kg_constant_int(p, align, "align", &alignment);
-    if (ok && ring && (slots < 1 || slots > 64)) {
-        kg_error(p->diags, KG_D_T106, ring->loc, "a ring has 1 to 64 slots, not %lld", (long long)slots);
-        ok = false;
-    }
-    if (ok && align && (alignment < 1 || alignment > 4096 || (alignment & (alignment - 1)))) {
-        kg_error(p->diags, KG_D_T106, align->loc, "align must be a power of two up to 4096");
-        ok = false;
-    }
+    ok &= stated(p, ring, "ring", &slots);
+    ok &= stated(p, align, "align", &alignment);
     if (ok && ring && init) {
         kg_error(p->diags, KG_D_T103, init->loc, "a ring is filled slot by slot, not where it is declared");
         ok = false;
     }
-    if (!ok) return kg_define_poison(p, name->name, name->loc);
-    kg_op *op = kg_op_new(p->kernel, KG_OP_SHARED, name->loc, 0, NULL);
-    type.home = KG_HOME_SHARED;
-    kg_value *value = kg_op_result(p->kernel, op, type, NULL);
-    kg_block_append(p->block, op);
-    if (ring) kg_op_set_int(p->kernel, op, KG_A_RING, slots);
-    if (align) kg_op_set_int(p->kernel, op, KG_A_ALIGN, alignment);
-    kg_apply_attrs(p, op, attrs);
+    kg_loc loc = ring ? ring->loc : align ? align->loc : name->loc;
+    kg_value *value = ok ? kg_make_shared(p, &type, slots, alignment, loc) : NULL;
+    if (!value) return kg_define_poison(p, name->name, name->loc);
+    value->op->loc = name->loc;
+    kg_apply_attrs(p, value->op, attrs);
     name_value(name, value);
     kg_define_value(p, name->name, name->loc, value);
     if (init) fill_buffer(p, value, init);
@@ -247,12 +261,12 @@ static void shared_statement(kg_parser *p)
     if (kg_accept(p, KG_P1('='))) init = kg_expression(p);
     kg_keyed *attrs = statement_attrs(p);
     if (p->panic) return kg_define_poison(p, name.name, name.loc);
-    if (!p->dead) make_shared(p, &name, &type, ring, align, init, attrs);
+    if (!p->dead) make_buffer(p, &name, &type, ring, align, init, attrs);
 }
 
 // ---- stores, copies, atomics -------------------------------------------------------------------------
-static void make_store(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *view, kg_node *value,
-                       kg_node *mask, kg_keyed *attrs)
+void kg_make_store(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *view, kg_node *value, kg_node *mask,
+                   kg_keyed *attrs)
 {
     kg_value *operands[3] = {NULL};
     bool ok = typed_memory(p, view, kg_op_info_of(code)->name);
@@ -282,19 +296,12 @@ static void store_statement(kg_parser *p, kg_opcode code)
     kg_node *value = kg_expression(p);
     if (kg_accept_word(p, "where")) mask = kg_expression(p);
     kg_keyed *attrs = statement_attrs(p);
-    if (!p->panic && !p->dead) make_store(p, code, loc, view, value, mask, attrs);
+    if (!p->panic && !p->dead) kg_make_store(p, code, loc, view, value, mask, attrs);
 }
 
-static void copy_statement(kg_parser *p, kg_opcode code)
+void kg_make_copy(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *to, kg_node *from, kg_keyed *attrs)
 {
-    kg_loc loc = p->token.loc;
     kg_value *operands[2];
-    kg_advance(p);
-    kg_node *to = kg_postfix(p);
-    kg_expect(p, KG_P1('='), "'=' and a global view");
-    kg_node *from = kg_postfix(p);
-    kg_keyed *attrs = statement_attrs(p);
-    if (p->panic || p->dead) return;
     const char *name = kg_op_info_of(code)->name;
     bool ok = typed_memory(p, to, name);
     if (!typed_memory(p, from, name) || !ok) return;
@@ -307,19 +314,21 @@ static void copy_statement(kg_parser *p, kg_opcode code)
     if (op) kg_apply_attrs(p, op, attrs);
 }
 
-// signal V = E; await V >= E; await V == E
-static void flag_statement(kg_parser *p, kg_opcode code)
+static void copy_statement(kg_parser *p, kg_opcode code)
 {
     kg_loc loc = p->token.loc;
-    kg_value *operands[2];
     kg_advance(p);
-    kg_node *view = kg_postfix(p);
-    bool ge = code == KG_OP_AWAIT && kg_accept(p, KG_P2('>', '='));
-    if (!ge && code == KG_OP_AWAIT) kg_expect(p, KG_P2('=', '='), "'>=' or '=='");
-    if (code == KG_OP_SIGNAL) kg_expect(p, KG_P1('='), "'=' and the value");
-    kg_node *value = kg_expression(p);
+    kg_node *to = kg_postfix(p);
+    kg_expect(p, KG_P1('='), "'=' and a global view");
+    kg_node *from = kg_postfix(p);
     kg_keyed *attrs = statement_attrs(p);
-    if (p->panic || p->dead) return;
+    if (!p->panic && !p->dead) kg_make_copy(p, code, loc, to, from, attrs);
+}
+
+void kg_make_flag(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *view, bool ge, kg_node *value,
+                  kg_keyed *attrs)
+{
+    kg_value *operands[2];
     bool ok = typed_memory(p, view, kg_op_info_of(code)->name);
     typed_value(p, value);
     if (!ok || value->kind == KG_N_POISON) return;
@@ -333,19 +342,23 @@ static void flag_statement(kg_parser *p, kg_opcode code)
     kg_apply_attrs(p, op, attrs);
 }
 
-// x = fetch_add V, E [, C]
-static kg_value *fetch_add(kg_parser *p, kg_keyed **attrs)
+// signal V = E; await V >= E; await V == E
+static void flag_statement(kg_parser *p, kg_opcode code)
 {
     kg_loc loc = p->token.loc;
-    kg_value *operands[3] = {NULL};
-    kg_node *cell = NULL;
     kg_advance(p);
     kg_node *view = kg_postfix(p);
-    kg_expect(p, KG_P1(','), "',' and the number to add");
+    bool ge = code == KG_OP_AWAIT && kg_accept(p, KG_P2('>', '='));
+    if (!ge && code == KG_OP_AWAIT) kg_expect(p, KG_P2('=', '='), "'>=' or '=='");
+    if (code == KG_OP_SIGNAL) kg_expect(p, KG_P1('='), "'=' and the value");
     kg_node *value = kg_expression(p);
-    if (kg_accept(p, KG_P1(','))) cell = kg_postfix(p);
-    *attrs = statement_attrs(p);
-    if (p->panic || p->dead) return NULL;
+    kg_keyed *attrs = statement_attrs(p);
+    if (!p->panic && !p->dead) kg_make_flag(p, code, loc, view, ge, value, attrs);
+}
+
+kg_value *kg_make_fetch_add(kg_parser *p, kg_loc loc, kg_node *view, kg_node *value, kg_node *cell)
+{
+    kg_value *operands[3] = {NULL};
     bool ok = typed_memory(p, view, "fetch_add");
     typed_value(p, value);
     if (cell) ok &= typed_memory(p, cell, "fetch_add");
@@ -357,6 +370,21 @@ static kg_value *fetch_add(kg_parser *p, kg_keyed **attrs)
     if (cell) operands[2] = kg_emit_memory(p, cell, NULL);
     kg_op *op = kg_emit_op(p, KG_OP_FETCH_ADD, loc, cell ? 3 : 2, operands, NULL);
     return op ? op->results[0] : NULL;
+}
+
+// x = fetch_add V, E [, C]
+static kg_value *fetch_add(kg_parser *p, kg_keyed **attrs)
+{
+    kg_loc loc = p->token.loc;
+    kg_node *cell = NULL;
+    kg_advance(p);
+    kg_node *view = kg_postfix(p);
+    kg_expect(p, KG_P1(','), "',' and the number to add");
+    kg_node *value = kg_expression(p);
+    if (kg_accept(p, KG_P1(','))) cell = kg_postfix(p);
+    *attrs = statement_attrs(p);
+    if (p->panic || p->dead) return NULL;
+    return kg_make_fetch_add(p, loc, view, value, cell);
 }
 
 // ---- assignment and definition -----------------------------------------------------------------------
@@ -416,6 +444,14 @@ static kg_node *compound(kg_parser *p, kg_opcode code, const name_text *name, kg
     return n;
 }
 
+kg_op *kg_make_assign(kg_parser *p, kg_loc loc, kg_value *target, kg_node *n)
+{
+    kg_value *operands[2] = {target, NULL};
+    typed_value(p, n);
+    operands[1] = emit_into(p, n, &target->type);
+    return kg_emit_op(p, KG_OP_ASSIGN, loc, 2, operands, NULL);
+}
+
 static void make_assignment(kg_parser *p, const name_text *name, const kg_symbol *symbol, kg_node *n,
                             kg_keyed *attrs)
 {
@@ -423,13 +459,10 @@ static void make_assignment(kg_parser *p, const name_text *name, const kg_symbol
     if (target->type.home == KG_HOME_SHARED) {
         kg_node *view = kg_node_new(p, KG_N_NAME, name->loc);
         view->name = name->name;
-        make_store(p, KG_OP_STORE, name->loc, view, n, NULL, attrs);
+        kg_make_store(p, KG_OP_STORE, name->loc, view, n, NULL, attrs);
         return;
     }
-    kg_value *operands[2] = {target, NULL};
-    typed_value(p, n);
-    operands[1] = emit_into(p, n, &target->type);
-    kg_op *op = kg_emit_op(p, KG_OP_ASSIGN, name->loc, 2, operands, NULL);
+    kg_op *op = kg_make_assign(p, name->loc, target, n);
     if (op) kg_apply_attrs(p, op, attrs);
 }
 
@@ -477,7 +510,7 @@ static void indexed_statement(kg_parser *p)
     kg_keyed *attrs = statement_attrs(p);
     if (p->panic || p->dead || !typed_memory(p, view, "an indexed assignment")) return;
     if (view->type.home == KG_HOME_SHARED) {
-        make_store(p, KG_OP_STORE, loc, view, value, NULL, attrs);
+        kg_make_store(p, KG_OP_STORE, loc, view, value, NULL, attrs);
         return;
     }
     kg_diag *d = kg_error(p->diags, KG_D_T104, loc, "global memory is written by a store");
@@ -549,7 +582,7 @@ static void count_attr(kg_parser *p, kg_op *op, kg_node *n, kg_attr_key key)
         kg_op_set_int(p->kernel, op, key, value);
 }
 
-static bool bounds(kg_parser *p, kg_node *const *n, kg_value **operands)
+bool kg_make_bounds(kg_parser *p, kg_node *const *n, kg_value **operands)
 {
     kg_dtype dtype = KG_I32;
     bool ok = true;
@@ -617,7 +650,7 @@ static void for_statement(kg_parser *p)
             n[2] = kg_node_new(p, KG_N_INT, loc);
             n[2]->i = 1;
         }
-        if (bounds(p, n, operands)) op = kg_emit_op(p, KG_OP_FOR, loc, 3, operands, NULL);
+        if (kg_make_bounds(p, n, operands)) op = kg_emit_op(p, KG_OP_FOR, loc, 3, operands, NULL);
     }
     kg_scope scope;
     kg_scope_enter(p, &scope);
@@ -637,10 +670,10 @@ static void for_statement(kg_parser *p)
     kg_scope_leave(p);
 }
 
-static void yield_truth(kg_parser *p, kg_node *n, kg_loc loc)
+void kg_make_yield(kg_parser *p, kg_node *n, kg_loc loc)
 {
     typed_value(p, n);
-    kg_value *truth = emit_truth(p, n);
+    kg_value *truth = kg_make_truth(p, n);
     kg_emit_op(p, KG_OP_YIELD, loc, 1, &truth, NULL);
 }
 
@@ -666,7 +699,7 @@ static void while_statement(kg_parser *p)
         if (!p->panic && !p->dead) {
             kg_block *outer = p->block;
             p->block = condition;
-            yield_truth(p, n, loc);
+            kg_make_yield(p, n, loc);
             p->block = outer;
         }
     }
@@ -747,7 +780,7 @@ static void if_statement(kg_parser *p)
             return;
         }
         kg_value_node(p, n);
-        kg_value *truth = emit_truth(p, n);
+        kg_value *truth = kg_make_truth(p, n);
         op = kg_emit_op(p, KG_OP_IF, loc, 1, &truth, NULL);
     }
     kg_block *then = op ? kg_op_add_block(p->kernel, op) : detached(p);
@@ -835,7 +868,7 @@ static void yield_statement(kg_parser *p)
     kg_loc loc = p->token.loc;
     kg_advance(p);
     kg_node *n = kg_expression(p);
-    if (!p->panic && !p->dead) yield_truth(p, n, loc);
+    if (!p->panic && !p->dead) kg_make_yield(p, n, loc);
 }
 
 // ---- dispatch ----------------------------------------------------------------------------------------

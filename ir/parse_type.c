@@ -328,7 +328,8 @@ static bool type_item(kg_parser *p, kg_item *item, int32_t whole, kg_type *type)
 
 static bool can_be_indexed(kg_parser *p, kg_node *n, kg_node *base)
 {
-    if (base->kind == KG_N_NAME && base->value && kg_root(base->value) == base->value) return true;
+    bool named = base->kind == KG_N_NAME || base->kind == KG_N_VALUE;
+    if (named && base->value && kg_root(base->value) == base->value) return true;
     kg_diag *d = kg_error(p->diags, KG_D_T103, n->loc, "a view cannot be indexed again");
     kg_diag_help(p->diags, d, "index the tensor or buffer itself");
     return false;
@@ -486,6 +487,7 @@ void kg_type_node(kg_parser *p, kg_node *n)
     case KG_N_FLOAT:
     case KG_N_TRUTH: type_literal(n); break;
     case KG_N_NAME: type_name(p, n); break;
+    case KG_N_VALUE: type_of_value(n, n->value); break;
     case KG_N_OP: kg_type_op(p, n); break;
     case KG_N_CALL: kg_type_call(p, n); break;
     case KG_N_CHOICE: type_choice(p, n); break;
