@@ -13,32 +13,36 @@
 
 enum { N = 64 };
 
-// Each CTA takes a number; which one depends on who comes first. The other output does not.
-static const char source[] = "kernel tickets(ticket: global i32[N], index: global i32[N],\n"
-                             "               counter: global i32[1], N: i32)\n"
-                             "  warps 1\n"
-                             "  grid n: N\n"
+// Sums whose result depends on which warp adds first, as the large numbers swallow the small ones
+// that lie between them. The other output does not depend on it.
+static const char source[] = "kernel sums(sum: global f32[8], index: global i32[64])\n"
+                             "  warps 8\n"
+                             "  grid n: 1\n"
                              "{\n"
-                             "  t = fetch_add counter[0], 1\n"
-                             "  store ticket[n] = t\n"
-                             "  store index[n] = n + n / 50\n"
+                             "  i = iota(256)\n"
+                             "  to = i % 8\n"
+                             "  warp = i / 32\n"
+                             "  other = warp == (to + 1) % 8 ? -1e8 : 1.0\n"
+                             "  x = warp == to ? 1e8 : other\n"
+                             "  atomic_add sum[to] = x\n"
+                             "  j = iota(64)\n"
+                             "  store index[..] = j + j / 50\n"
                              "}\n";
-enum { TICKET, INDEX, COUNTER };
+enum { SUM, INDEX };
 
-// What the kernel writes where CTAs come in order. index is off from 50 on.
+// The sums without rounding: four lanes each of six warps. index is off from 50 on.
 static bool reference(kgen_task *task)
 {
-    for (int i = 0; i < N; i++) {
-        task->tensors[TICKET].expect[i] = i;
-        task->tensors[INDEX].expect[i] = i;
-    }
+    for (int i = 0; i < 8; i++) task->tensors[SUM].expect[i] = 24;
+    for (int i = 0; i < N; i++) task->tensors[INDEX].expect[i] = i;
     return true;
 }
 
-static void add_tensor(kgen_task *task, const char *name, kgen_task_role role, int64_t n)
+static void add_tensor(kgen_task *task, const char *name, const char *dtype, kgen_task_role role,
+                       int64_t n)
 {
     task->tensors[task->n_tensors++] = (kgen_task_tensor){.name = name,
-                                                          .dtype = "i32",
+                                                          .dtype = dtype,
                                                           .role = role,
                                                           .rank = 1,
                                                           .dims = {n},
@@ -47,23 +51,21 @@ static void add_tensor(kgen_task *task, const char *name, kgen_task_role role, i
                                                           .alias = -1};
 }
 
-// `compared` is the output that counts; the other one is only scratch.
+// `compared` is the output that counts.
 static kgen_task *make_task(int compared)
 {
     kgen_task *task = calloc(1, sizeof *task);
-    task->family = "tickets";
+    task->family = "sums";
     strcpy(task->shape, "64");
     task->source = source;
     task->source_bytes = sizeof source - 1;
-    task->source_name = "tickets.kg";
-    add_tensor(task, "ticket", compared == TICKET ? KGEN_TASK_OUTPUT : KGEN_TASK_SCRATCH, N);
-    add_tensor(task, "index", compared == INDEX ? KGEN_TASK_OUTPUT : KGEN_TASK_SCRATCH, N);
-    add_tensor(task, "counter", KGEN_TASK_ZEROED, 1);
+    task->source_name = "sums.kg";
+    add_tensor(task, "sum", "f32", compared == SUM ? KGEN_TASK_UPDATED : KGEN_TASK_ZEROED, 8);
+    add_tensor(task, "index", "i32", compared == INDEX ? KGEN_TASK_OUTPUT : KGEN_TASK_SCRATCH, N);
     for (int i = 0; i < 2; i++) {
         task->tensors[i].expect = calloc(N, sizeof(double));
         task->tensors[i].bound = calloc(N, sizeof(double));
     }
-    task->scalars[task->n_scalars++] = (kgen_task_scalar){"N", N, N};
     task->reference = reference;
     return task;
 }
@@ -102,7 +104,7 @@ static void other_elements_over_reruns(void **state)
 {
     cli_session session;
     run_result result;
-    kgen_task *task = make_task(TICKET);
+    kgen_task *task = make_task(SUM);
     run(task, 5, &result, &session);
     assert_true(result.mismatch);
     assert_int_equal(result.stability, OTHER_ELEMENTS);
