@@ -9,7 +9,7 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
 # What it takes to build, and what the tests want besides. LLVM is added by its version.
 build_packages=(gcc libc6-dev meson ninja-build pkg-config libjansson-dev uthash-dev)
-test_packages=(libcmocka-dev)
+test_packages=(libcmocka-dev zlib1g-dev libzstd-dev)
 
 say() {
     printf '%s: %s\n' "${0##*/}" "$*" >&2

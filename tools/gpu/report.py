@@ -155,7 +155,9 @@ def failure_lines(made):
         head = f"{made['tool']}: {head}"
     lines = [head] + mismatch_lines(made)
     if len(lines) == 1 and made.get("words"):
-        lines += ["  " + line for line in made["words"].splitlines()[-4:]]
+        words = made["words"].splitlines()
+        first = next((i for i, line in enumerate(words) if "error" in line), 0)
+        lines += ["  " + line for line in words[first:first + 5]]
     return lines
 
 

@@ -74,7 +74,7 @@ def record(job, seconds):
     made = {"case": label(job["item"]), "seed": job["seed"], "status": status, "exit": code,
             "seconds": round(took, 3), "result": shorten(result) if result else None}
     if status != "right":
-        made["words"] = words.strip()[-2000:]
+        made["words"] = words.strip()[:2000]
         made["command"] = " ".join(job["command"])
     return made
 
