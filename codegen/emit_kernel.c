@@ -269,7 +269,8 @@ static bool begin_kernel(kg_emit *e)
         .parameters = parameters,
         .parameter_count = (unsigned)kernel->n_params,
         .threads = {32u * (unsigned)kernel->warps, 1, 1},
-        .min_ctas = (unsigned)kernel->min_ctas,
+        // Without a bound ptxas presses registers for occupancy that nobody asked for, down to spills.
+        .min_ctas = kernel->min_ctas ? (unsigned)kernel->min_ctas : 1,
         .line = (unsigned)kernel->loc.line,
     };
     return cg_kernel_begin(e->m, &description);

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+// The PTX of every configuration assembles for every target, with no spill and no local memory.
+//   test_ptxas PTXAS
+#include "tests/shipped/configurations.h"
+#include "tests/shipped/shipped.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static const char *ptxas;
+static const int targets[] = {80, 86, 89, 90, 100, 120};
+
+// What ptxas -v says; false when it fails.
+static bool assemble(const char *path, int sm, char *said, size_t room)
+{
+    char command[512];
+    snprintf(command, sizeof command, "'%s' -arch=sm_%d -v -o /dev/null '%s' 2>&1", ptxas, sm,
+             path);
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    size_t n = fread(said, 1, room - 1, pipe);
+    said[n] = 0;
+    return pclose(pipe) == 0;
+}
+
+static void assemble_configuration(void **state)
+{
+    const char *line = *state;
+    kgen_context *context = shipped_context();
+    kgen_task *task = shipped_task(line, 1);
+    kgen_program *program = shipped_program(context, task, NULL, NULL);
+    char path[] = "/tmp/kgen-shipped-XXXXXX", said[8192];
+    int file = mkstemp(path);
+    assert_true(file >= 0);
+    size_t length;
+    const char *ptx = kgen_program_ptx(program, &length);
+    assert_int_equal(write(file, ptx, length), length);
+    close(file);
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        bool ok = assemble(path, targets[i], said, sizeof said);
+        bool clean =
+            strstr(said, " 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads");
+        if (!ok || !clean || strstr(said, "warning")) {
+            unlink(path);
+            fail_msg("%s for sm_%d: %s", line, targets[i], said);
+        }
+    }
+    unlink(path);
+    kgen_program_free(program);
+    kgen_task_free(task);
+    kgen_context_free(context);
+}
+
+int main(int argc, char **argv)
+{
+    ptxas = argc > 1 ? argv[1] : NULL;
+    if (!ptxas || access(ptxas, X_OK)) return printf("1..0 # SKIP no ptxas on this machine\n"), 77;
+    struct CMUnitTest tests[N_CONFIGURATIONS];
+    for (int i = 0; i < N_CONFIGURATIONS; i++)
+        tests[i] = (struct CMUnitTest){.name = configurations[i],
+                                       .test_func = assemble_configuration,
+                                       .initial_state = (void *)configurations[i]};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// Every configuration after every pass: the text parses and prints as itself, and lowering taken up
+// from it ends in the same program.
+#include "tests/shipped/configurations.h"
+#include "tests/shipped/shipped.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+typedef struct dumps {
+    char *pass[16], *ir[16];
+    int n;
+} dumps;
+
+static void keep(const char *pass, const char *ir, void *user)
+{
+    dumps *d = user;
+    assert_true(d->n < 16);
+    d->pass[d->n] = strdup(pass ? pass : "parse");
+    d->ir[d->n++] = strdup(ir);
+}
+
+static void first_only(const char *pass, const char *ir, void *user)
+{
+    if (!pass) *(char **)user = strdup(ir);
+}
+
+static void resume(kgen_context *context, const char *pass, const char *text, const char *end,
+                   const char *line)
+{
+    char *again = NULL;
+    kgen_program *program = NULL;
+    kgen_compile_options options = {.name = pass, .after_pass = first_only, .user = &again};
+    kgen_status status = kgen_compile(context, text, strlen(text), &options, &program);
+    if (status) fail_msg("%s: the text after %s: %s", line, pass, kgen_status_name(status));
+    assert_string_equal(again, text);
+    assert_string_equal(kgen_program_ir(program), end);
+    kgen_program_free(program);
+    free(again);
+}
+
+static void text_of_configuration(void **state)
+{
+    const char *line = *state;
+    kgen_context *context = shipped_context();
+    kgen_task *task = shipped_task(line, 1);
+    dumps d = {0};
+    kgen_program *program = shipped_program(context, task, keep, &d);
+    assert_true(d.n >= 8);
+    for (int i = 0; i < d.n; i++) {
+        resume(context, d.pass[i], d.ir[i], kgen_program_ir(program), line);
+        free(d.pass[i]);
+        free(d.ir[i]);
+    }
+    kgen_program_free(program);
+    kgen_task_free(task);
+    kgen_context_free(context);
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[N_CONFIGURATIONS];
+    for (int i = 0; i < N_CONFIGURATIONS; i++)
+        tests[i] = (struct CMUnitTest){.name = configurations[i],
+                                       .test_func = text_of_configuration,
+                                       .initial_state = (void *)configurations[i]};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
