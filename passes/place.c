@@ -2,20 +2,23 @@
 // Pass place: a byte offset for every shared buffer.
 //
 // Needs: level laid_out (slot sizes, pitches and swizzles are final).
-// Guarantees: buffers that are alive at the same time have bytes of their own; the arena fits the target.
-// Never: shares bytes where that saves nothing that matters, because sharing costs synchronization.
+// Guarantees: buffers that are alive at the same time have bytes of their own; the arena fits the
+// target. Never: shares bytes where that saves nothing that matters, because sharing costs
+// synchronization.
 //
-// A buffer lives from its first access to its last one; a loop that it is declared outside of counts as a
-// whole, since what one trip leaves the next may read. What a trip declares, it does not hand on. Roles side by side
-// count as one. Asynchronous copies may still be in flight after the last access: the sync pass sees the
-// shared bytes, and orders their completion before the new owner's first write.
+// A buffer lives from its first access to its last one; a loop that it is declared outside of
+// counts as a whole, since what one trip leaves the next may read. What a trip declares, it does
+// not hand on. Roles side by side count as one. Asynchronous copies may still be in flight after
+// the last access: the sync pass sees the shared bytes, and orders their completion before the new
+// owner's first write.
 //
 //   shared sa: bf16[128, 32] ring 3        shared sa: bf16[128, 32] ring 3 {offset=0, ...}
 //   ... loop over the ring ...             ...
 //   shared tile: f32[64, 64]               shared tile: f32[64, 64] {offset=0, ...}
 //
-// How much to share: nothing, if that costs less than SHARE_WORTH bytes; else buffers of that size and more
-// whose lifetimes meet outside of loops; else (to fit the target, or the wished CTAs) whatever may.
+// How much to share: nothing, if that costs less than SHARE_WORTH bytes; else buffers of that size
+// and more whose lifetimes meet outside of loops; else (to fit the target, or the wished CTAs)
+// whatever may.
 #include "passes/pass_list.h"
 #include "passes/sync/program.h"
 
@@ -35,10 +38,13 @@ typedef struct placer {
     kg_pass_context *context;
     kg_kernel *kernel;
     kg_sync_program *program;
-    struct { buffer *items; int count, capacity; } buffers;
+    struct {
+        buffer *items;
+        int count, capacity;
+    } buffers;
 } placer;
 
-// ---- lifetimes ---------------------------------------------------------------------------------------
+// ---- lifetimes ----------------------------------------------------------------------------------
 static int last_inside(const kg_sync_program *p, int node)
 {
     int last = node;
@@ -46,8 +52,7 @@ static int last_inside(const kg_sync_program *p, int node)
     for (int i = 0; i < 2; i++)
         if (n->child[i] >= 0) {
             const kg_sync_block *b = kg_sync_block_at(p, n->child[i]);
-            if (b->count)
-                last = last_inside(p, b->items[b->count - 1]);
+            if (b->count) last = last_inside(p, b->items[b->count - 1]);
         }
     return last;
 }
@@ -58,8 +63,7 @@ static void span_roles(const kg_sync_program *p, int block, int *first, int *las
     const kg_sync_block *b = kg_sync_block_at(p, block);
     for (int i = 0; i < b->count; i++) {
         int node = b->items[i];
-        if (kg_sync_node_at(p, node)->op->code != KG_OP_WARPS)
-            continue;
+        if (kg_sync_node_at(p, node)->op->code != KG_OP_WARPS) continue;
         *first = node < *first ? node : *first;
         int end = last_inside(p, node);
         *last = end > *last ? end : *last;
@@ -73,8 +77,7 @@ static void live_at(const kg_sync_program *p, buffer *b, int node)
     const kg_block *home = b->value->op->parent;
     for (int block = kg_sync_node_at(p, node)->block;; block = kg_sync_parent(p, block)) {
         const kg_sync_block *around = kg_sync_block_at(p, block);
-        if (around->ir[0] == home || around->ir[1] == home || around->owner < 0)
-            break;
+        if (around->ir[0] == home || around->ir[1] == home || around->owner < 0) break;
         if (kg_sync_is_loop(around)) {
             first = around->owner;
             last = last_inside(p, around->owner);
@@ -90,12 +93,11 @@ static int64_t alignment(const kg_value *value, int64_t bytes)
 {
     kg_shared_layout layout = kg_shared_layout_of(value);
     int64_t align = kg_op_int(value->op, KG_A_ALIGN, 16);
-    if (bytes >= 128 && align < 128)
-        align = 128;
+    if (bytes >= 128 && align < 128) align = 128;
     if (layout.bits) {
-        int64_t period = (int64_t)layout.pitch * kg_dtype_bytes(value->type.dtype) << (layout.bits + layout.shift);
-        while (align < period && align < 1024)
-            align *= 2;
+        int64_t period = (int64_t)layout.pitch * kg_dtype_bytes(value->type.dtype)
+                         << (layout.bits + layout.shift);
+        while (align < period && align < 1024) align *= 2;
     }
     return align < 16 ? 16 : align;
 }
@@ -103,8 +105,7 @@ static int64_t alignment(const kg_value *value, int64_t bytes)
 static bool add_buffer(kg_op *op, void *user)
 {
     placer *l = user;
-    if (op->code != KG_OP_SHARED)
-        return true;
+    if (op->code != KG_OP_SHARED) return true;
     buffer b = {.value = op->results[0], .first = -1, .last = -1};
     b.slot_bytes = kg_shared_slot_bytes(b.value);
     b.ring = (int)kg_op_int(op, KG_A_RING, 1);
@@ -116,7 +117,7 @@ static bool add_buffer(kg_op *op, void *user)
     return true;
 }
 
-// ---- offsets -----------------------------------------------------------------------------------------
+// ---- offsets ------------------------------------------------------------------------------------
 static int64_t bytes_of(const buffer *b, int max_ring)
 {
     return b->first < 0 ? 0 : b->slot_bytes * (b->ring < max_ring ? b->ring : max_ring);
@@ -135,11 +136,10 @@ static bool meet_in_loop(const placer *l, const buffer *a, const buffer *b)
 
 static bool may_overlap(const placer *l, const buffer *a, const buffer *b, sharing mode)
 {
-    if (mode == SHARE_NOTHING || alive_together(a, b))
-        return false;
-    if (mode == SHARE_ALL)
-        return true;
-    return a->slot_bytes * a->ring >= SHARE_WORTH && b->slot_bytes * b->ring >= SHARE_WORTH && !meet_in_loop(l, a, b);
+    if (mode == SHARE_NOTHING || alive_together(a, b)) return false;
+    if (mode == SHARE_ALL) return true;
+    return a->slot_bytes * a->ring >= SHARE_WORTH && b->slot_bytes * b->ring >= SHARE_WORTH &&
+           !meet_in_loop(l, a, b);
 }
 
 static int64_t aligned(int64_t at, int64_t align)
@@ -148,14 +148,16 @@ static int64_t aligned(int64_t at, int64_t align)
 }
 
 // The lowest place that is free for as long as the buffer lives.
-static int64_t find_place(const placer *l, buffer *const *order, int placed, const buffer *b, sharing mode, int max_ring)
+static int64_t find_place(const placer *l, buffer *const *order, int placed, const buffer *b,
+                          sharing mode, int max_ring)
 {
     int64_t at = 0;
     for (bool moved = true; moved;) {
         moved = false;
         for (int i = 0; i < placed; i++) {
             const buffer *o = order[i];
-            if (may_overlap(l, o, b, mode) || at >= o->offset + bytes_of(o, max_ring) || o->offset >= at + bytes_of(b, max_ring))
+            if (may_overlap(l, o, b, mode) || at >= o->offset + bytes_of(o, max_ring) ||
+                o->offset >= at + bytes_of(b, max_ring))
                 continue;
             at = aligned(o->offset + bytes_of(o, max_ring), b->align);
             moved = true;
@@ -164,7 +166,8 @@ static int64_t find_place(const placer *l, buffer *const *order, int placed, con
     return at;
 }
 
-// Largest first; returns the bytes of the arena. max_ring: rings deeper than that are cut, to try them out.
+// Largest first; returns the bytes of the arena. max_ring: rings deeper than that are cut, to try
+// them out.
 static int64_t place_all(placer *l, sharing mode, int max_ring)
 {
     buffer **order = KG_NEW_ARRAY(l->context->arena, buffer *, l->buffers.count + 1);
@@ -185,32 +188,30 @@ static int64_t place_all(placer *l, sharing mode, int max_ring)
     return peak;
 }
 
-// ---- policy ------------------------------------------------------------------------------------------
+// ---- policy -------------------------------------------------------------------------------------
 static int64_t limit_of(const placer *l)
 {
     return l->context->machine ? l->context->machine->shared_limit : INT64_MAX;
 }
 
-// Bytes that leave room for the wished number of CTAs; an SM has one reserve a CTA beside what one may have.
+// Bytes that leave room for the wished number of CTAs; an SM has one reserve a CTA beside what one
+// may have.
 static int64_t wish_of(const placer *l)
 {
     int64_t limit = limit_of(l);
-    if (l->kernel->min_ctas <= 1 || limit == INT64_MAX)
-        return limit;
+    if (l->kernel->min_ctas <= 1 || limit == INT64_MAX) return limit;
     return (limit + CTA_RESERVED) / l->kernel->min_ctas - CTA_RESERVED;
 }
 
 static int64_t choose(placer *l)
 {
     int64_t alone = place_all(l, SHARE_NOTHING, INT32_MAX);
-    if (l->context->no_share)
-        return alone;
+    if (l->context->no_share) return alone;
     int64_t large = place_all(l, SHARE_LARGE, INT32_MAX), wish = wish_of(l);
     bool large_wanted = alone - large >= SHARE_WORTH || alone > wish;
     if (large_wanted && large > wish) {
         int64_t all = place_all(l, SHARE_ALL, INT32_MAX);
-        if (all <= wish || large > limit_of(l))
-            return all;
+        if (all <= wish || large > limit_of(l)) return all;
     }
     return place_all(l, large_wanted ? SHARE_LARGE : SHARE_NOTHING, INT32_MAX);
 }
@@ -226,23 +227,27 @@ static void note_largest(placer *l, kg_diag *d)
     for (int n = 0; n < LARGEST_NOTED && n < l->buffers.count; n++) {
         int best = -1;
         for (int i = 0; i < l->buffers.count; i++)
-            if (!told[i] && (best < 0 || bytes_of(&l->buffers.items[i], INT32_MAX) > bytes_of(&l->buffers.items[best], INT32_MAX)))
+            if (!told[i] && (best < 0 || bytes_of(&l->buffers.items[i], INT32_MAX) >
+                                             bytes_of(&l->buffers.items[best], INT32_MAX)))
                 best = i;
         const buffer *b = &l->buffers.items[best];
         told[best] = true;
         if (b->ring > 1)
-            kg_diag_note(l->context->diags, d, b->value->loc, "'%s' has %d slots of %lld bytes", name_of(l, b->value), b->ring,
-                         (long long)b->slot_bytes);
+            kg_diag_note(l->context->diags, d, b->value->loc, "'%s' has %d slots of %lld bytes",
+                         name_of(l, b->value), b->ring, (long long)b->slot_bytes);
         else
-            kg_diag_note(l->context->diags, d, b->value->loc, "'%s' has %lld bytes", name_of(l, b->value), (long long)b->slot_bytes);
+            kg_diag_note(l->context->diags, d, b->value->loc, "'%s' has %lld bytes",
+                         name_of(l, b->value), (long long)b->slot_bytes);
     }
 }
 
 static void report_too_big(placer *l, int64_t bytes)
 {
     kg_diags *diags = l->context->diags;
-    kg_diag *d = kg_error(diags, KG_D_M401, l->kernel->loc, "shared memory of '%s' takes %lld bytes, and a CTA on %s may have %lld",
-                          l->kernel->name, (long long)bytes, l->context->machine->target, (long long)limit_of(l));
+    kg_diag *d = kg_error(diags, KG_D_M401, l->kernel->loc,
+                          "shared memory of '%s' takes %lld bytes, and a CTA on %s may have %lld",
+                          l->kernel->name, (long long)bytes, l->context->machine->target,
+                          (long long)limit_of(l));
     note_largest(l, d);
     int deepest = 1;
     for (int i = 0; i < l->buffers.count; i++)
@@ -250,12 +255,13 @@ static void report_too_big(placer *l, int64_t bytes)
     sharing mode = l->context->no_share ? SHARE_NOTHING : SHARE_ALL;
     for (int ring = deepest - 1; ring >= 1; ring--) {
         int64_t need = place_all(l, mode, ring);
-        if (need > limit_of(l))
-            continue;
-        kg_diag_help(diags, d, "with %d stage%s it would take %lld bytes and fit", ring, ring == 1 ? "" : "s", (long long)need);
+        if (need > limit_of(l)) continue;
+        kg_diag_help(diags, d, "with %d stage%s it would take %lld bytes and fit", ring,
+                     ring == 1 ? "" : "s", (long long)need);
         return;
     }
-    kg_diag_help(diags, d, "even one stage takes %lld bytes: make the tiles smaller", (long long)place_all(l, mode, 1));
+    kg_diag_help(diags, d, "even one stage takes %lld bytes: make the tiles smaller",
+                 (long long)place_all(l, mode, 1));
 }
 
 bool kg_pass_place(kg_pass_context *context, kg_kernel *kernel)

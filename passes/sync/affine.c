@@ -6,9 +6,9 @@ enum { SAME_DEPTH = 12 };
 
 bool kg_op_inside(const kg_op *op, const kg_op *owner)
 {
-    for (const kg_block *block = op->parent; block; block = block->owner ? block->owner->parent : NULL)
-        if (block->owner == owner)
-            return owner != NULL;
+    for (const kg_block *block = op->parent; block;
+         block = block->owner ? block->owner->parent : NULL)
+        if (block->owner == owner) return owner != NULL;
     return false;
 }
 
@@ -17,7 +17,7 @@ static bool is_integer(const kg_value *v)
     return kg_is_scalar(v) && !kg_dtype_info_of(v->type.dtype)->is_float;
 }
 
-// ---- counters ------------------------------------------------------------------------------------
+// ---- counters -----------------------------------------------------------------------------------
 static bool is_result_of(const kg_value *v, kg_opcode code)
 {
     return v->kind == KG_VALUE_RESULT && v->op->code == code;
@@ -29,14 +29,14 @@ static void classify(kg_assign *assign)
     int64_t wrap = 0, by;
     if (is_result_of(value, KG_OP_MOD) && kg_const_int(value->op->operands[1], &wrap))
         value = value->op->operands[0];
-    if (wrap < 0 || !is_result_of(value, KG_OP_ADD))
-        return;
+    if (wrap < 0 || !is_result_of(value, KG_OP_ADD)) return;
     kg_value *const *x = value->op->operands;
-    // Nothing may assign the counter between reading and writing it: they stand in one block, and the
-    // only other assignments are checked by the user (a counter with one assignment only is trusted).
-    if (value->op->parent != assign->op->parent)
-        return;
-    if ((x[0] == assign->counter && kg_const_int(x[1], &by)) || (x[1] == assign->counter && kg_const_int(x[0], &by))) {
+    // Nothing may assign the counter between reading and writing it: they stand in one block, and
+    // the only other assignments are checked by the user (a counter with one assignment only is
+    // trusted).
+    if (value->op->parent != assign->op->parent) return;
+    if ((x[0] == assign->counter && kg_const_int(x[1], &by)) ||
+        (x[1] == assign->counter && kg_const_int(x[0], &by))) {
         assign->increment = true;
         assign->by = by;
         assign->wrap = wrap;
@@ -51,8 +51,7 @@ typedef struct collector {
 static bool collect(kg_op *op, void *user)
 {
     collector *c = user;
-    if (op->code != KG_OP_ASSIGN || !is_integer(op->operands[0]))
-        return true;
+    if (op->code != KG_OP_ASSIGN || !is_integer(op->operands[0])) return true;
     kg_assign assign = {.counter = op->operands[0], .op = op};
     classify(&assign);
     KG_PUSH(c->arena, c->out, assign);
@@ -66,25 +65,23 @@ void kg_assigns_collect(kg_arena *arena, kg_kernel *kernel, kg_assigns *out)
 }
 
 // What `reader` read from the counter is still its value when `user` runs.
-static bool still_holds(const kg_assigns *assigns, const kg_value *counter, const kg_op *reader, const kg_op *user)
+static bool still_holds(const kg_assigns *assigns, const kg_value *counter, const kg_op *reader,
+                        const kg_op *user)
 {
-    if (reader == user)
-        return true;
+    if (reader == user) return true;
     for (int i = 0; i < assigns->count; i++) {
         const kg_assign *s = &assigns->items[i];
-        if (s->counter != counter)
-            continue;
-        if (s->op->id > reader->id && s->op->id < user->id)
-            return false;
+        if (s->counter != counter) continue;
+        if (s->op->id > reader->id && s->op->id < user->id) return false;
         for (const kg_block *b = s->op->parent; b && b->owner; b = b->owner->parent)
-            if ((b->owner->code == KG_OP_FOR || b->owner->code == KG_OP_WHILE) && kg_op_inside(user, b->owner) &&
-                !kg_op_inside(reader, b->owner))
+            if ((b->owner->code == KG_OP_FOR || b->owner->code == KG_OP_WHILE) &&
+                kg_op_inside(user, b->owner) && !kg_op_inside(reader, b->owner))
                 return false;
     }
     return true;
 }
 
-// ---- forms ---------------------------------------------------------------------------------------
+// ---- forms --------------------------------------------------------------------------------------
 static const kg_affine unknown = {0};
 
 static kg_affine constant_form(int64_t c)
@@ -108,15 +105,12 @@ static kg_affine scaled(kg_affine a, int64_t factor)
 static bool add_term(kg_affine *a, struct kg_affine_term term)
 {
     for (int i = 0; i < a->n; i++) {
-        if (!kg_same_value(a->term[i].value, term.value))
-            continue;
+        if (!kg_same_value(a->term[i].value, term.value)) continue;
         a->term[i].factor += term.factor;
-        if (a->term[i].factor == 0)
-            a->term[i] = a->term[--a->n];
+        if (a->term[i].factor == 0) a->term[i] = a->term[--a->n];
         return true;
     }
-    if (a->n == KG_AFFINE_TERMS)
-        return false;
+    if (a->n == KG_AFFINE_TERMS) return false;
     a->term[a->n++] = term;
     return true;
 }
@@ -126,8 +120,7 @@ static kg_affine sum(kg_affine a, const kg_affine *b)
     if (!a.known || !b->known || __builtin_add_overflow(a.constant, b->constant, &a.constant))
         return unknown;
     for (int i = 0; i < b->n; i++)
-        if (!add_term(&a, b->term[i]))
-            return unknown;
+        if (!add_term(&a, b->term[i])) return unknown;
     return a;
 }
 
@@ -141,18 +134,18 @@ static kg_affine form(const former *f, kg_value *value, const kg_op *reader, int
 
 static kg_affine product(const former *f, kg_op *op, int depth)
 {
-    kg_affine a = form(f, op->operands[0], op, depth + 1), b = form(f, op->operands[1], op, depth + 1);
-    if (a.known && a.n == 0)
-        return scaled(b, a.constant);
-    if (b.known && b.n == 0)
-        return scaled(a, b.constant);
+    kg_affine a = form(f, op->operands[0], op, depth + 1),
+              b = form(f, op->operands[1], op, depth + 1);
+    if (a.known && a.n == 0) return scaled(b, a.constant);
+    if (b.known && b.n == 0) return scaled(a, b.constant);
     return leaf(op->results[0]);
 }
 
 static bool widens(const kg_op *cast)
 {
     const kg_value *from = cast->operands[0];
-    return is_integer(from) && kg_dtype_info_of(from->type.dtype)->bits <= kg_dtype_info_of(cast->results[0]->type.dtype)->bits;
+    return is_integer(from) && kg_dtype_info_of(from->type.dtype)->bits <=
+                                   kg_dtype_info_of(cast->results[0]->type.dtype)->bits;
 }
 
 // Opaque results are leaves: they keep the value that they had when their op ran.
@@ -165,7 +158,8 @@ static kg_affine form_of_result(const former *f, kg_value *value, int depth)
         return kg_const_int(value, &c) ? constant_form(c) : unknown;
     case KG_OP_ADD:
     case KG_OP_SUB: {
-        kg_affine a = form(f, op->operands[0], op, depth + 1), b = form(f, op->operands[1], op, depth + 1);
+        kg_affine a = form(f, op->operands[0], op, depth + 1),
+                  b = form(f, op->operands[1], op, depth + 1);
         b = scaled(b, op->code == KG_OP_SUB ? -1 : 1);
         a = sum(a, &b);
         return a.known ? a : leaf(value);
@@ -175,8 +169,7 @@ static kg_affine form_of_result(const former *f, kg_value *value, int depth)
     case KG_OP_MUL:
         return product(f, op, depth);
     case KG_OP_SHL:
-        if (!kg_const_int(op->operands[1], &c) || c < 0 || c > 30)
-            return leaf(value);
+        if (!kg_const_int(op->operands[1], &c) || c < 0 || c > 30) return leaf(value);
         return scaled(form(f, op->operands[0], op, depth + 1), (int64_t)1 << c);
     case KG_OP_CAST:
         return widens(op) ? form(f, op->operands[0], op, depth + 1) : leaf(value);
@@ -191,49 +184,45 @@ static kg_affine form_of_result(const former *f, kg_value *value, int depth)
 
 static kg_affine form(const former *f, kg_value *value, const kg_op *reader, int depth)
 {
-    if (!is_integer(value) || depth > SAME_DEPTH)
-        return unknown;
+    if (!is_integer(value) || depth > SAME_DEPTH) return unknown;
     if (kg_is_mutable(value))
         return still_holds(f->assigns, value, reader, f->user) ? leaf(value) : unknown;
-    if (value->kind != KG_VALUE_RESULT)
-        return leaf(value);
+    if (value->kind != KG_VALUE_RESULT) return leaf(value);
     kg_affine a = form_of_result(f, value, depth);
     return a.known ? a : leaf(value);
 }
 
-kg_affine kg_affine_of(const kg_assigns *assigns, kg_value *value, const kg_op *user, int64_t modulus)
+kg_affine kg_affine_of(const kg_assigns *assigns, kg_value *value, const kg_op *user,
+                       int64_t modulus)
 {
-    if (!value)
-        return constant_form(0);
+    if (!value) return constant_form(0);
     former f = {assigns, user, modulus};
     return form(&f, value, user, 0);
 }
 
-// ---- equality ------------------------------------------------------------------------------------
+// ---- equality -----------------------------------------------------------------------------------
 static bool same_attrs(const kg_op *a, const kg_op *b)
 {
     const kg_attr *x = a->attrs, *y = b->attrs;
     for (; x && y; x = x->next, y = y->next)
-        if (x->key != y->key || x->i != y->i)
-            return false;
+        if (x->key != y->key || x->i != y->i) return false;
     return !x && !y;
 }
 
 static bool same(const kg_value *a, const kg_value *b, int depth)
 {
-    if (a == b)
-        return depth == 0 || !kg_is_mutable(a);
+    if (a == b) return depth == 0 || !kg_is_mutable(a);
     if (depth > SAME_DEPTH || a->kind != KG_VALUE_RESULT || b->kind != KG_VALUE_RESULT)
         return false;
     const kg_op *x = a->op, *y = b->op;
     kg_op_class cls = kg_op_info_of(x->code)->cls;
-    if (x->code != y->code || x->n_operands != y->n_operands || !kg_is_scalar(a) || !kg_is_scalar(b) ||
-        a->type.dtype != b->type.dtype || (cls != KG_CLASS_P && cls != KG_CLASS_U && cls != KG_CLASS_B && cls != KG_CLASS_C) ||
+    if (x->code != y->code || x->n_operands != y->n_operands || !kg_is_scalar(a) ||
+        !kg_is_scalar(b) || a->type.dtype != b->type.dtype ||
+        (cls != KG_CLASS_P && cls != KG_CLASS_U && cls != KG_CLASS_B && cls != KG_CLASS_C) ||
         !same_attrs(x, y))
         return false;
     for (int i = 0; i < x->n_operands; i++)
-        if (!same(x->operands[i], y->operands[i], depth + 1))
-            return false;
+        if (!same(x->operands[i], y->operands[i], depth + 1)) return false;
     return true;
 }
 
@@ -242,11 +231,10 @@ bool kg_same_value(const kg_value *a, const kg_value *b)
     return same(a, b, 0);
 }
 
-// ---- differences ---------------------------------------------------------------------------------
+// ---- differences --------------------------------------------------------------------------------
 static int64_t residue(int64_t x, int64_t modulus)
 {
-    if (modulus <= 0)
-        return x;
+    if (modulus <= 0) return x;
     x %= modulus;
     return x < 0 ? x + modulus : x;
 }
@@ -254,8 +242,7 @@ static int64_t residue(int64_t x, int64_t modulus)
 // The value may differ between trips of the loop.
 static bool varies(const kg_value *value, const kg_op *loop)
 {
-    if (value->kind == KG_VALUE_ARG)
-        return value->op == loop || kg_op_inside(value->op, loop);
+    if (value->kind == KG_VALUE_ARG) return value->op == loop || kg_op_inside(value->op, loop);
     return value->kind == KG_VALUE_RESULT && kg_op_inside(value->op, loop);
 }
 
@@ -263,52 +250,48 @@ static bool in_loop_of_one(const kg_op *op, const kg_op *a, const kg_op *b)
 {
     for (const kg_block *block = op->parent; block && block->owner; block = block->owner->parent) {
         const kg_op *owner = block->owner;
-        if ((owner->code == KG_OP_FOR || owner->code == KG_OP_WHILE) && kg_op_inside(a, owner) != kg_op_inside(b, owner))
+        if ((owner->code == KG_OP_FOR || owner->code == KG_OP_WHILE) &&
+            kg_op_inside(a, owner) != kg_op_inside(b, owner))
             return true;
     }
     return false;
 }
 
 // counter at b minus counter at a, both in the same trip of everything that holds both, a before b.
-static bool counter_step(const kg_assigns *assigns, const kg_value *counter, const kg_op *a, const kg_op *b,
-                         int64_t modulus, int64_t *step)
+static bool counter_step(const kg_assigns *assigns, const kg_value *counter, const kg_op *a,
+                         const kg_op *b, int64_t modulus, int64_t *step)
 {
     *step = 0;
     for (int i = 0; i < assigns->count; i++) {
         const kg_assign *s = &assigns->items[i];
-        if (s->counter != counter)
-            continue;
-        if (in_loop_of_one(s->op, a, b))
-            return false;
-        if (s->op->id < a->id || s->op->id > b->id)
-            continue;
+        if (s->counter != counter) continue;
+        if (in_loop_of_one(s->op, a, b)) return false;
+        if (s->op->id < a->id || s->op->id > b->id) continue;
         // Certain to run between them: every region around it holds a and b as well.
         bool certain = s->increment && (!s->wrap || (modulus > 0 && s->wrap % modulus == 0));
-        for (const kg_block *block = s->op->parent; block && block->owner; block = block->owner->parent)
+        for (const kg_block *block = s->op->parent; block && block->owner;
+             block = block->owner->parent)
             certain &= kg_op_inside(a, block->owner) && kg_op_inside(b, block->owner);
-        if (!certain)
-            return false;
+        if (!certain) return false;
         *step += s->by;
     }
     return true;
 }
 
 // The same over `distance` trips of the loop: base + slope * distance.
-static bool counter_trips(const kg_assigns *assigns, const kg_value *counter, const kg_op *a, const kg_op *b,
-                          const kg_op *loop, int64_t modulus, int64_t *base, int64_t *slope)
+static bool counter_trips(const kg_assigns *assigns, const kg_value *counter, const kg_op *a,
+                          const kg_op *b, const kg_op *loop, int64_t modulus, int64_t *base,
+                          int64_t *slope)
 {
     const kg_assign *only = NULL;
     *base = *slope = 0;
     for (int i = 0; i < assigns->count; i++) {
         const kg_assign *s = &assigns->items[i];
-        if (s->counter != counter || !kg_op_inside(s->op, loop))
-            continue;
-        if (only)
-            return false;
+        if (s->counter != counter || !kg_op_inside(s->op, loop)) continue;
+        if (only) return false;
         only = s;
     }
-    if (!only)
-        return !kg_op_inside(counter->op, loop);
+    if (!only) return !kg_op_inside(counter->op, loop);
     const kg_block *body = loop->blocks[loop->n_blocks - 1];
     if (!only->increment || only->op->parent != body || kg_op_inside(counter->op, loop) ||
         (only->wrap && !(modulus > 0 && only->wrap % modulus == 0)))
@@ -330,17 +313,16 @@ static void add_difference(differ *d, kg_value *value, int64_t ka, int64_t kb)
     ka = residue(ka, d->modulus);
     kb = residue(kb, d->modulus);
     int64_t step, base, slope;
-    if (ka == 0 && kb == 0)
-        return;
+    if (ka == 0 && kb == 0) return;
     d->out.exact &= ka == kb;
-    if (!d->out.exact)
-        return;
+    if (!d->out.exact) return;
     if (kg_is_mutable(value)) {
         if (!d->loop) {
             d->out.exact = counter_step(d->assigns, value, d->a, d->b, d->modulus, &step);
             d->out.base -= kb * step;
         } else {
-            d->out.exact = counter_trips(d->assigns, value, d->a, d->b, d->loop, d->modulus, &base, &slope);
+            d->out.exact =
+                counter_trips(d->assigns, value, d->a, d->b, d->loop, d->modulus, &base, &slope);
             d->out.base -= kb * base;
             d->out.slope -= kb * slope;
         }
@@ -355,13 +337,13 @@ static void add_difference(differ *d, kg_value *value, int64_t ka, int64_t kb)
 static int64_t factor_of(const kg_affine *a, const kg_value *value)
 {
     for (int i = 0; i < a->n; i++)
-        if (kg_same_value(a->term[i].value, value))
-            return a->term[i].factor;
+        if (kg_same_value(a->term[i].value, value)) return a->term[i].factor;
     return 0;
 }
 
-kg_difference kg_affine_difference(const kg_assigns *assigns, const kg_affine *a, const kg_op *a_user,
-                                   const kg_affine *b, const kg_op *b_user, const kg_op *loop, int64_t modulus)
+kg_difference kg_affine_difference(const kg_assigns *assigns, const kg_affine *a,
+                                   const kg_op *a_user, const kg_affine *b, const kg_op *b_user,
+                                   const kg_op *loop, int64_t modulus)
 {
     differ d = {assigns, a_user, b_user, loop, modulus, {.exact = a->known && b->known}};
     d.out.base = a->constant - b->constant;

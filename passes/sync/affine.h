@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Scalar integers as sums of constants and unknowns, to tell at which iteration distance two indices
-// meet. What holds: `known` forms are exact; everything else is "may be anything".
+// Scalar integers as sums of constants and unknowns, to tell at which iteration distance two
+// indices meet. What holds: `known` forms are exact; everything else is "may be anything".
 #pragma once
 #include "ir/ir.h"
 
@@ -10,7 +10,8 @@ typedef struct kg_affine {
     int n;
     int64_t constant;
     struct kg_affine_term {
-        kg_value *value; // loop index, parameter, counter (mutable scalar), or result of an opaque op
+        kg_value
+            *value; // loop index, parameter, counter (mutable scalar), or result of an opaque op
         int64_t factor;
     } term[KG_AFFINE_TERMS];
 } kg_affine;
@@ -19,8 +20,8 @@ typedef struct kg_affine {
 typedef struct kg_assign {
     kg_value *counter;
     kg_op *op;
-    bool increment;    // counter = counter + by (possibly wrapped by modulo `wrap`)
-    int64_t by, wrap;  // wrap: 0 when not wrapped
+    bool increment;   // counter = counter + by (possibly wrapped by modulo `wrap`)
+    int64_t by, wrap; // wrap: 0 when not wrapped
 } kg_assign;
 typedef struct kg_assigns {
     kg_assign *items;
@@ -28,20 +29,23 @@ typedef struct kg_assigns {
 } kg_assigns;
 void kg_assigns_collect(kg_arena *arena, kg_kernel *kernel, kg_assigns *out);
 
-// The form of `value` as `user` sees it (ops must be numbered). With modulus > 0 only the value modulo
-// that number matters. A NULL value is 0.
-kg_affine kg_affine_of(const kg_assigns *assigns, kg_value *value, const kg_op *user, int64_t modulus);
+// The form of `value` as `user` sees it (ops must be numbered). With modulus > 0 only the value
+// modulo that number matters. A NULL value is 0.
+kg_affine kg_affine_of(const kg_assigns *assigns, kg_value *value, const kg_op *user,
+                       int64_t modulus);
 
-// a - b where b runs `distance` trips of `loop` after a: base + slope * distance. loop == NULL: the same
-// trip of every loop that holds both. exact == false: may be anything.
+// a - b where b runs `distance` trips of `loop` after a: base + slope * distance. loop == NULL: the
+// same trip of every loop that holds both. exact == false: may be anything.
 typedef struct kg_difference {
     bool exact;
     int64_t base, slope;
 } kg_difference;
-kg_difference kg_affine_difference(const kg_assigns *assigns, const kg_affine *a, const kg_op *a_user,
-                                   const kg_affine *b, const kg_op *b_user, const kg_op *loop, int64_t modulus);
+kg_difference kg_affine_difference(const kg_assigns *assigns, const kg_affine *a,
+                                   const kg_op *a_user, const kg_affine *b, const kg_op *b_user,
+                                   const kg_op *loop, int64_t modulus);
 
-// Two scalars have the same value whenever both are defined in the same trips (no counters involved).
+// Two scalars have the same value whenever both are defined in the same trips (no counters
+// involved).
 bool kg_same_value(const kg_value *a, const kg_value *b);
 // The op stands inside (at any depth) of owner's regions.
 bool kg_op_inside(const kg_op *op, const kg_op *owner);

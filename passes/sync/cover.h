@@ -1,37 +1,50 @@
 // SPDX-License-Identifier: MIT
-// Where to synchronize: the points that cut an obligation's paths, and a cheapest set of points that cuts
-// them all.
+// Where to synchronize: the points that cut an obligation's paths, and a cheapest set of points
+// that cuts them all.
 #pragma once
 #include "passes/sync/obligation.h"
 
-// ---- sets of points ----------------------------------------------------------------------------------
+// ---- sets of points -----------------------------------------------------------------------------
 typedef struct kg_points {
     uint64_t *words;
 } kg_points;
-static inline bool kg_points_has(kg_points s, int i) { return s.words[i >> 6] >> (i & 63) & 1; }
-static inline void kg_points_add(kg_points s, int i) { s.words[i >> 6] |= UINT64_C(1) << (i & 63); }
-static inline int kg_points_words(const kg_sync_program *p) { return (p->n_points + 63) / 64; }
+static inline bool kg_points_has(kg_points s, int i)
+{
+    return s.words[i >> 6] >> (i & 63) & 1;
+}
+static inline void kg_points_add(kg_points s, int i)
+{
+    s.words[i >> 6] |= UINT64_C(1) << (i & 63);
+}
+static inline int kg_points_words(const kg_sync_program *p)
+{
+    return (p->n_points + 63) / 64;
+}
 kg_points kg_points_new(const kg_sync_program *p);
 bool kg_points_meet(const kg_sync_program *p, kg_points a, kg_points b);
 
-// ---- paths (paths.c) ---------------------------------------------------------------------------------
-// The node after which a rendezvous counts: the access itself, or the commit that closes a copy's group;
-// -1 when no commit follows within the copy's loop.
+// ---- paths (paths.c) ----------------------------------------------------------------------------
+// The node after
+// which a rendezvous counts: the access itself, or the commit that closes a copy's group; -1 when
+// no commit follows within the copy's loop.
 int kg_sync_source(const kg_sync_program *p, const kg_sync_access *a);
-// Every point of which one synchronization alone cuts all paths of the obligation and is legal there.
-// `late` (may be empty): those on b's side, closest in time to b.
+// Every point of which one synchronization alone cuts all paths of the obligation and is legal
+// there. `late` (may be empty): those on b's side, closest in time to b.
 void kg_sync_cuts(const kg_sync_program *p, const kg_obligation *o, kg_points cuts, kg_points late);
-// Some path of the obligation meets none of the points where a barrier stands already: by[point] is set.
+// Some path of the obligation meets none of the points where a barrier stands already: by[point] is
+// set.
 bool kg_sync_path_open(const kg_sync_program *p, const kg_obligation *o, kg_points by);
 // A barrier at that point would be met by all threads of the obligation.
 bool kg_sync_legal(const kg_sync_program *p, const kg_obligation *o, int point);
 
-// ---- choice (cover.c) --------------------------------------------------------------------------------
-// A cheapest set of points so that each of `sets` holds one of them. Points in `chosen` at entry are
-// free; the new ones are added. Sets that hold no point are skipped (the caller reports them).
-void kg_cover_choose(const kg_sync_program *p, const kg_points *sets, int n_sets, const int64_t *cost, kg_points chosen);
+// ---- choice (cover.c) ---------------------------------------------------------------------------
+// A cheapest set
+// of points so that each of `sets` holds one of them. Points in `chosen` at entry are free; the new
+// ones are added. Sets that hold no point are skipped (the caller reports them).
+void kg_cover_choose(const kg_sync_program *p, const kg_points *sets, int n_sets,
+                     const int64_t *cost, kg_points chosen);
 
-// ---- the plan ----------------------------------------------------------------------------------------
+// ---- the plan -----------------------------------------------------------------------------------
 typedef struct kg_sync_plan {
     kg_points barrier, warp_sync, wait; // new ones, by point; a wait stands in front of the others
     kg_points hand;      // points where the author's barrier of all concerned threads stands

@@ -6,11 +6,10 @@
 
 int16_t kg_spread_join(int16_t a, int16_t b)
 {
-    if (a == b || b == KG_NOBODY)
-        return a;
-    if (a == KG_NOBODY)
-        return b;
-    int wa = a < KG_ONE_WARP ? a / 32 : a - KG_ONE_WARP, wb = b < KG_ONE_WARP ? b / 32 : b - KG_ONE_WARP;
+    if (a == b || b == KG_NOBODY) return a;
+    if (a == KG_NOBODY) return b;
+    int wa = a < KG_ONE_WARP ? a / 32 : a - KG_ONE_WARP,
+        wb = b < KG_ONE_WARP ? b / 32 : b - KG_ONE_WARP;
     return a == KG_MANY || b == KG_MANY || wa != wb ? KG_MANY : (int16_t)(KG_ONE_WARP + wa);
 }
 
@@ -24,17 +23,14 @@ static void refine(filler *f, uint64_t unit)
 {
     kg_footprint *p = f->out;
     int log2 = p->granule_log2;
-    while (log2 && (unit & ((1u << log2) - 1)))
-        log2--;
+    while (log2 && (unit & ((1u << log2) - 1))) log2--;
     int factor = 1 << (p->granule_log2 - log2);
-    if (factor == 1)
-        return;
+    if (factor == 1) return;
     int64_t n = p->bytes >> p->granule_log2;
     int16_t *finer = KG_NEW_ARRAY(f->arena, int16_t, p->bytes >> log2);
     memset(finer, -1, sizeof *finer * (size_t)(p->bytes >> log2));
     for (int64_t i = p->first; i <= p->last && i < n; i++)
-        for (int j = 0; j < factor; j++)
-            finer[i * factor + j] = p->owner[i];
+        for (int j = 0; j < factor; j++) finer[i * factor + j] = p->owner[i];
     if (p->last >= p->first) {
         p->first *= factor;
         p->last = p->last * factor + factor - 1;
@@ -69,8 +65,7 @@ static void fill(int thread, int64_t offset, int bytes, void *user)
 static int16_t spread_of_region(const kg_access *access)
 {
     kg_region region = kg_op_region(access->op);
-    if (access->effect->agent == KG_AGENT_ELECTED)
-        return (int16_t)(region.first_warp * 32);
+    if (access->effect->agent == KG_AGENT_ELECTED) return (int16_t)(region.first_warp * 32);
     return region.n_warps == 1 ? (int16_t)(KG_ONE_WARP + region.first_warp) : KG_MANY;
 }
 
@@ -82,8 +77,7 @@ const kg_footprint *kg_footprint_of(kg_arena *arena, const kg_access *access, in
     p->exact = access->exact;
     if (access->exact) {
         p->granule_log2 = 4;
-        while (p->granule_log2 && (slot_bytes & ((1 << p->granule_log2) - 1)))
-            p->granule_log2--;
+        while (p->granule_log2 && (slot_bytes & ((1 << p->granule_log2) - 1))) p->granule_log2--;
         int64_t n = slot_bytes >> p->granule_log2;
         p->owner = KG_NEW_ARRAY(arena, int16_t, n);
         memset(p->owner, -1, sizeof *p->owner * (size_t)n);
@@ -91,8 +85,7 @@ const kg_footprint *kg_footprint_of(kg_arena *arena, const kg_access *access, in
         p->last = -1;
         kg_access_bytes(access, fill, &(filler){arena, p});
     }
-    if (!p->exact)
-        p->spread = spread_of_region(access);
+    if (!p->exact) p->spread = spread_of_region(access);
     return p;
 }
 
@@ -105,35 +98,35 @@ static bool same_start(const kg_value *a, const kg_value *b)
 
 static bool same_layout(const kg_op *a, const kg_op *b)
 {
-    const kg_value *x = a->n_results ? a->results[0] : a->operands[1], *y = b->n_results ? b->results[0] : b->operands[1];
-    if (x->layout && y->layout)
-        return kg_layout_equal(x->layout, y->layout);
+    const kg_value *x = a->n_results ? a->results[0] : a->operands[1],
+                   *y = b->n_results ? b->results[0] : b->operands[1];
+    if (x->layout && y->layout) return kg_layout_equal(x->layout, y->layout);
     return x->layout == y->layout && x->type.home == y->type.home && x->type.rank == y->type.rank;
 }
 
 bool kg_footprint_same(const kg_access *a, const kg_access *b)
 {
-    if (a->root != b->root || a->op->code != b->op->code || a->effect != b->effect || !a->exact || !b->exact ||
-        memcmp(&a->operand->type, &b->operand->type, sizeof a->operand->type) ||
+    if (a->root != b->root || a->op->code != b->op->code || a->effect != b->effect || !a->exact ||
+        !b->exact || memcmp(&a->operand->type, &b->operand->type, sizeof a->operand->type) ||
         a->operand->type.dtype != b->operand->type.dtype)
         return false;
     kg_region ra = kg_op_region(a->op), rb = kg_op_region(b->op);
-    if (ra.first_warp != rb.first_warp || ra.n_warps != rb.n_warps || kg_op_int(a->op, KG_A_VEC, 0) != kg_op_int(b->op, KG_A_VEC, 0) ||
-        kg_op_int(a->op, KG_A_ASYNC, 0) != kg_op_int(b->op, KG_A_ASYNC, 0) || !same_layout(a->op, b->op))
+    if (ra.first_warp != rb.first_warp || ra.n_warps != rb.n_warps ||
+        kg_op_int(a->op, KG_A_VEC, 0) != kg_op_int(b->op, KG_A_VEC, 0) ||
+        kg_op_int(a->op, KG_A_ASYNC, 0) != kg_op_int(b->op, KG_A_ASYNC, 0) ||
+        !same_layout(a->op, b->op))
         return false;
     kg_view_info va, vb;
     kg_view_resolve(a->operand, &va);
     kg_view_resolve(b->operand, &vb);
     for (int d = 0; d < va.rank; d++)
-        if (va.dim[d] != vb.dim[d] || !same_start(va.start[d], vb.start[d]))
-            return false;
+        if (va.dim[d] != vb.dim[d] || !same_start(va.start[d], vb.start[d])) return false;
     for (int d = 0; d < a->root->type.rank; d++)
-        if (!va.fixed[d] != !vb.fixed[d] || !same_start(va.fixed[d], vb.fixed[d]))
-            return false;
+        if (!va.fixed[d] != !vb.fixed[d] || !same_start(va.fixed[d], vb.fixed[d])) return false;
     return true;
 }
 
-// ---- conflicts -----------------------------------------------------------------------------------
+// ---- conflicts ----------------------------------------------------------------------------------
 static kg_apart apart(int16_t a, int16_t b)
 {
     int16_t both = kg_spread_join(a, b);
@@ -151,8 +144,8 @@ static void extent(const kg_footprint *p, int64_t *lo, int64_t *hi)
     *hi = p->exact ? (p->last + 1) << p->granule_log2 : p->bytes;
 }
 
-kg_apart kg_footprint_conflict(const kg_footprint *a, int64_t a_offset, const kg_footprint *b, int64_t b_offset,
-                               int64_t *byte)
+kg_apart kg_footprint_conflict(const kg_footprint *a, int64_t a_offset, const kg_footprint *b,
+                               int64_t b_offset, int64_t *byte)
 {
     int64_t alo, ahi, blo, bhi;
     extent(a, &alo, &ahi);
@@ -161,19 +154,15 @@ kg_apart kg_footprint_conflict(const kg_footprint *a, int64_t a_offset, const kg
     int64_t hi = ahi + a_offset < bhi + b_offset ? ahi + a_offset : bhi + b_offset;
     // Granules of both must divide the step, and the distance of the two slots.
     int step_log2 = 4;
-    if (a->exact && a->granule_log2 < step_log2)
-        step_log2 = a->granule_log2;
-    if (b->exact && b->granule_log2 < step_log2)
-        step_log2 = b->granule_log2;
-    while (step_log2 && ((a_offset | b_offset) & ((1 << step_log2) - 1)))
-        step_log2--;
+    if (a->exact && a->granule_log2 < step_log2) step_log2 = a->granule_log2;
+    if (b->exact && b->granule_log2 < step_log2) step_log2 = b->granule_log2;
+    while (step_log2 && ((a_offset | b_offset) & ((1 << step_log2) - 1))) step_log2--;
     int64_t step = (int64_t)1 << step_log2;
     kg_apart worst = KG_APART_NOT;
     for (int64_t x = lo & -step; x < hi && worst < KG_APART_CTA; x += step) {
         int64_t at = x > lo ? x : lo;
         int16_t oa = owner_at(a, at - a_offset), ob = owner_at(b, at - b_offset);
-        if (oa == KG_NOBODY || ob == KG_NOBODY)
-            continue;
+        if (oa == KG_NOBODY || ob == KG_NOBODY) continue;
         kg_apart here = apart(oa, ob);
         if (here > worst) {
             worst = here;
@@ -191,20 +180,22 @@ typedef struct seeker {
 static void seek(int thread, int64_t offset, int bytes, void *user)
 {
     seeker *s = user;
-    if (s->byte < offset || s->byte >= offset + bytes || s->count == 2 || (s->count == 1 && s->threads[0] == thread))
+    if (s->byte < offset || s->byte >= offset + bytes || s->count == 2 ||
+        (s->count == 1 && s->threads[0] == thread))
         return;
     if (s->count == 1 && s->threads[0] / 32 == thread / 32 && thread % 32 != 31)
-        return; // prefer a thread of another warp as the second one; the last lane is taken if there is none
+        return; // prefer a thread of another warp as the second one; the last lane is taken if
+                // there is none
     s->threads[s->count++] = thread;
 }
 
-int kg_footprint_threads(const kg_access *access, const kg_footprint *footprint, int64_t byte, int threads[2])
+int kg_footprint_threads(const kg_access *access, const kg_footprint *footprint, int64_t byte,
+                         int threads[2])
 {
     if (!footprint->exact) {
         kg_region region = kg_op_region(access->op);
         threads[0] = region.first_warp * 32;
-        if (access->effect->agent == KG_AGENT_ELECTED)
-            return 1;
+        if (access->effect->agent == KG_AGENT_ELECTED) return 1;
         threads[1] = (region.first_warp + region.n_warps) * 32 - 1;
         return 2;
     }

@@ -6,13 +6,12 @@
 
 enum { REASONS_SHOWN = 6, BARRIER_IDS = 16 };
 
-// ---- commits -----------------------------------------------------------------------------------------
+// ---- commits ------------------------------------------------------------------------------------
 static bool copies_in_groups(const kg_op *op)
 {
     const kg_op_info *info = kg_op_info_of(op->code);
     for (int i = 0; i < info->n_effects; i++)
-        if (info->effects[i].completes == KG_COMPLETES_GROUP)
-            return true;
+        if (info->effects[i].completes == KG_COMPLETES_GROUP) return true;
     return false;
 }
 
@@ -21,11 +20,9 @@ static bool committed(const kg_op *op)
 {
     for (;;) {
         for (const kg_op *next = op->next; next; next = next->next)
-            if (next->code == KG_OP_COMMIT)
-                return true;
+            if (next->code == KG_OP_COMMIT) return true;
         op = op->parent->owner;
-        if (!op || op->code == KG_OP_FOR || op->code == KG_OP_WHILE)
-            return false;
+        if (!op || op->code == KG_OP_FOR || op->code == KG_OP_WHILE) return false;
     }
 }
 
@@ -56,8 +53,9 @@ void kg_sync_commit_copies(kg_kernel *kernel)
     kg_walk(kernel->body, commit_copy, kernel);
 }
 
-// ---- insertion ---------------------------------------------------------------------------------------
-// Puts an op at a point, in front of the node that follows it and behind what was inserted before.
+// ---- insertion ----------------------------------------------------------------------------------
+// Puts an
+// op at a point, in front of the node that follows it and behind what was inserted before.
 static void put(const kg_sync_program *p, int point, kg_op *op)
 {
     const kg_sync_block *b = kg_sync_block_at(p, p->points[point].block);
@@ -73,8 +71,7 @@ static kg_loc loc_of(const kg_sync_program *p, int point)
 {
     const kg_sync_block *b = kg_sync_block_at(p, p->points[point].block);
     int position = p->points[point].position;
-    if (position < b->count)
-        return kg_sync_node_at(p, b->items[position])->op->loc;
+    if (position < b->count) return kg_sync_node_at(p, b->items[position])->op->loc;
     return b->owner >= 0 ? kg_sync_node_at(p, b->owner)->op->loc : p->kernel->loc;
 }
 
@@ -91,8 +88,7 @@ typedef struct naming {
 static void take_hand_written(const kg_sync_program *p, naming *names)
 {
     names->taken = 1; // 0 is the CTA's
-    for (int i = 0; i < BARRIER_IDS; i++)
-        names->first[i] = -1;
+    for (int i = 0; i < BARRIER_IDS; i++) names->first[i] = -1;
     for (int i = 0; i < p->nodes.count; i++) {
         const kg_op *op = kg_sync_node_at(p, i)->op;
         if (op->code == KG_OP_BARRIER || op->code == KG_OP_ARRIVE)
@@ -105,11 +101,9 @@ static int id_of_region(naming *names, kg_region region)
 {
     int last = region.first_warp + region.n_warps;
     for (int i = 1; i < BARRIER_IDS; i++)
-        if (names->first[i] == region.first_warp && names->last[i] == last)
-            return i;
+        if (names->first[i] == region.first_warp && names->last[i] == last) return i;
     for (int i = 1; i < BARRIER_IDS; i++) {
-        if (names->taken >> i & 1)
-            continue;
+        if (names->taken >> i & 1) continue;
         names->taken |= UINT32_C(1) << i;
         names->first[i] = region.first_warp;
         names->last[i] = last;
@@ -121,14 +115,12 @@ static int id_of_region(naming *names, kg_region region)
 static kg_op *make_barrier(const kg_sync_program *p, int point, naming *names, kg_diags *diags)
 {
     int region = kg_sync_block_at(p, p->points[point].block)->region;
-    if (region < 0)
-        return make(p, point, KG_OP_BARRIER);
+    if (region < 0) return make(p, point, KG_OP_BARRIER);
     const kg_op *warps = kg_sync_node_at(p, region)->op;
-    int32_t first = (int32_t)kg_op_int(warps, KG_A_FIRST, 0), last = (int32_t)kg_op_int(warps, KG_A_LAST, first + 1);
-    if (last - first == 1)
-        return make(p, point, KG_OP_WARP_SYNC);
-    if (last - first == p->kernel->warps)
-        return make(p, point, KG_OP_BARRIER);
+    int32_t first = (int32_t)kg_op_int(warps, KG_A_FIRST, 0),
+            last = (int32_t)kg_op_int(warps, KG_A_LAST, first + 1);
+    if (last - first == 1) return make(p, point, KG_OP_WARP_SYNC);
+    if (last - first == p->kernel->warps) return make(p, point, KG_OP_BARRIER);
     int id = id_of_region(names, (kg_region){first, last - first});
     if (id < 0) {
         kg_error(diags, KG_D_S501, warps->loc, "more than 15 named barriers are needed");
@@ -154,35 +146,34 @@ bool kg_sync_insert(kg_sync_program *p, const kg_sync_plan *plan, kg_op **op_at,
         kg_op *meet = NULL;
         if (kg_points_has(plan->barrier, i)) {
             meet = make_barrier(p, i, &names, diags);
-            if (!meet)
-                return false;
+            if (!meet) return false;
         } else if (kg_points_has(plan->warp_sync, i)) {
             meet = make(p, i, KG_OP_WARP_SYNC);
         }
-        if (meet)
-            put(p, i, meet);
+        if (meet) put(p, i, meet);
         const kg_sync_block *b = kg_sync_block_at(p, p->points[i].block);
         if (!meet && (kg_points_has(plan->hand, i) || kg_points_has(plan->hand_warp, i)))
             meet = kg_sync_node_at(p, b->items[p->points[i].position])->op;
-        if (meet)
-            op_at[i] = meet;
+        if (meet) op_at[i] = meet;
     }
     return true;
 }
 
-// ---- reasons -----------------------------------------------------------------------------------------
+// ---- reasons ------------------------------------------------------------------------------------
 typedef struct numberer {
     kg_kernel *kernel;
     kg_arena *arena;
     int next;
-    struct { kg_sync_entry *items; int count, capacity; } entries;
+    struct {
+        kg_sync_entry *items;
+        int count, capacity;
+    } entries;
 } numberer;
 
 static bool number_sync(kg_op *op, void *user)
 {
     numberer *n = user;
-    if (kg_op_info_of(op->code)->cls != KG_CLASS_Y)
-        return true;
+    if (kg_op_info_of(op->code)->cls != KG_CLASS_Y) return true;
     kg_op_set_int(n->kernel, op, KG_A_SYNC_ID, ++n->next);
     kg_sync_entry entry = {.id = n->next, .op = op, .by_hand = kg_op_int(op, KG_A_BY_HAND, 0) != 0};
     KG_PUSH(n->arena, &n->entries, entry);
@@ -192,17 +183,16 @@ static bool number_sync(kg_op *op, void *user)
 static int points_in(const kg_sync_program *p, kg_points s)
 {
     int n = 0;
-    for (int i = 0; i < kg_points_words(p); i++)
-        n += __builtin_popcountll(s.words[i]);
+    for (int i = 0; i < kg_points_words(p); i++) n += __builtin_popcountll(s.words[i]);
     return n;
 }
 
 // The synchronization that answers for an obligation: the first chosen point among its cuts.
-static int answering_point(const kg_sync_program *p, const kg_obligation *o, const kg_sync_plan *plan, int index)
+static int answering_point(const kg_sync_program *p, const kg_obligation *o,
+                           const kg_sync_plan *plan, int index)
 {
     for (int i = 0; i < p->n_points; i++) {
-        if (!kg_points_has(plan->cuts[index], i))
-            continue;
+        if (!kg_points_has(plan->cuts[index], i)) continue;
         bool barrier = kg_points_has(plan->barrier, i) || kg_points_has(plan->hand, i);
         bool warp = kg_points_has(plan->warp_sync, i) || kg_points_has(plan->hand_warp, i);
         bool wait = kg_points_has(plan->wait, i);
@@ -212,45 +202,38 @@ static int answering_point(const kg_sync_program *p, const kg_obligation *o, con
     return -1;
 }
 
-static void list_reasons(numberer *n, const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan, const int *point_of,
-                         int point, kg_op *op)
+static void list_reasons(numberer *n, const kg_sync_program *p, const kg_obligations *o,
+                         const kg_sync_plan *plan, const int *point_of, int point, kg_op *op)
 {
     int64_t shown[REASONS_SHOWN];
     int width[REASONS_SHOWN], count = 0;
     for (int i = 0; i < o->count; i++) {
-        if (point_of[i] != point)
-            continue;
+        if (point_of[i] != point) continue;
         int w = points_in(p, plan->cuts[i]), k = count;
-        while (k > 0 && width[k - 1] > w)
-            k--;
-        if (k >= REASONS_SHOWN)
-            continue;
-        if (count < REASONS_SHOWN)
-            count++;
+        while (k > 0 && width[k - 1] > w) k--;
+        if (k >= REASONS_SHOWN) continue;
+        if (count < REASONS_SHOWN) count++;
         memmove(shown + k + 1, shown + k, sizeof *shown * (size_t)(count - k - 1));
         memmove(width + k + 1, width + k, sizeof *width * (size_t)(count - k - 1));
         shown[k] = o->items[i].number;
         width[k] = w;
     }
-    if (count)
-        kg_op_set_ints(n->kernel, op, KG_A_REASON, count, shown);
+    if (count) kg_op_set_ints(n->kernel, op, KG_A_REASON, count, shown);
 }
 
 static const char *deed(const kg_sync_access *a)
 {
-    if (!a->at.root)
-        return a->writes ? "acquires" : "releases";
-    if (a->async)
-        return a->writes ? "copies into" : "copies from";
+    if (!a->at.root) return a->writes ? "acquires" : "releases";
+    if (a->async) return a->writes ? "copies into" : "copies from";
     return a->atomic ? "updates" : a->writes ? "writes" : "reads";
 }
 
-static void find_witnesses(const kg_sync_access *a, const kg_sync_access *b, const kg_obligation *o, kg_sync_reason *r)
+static void find_witnesses(const kg_sync_access *a, const kg_sync_access *b, const kg_obligation *o,
+                           kg_sync_reason *r)
 {
     int ta[2], tb[2];
     r->thread_a = r->thread_b = -1;
-    if (o->byte < 0 || !a->bytes || !b->bytes)
-        return;
+    if (o->byte < 0 || !a->bytes || !b->bytes) return;
     int na = kg_footprint_threads(&a->at, a->bytes, (o->byte - a->offset) % a->slot_bytes, ta);
     int nb = kg_footprint_threads(&b->at, b->bytes, (o->byte - b->offset) % b->slot_bytes, tb);
     for (int i = 0; i < na; i++)
@@ -264,18 +247,26 @@ static void find_witnesses(const kg_sync_access *a, const kg_sync_access *b, con
 static kg_sync_reason reason_of(const kg_sync_program *p, const kg_obligation *o)
 {
     const kg_sync_access *a = &p->accesses.items[o->a], *b = &p->accesses.items[o->b];
-    kg_sync_reason r = {.number = o->number, .a = a->at.op, .b = b->at.op, .a_does = deed(a), .b_does = deed(b), .distance = o->distance,
-                        .byte = o->byte, .meet = o->meet, .wait = o->wait, .by_hand = o->found_by_hand, .by_author = o->by_author};
+    kg_sync_reason r = {.number = o->number,
+                        .a = a->at.op,
+                        .b = b->at.op,
+                        .a_does = deed(a),
+                        .b_does = deed(b),
+                        .distance = o->distance,
+                        .byte = o->byte,
+                        .meet = o->meet,
+                        .wait = o->wait,
+                        .by_hand = o->found_by_hand,
+                        .by_author = o->by_author};
     r.buffer = b->at.root;
     r.other = a->at.root != b->at.root ? a->at.root : NULL;
-    if (o->carrier >= 0)
-        r.loop = kg_sync_node_at(p, kg_sync_block_at(p, o->carrier)->owner)->op;
+    if (o->carrier >= 0) r.loop = kg_sync_node_at(p, kg_sync_block_at(p, o->carrier)->owner)->op;
     find_witnesses(a, b, o, &r);
     return r;
 }
 
-static void fill_report(numberer *n, kg_sync_program *p, const kg_obligations *o, const int *point_of, kg_op *const *op_at,
-                        kg_sync_report *report)
+static void fill_report(numberer *n, kg_sync_program *p, const kg_obligations *o,
+                        const int *point_of, kg_op *const *op_at, kg_sync_report *report)
 {
     report->syncs = n->entries.items;
     report->n_syncs = n->entries.count;
@@ -291,22 +282,21 @@ static void fill_report(numberer *n, kg_sync_program *p, const kg_obligations *o
         kg_sync_entry *e = &report->syncs[k];
         e->reasons = KG_NEW_ARRAY(n->arena, int, o->count + 1);
         for (int i = 0; i < o->count; i++)
-            if (report->reasons[i].sync == e->id)
-                e->reasons[e->n_reasons++] = i;
+            if (report->reasons[i].sync == e->id) e->reasons[e->n_reasons++] = i;
     }
 }
 
-void kg_sync_number(kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan, kg_op *const *op_at,
-                    kg_sync_report *report)
+void kg_sync_number(kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
+                    kg_op *const *op_at, kg_sync_report *report)
 {
     numberer n = {.kernel = p->kernel, .arena = p->arena};
     kg_walk(p->kernel->body, number_sync, &n);
     int *point_of = KG_NEW_ARRAY(p->arena, int, o->count + 1);
     for (int i = 0; i < o->count; i++)
-        point_of[i] = o->items[i].found_by_hand || o->items[i].by_author ? -1 : answering_point(p, &o->items[i], plan, i);
+        point_of[i] = o->items[i].found_by_hand || o->items[i].by_author
+                          ? -1
+                          : answering_point(p, &o->items[i], plan, i);
     for (int i = 0; i < p->n_points; i++)
-        if (op_at[i])
-            list_reasons(&n, p, o, plan, point_of, i, op_at[i]);
-    if (report)
-        fill_report(&n, p, o, point_of, op_at, report);
+        if (op_at[i]) list_reasons(&n, p, o, plan, point_of, i, op_at[i]);
+    if (report) fill_report(&n, p, o, point_of, op_at, report);
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Derives the obligations of a program: every pair of accesses, within one trip and across the back edge
-// of every loop that holds both. See obligation.h; how one pair meets is relation.c's business.
+// Derives the obligations of a program: every pair of accesses, within one trip and across the back
+// edge of every loop that holds both. See obligation.h; how one pair meets is relation.c's
+// business.
 #include "passes/sync/obligation.h"
 
 typedef struct deriver {
     kg_sync_program *p;
     kg_obligations *out;
-    bool *written; // by access: its tensor (or one that may alias it) is written somewhere in the kernel
+    bool *written; // by access: its tensor (or one that may alias it) is written somewhere in the
+                   // kernel
 } deriver;
 
 static void find_written(deriver *d)
@@ -17,41 +19,44 @@ static void find_written(deriver *d)
         const kg_sync_access *a = &p->accesses.items[i];
         for (int j = 0; j < p->accesses.count && !d->written[i] && a->global && a->at.root; j++) {
             const kg_sync_access *w = &p->accesses.items[j];
-            d->written[i] = w->writes && w->global && w->at.root && kg_sync_may_alias(a->at.root, w->at.root);
+            d->written[i] =
+                w->writes && w->global && w->at.root && kg_sync_may_alias(a->at.root, w->at.root);
         }
     }
 }
 
-// A release publishes what came before it: earlier writes, and earlier reads of memory that others may
-// then overwrite. An acquire holds back everything global that comes after it.
+// A release publishes what came before it: earlier writes, and earlier reads of memory that others
+// may then overwrite. An acquire holds back everything global that comes after it.
 static bool ordered_by_all(const deriver *d, int ia, int ib)
 {
     const kg_sync_access *a = &d->p->accesses.items[ia], *b = &d->p->accesses.items[ib];
-    if (!a->global || !b->global)
-        return false;
-    if (!b->at.root)
-        return !b->writes && (a->writes ? a->at.root != NULL : d->written[ia]);
+    if (!a->global || !b->global) return false;
+    if (!b->at.root) return !b->writes && (a->writes ? a->at.root != NULL : d->written[ia]);
     return a->writes; // a stands for all tensors
 }
 
 static bool conflict(const deriver *d, int ia, int ib)
 {
     const kg_sync_access *a = &d->p->accesses.items[ia], *b = &d->p->accesses.items[ib];
-    if (!a->at.root || !b->at.root)
-        return ordered_by_all(d, ia, ib);
-    if (a->global != b->global || (!a->writes && !b->writes))
-        return false;
+    if (!a->at.root || !b->at.root) return ordered_by_all(d, ia, ib);
+    if (a->global != b->global || (!a->writes && !b->writes)) return false;
     return !(a->atomic && b->atomic && a->at.op->code == b->at.op->code);
 }
 
 static void add(deriver *d, int ia, int ib, int carrier, const kg_relation *r)
 {
     const kg_sync_access *a = &d->p->accesses.items[ia];
-    kg_obligation o = {.a = ia, .b = ib, .carrier = carrier, .distance = r->distance, .distances = r->distances, .byte = r->byte};
+    kg_obligation o = {.a = ia,
+                       .b = ib,
+                       .carrier = carrier,
+                       .distance = r->distance,
+                       .distances = r->distances,
+                       .byte = r->byte};
     o.wait = a->async;
-    o.meet = r->apart == KG_APART_CTA ? KG_MEET_CTA : r->apart == KG_APART_WARP ? KG_MEET_WARP : KG_MEET_NONE;
-    if (o.meet == KG_MEET_NONE && !o.wait)
-        return; // program order of one thread
+    o.meet = r->apart == KG_APART_CTA    ? KG_MEET_CTA
+             : r->apart == KG_APART_WARP ? KG_MEET_WARP
+                                         : KG_MEET_NONE;
+    if (o.meet == KG_MEET_NONE && !o.wait) return; // program order of one thread
     KG_PUSH(d->p->arena, d->out, o);
 }
 
@@ -69,16 +74,13 @@ static void derive_pair(deriver *d, int ia, int ib)
     int common = kg_sync_common(p, a->node, b->node);
     if (a->node < b->node && !exclusive(p, a->node, b->node, common)) {
         kg_relation r = kg_sync_relate(p, a, b, NULL);
-        if (r.meets)
-            add(d, ia, ib, -1, &r);
+        if (r.meets) add(d, ia, ib, -1, &r);
     }
     for (int block = common; block >= 0; block = kg_sync_parent(p, block)) {
         const kg_sync_block *loop = kg_sync_block_at(p, block);
-        if (!kg_sync_is_loop(loop))
-            continue;
+        if (!kg_sync_is_loop(loop)) continue;
         kg_relation r = kg_sync_relate(p, a, b, kg_sync_node_at(p, loop->owner)->op);
-        if (r.meets)
-            add(d, ia, ib, block, &r);
+        if (r.meets) add(d, ia, ib, block, &r);
     }
 }
 
@@ -88,6 +90,5 @@ void kg_obligations_derive(kg_sync_program *p, kg_obligations *out)
     find_written(&d);
     for (int a = 0; a < p->accesses.count; a++)
         for (int b = 0; b < p->accesses.count; b++)
-            if (conflict(&d, a, b))
-                derive_pair(&d, a, b);
+            if (conflict(&d, a, b)) derive_pair(&d, a, b);
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Obligations: pairs of accesses that something must order.
 //
-// a runs first, b later; both may touch the same byte, at least one writes, and a different thread (or
-// the copy unit) does so. An obligation says how a path from a to b runs: within one trip of every loop that
-// holds both (carrier -1), or across the back edge of one of these loops (the carrier) `distance` or more times.
+// a runs first, b later; both may touch the same byte, at least one writes, and a different thread
+// (or the copy unit) does so. An obligation says how a path from a to b runs: within one trip of
+// every loop that holds both (carrier -1), or across the back edge of one of these loops (the
+// carrier) `distance` or more times.
 #pragma once
 #include "passes/sync/program.h"
 
@@ -15,16 +16,17 @@ typedef enum kg_rendezvous {
 } kg_rendezvous;
 
 typedef struct kg_obligation {
-    int a, b;            // accesses
-    int carrier;         // block of a loop, -1: within one trip
-    int64_t distance;    // smallest number of trips, 0 without a carrier
-    uint64_t distances;  // bit d - 1: they meet at d trips (d <= 64); all ones when anything is possible
+    int a, b;         // accesses
+    int carrier;      // block of a loop, -1: within one trip
+    int64_t distance; // smallest number of trips, 0 without a carrier
+    uint64_t
+        distances; // bit d - 1: they meet at d trips (d <= 64); all ones when anything is possible
     kg_rendezvous meet;
-    bool wait;           // a acts until its commit group completes: a wait before the rendezvous
-    bool by_author;      // roles that communicate under hand-written synchronization: not ours to order
-    int64_t byte;        // a common arena byte of shared memory, -1 when not known
-    int number;          // from 1, in the report
-    int found_by_hand;   // already ordered by what the author wrote
+    bool wait;      // a acts until its commit group completes: a wait before the rendezvous
+    bool by_author; // roles that communicate under hand-written synchronization: not ours to order
+    int64_t byte;   // a common arena byte of shared memory, -1 when not known
+    int number;     // from 1, in the report
+    int found_by_hand; // already ordered by what the author wrote
 } kg_obligation;
 
 typedef struct kg_obligations {
@@ -34,7 +36,7 @@ typedef struct kg_obligations {
 
 void kg_obligations_derive(kg_sync_program *p, kg_obligations *out);
 
-// ---- one pair (relation.c) ---------------------------------------------------------------------------
+// ---- one pair (relation.c) ----------------------------------------------------------------------
 typedef struct kg_relation {
     bool meets;
     int64_t distance;
@@ -43,6 +45,7 @@ typedef struct kg_relation {
     int64_t byte;
 } kg_relation;
 // a before b in one trip (carrier NULL) or across the back edge of that loop.
-kg_relation kg_sync_relate(const kg_sync_program *p, const kg_sync_access *a, const kg_sync_access *b, const kg_op *carrier);
+kg_relation kg_sync_relate(const kg_sync_program *p, const kg_sync_access *a,
+                           const kg_sync_access *b, const kg_op *carrier);
 // Two tensors that may be the same memory.
 bool kg_sync_may_alias(const kg_value *a, const kg_value *b);

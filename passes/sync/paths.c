@@ -4,11 +4,12 @@
 // a inside of A, b inside of B, both in one block C:
 //
 //   same trip        C:  ... A [ after a ] | .. | [ before b ] B ...        from A to B
-//   back edge        C:  ... [ before b ] B ...... A [ after a ] ...        from A to the end, then from the start to B
-//   two trips apart  any point of C itself: a whole trip lies between
+//   back edge        C:  ... [ before b ] B ...... A [ after a ] ...        from A to the end, then
+//   from the start to B two trips apart  any point of C itself: a whole trip lies between
 //
-// "after a" are the points behind a's ancestors up to A, "before b" those in front of b's: they are met
-// whenever a was left or b is reached. Points in other arms and in loops that may run zero times are not.
+// "after a" are the points behind a's ancestors up to A, "before b" those in front of b's: they are
+// met whenever a was left or b is reached. Points in other arms and in loops that may run zero
+// times are not.
 #include "passes/sync/cover.h"
 
 #include <string.h>
@@ -21,24 +22,25 @@ kg_points kg_points_new(const kg_sync_program *p)
 bool kg_points_meet(const kg_sync_program *p, kg_points a, kg_points b)
 {
     for (int i = 0; i < kg_points_words(p); i++)
-        if (a.words[i] & b.words[i])
-            return true;
+        if (a.words[i] & b.words[i]) return true;
     return false;
 }
 
-// ---- sources -----------------------------------------------------------------------------------------
-// The first commit behind the node that every path meets before the loop's trip ends.
+// ---- sources ------------------------------------------------------------------------------------
+// The
+// first commit behind the node that every path meets before the loop's trip ends.
 static int commit_after(const kg_sync_program *p, int node)
 {
     for (;;) {
         const kg_sync_node *n = kg_sync_node_at(p, node);
         const kg_sync_block *block = kg_sync_block_at(p, n->block);
-        int end = block->kind == KG_SB_WHILE && n->position < block->condition_nodes ? block->condition_nodes : block->count;
+        int end = block->kind == KG_SB_WHILE && n->position < block->condition_nodes
+                      ? block->condition_nodes
+                      : block->count;
         for (int i = n->position + 1; i < end; i++)
             if (kg_sync_node_at(p, block->items[i])->op->code == KG_OP_COMMIT)
                 return block->items[i];
-        if (kg_sync_is_loop(block) || block->owner < 0)
-            return -1;
+        if (kg_sync_is_loop(block) || block->owner < 0) return -1;
         node = block->owner;
     }
 }
@@ -48,7 +50,7 @@ int kg_sync_source(const kg_sync_program *p, const kg_sync_access *a)
     return a->async ? commit_after(p, a->node) : a->node;
 }
 
-// ---- cuts --------------------------------------------------------------------------------------------
+// ---- cuts ---------------------------------------------------------------------------------------
 typedef struct cutter {
     const kg_sync_program *p;
     const kg_obligation *o;
@@ -58,21 +60,19 @@ typedef struct cutter {
 bool kg_sync_legal(const kg_sync_program *p, const kg_obligation *o, int point)
 {
     int region = kg_sync_block_at(p, p->points[point].block)->region;
-    if (region < 0)
-        return true;
+    if (region < 0) return true;
     int inside = kg_sync_node_at(p, region)->child[0];
-    return kg_sync_lift(p, p->accesses.items[o->a].node, inside) >= 0 && kg_sync_lift(p, p->accesses.items[o->b].node, inside) >= 0;
+    return kg_sync_lift(p, p->accesses.items[o->a].node, inside) >= 0 &&
+           kg_sync_lift(p, p->accesses.items[o->b].node, inside) >= 0;
 }
 
 static void add(const cutter *c, int block, int from, int to, bool late)
 {
     int first = kg_sync_block_at(c->p, block)->first_point;
-    if (from <= to && !kg_sync_legal(c->p, c->o, first))
-        return;
+    if (from <= to && !kg_sync_legal(c->p, c->o, first)) return;
     for (int i = from; i <= to; i++) {
         kg_points_add(c->cuts, first + i);
-        if (late && c->late.words)
-            kg_points_add(c->late, first + i);
+        if (late && c->late.words) kg_points_add(c->late, first + i);
     }
 }
 
@@ -108,8 +108,7 @@ void kg_sync_cuts(const kg_sync_program *p, const kg_obligation *o, kg_points cu
 {
     cutter c = {p, o, cuts, late};
     int a = kg_sync_source(p, &p->accesses.items[o->a]), b = p->accesses.items[o->b].node;
-    if (a < 0)
-        return;
+    if (a < 0) return;
     if (o->carrier < 0) {
         int common = kg_sync_common(p, a, b);
         if (kg_sync_lift(p, a, common) >= kg_sync_lift(p, b, common))
@@ -124,7 +123,7 @@ void kg_sync_cuts(const kg_sync_program *p, const kg_obligation *o, kg_points cu
     add(&c, o->carrier, o->distance >= 2 ? 0 : from + 1, count, false);
 }
 
-// ---- open paths --------------------------------------------------------------------------------------
+// ---- open paths ---------------------------------------------------------------------------------
 typedef struct walker {
     const kg_sync_program *p;
     kg_points by;
@@ -132,7 +131,8 @@ typedef struct walker {
 
 static bool passable(const walker *w, int node);
 
-// The points from `from` to `to` and the nodes between them can be passed without meeting a barrier.
+// The points from `from` to `to` and the nodes between them can be passed without meeting a
+// barrier.
 static bool passable_range(const walker *w, int block, int from, int to)
 {
     const kg_sync_block *b = kg_sync_block_at(w->p, block);
@@ -153,7 +153,8 @@ static bool passable(const walker *w, int node)
     if (n->op->code == KG_OP_IF)
         return arm_passable(w, n->child[0]) || arm_passable(w, n->child[1]);
     if (n->op->code == KG_OP_WHILE)
-        return passable_range(w, n->child[0], 0, kg_sync_block_at(w->p, n->child[0])->condition_nodes - 1);
+        return passable_range(w, n->child[0], 0,
+                              kg_sync_block_at(w->p, n->child[0])->condition_nodes - 1);
     return true; // a loop may run zero times, other warps pass a role by
 }
 
@@ -163,9 +164,11 @@ static bool leaves(const walker *w, int *node, int top)
         const kg_sync_node *n = kg_sync_node_at(w->p, *node);
         const kg_sync_block *b = kg_sync_block_at(w->p, n->block);
         bool condition = b->kind == KG_SB_WHILE && n->position < b->condition_nodes;
-        if (!passable_range(w, n->block, n->position + 1, condition ? b->condition_nodes - 1 : b->count))
+        if (!passable_range(w, n->block, n->position + 1,
+                            condition ? b->condition_nodes - 1 : b->count))
             return false;
-        if (b->kind == KG_SB_WHILE && !condition && !passable_range(w, n->block, 0, b->condition_nodes - 1))
+        if (b->kind == KG_SB_WHILE && !condition &&
+            !passable_range(w, n->block, 0, b->condition_nodes - 1))
             return false;
         *node = b->owner;
     }
@@ -176,8 +179,7 @@ static bool enters(const walker *w, int *node, int top)
 {
     while (kg_sync_node_at(w->p, *node)->block != top) {
         const kg_sync_node *n = kg_sync_node_at(w->p, *node);
-        if (!passable_range(w, n->block, 0, n->position))
-            return false;
+        if (!passable_range(w, n->block, 0, n->position)) return false;
         *node = kg_sync_block_at(w->p, n->block)->owner;
     }
     return true;
@@ -188,19 +190,14 @@ bool kg_sync_path_open(const kg_sync_program *p, const kg_obligation *o, kg_poin
     kg_points legal = kg_points_new(p);
     walker w = {p, legal};
     for (int i = 0; i < p->n_points; i++)
-        if (kg_points_has(by, i) && kg_sync_legal(p, o, i))
-            kg_points_add(legal, i);
+        if (kg_points_has(by, i) && kg_sync_legal(p, o, i)) kg_points_add(legal, i);
     int a = kg_sync_source(p, &p->accesses.items[o->a]), b = p->accesses.items[o->b].node;
-    if (a < 0)
-        return true;
+    if (a < 0) return true;
     int top = o->carrier < 0 ? kg_sync_common(p, a, b) : o->carrier;
-    if (o->carrier < 0 && kg_sync_lift(p, a, top) >= kg_sync_lift(p, b, top))
-        return true;
-    if (!leaves(&w, &a, top) || !enters(&w, &b, top))
-        return false;
+    if (o->carrier < 0 && kg_sync_lift(p, a, top) >= kg_sync_lift(p, b, top)) return true;
+    if (!leaves(&w, &a, top) || !enters(&w, &b, top)) return false;
     int from = kg_sync_node_at(p, a)->position + 1, to = kg_sync_node_at(p, b)->position;
-    if (o->carrier < 0)
-        return passable_range(&w, top, from, to);
+    if (o->carrier < 0) return passable_range(&w, top, from, to);
     int count = kg_sync_block_at(p, top)->count;
     return passable_range(&w, top, from, count) && passable_range(&w, top, 0, to) &&
            (o->distance < 2 || passable_range(&w, top, 0, count));

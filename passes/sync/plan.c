@@ -4,8 +4,8 @@
 //   1  what the author wrote discharges what it can
 //   2  barriers: the cheapest points that cut every obligation between warps
 //   3  warp syncs: for obligations within a warp that no barrier cuts
-//   4  waits: in front of each of these that serves a copy, and alone where only the issuer is concerned
-//   5  counts by replay; waits that no replay needs go again
+//   4  waits: in front of each of these that serves a copy, and alone where only the issuer is
+//   concerned 5  counts by replay; waits that no replay needs go again
 #include "passes/sync/waits.h"
 
 #include <string.h>
@@ -18,15 +18,13 @@ typedef struct planner {
     int64_t *cost;   // by point
 } planner;
 
-// ---- what is there already ---------------------------------------------------------------------------
+// ---- what is there already ----------------------------------------------------------------------
 static bool region_barrier(const kg_sync_program *p, int node)
 {
     const kg_sync_node *n = kg_sync_node_at(p, node);
     int region = kg_sync_block_at(p, n->block)->region;
-    if (n->op->code != KG_OP_BARRIER)
-        return false;
-    if (region < 0)
-        return kg_sync_is_cta_barrier(p, node);
+    if (n->op->code != KG_OP_BARRIER) return false;
+    if (region < 0) return kg_sync_is_cta_barrier(p, node);
     return kg_op_int(n->op, KG_A_COUNT, -1) == 32 * (int64_t)kg_op_region(n->op).n_warps;
 }
 
@@ -36,18 +34,15 @@ static void find_hand_written(planner *l)
     for (int i = 0; i < p->nodes.count; i++) {
         const kg_sync_node *n = kg_sync_node_at(p, i);
         int point = kg_sync_block_at(p, n->block)->first_point + n->position;
-        if (region_barrier(p, i))
-            kg_points_add(l->plan->hand, point);
-        if (n->op->code == KG_OP_WARP_SYNC)
-            kg_points_add(l->plan->hand_warp, point);
+        if (region_barrier(p, i)) kg_points_add(l->plan->hand, point);
+        if (n->op->code == KG_OP_WARP_SYNC) kg_points_add(l->plan->hand_warp, point);
     }
 }
 
 static bool any_wait(const kg_sync_program *p)
 {
     for (int i = 0; i < p->nodes.count; i++)
-        if (kg_sync_node_at(p, i)->op->code == KG_OP_WAIT)
-            return true;
+        if (kg_sync_node_at(p, i)->op->code == KG_OP_WAIT) return true;
     return false;
 }
 
@@ -57,25 +52,26 @@ static void use_hand_written(planner *l)
     for (int i = 0; i < kg_points_words(l->p); i++)
         both.words[i] = l->plan->hand.words[i] | l->plan->hand_warp.words[i];
     kg_replay replay = {0};
-    if (any_wait(l->p))
-        kg_waits_replay(l->p, l->o, l->plan, &replay);
+    if (any_wait(l->p)) kg_waits_replay(l->p, l->o, l->plan, &replay);
     for (int i = 0; i < l->o->count; i++) {
         kg_obligation *o = &l->o->items[i];
         if (o->wait)
             o->found_by_hand = replay.bounded && !replay.open[i] && !replay.unseen[i];
         else
-            o->found_by_hand = !kg_sync_path_open(l->p, o, o->meet == KG_MEET_WARP ? both : l->plan->hand);
+            o->found_by_hand =
+                !kg_sync_path_open(l->p, o, o->meet == KG_MEET_WARP ? both : l->plan->hand);
     }
 }
 
-// An author who waits for some groups only before a barrier wants the others in flight there: copies
-// that this wait does not serve are not drained at that barrier.
+// An author who waits for some groups only before a barrier wants the others in flight there:
+// copies that this wait does not serve are not drained at that barrier.
 static void respect_open_groups(planner *l)
 {
     for (int i = 0; i < l->p->nodes.count; i++) {
         const kg_sync_node *n = kg_sync_node_at(l->p, i);
         int point = kg_sync_block_at(l->p, n->block)->first_point + n->position + 1;
-        if (n->op->code != KG_OP_WAIT || kg_op_int(n->op, KG_A_COUNT, 0) == 0 || !kg_points_has(l->plan->hand, point))
+        if (n->op->code != KG_OP_WAIT || kg_op_int(n->op, KG_A_COUNT, 0) == 0 ||
+            !kg_points_has(l->plan->hand, point))
             continue;
         for (int k = 0; k < l->o->count; k++)
             for (int at = point - 1; at <= point && l->o->items[k].wait; at++)
@@ -83,10 +79,11 @@ static void respect_open_groups(planner *l)
     }
 }
 
-// ---- costs -------------------------------------------------------------------------------------------
-// How often a point runs: 16 trips a loop; an arm as often as its branch, because the pipeline's guards are true
-// on nearly every trip. Among equals the latest one, close to the access that needs the copy, so that copies have
-// the most time.
+// ---- costs --------------------------------------------------------------------------------------
+// How
+// often a point runs: 16 trips a loop; an arm as often as its branch, because the pipeline's guards
+// are true on nearly every trip. Among equals the latest one, close to the access that needs the
+// copy, so that copies have the most time.
 static void price_points(planner *l)
 {
     const kg_sync_program *p = l->p;
@@ -96,7 +93,8 @@ static void price_points(planner *l)
         const kg_sync_block *b = kg_sync_block_at(p, p->points[i].block);
         int loops = b->loops < 8 ? b->loops : 8;
         int64_t often = INT64_C(64) << (4 * loops);
-        l->cost[i] = often * TIE + TIE / 2 - (int64_t)(TIE / 4) * p->points[i].position / (b->count + 1);
+        l->cost[i] =
+            often * TIE + TIE / 2 - (int64_t)(TIE / 4) * p->points[i].position / (b->count + 1);
     }
     for (int i = 0; i < l->o->count; i++)
         for (int k = 0; l->late[i].words && k < p->n_points; k++)
@@ -104,7 +102,7 @@ static void price_points(planner *l)
                 l->cost[k] -= TIE / 4;
 }
 
-// ---- choice ------------------------------------------------------------------------------------------
+// ---- choice -------------------------------------------------------------------------------------
 static bool ours(const kg_obligation *o)
 {
     return !o->found_by_hand && !o->by_author;
@@ -112,8 +110,7 @@ static bool ours(const kg_obligation *o)
 
 static void join(const planner *l, kg_points to, kg_points from)
 {
-    for (int i = 0; i < kg_points_words(l->p); i++)
-        to.words[i] |= from.words[i];
+    for (int i = 0; i < kg_points_words(l->p); i++) to.words[i] |= from.words[i];
 }
 
 static void choose(planner *l, kg_rendezvous meets, kg_points chosen)
@@ -121,23 +118,20 @@ static void choose(planner *l, kg_rendezvous meets, kg_points chosen)
     kg_points *sets = KG_NEW_ARRAY(l->p->arena, kg_points, l->o->count + 1);
     int n = 0;
     for (int i = 0; i < l->o->count; i++)
-        if (l->o->items[i].meet == meets && ours(&l->o->items[i]))
-            sets[n++] = l->plan->cuts[i];
+        if (l->o->items[i].meet == meets && ours(&l->o->items[i])) sets[n++] = l->plan->cuts[i];
     kg_cover_choose(l->p, sets, n, l->cost, chosen);
 }
 
 static void subtract(const planner *l, kg_points from, kg_points what)
 {
-    for (int i = 0; i < kg_points_words(l->p); i++)
-        from.words[i] &= ~what.words[i];
+    for (int i = 0; i < kg_points_words(l->p); i++) from.words[i] &= ~what.words[i];
 }
 
 static void wait_where_served(planner *l, kg_rendezvous meets, kg_points rendezvous)
 {
     for (int i = 0; i < l->o->count; i++) {
         const kg_obligation *o = &l->o->items[i];
-        if (!o->wait || o->meet != meets || !ours(o))
-            continue;
+        if (!o->wait || o->meet != meets || !ours(o)) continue;
         for (int w = 0; w < kg_points_words(l->p); w++)
             l->plan->wait.words[w] |= l->plan->cuts[i].words[w] & rendezvous.words[w];
     }
@@ -163,12 +157,11 @@ static void choose_all(planner *l)
     choose(l, KG_MEET_NONE, plan->wait);
 }
 
-// ---- counts ------------------------------------------------------------------------------------------
+// ---- counts -------------------------------------------------------------------------------------
 static bool newly_open(const planner *l, const kg_replay *replay)
 {
     for (int i = 0; i < l->o->count; i++)
-        if (replay->open[i] && ours(&l->o->items[i]))
-            return true;
+        if (replay->open[i] && ours(&l->o->items[i])) return true;
     return false;
 }
 
@@ -192,7 +185,8 @@ static void guard_unseen(const planner *l, kg_replay *replay)
 static bool all_unseen_wait(const planner *l, const kg_replay *replay)
 {
     for (int i = 0; i < l->o->count; i++)
-        if (replay->unseen[i] && ours(&l->o->items[i]) && !kg_points_meet(l->p, l->plan->cuts[i], l->plan->wait))
+        if (replay->unseen[i] && ours(&l->o->items[i]) &&
+            !kg_points_meet(l->p, l->plan->cuts[i], l->plan->wait))
             return false;
     return true;
 }
@@ -206,36 +200,35 @@ static void drop_wait(planner *l, int point)
 static void prune_waits(planner *l, kg_replay *replay)
 {
     for (int i = 0; i < l->p->n_points; i++) {
-        if (!kg_points_has(l->plan->wait, i))
-            continue;
+        if (!kg_points_has(l->plan->wait, i)) continue;
         drop_wait(l, i);
-        if (replay->count[i] < 0)
-            continue;
+        if (replay->count[i] < 0) continue;
         kg_replay without;
         kg_waits_replay(l->p, l->o, l->plan, &without);
         guard_unseen(l, &without);
-        if (without.bounded && !newly_open(l, &without) && same_counts(l, replay, &without, i) && all_unseen_wait(l, &without))
+        if (without.bounded && !newly_open(l, &without) && same_counts(l, replay, &without, i) &&
+            all_unseen_wait(l, &without))
             continue;
         kg_points_add(l->plan->wait, i);
     }
 }
 
-// The replay knows a schedule that the points do not serve: wait and meet directly in front of the access.
+// The replay knows a schedule that the points do not serve: wait and meet directly in front of the
+// access.
 static bool close_open(planner *l, const kg_replay *replay)
 {
     bool changed = false;
     for (int i = 0; i < l->o->count; i++) {
         const kg_obligation *o = &l->o->items[i];
-        if (!replay->open[i] || !ours(o))
-            continue;
+        if (!replay->open[i] || !ours(o)) continue;
         const kg_sync_node *b = kg_sync_node_at(l->p, l->p->accesses.items[o->b].node);
         int point = kg_sync_block_at(l->p, b->block)->first_point + b->position;
         kg_points rendezvous = o->meet == KG_MEET_CTA ? l->plan->barrier : l->plan->warp_sync;
-        bool there = o->meet == KG_MEET_NONE || kg_points_has(rendezvous, point) || kg_points_has(l->plan->hand, point);
+        bool there = o->meet == KG_MEET_NONE || kg_points_has(rendezvous, point) ||
+                     kg_points_has(l->plan->hand, point);
         changed |= !kg_points_has(l->plan->wait, point) || !there;
         kg_points_add(l->plan->wait, point);
-        if (!there)
-            kg_points_add(rendezvous, point);
+        if (!there) kg_points_add(rendezvous, point);
     }
     return changed;
 }
@@ -266,8 +259,7 @@ void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan
     plan->cuts = KG_NEW_ARRAY(p->arena, kg_points, o->count + 1);
     for (int i = 0; i < o->count; i++) {
         plan->cuts[i] = kg_points_new(p);
-        if (o->items[i].wait)
-            l.late[i] = kg_points_new(p);
+        if (o->items[i].wait) l.late[i] = kg_points_new(p);
         kg_sync_cuts(p, &o->items[i], plan->cuts[i], l.late[i]);
     }
     find_hand_written(&l);

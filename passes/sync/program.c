@@ -17,39 +17,40 @@ static bool matters(const kg_op *op);
 static bool block_matters(const kg_block *block)
 {
     for (const kg_op *op = block->first; op; op = op->next)
-        if (matters(op))
-            return true;
+        if (matters(op)) return true;
     return false;
 }
 
 static bool matters(const kg_op *op)
 {
     const kg_op_info *info = kg_op_info_of(op->code);
-    if (info->n_effects || info->cls == KG_CLASS_Y)
-        return true;
+    if (info->n_effects || info->cls == KG_CLASS_Y) return true;
     for (int i = 0; i < op->n_blocks; i++)
-        if (block_matters(op->blocks[i]))
-            return true;
+        if (block_matters(op->blocks[i])) return true;
     return false;
 }
 
-// ---- accesses ------------------------------------------------------------------------------------
+// ---- accesses -----------------------------------------------------------------------------------
 static bool is_masked(const kg_op *op)
 {
     switch (op->code) {
-    case KG_OP_LOAD: return op->n_operands > 1;
+    case KG_OP_LOAD:
+        return op->n_operands > 1;
     case KG_OP_STORE:
     case KG_OP_ATOMIC_ADD:
     case KG_OP_ATOMIC_MAX:
-    case KG_OP_ATOMIC_MIN: return op->n_operands > 2;
-    default: return false;
+    case KG_OP_ATOMIC_MIN:
+        return op->n_operands > 2;
+    default:
+        return false;
     }
 }
 
 static bool scalar_store(const kg_access *a)
 {
-    return a->effect->operand == 0 && a->effect->mode != KG_MODE_R && a->effect->agent == KG_AGENT_THREAD &&
-           a->op->n_operands > 1 && kg_is_scalar(a->op->operands[1]);
+    return a->effect->operand == 0 && a->effect->mode != KG_MODE_R &&
+           a->effect->agent == KG_AGENT_THREAD && a->op->n_operands > 1 &&
+           kg_is_scalar(a->op->operands[1]);
 }
 
 // Copies of one loop body (prologue, unrolled trips) touch the same bytes: computed once.
@@ -57,8 +58,7 @@ static const kg_footprint *footprint_of(const kg_sync_program *p, const kg_sync_
 {
     for (int i = 0; i < p->accesses.count; i++) {
         const kg_sync_access *other = &p->accesses.items[i];
-        if (other->bytes && kg_footprint_same(&other->at, &a->at))
-            return other->bytes;
+        if (other->bytes && kg_footprint_same(&other->at, &a->at)) return other->bytes;
     }
     return kg_footprint_of(p->arena, &a->at, a->slot_bytes);
 }
@@ -80,13 +80,12 @@ static void add_access(builder *b, int node, const kg_access *at)
         a.ring = (int)kg_op_int(at->root->op, KG_A_RING, 1);
         a.slot_bytes = kg_shared_slot_bytes(at->root);
         a.slot = kg_affine_of(&p->assigns, at->slot, at->op, a.ring);
-        if (b->footprints)
-            a.bytes = footprint_of(p, &a);
+        if (b->footprints) a.bytes = footprint_of(p, &a);
     }
     KG_PUSH(p->arena, &p->accesses, a);
 }
 
-// ---- nodes and blocks ----------------------------------------------------------------------------
+// ---- nodes and blocks ---------------------------------------------------------------------------
 static int new_block(builder *b, kg_sync_block_kind kind, int parent, int owner)
 {
     kg_sync_program *p = b->p;
@@ -108,7 +107,10 @@ static void build_children(builder *b, int node, int block)
     kg_sync_program *p = b->p;
     kg_op *op = kg_sync_node_at(p, node)->op;
     static const kg_sync_block_kind kinds[] = {KG_SB_FOR, KG_SB_WHILE, KG_SB_WARPS, KG_SB_ARM};
-    int kind = op->code == KG_OP_FOR ? 0 : op->code == KG_OP_WHILE ? 1 : op->code == KG_OP_WARPS ? 2 : 3;
+    int kind = op->code == KG_OP_FOR     ? 0
+               : op->code == KG_OP_WHILE ? 1
+               : op->code == KG_OP_WARPS ? 2
+                                         : 3;
     int n = op->code == KG_OP_WHILE ? 1 : op->n_blocks;
     p->has_roles |= op->code == KG_OP_WARPS;
     for (int i = 0; i < n; i++) {
@@ -126,18 +128,20 @@ static void add_node(builder *b, int block, kg_op *op)
 {
     kg_sync_program *p = b->p;
     kg_sync_block *in = kg_sync_block_at(p, block);
-    kg_sync_node node = {.op = op, .block = block, .position = in->count, .first_access = p->accesses.count, .child = {-1, -1}};
+    kg_sync_node node = {.op = op,
+                         .block = block,
+                         .position = in->count,
+                         .first_access = p->accesses.count,
+                         .child = {-1, -1}};
     KG_PUSH(p->arena, &p->nodes, node);
     int id = p->nodes.count - 1;
     KG_PUSH(p->arena, in, id);
     p->has_hand_barriers |= op->code == KG_OP_BARRIER;
     kg_access found[KG_MAX_EFFECTS];
     int n = kg_op_info_of(op->code)->n_effects ? kg_op_accesses(op, found) : 0;
-    for (int i = 0; i < n; i++)
-        add_access(b, id, &found[i]);
+    for (int i = 0; i < n; i++) add_access(b, id, &found[i]);
     kg_sync_node_at(p, id)->n_accesses = n;
-    if (is_compound(op))
-        build_children(b, id, block);
+    if (is_compound(op)) build_children(b, id, block);
 }
 
 static void fill_block(builder *b, int block, kg_block *ir)
@@ -146,8 +150,7 @@ static void fill_block(builder *b, int block, kg_block *ir)
     in->ir[in->ir[0] ? 1 : 0] = ir;
     bool closes_condition = in->kind == KG_SB_WHILE;
     for (kg_op *op = ir->first; op; op = op->next)
-        if (matters(op) || (closes_condition && op->code == KG_OP_YIELD))
-            add_node(b, block, op);
+        if (matters(op) || (closes_condition && op->code == KG_OP_YIELD)) add_node(b, block, op);
 }
 
 static void number_points(kg_sync_program *p)
@@ -158,8 +161,7 @@ static void number_points(kg_sync_program *p)
     }
     p->points = KG_NEW_ARRAY(p->arena, kg_sync_point, p->n_points);
     for (int i = 0, n = 0; i < p->blocks.count; i++)
-        for (int k = 0; k <= p->blocks.items[i].count; k++)
-            p->points[n++] = (kg_sync_point){i, k};
+        for (int k = 0; k <= p->blocks.items[i].count; k++) p->points[n++] = (kg_sync_point){i, k};
 }
 
 kg_sync_program *kg_sync_program_build(kg_arena *arena, kg_kernel *kernel, bool footprints)
@@ -175,7 +177,7 @@ kg_sync_program *kg_sync_program_build(kg_arena *arena, kg_kernel *kernel, bool 
     return p;
 }
 
-// ---- questions -----------------------------------------------------------------------------------
+// ---- questions ----------------------------------------------------------------------------------
 int kg_sync_parent(const kg_sync_program *p, int block)
 {
     int owner = kg_sync_block_at(p, block)->owner;
@@ -187,10 +189,8 @@ int kg_sync_lift(const kg_sync_program *p, int node, int block)
     int depth = kg_sync_block_at(p, block)->depth;
     for (;;) {
         int in = kg_sync_node_at(p, node)->block;
-        if (in == block)
-            return node;
-        if (kg_sync_block_at(p, in)->depth <= depth)
-            return -1;
+        if (in == block) return node;
+        if (kg_sync_block_at(p, in)->depth <= depth) return -1;
         node = kg_sync_block_at(p, in)->owner;
     }
 }
@@ -210,8 +210,7 @@ int kg_sync_common(const kg_sync_program *p, int a, int b)
 bool kg_sync_is_cta_barrier(const kg_sync_program *p, int node)
 {
     const kg_op *op = kg_sync_node_at(p, node)->op;
-    if (op->code != KG_OP_BARRIER)
-        return false;
+    if (op->code != KG_OP_BARRIER) return false;
     int64_t all = 32 * (int64_t)p->kernel->warps;
     return kg_op_int(op, KG_A_COUNT, all) == all;
 }

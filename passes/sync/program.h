@@ -8,10 +8,10 @@
 //     if c { y = load s }   node 2 -> block 2       points of block 2: .0. load .1.
 //   }
 //
-// Point i of a block stands directly before node i; the last one at the block's end. A point in front of
-// a CTA barrier that the author wrote IS that barrier. A `while` is one block: the nodes of its condition
-// (closed by its yield), then those of its body; a trip runs from 0 to the end, the loop is left after
-// the condition.
+// Point i of a block stands directly before node i; the last one at the block's end. A point in
+// front of a CTA barrier that the author wrote IS that barrier. A `while` is one block: the nodes
+// of its condition (closed by its yield), then those of its body; a trip runs from 0 to the end,
+// the loop is left after the condition.
 #pragma once
 #include "ir/access.h"
 #include "passes/passes.h"
@@ -21,17 +21,17 @@
 typedef struct kg_sync_access {
     kg_access at;
     int node;
-    bool writes;   // mode W or A
-    bool atomic;   // mode A
-    bool async;    // acts until its commit group completes
-    bool global;   // of a tensor, or of all of them (root NULL)
-    bool masked;   // may leave bytes of its view untouched
-    bool elected;  // by the first thread of its region only
+    bool writes;  // mode W or A
+    bool atomic;  // mode A
+    bool async;   // acts until its commit group completes
+    bool global;  // of a tensor, or of all of them (root NULL)
+    bool masked;  // may leave bytes of its view untouched
+    bool elected; // by the first thread of its region only
     kg_region region;
     int64_t offset; // of the buffer in the arena; 0 before place
     int64_t slot_bytes;
-    int ring; // slots, 1 without ring
-    kg_affine slot; // modulo ring
+    int ring;                  // slots, 1 without ring
+    kg_affine slot;            // modulo ring
     const kg_footprint *bytes; // shared accesses
 } kg_sync_access;
 
@@ -42,18 +42,24 @@ typedef struct kg_sync_node {
     int child[2]; // blocks, -1 when absent
 } kg_sync_node;
 
-typedef enum kg_sync_block_kind { KG_SB_BODY, KG_SB_FOR, KG_SB_WHILE, KG_SB_ARM, KG_SB_WARPS } kg_sync_block_kind;
+typedef enum kg_sync_block_kind {
+    KG_SB_BODY,
+    KG_SB_FOR,
+    KG_SB_WHILE,
+    KG_SB_ARM,
+    KG_SB_WARPS
+} kg_sync_block_kind;
 
 typedef struct kg_sync_block {
     kg_sync_block_kind kind;
-    kg_block *ir[2];      // [1]: body of a while, whose condition is [0]
-    int owner;            // node, -1 for the kernel's body
-    int depth;            // blocks around it
-    int loops;            // loops around its nodes, its own included
-    int region;           // node of the innermost `warps`, -1 for the whole CTA
-    int condition_nodes;  // while: nodes of the condition, its yield included
+    kg_block *ir[2];     // [1]: body of a while, whose condition is [0]
+    int owner;           // node, -1 for the kernel's body
+    int depth;           // blocks around it
+    int loops;           // loops around its nodes, its own included
+    int region;          // node of the innermost `warps`, -1 for the whole CTA
+    int condition_nodes; // while: nodes of the condition, its yield included
     int first_point;
-    int *items;           // nodes
+    int *items; // nodes
     int count, capacity;
 } kg_sync_block;
 
@@ -65,9 +71,18 @@ typedef struct kg_sync_program {
     kg_arena *arena;
     kg_kernel *kernel;
     kg_assigns assigns;
-    struct { kg_sync_node *items; int count, capacity; } nodes;
-    struct { kg_sync_block *items; int count, capacity; } blocks;
-    struct { kg_sync_access *items; int count, capacity; } accesses;
+    struct {
+        kg_sync_node *items;
+        int count, capacity;
+    } nodes;
+    struct {
+        kg_sync_block *items;
+        int count, capacity;
+    } blocks;
+    struct {
+        kg_sync_access *items;
+        int count, capacity;
+    } accesses;
     kg_sync_point *points;
     int n_points;
     bool has_hand_barriers; // any barrier stands in the program already
@@ -78,8 +93,14 @@ typedef struct kg_sync_program {
 // Numbers the kernel and builds the view. Footprints of shared accesses are computed on demand.
 kg_sync_program *kg_sync_program_build(kg_arena *arena, kg_kernel *kernel, bool footprints);
 
-static inline kg_sync_node *kg_sync_node_at(const kg_sync_program *p, int node) { return &p->nodes.items[node]; }
-static inline kg_sync_block *kg_sync_block_at(const kg_sync_program *p, int block) { return &p->blocks.items[block]; }
+static inline kg_sync_node *kg_sync_node_at(const kg_sync_program *p, int node)
+{
+    return &p->nodes.items[node];
+}
+static inline kg_sync_block *kg_sync_block_at(const kg_sync_program *p, int block)
+{
+    return &p->blocks.items[block];
+}
 static inline bool kg_sync_is_loop(const kg_sync_block *block)
 {
     return block->kind == KG_SB_FOR || block->kind == KG_SB_WHILE;

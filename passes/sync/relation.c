@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // How two accesses meet: at which iteration distances, and how far apart the threads are.
 //
-// Shared accesses with constant places are compared byte by byte (footprints); the ring slot decides the
-// distances. Everything else is compared by its view: dimensions that never overlap separate them, equal
-// views under equal thread maps give the same thread, the rest may meet between any two threads.
+// Shared accesses with constant places are compared byte by byte (footprints); the ring slot
+// decides the distances. Everything else is compared by its view: dimensions that never overlap
+// separate them, equal views under equal thread maps give the same thread, the rest may meet
+// between any two threads.
 #include "passes/sync/obligation.h"
 
 #include <string.h>
@@ -22,17 +23,16 @@ static int64_t lowest(uint64_t distances)
     return distances ? __builtin_ctzll(distances) + 1 : 0;
 }
 
-// ---- rings -------------------------------------------------------------------------------------------
+// ---- rings --------------------------------------------------------------------------------------
 // Distances at which the two slots of one ring are the same; without a carrier bit 0 says "yes".
-static uint64_t slot_distances(const kg_sync_program *p, const kg_sync_access *a, const kg_sync_access *b, const kg_op *carrier)
+static uint64_t slot_distances(const kg_sync_program *p, const kg_sync_access *a,
+                               const kg_sync_access *b, const kg_op *carrier)
 {
-    if (a->ring <= 1)
-        return any_distance;
-    kg_difference d = kg_affine_difference(&p->assigns, &a->slot, a->at.op, &b->slot, b->at.op, carrier, a->ring);
-    if (!d.exact)
-        return any_distance;
-    if (!carrier)
-        return residue(d.base, a->ring) == 0 ? any_distance : 0;
+    if (a->ring <= 1) return any_distance;
+    kg_difference d =
+        kg_affine_difference(&p->assigns, &a->slot, a->at.op, &b->slot, b->at.op, carrier, a->ring);
+    if (!d.exact) return any_distance;
+    if (!carrier) return residue(d.base, a->ring) == 0 ? any_distance : 0;
     uint64_t set = 0;
     for (int i = 1; i <= DISTANCES; i++)
         if (residue(d.base + residue(d.slope, a->ring) * i, a->ring) == 0)
@@ -40,36 +40,38 @@ static uint64_t slot_distances(const kg_sync_program *p, const kg_sync_access *a
     return set;
 }
 
-// ---- views -------------------------------------------------------------------------------------------
+// ---- views --------------------------------------------------------------------------------------
 typedef struct axis_difference {
     bool exact;
     int64_t base, slope, a_extent, b_extent;
 } axis_difference;
 
 // Start and extent of a view along a dimension of its root.
-static void axis_of(const kg_view_info *view, const kg_type *type, int root_dim, kg_value **start, int64_t *extent, bool *gathered)
+static void axis_of(const kg_view_info *view, const kg_type *type, int root_dim, kg_value **start,
+                    int64_t *extent, bool *gathered)
 {
     *start = view->fixed[root_dim];
     *extent = 1;
     *gathered = false;
     for (int d = 0; d < view->rank; d++) {
-        if (view->dim[d] != root_dim)
-            continue;
+        if (view->dim[d] != root_dim) continue;
         *start = view->start[d];
         *extent = type->dims[d];
         *gathered = view->gather[d] != NULL;
     }
 }
 
-static axis_difference compare_axis(const kg_sync_program *p, const kg_sync_access *a, const kg_view_info *va,
-                                    const kg_sync_access *b, const kg_view_info *vb, const kg_op *carrier, int dim)
+static axis_difference compare_axis(const kg_sync_program *p, const kg_sync_access *a,
+                                    const kg_view_info *va, const kg_sync_access *b,
+                                    const kg_view_info *vb, const kg_op *carrier, int dim)
 {
     kg_value *sa, *sb;
     bool ga, gb;
     axis_difference out = {0};
     axis_of(va, &a->at.operand->type, dim, &sa, &out.a_extent, &ga);
     axis_of(vb, &b->at.operand->type, dim, &sb, &out.b_extent, &gb);
-    kg_affine fa = kg_affine_of(&p->assigns, sa, a->at.op, 0), fb = kg_affine_of(&p->assigns, sb, b->at.op, 0);
+    kg_affine fa = kg_affine_of(&p->assigns, sa, a->at.op, 0),
+              fb = kg_affine_of(&p->assigns, sb, b->at.op, 0);
     kg_difference d = kg_affine_difference(&p->assigns, &fa, a->at.op, &fb, b->at.op, carrier, 0);
     out.exact = d.exact && !ga && !gb;
     out.base = d.base;
@@ -87,13 +89,13 @@ static bool overlaps(const axis_difference *x, int64_t distance)
 static bool gone(const axis_difference *x, int64_t distance)
 {
     int64_t d = x->base + x->slope * distance;
-    return x->exact && ((d >= x->b_extent && x->slope >= 0) || (d <= -x->a_extent && x->slope <= 0));
+    return x->exact &&
+           ((d >= x->b_extent && x->slope >= 0) || (d <= -x->a_extent && x->slope <= 0));
 }
 
 static bool same_sexpr(const kg_sexpr *a, const kg_sexpr *b)
 {
-    if (a == b)
-        return true;
+    if (a == b) return true;
     if (!a || !b || a->kind != b->kind || a->value != b->value || a->param != b->param)
         return false;
     return same_sexpr(a->a, b->a) && same_sexpr(a->b, b->b);
@@ -101,12 +103,12 @@ static bool same_sexpr(const kg_sexpr *a, const kg_sexpr *b)
 
 static bool same_shape(const kg_value *a, const kg_value *b)
 {
-    if (a == b)
-        return true;
+    if (a == b) return true;
     if (!a->tensor || !b->tensor || a->type.rank != b->type.rank || a->type.dtype != b->type.dtype)
         return false;
     for (int d = 0; d < a->type.rank; d++)
-        if (!same_sexpr(a->tensor->dims[d], b->tensor->dims[d]) || !same_sexpr(a->tensor->strides[d], b->tensor->strides[d]))
+        if (!same_sexpr(a->tensor->dims[d], b->tensor->dims[d]) ||
+            !same_sexpr(a->tensor->strides[d], b->tensor->strides[d]))
             return false;
     return true;
 }
@@ -122,7 +124,7 @@ static bool strides_separate(const kg_value *root)
     return true;
 }
 
-// ---- threads of a view -------------------------------------------------------------------------------
+// ---- threads of a view --------------------------------------------------------------------------
 static bool same_region(const kg_sync_access *a, const kg_sync_access *b)
 {
     return a->region.first_warp == b->region.first_warp && a->region.n_warps == b->region.n_warps;
@@ -138,8 +140,7 @@ static bool first_threads(const kg_sync_access *a, const kg_sync_access *b)
 static const kg_value *moved(const kg_sync_access *a)
 {
     const kg_op *op = a->at.op;
-    if (a->at.effect->agent != KG_AGENT_THREAD)
-        return NULL;
+    if (a->at.effect->agent != KG_AGENT_THREAD) return NULL;
     const kg_value *v = op->n_results ? op->results[0] : op->operands[1];
     return v->type.home == KG_HOME_FRAG ? v : NULL;
 }
@@ -148,10 +149,8 @@ static bool moves_nowhere(const kg_layout *layout, kg_layout_in in)
 {
     for (int bit = 0; bit < layout->bits[in]; bit++) {
         bool zero = true;
-        for (int d = 0; d < layout->rank; d++)
-            zero &= layout->basis[in][bit][d] == 0;
-        if (zero)
-            return true;
+        for (int d = 0; d < layout->rank; d++) zero &= layout->basis[in][bit][d] == 0;
+        if (zero) return true;
     }
     return false;
 }
@@ -159,24 +158,24 @@ static bool moves_nowhere(const kg_layout *layout, kg_layout_in in)
 // Which threads of two equal views touch the same element.
 static kg_apart threads_of_same_view(const kg_sync_access *a, const kg_sync_access *b)
 {
-    if (!same_region(a, b))
-        return KG_APART_CTA;
+    if (!same_region(a, b)) return KG_APART_CTA;
     const kg_value *x = moved(a), *y = moved(b);
     if (x && y) {
         if (x->type.rank == 0 || y->type.rank == 0)
             return a->region.n_warps == 1 ? KG_APART_WARP : KG_APART_CTA;
         if (!x->layout || !y->layout || !kg_layout_equal(x->layout, y->layout))
             return a->region.n_warps == 1 ? KG_APART_WARP : KG_APART_CTA;
-        if (a->writes && b->writes)
-            return KG_APART_THREAD; // owners both
-        return moves_nowhere(x->layout, KG_IN_WARP) ? KG_APART_CTA
-               : moves_nowhere(x->layout, KG_IN_LANE) ? KG_APART_WARP : KG_APART_THREAD;
+        if (a->writes && b->writes) return KG_APART_THREAD; // owners both
+        return moves_nowhere(x->layout, KG_IN_WARP)   ? KG_APART_CTA
+               : moves_nowhere(x->layout, KG_IN_LANE) ? KG_APART_WARP
+                                                      : KG_APART_THREAD;
     }
     const kg_op *p = a->at.op, *q = b->at.op;
     bool copies = !x && !y && !a->elected && !b->elected && a->at.effect->agent != KG_AGENT_WARP &&
                   b->at.effect->agent != KG_AGENT_WARP;
     int bytes = kg_dtype_bytes(a->at.operand->type.dtype);
-    if (copies && kg_op_int(p, KG_A_VEC, kg_op_int(p, KG_A_ASYNC, bytes) / bytes) == kg_op_int(q, KG_A_VEC, kg_op_int(q, KG_A_ASYNC, bytes) / bytes))
+    if (copies && kg_op_int(p, KG_A_VEC, kg_op_int(p, KG_A_ASYNC, bytes) / bytes) ==
+                      kg_op_int(q, KG_A_VEC, kg_op_int(q, KG_A_ASYNC, bytes) / bytes))
         return KG_APART_THREAD;
     return a->region.n_warps == 1 ? KG_APART_WARP : KG_APART_CTA;
 }
@@ -184,11 +183,9 @@ static kg_apart threads_of_same_view(const kg_sync_access *a, const kg_sync_acce
 // The views name the elements of the root in the same order: dimension by dimension.
 static bool same_dims(const kg_view_info *a, const kg_view_info *b)
 {
-    if (a->rank != b->rank)
-        return false;
+    if (a->rank != b->rank) return false;
     for (int d = 0; d < a->rank; d++)
-        if (a->dim[d] != b->dim[d])
-            return false;
+        if (a->dim[d] != b->dim[d]) return false;
     return true;
 }
 
@@ -199,27 +196,25 @@ typedef struct view_pair {
     bool aligned;    // and the views run through them in the same order
 } view_pair;
 
-static view_pair compare_views(const kg_sync_program *p, const kg_sync_access *a, const kg_sync_access *b, const kg_op *carrier)
+static view_pair compare_views(const kg_sync_program *p, const kg_sync_access *a,
+                               const kg_sync_access *b, const kg_op *carrier)
 {
     view_pair pair = {0};
     kg_view_info va, vb;
-    if (!same_shape(a->at.root, b->at.root) || !strides_separate(a->at.root))
-        return pair;
+    if (!same_shape(a->at.root, b->at.root) || !strides_separate(a->at.root)) return pair;
     kg_view_resolve(a->at.operand, &va);
     kg_view_resolve(b->at.operand, &vb);
     pair.comparable = true;
     pair.aligned = same_dims(&va, &vb);
     pair.axes = a->at.root->type.rank;
-    for (int d = 0; d < pair.axes; d++)
-        pair.axis[d] = compare_axis(p, a, &va, b, &vb, carrier, d);
+    for (int d = 0; d < pair.axes; d++) pair.axis[d] = compare_axis(p, a, &va, b, &vb, carrier, d);
     return pair;
 }
 
 static bool meet_at(const view_pair *pair, int64_t distance)
 {
     for (int d = 0; d < pair->axes; d++)
-        if (!overlaps(&pair->axis[d], distance))
-            return false;
+        if (!overlaps(&pair->axis[d], distance)) return false;
     return true;
 }
 
@@ -227,8 +222,7 @@ static bool equal_at(const view_pair *pair, int64_t distance)
 {
     for (int d = 0; d < pair->axes; d++) {
         const axis_difference *x = &pair->axis[d];
-        if (!x->exact || x->base + x->slope * distance || x->a_extent != x->b_extent)
-            return false;
+        if (!x->exact || x->base + x->slope * distance || x->a_extent != x->b_extent) return false;
     }
     return pair->aligned;
 }
@@ -236,13 +230,12 @@ static bool equal_at(const view_pair *pair, int64_t distance)
 static bool apart_forever(const view_pair *pair, int64_t distance)
 {
     for (int d = 0; d < pair->axes; d++)
-        if (gone(&pair->axis[d], distance))
-            return true;
+        if (gone(&pair->axis[d], distance)) return true;
     return false;
 }
 
-static kg_relation relate_views(const kg_sync_program *p, const kg_sync_access *a, const kg_sync_access *b,
-                                const kg_op *carrier, uint64_t slots)
+static kg_relation relate_views(const kg_sync_program *p, const kg_sync_access *a,
+                                const kg_sync_access *b, const kg_op *carrier, uint64_t slots)
 {
     kg_relation r = {.byte = -1};
     view_pair pair = compare_views(p, a, b, carrier);
@@ -253,8 +246,7 @@ static kg_relation relate_views(const kg_sync_program *p, const kg_sync_access *
     } else {
         for (int d = first; d <= last; d++) {
             uint64_t bit = UINT64_C(1) << (d ? d - 1 : 0);
-            if (!(slots & bit) || !meet_at(&pair, d))
-                continue;
+            if (!(slots & bit) || !meet_at(&pair, d)) continue;
             r.distances |= bit;
             all_equal &= equal_at(&pair, d);
         }
@@ -263,40 +255,46 @@ static kg_relation relate_views(const kg_sync_program *p, const kg_sync_access *
             all_equal = false;
         }
         // Beyond the window only views that stay equal or stay apart are understood.
-        if (carrier && all_equal && r.distances && !apart_forever(&pair, DISTANCES) && !equal_at(&pair, DISTANCES + 1))
+        if (carrier && all_equal && r.distances && !apart_forever(&pair, DISTANCES) &&
+            !equal_at(&pair, DISTANCES + 1))
             all_equal = false;
     }
     r.meets = r.distances != 0;
     r.distance = carrier ? lowest(r.distances) : 0;
-    r.apart = first_threads(a, b) ? KG_APART_THREAD : all_equal ? threads_of_same_view(a, b) : a->region.n_warps == 1 && same_region(a, b) ? KG_APART_WARP : KG_APART_CTA;
+    r.apart = first_threads(a, b)                           ? KG_APART_THREAD
+              : all_equal                                   ? threads_of_same_view(a, b)
+              : a->region.n_warps == 1 && same_region(a, b) ? KG_APART_WARP
+                                                            : KG_APART_CTA;
     return r;
 }
 
-// ---- pairs -------------------------------------------------------------------------------------------
+// ---- pairs --------------------------------------------------------------------------------------
 bool kg_sync_may_alias(const kg_value *a, const kg_value *b)
 {
-    for (int i = 0; a->tensor && a->tensor->alias && i < 16; i++)
-        a = a->tensor->alias;
-    for (int i = 0; b->tensor && b->tensor->alias && i < 16; i++)
-        b = b->tensor->alias;
+    for (int i = 0; a->tensor && a->tensor->alias && i < 16; i++) a = a->tensor->alias;
+    for (int i = 0; b->tensor && b->tensor->alias && i < 16; i++) b = b->tensor->alias;
     return a == b;
 }
 
 static kg_relation relate_all(const kg_sync_access *a, const kg_sync_access *b, bool carried)
 {
     kg_relation r = {.meets = true, .distance = carried, .distances = any_distance, .byte = -1};
-    r.apart = first_threads(a, b) ? KG_APART_THREAD : same_region(a, b) && a->region.n_warps == 1 ? KG_APART_WARP : KG_APART_CTA;
+    r.apart = first_threads(a, b)                           ? KG_APART_THREAD
+              : same_region(a, b) && a->region.n_warps == 1 ? KG_APART_WARP
+                                                            : KG_APART_CTA;
     return r;
 }
 
-static kg_relation relate_bytes(const kg_sync_access *a, const kg_sync_access *b, uint64_t distances, bool carried)
+static kg_relation relate_bytes(const kg_sync_access *a, const kg_sync_access *b,
+                                uint64_t distances, bool carried)
 {
     kg_relation r = {.byte = -1};
     bool one_root = a->at.root == b->at.root;
     for (int i = 0; i < (one_root ? 1 : a->ring); i++)
         for (int j = 0; j < (one_root ? 1 : b->ring); j++) {
             int64_t byte = -1;
-            kg_apart here = kg_footprint_conflict(a->bytes, a->offset + i * a->slot_bytes, b->bytes, b->offset + j * b->slot_bytes, &byte);
+            kg_apart here = kg_footprint_conflict(a->bytes, a->offset + i * a->slot_bytes, b->bytes,
+                                                  b->offset + j * b->slot_bytes, &byte);
             if (here > r.apart) {
                 r.apart = here;
                 r.byte = byte;
@@ -308,24 +306,19 @@ static kg_relation relate_bytes(const kg_sync_access *a, const kg_sync_access *b
     return r;
 }
 
-kg_relation kg_sync_relate(const kg_sync_program *p, const kg_sync_access *a, const kg_sync_access *b, const kg_op *carrier)
+kg_relation kg_sync_relate(const kg_sync_program *p, const kg_sync_access *a,
+                           const kg_sync_access *b, const kg_op *carrier)
 {
     kg_relation never = {.byte = -1};
-    if (!a->at.root || !b->at.root)
-        return relate_all(a, b, carrier != NULL);
-    if (a->global != b->global)
-        return never;
+    if (!a->at.root || !b->at.root) return relate_all(a, b, carrier != NULL);
+    if (a->global != b->global) return never;
     if (a->global) {
-        if (!kg_sync_may_alias(a->at.root, b->at.root))
-            return never;
+        if (!kg_sync_may_alias(a->at.root, b->at.root)) return never;
         return relate_views(p, a, b, carrier, any_distance);
     }
-    if (a->at.root != b->at.root)
-        return relate_bytes(a, b, any_distance, carrier != NULL);
+    if (a->at.root != b->at.root) return relate_bytes(a, b, any_distance, carrier != NULL);
     uint64_t slots = slot_distances(p, a, b, carrier);
-    if (!slots)
-        return never;
-    if (!a->at.exact || !b->at.exact)
-        return relate_views(p, a, b, carrier, slots);
+    if (!slots) return never;
+    if (!a->at.exact || !b->at.exact) return relate_views(p, a, b, carrier, slots);
     return relate_bytes(a, b, slots, carrier != NULL);
 }

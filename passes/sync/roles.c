@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Synchronization by hand, and roles: regions of warps that run side by side.
 //
-// Regions that follow each other in the program are concurrent until a barrier stands between them. A
-// barrier between them is legal, so an ordinary conflict gets one. Loops in two roles that hand slots of
-// a ring to each other would deadlock or go wrong under it: there the author's barriers (one id, used by both) are
-// taken as the order, and their absence is an error.
+// Regions that follow each other in the program are concurrent until a barrier stands between them.
+// A barrier between them is legal, so an ordinary conflict gets one. Loops in two roles that hand
+// slots of a ring to each other would deadlock or go wrong under it: there the author's barriers
+// (one id, used by both) are taken as the order, and their absence is an error.
 #include "passes/sync/checks.h"
 
 static int region_of(const kg_sync_program *p, int node)
@@ -19,9 +19,11 @@ static uint32_t shared_ids(const kg_sync_program *p, int region)
     int inside = kg_sync_node_at(p, region)->child[0];
     for (int i = 0; i < p->nodes.count; i++) {
         const kg_op *op = kg_sync_node_at(p, i)->op;
-        if ((op->code != KG_OP_BARRIER && op->code != KG_OP_ARRIVE) || kg_sync_lift(p, i, inside) < 0)
+        if ((op->code != KG_OP_BARRIER && op->code != KG_OP_ARRIVE) ||
+            kg_sync_lift(p, i, inside) < 0)
             continue;
-        if (op->code == KG_OP_ARRIVE || kg_op_int(op, KG_A_COUNT, 0) != 32 * (int64_t)kg_op_region(op).n_warps)
+        if (op->code == KG_OP_ARRIVE ||
+            kg_op_int(op, KG_A_COUNT, 0) != 32 * (int64_t)kg_op_region(op).n_warps)
             ids |= UINT32_C(1) << (kg_op_int(op, KG_A_ID, 0) & 31);
     }
     return ids;
@@ -29,11 +31,10 @@ static uint32_t shared_ids(const kg_sync_program *p, int region)
 
 static bool in_loop_of(const kg_sync_program *p, int node, int region)
 {
-    for (int block = kg_sync_node_at(p, node)->block; block >= 0; block = kg_sync_parent(p, block)) {
-        if (kg_sync_block_at(p, block)->owner == region)
-            return false;
-        if (kg_sync_is_loop(kg_sync_block_at(p, block)))
-            return true;
+    for (int block = kg_sync_node_at(p, node)->block; block >= 0;
+         block = kg_sync_parent(p, block)) {
+        if (kg_sync_block_at(p, block)->owner == region) return false;
+        if (kg_sync_is_loop(kg_sync_block_at(p, block))) return true;
     }
     return false;
 }
@@ -45,40 +46,43 @@ void kg_sync_check_roles(const kg_sync_program *p, kg_obligations *o, kg_diags *
         kg_obligation *x = &o->items[i];
         const kg_sync_access *a = &p->accesses.items[x->a], *b = &p->accesses.items[x->b];
         int ra = region_of(p, a->node), rb = region_of(p, b->node);
-        if (ra < 0 || rb < 0 || ra == rb)
-            continue;
+        if (ra < 0 || rb < 0 || ra == rb) continue;
         if (shared_ids(p, ra) & shared_ids(p, rb)) {
             x->by_author = true;
             continue;
         }
-        bool streams = a->ring > 1 && a->at.root == b->at.root && in_loop_of(p, a->node, ra) && in_loop_of(p, b->node, rb);
-        if (!streams || a->at.root == told)
-            continue;
+        bool streams = a->ring > 1 && a->at.root == b->at.root && in_loop_of(p, a->node, ra) &&
+                       in_loop_of(p, b->node, rb);
+        if (!streams || a->at.root == told) continue;
         told = a->at.root;
-        kg_diag *d = kg_error(diags, KG_D_S502, b->at.op->loc, "two roles share the ring '%s' without synchronization",
+        kg_diag *d = kg_error(diags, KG_D_S502, b->at.op->loc,
+                              "two roles share the ring '%s' without synchronization",
                               told->name ? told->name : "");
         kg_diag_note(diags, d, a->at.op->loc, "the other role's access");
-        kg_diag_help(diags, d, "let each role meet the other with `arrive id N count T` and `barrier id N count T` for full and for empty slots");
+        kg_diag_help(diags, d,
+                     "let each role meet the other with `arrive id N count T` and `barrier id N "
+                     "count T` for full and for empty slots");
     }
 }
 
-// ---- form --------------------------------------------------------------------------------------------
-// The verifier has seen ids, counts and places of each barrier by itself; here they are held together.
+// ---- form ---------------------------------------------------------------------------------------
+// The
+// verifier has seen ids, counts and places of each barrier by itself; here they are held together.
 void kg_sync_check_hand_written(const kg_sync_program *p, kg_diags *diags)
 {
     const kg_op *first[16] = {0};
     int64_t all = 32 * (int64_t)p->kernel->warps;
     for (int i = 0; i < p->nodes.count; i++) {
         const kg_op *op = kg_sync_node_at(p, i)->op;
-        if (op->code != KG_OP_BARRIER && op->code != KG_OP_ARRIVE)
-            continue;
+        if (op->code != KG_OP_BARRIER && op->code != KG_OP_ARRIVE) continue;
         int64_t id = kg_op_int(op, KG_A_ID, 0) & 15, count = kg_op_int(op, KG_A_COUNT, all);
         if (first[id] && kg_op_int(first[id], KG_A_COUNT, all) != count) {
-            kg_diag *d = kg_error(diags, KG_D_S503, op->loc, "barrier %lld is used with two counts: %lld here", (long long)id,
+            kg_diag *d = kg_error(diags, KG_D_S503, op->loc,
+                                  "barrier %lld is used with two counts: %lld here", (long long)id,
                                   (long long)count);
-            kg_diag_note(diags, d, first[id]->loc, "%lld here", (long long)kg_op_int(first[id], KG_A_COUNT, all));
+            kg_diag_note(diags, d, first[id]->loc, "%lld here",
+                         (long long)kg_op_int(first[id], KG_A_COUNT, all));
         }
-        if (!first[id])
-            first[id] = op;
+        if (!first[id]) first[id] = op;
     }
 }

@@ -25,48 +25,75 @@ static int64_t floor_div(int64_t a, int64_t b)
 static bool fold(kg_opcode code, int64_t a, int64_t b, int64_t *out)
 {
     switch (code) {
-    case KG_OP_ADD: return !__builtin_add_overflow(a, b, out);
-    case KG_OP_SUB: return !__builtin_sub_overflow(a, b, out);
-    case KG_OP_MUL: return !__builtin_mul_overflow(a, b, out);
-    case KG_OP_DIV: return b > 0 && (*out = floor_div(a, b), true);
-    case KG_OP_MOD: return b > 0 && (*out = a - b * floor_div(a, b), true);
-    case KG_OP_MIN: *out = a < b ? a : b; return true;
-    case KG_OP_MAX: *out = a > b ? a : b; return true;
-    case KG_OP_AND: *out = a & b; return true;
-    case KG_OP_OR: *out = a | b; return true;
-    case KG_OP_XOR: *out = a ^ b; return true;
-    case KG_OP_EQ: *out = a == b; return true;
-    case KG_OP_NE: *out = a != b; return true;
-    case KG_OP_LT: *out = a < b; return true;
-    case KG_OP_LE: *out = a <= b; return true;
-    case KG_OP_GT: *out = a > b; return true;
-    case KG_OP_GE: *out = a >= b; return true;
-    default: return false;
+    case KG_OP_ADD:
+        return !__builtin_add_overflow(a, b, out);
+    case KG_OP_SUB:
+        return !__builtin_sub_overflow(a, b, out);
+    case KG_OP_MUL:
+        return !__builtin_mul_overflow(a, b, out);
+    case KG_OP_DIV:
+        return b > 0 && (*out = floor_div(a, b), true);
+    case KG_OP_MOD:
+        return b > 0 && (*out = a - b * floor_div(a, b), true);
+    case KG_OP_MIN:
+        *out = a < b ? a : b;
+        return true;
+    case KG_OP_MAX:
+        *out = a > b ? a : b;
+        return true;
+    case KG_OP_AND:
+        *out = a & b;
+        return true;
+    case KG_OP_OR:
+        *out = a | b;
+        return true;
+    case KG_OP_XOR:
+        *out = a ^ b;
+        return true;
+    case KG_OP_EQ:
+        *out = a == b;
+        return true;
+    case KG_OP_NE:
+        *out = a != b;
+        return true;
+    case KG_OP_LT:
+        *out = a < b;
+        return true;
+    case KG_OP_LE:
+        *out = a <= b;
+        return true;
+    case KG_OP_GT:
+        *out = a > b;
+        return true;
+    case KG_OP_GE:
+        *out = a >= b;
+        return true;
+    default:
+        return false;
     }
 }
 
-static bool is_truth(const kg_value *v) { return v->type.dtype == KG_I1; }
+static bool is_truth(const kg_value *v)
+{
+    return v->type.dtype == KG_I1;
+}
 
 bool kg_scalars_compute(const kg_scalars *s, const kg_op *op, int64_t *out)
 {
     int64_t a, b, c;
-    if (op->code == KG_OP_CONST)
-        return kg_const_int(op->results[0], out);
-    if (op->code == KG_OP_CAST)
-        return kg_scalars_eval(s, op->operands[0], out);
+    if (op->code == KG_OP_CONST) return kg_const_int(op->results[0], out);
+    if (op->code == KG_OP_CAST) return kg_scalars_eval(s, op->operands[0], out);
     if (op->code == KG_OP_NOT && is_truth(op->results[0]))
         return kg_scalars_eval(s, op->operands[0], &a) && (*out = !a, true);
-    if (op->code == KG_OP_NEG)
-        return kg_scalars_eval(s, op->operands[0], &a) && (*out = -a, true);
+    if (op->code == KG_OP_NEG) return kg_scalars_eval(s, op->operands[0], &a) && (*out = -a, true);
     if (op->code == KG_OP_SELECT)
-        return kg_scalars_eval(s, op->operands[0], &c) && kg_scalars_eval(s, op->operands[c ? 1 : 2], out);
-    if (op->n_operands != 2)
-        return false;
+        return kg_scalars_eval(s, op->operands[0], &c) &&
+               kg_scalars_eval(s, op->operands[c ? 1 : 2], out);
+    if (op->n_operands != 2) return false;
     bool ka = kg_scalars_eval(s, op->operands[0], &a), kb = kg_scalars_eval(s, op->operands[1], &b);
     if (is_truth(op->results[0]) && (op->code == KG_OP_AND || op->code == KG_OP_OR)) {
         int64_t decides = op->code == KG_OP_OR;
-        if ((ka && a == decides) || (kb && b == decides))
-            return *out = decides, true;
+        if ((ka && a == decides) || (kb && b == decides)) return *out = decides, true;
     }
     return ka && kb && fold(op->code, a, b, out);
 }
@@ -77,12 +104,14 @@ bool kg_scalars_eval(const kg_scalars *s, kg_value *value, int64_t *out)
         *out = s->number[value->id];
         return true;
     }
-    if (!kg_is_scalar(value) || kg_dtype_info_of(value->type.dtype)->is_float || kg_is_mutable(value))
+    if (!kg_is_scalar(value) || kg_dtype_info_of(value->type.dtype)->is_float ||
+        kg_is_mutable(value))
         return false;
     const kg_leaf *leaf = kg_scalars_leaf(s, value);
     if (leaf) {
         *out = kg_leaf_number(s, leaf);
         return true;
     }
-    return value->kind == KG_VALUE_RESULT && !s->frozen[value->id] && kg_scalars_compute(s, value->op, out);
+    return value->kind == KG_VALUE_RESULT && !s->frozen[value->id] &&
+           kg_scalars_compute(s, value->op, out);
 }

@@ -3,10 +3,11 @@
 #pragma once
 #include "passes/sync/program.h"
 
-// A value whose concrete numbers are tried out one after the other: a loop bound that only run time knows.
+// A value whose concrete numbers are tried out one after the other: a loop bound that only run time
+// knows.
 typedef struct kg_leaf {
-    kg_value *value;   // NULL: the trip count of `loop` itself
-    int loop;          // block; for a value: of the innermost loop around its definition, -1 for none
+    kg_value *value; // NULL: the trip count of `loop` itself
+    int loop;        // block; for a value: of the innermost loop around its definition, -1 for none
     int64_t low, step; // numbers low + i * step
     int count;         // how many
     int chosen[2];     // on even and odd trips of `loop` when the value is defined inside of it
@@ -14,11 +15,14 @@ typedef struct kg_leaf {
 
 typedef struct kg_scalars {
     const kg_sync_program *p;
-    struct { kg_leaf *items; int count, capacity; } leaves;
+    struct {
+        kg_leaf *items;
+        int count, capacity;
+    } leaves;
     int64_t *number; // by value id
     bool *known;
     const bool *frozen; // by value id: computed from mutable scalars, so only where its op stands
-    int *trip;       // by block of a loop: the trip that runs now
+    int *trip;          // by block of a loop: the trip that runs now
 } kg_scalars;
 
 bool kg_scalars_eval(const kg_scalars *s, kg_value *value, int64_t *out);

@@ -2,9 +2,11 @@
 // Pass sync: derives what must be ordered and inserts barriers, warp syncs, waits and commits.
 //
 // Needs: level placed (layouts, offsets; copies asynchronous where the pipeline made them so).
-// Guarantees: every pair of accesses that may touch the same byte from different threads, one of them
+// Guarantees: every pair of accesses that may touch the same byte from different threads, one of
+// them
 //   writing, is ordered on every path; every copy is complete before its bytes are used; every
-//   synchronization has an id (S1, S2, ... in program order) and says which obligations it discharges.
+//   synchronization has an id (S1, S2, ... in program order) and says which obligations it
+//   discharges.
 // Never: moves or removes an access, or a synchronization that the author wrote.
 //
 //   for k in 0 .. n {                        for k in 0 .. n {
@@ -20,18 +22,21 @@
 #include "passes/sync/materialize.h"
 
 // Every obligation of ours has a point, or the program cannot be ordered.
-static void report_unmet(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan, kg_diags *diags)
+static void report_unmet(const kg_sync_program *p, const kg_obligations *o,
+                         const kg_sync_plan *plan, kg_diags *diags)
 {
     int told = -1;
     for (int i = 0; i < o->count; i++) {
         const kg_obligation *x = &o->items[i];
-        if (x->found_by_hand || x->by_author || kg_points_meet(p, plan->cuts[i], plan->cuts[i]) || x->a == told)
+        if (x->found_by_hand || x->by_author || kg_points_meet(p, plan->cuts[i], plan->cuts[i]) ||
+            x->a == told)
             continue;
         const kg_op *a = p->accesses.items[x->a].at.op, *b = p->accesses.items[x->b].at.op;
         told = x->a;
-        kg_diag *d = kg_error(diags, x->wait ? KG_D_S503 : KG_D_S501, b->loc,
-                              x->wait ? "what a copy brings is used before its group is committed"
-                                      : "no synchronization can order this after the access that it depends on");
+        kg_diag *d = kg_error(
+            diags, x->wait ? KG_D_S503 : KG_D_S501, b->loc,
+            x->wait ? "what a copy brings is used before its group is committed"
+                    : "no synchronization can order this after the access that it depends on");
         kg_diag_note(diags, d, a->loc, "%s", x->wait ? "the copy" : "the other access");
     }
 }
@@ -47,10 +52,8 @@ bool kg_sync_derive(kg_pass_context *context, kg_kernel *kernel, kg_sync_report 
     kg_sync_check_contents(p, context->diags);
     kg_obligations_derive(p, &obligations);
     kg_sync_check_roles(p, &obligations, context->diags);
-    if (context->diags->errors > errors)
-        return false;
-    for (int i = 0; i < obligations.count; i++)
-        obligations.items[i].number = i + 1;
+    if (context->diags->errors > errors) return false;
+    for (int i = 0; i < obligations.count; i++) obligations.items[i].number = i + 1;
     kg_sync_plan_make(p, &obligations, &plan);
     report_unmet(p, &obligations, &plan, context->diags);
     kg_op **op_at = KG_NEW_ARRAY(context->arena, kg_op *, p->n_points + 1);

@@ -4,6 +4,6 @@
 #include "passes/passes.h"
 #include "passes/sync/report.h"
 
-// Synchronizes a kernel at level placed. The report (may be NULL) is filled when that succeeds; it lives in the
-// context's arena. false: findings were reported.
+// Synchronizes a kernel at level placed. The report (may be NULL) is filled when that succeeds; it
+// lives in the context's arena. false: findings were reported.
 bool kg_sync_derive(kg_pass_context *context, kg_kernel *kernel, kg_sync_report *report);

@@ -6,18 +6,31 @@
 #include <string.h>
 
 enum { SEEN = 1, OPEN = 2 };
-enum { EVENT_LIMIT = 30000, COMBINATION_LIMIT = 3000, WORK_LIMIT = 400000, TRIP_LIMIT = 4096, EXTRA_TRIPS = 2, OUTER_TRIPS = 3 };
+enum {
+    EVENT_LIMIT = 30000,
+    COMBINATION_LIMIT = 3000,
+    WORK_LIMIT = 400000,
+    TRIP_LIMIT = 4096,
+    EXTRA_TRIPS = 2,
+    OUTER_TRIPS = 3
+};
 
-typedef enum event_kind { EVENT_COPY, EVENT_COMMIT, EVENT_WAIT, EVENT_BARRIER, EVENT_WARP_SYNC } event_kind;
+typedef enum event_kind {
+    EVENT_COPY,
+    EVENT_COMMIT,
+    EVENT_WAIT,
+    EVENT_BARRIER,
+    EVENT_WARP_SYNC
+} event_kind;
 
 typedef struct event {
     event_kind kind;
     int context;
-    int access;      // COPY
+    int access;       // COPY
     int point, fixed; // WAIT: of the plan (fixed -1), or the author's count
     bool slot_known;
     int64_t slot;
-    int earlier;     // COPY: the instance of the same access before this one, -1
+    int earlier; // COPY: the instance of the same access before this one, -1
 } event;
 
 // A stretch of the program that runs only if a condition holds that the replay cannot know.
@@ -42,19 +55,25 @@ typedef struct replay {
     const kg_sync_plan *plan;
     kg_replay *out;
     kg_scalars s;
-    needs *needs;      // by access b
-    bool *follows;     // by value id: computed from a mutable scalar, so evaluated where it stands
-    bool *relevant;    // by node
-    int *node_of;      // by op id, -1
-    uint8_t *pair;     // by access pair a * n + b: SEEN, OPEN
-    struct { event *items; int count, capacity; } events;
-    struct { condition *items; int count, capacity; } contexts;
-    int *latest;       // by access: its last copy event
+    needs *needs;   // by access b
+    bool *follows;  // by value id: computed from a mutable scalar, so evaluated where it stands
+    bool *relevant; // by node
+    int *node_of;   // by op id, -1
+    uint8_t *pair;  // by access pair a * n + b: SEEN, OPEN
+    struct {
+        event *items;
+        int count, capacity;
+    } events;
+    struct {
+        condition *items;
+        int count, capacity;
+    } contexts;
+    int *latest; // by access: its last copy event
     int branches, work;
     bool failed;
 } replay;
 
-// ---- events ------------------------------------------------------------------------------------------
+// ---- events -------------------------------------------------------------------------------------
 static void push(replay *r, event e)
 {
     if (r->events.count >= EVENT_LIMIT) {
@@ -67,8 +86,7 @@ static void push(replay *r, event e)
 static bool certain_for(const replay *r, int context, int when)
 {
     for (; when != context; when = r->contexts.items[when].parent)
-        if (when == 0)
-            return false;
+        if (when == 0) return false;
     return true;
 }
 
@@ -76,7 +94,8 @@ static bool exclusive(const replay *r, int x, int y)
 {
     for (int i = x; i; i = r->contexts.items[i].parent)
         for (int j = y; j; j = r->contexts.items[j].parent)
-            if (r->contexts.items[i].branch == r->contexts.items[j].branch && r->contexts.items[i].arm != r->contexts.items[j].arm)
+            if (r->contexts.items[i].branch == r->contexts.items[j].branch &&
+                r->contexts.items[i].arm != r->contexts.items[j].arm)
                 return true;
     return false;
 }
@@ -84,18 +103,19 @@ static bool exclusive(const replay *r, int x, int y)
 static bool slot_of(const replay *r, int access, int64_t *slot)
 {
     const kg_sync_access *a = &r->p->accesses.items[access];
-    if (!a->at.slot || !kg_scalars_eval(&r->s, a->at.slot, slot))
-        return false;
+    if (!a->at.slot || !kg_scalars_eval(&r->s, a->at.slot, slot)) return false;
     *slot = (*slot % a->ring + a->ring) % a->ring;
     return true;
 }
 
-// ---- the check of one access -------------------------------------------------------------------------
-// The commit that closes the group of a copy event, certain for the copy; -1 when there is none yet.
+// ---- the check of one access --------------------------------------------------------------------
+// The commit that closes
+// the group of a copy event, certain for the copy; -1 when there is none yet.
 static int commit_of(const replay *r, int copy)
 {
     for (int i = copy + 1; i < r->events.count; i++)
-        if (r->events.items[i].kind == EVENT_COMMIT && certain_for(r, r->events.items[i].context, r->events.items[copy].context))
+        if (r->events.items[i].kind == EVENT_COMMIT &&
+            certain_for(r, r->events.items[i].context, r->events.items[copy].context))
             return i;
     return -1;
 }
@@ -104,7 +124,8 @@ static int groups_between(const replay *r, int commit, int wait, int context)
 {
     int groups = 0;
     for (int i = commit + 1; i < wait; i++)
-        groups += r->events.items[i].kind == EVENT_COMMIT && certain_for(r, r->events.items[i].context, context);
+        groups += r->events.items[i].kind == EVENT_COMMIT &&
+                  certain_for(r, r->events.items[i].context, context);
     return groups;
 }
 
@@ -118,24 +139,19 @@ static bool served(replay *r, int copy, kg_rendezvous meet, int context)
 {
     int commit = commit_of(r, copy);
     bool met = meet == KG_MEET_NONE;
-    if (commit < 0)
-        return false;
+    if (commit < 0) return false;
     for (int i = r->events.count - 1; i > commit; i--, r->work++) {
         const event *e = &r->events.items[i];
-        if (e->kind == EVENT_COPY || !certain_for(r, e->context, context))
-            continue;
+        if (e->kind == EVENT_COPY || !certain_for(r, e->context, context)) continue;
         met |= rendezvous(e, meet);
-        if (e->kind != EVENT_WAIT || !met)
-            continue;
+        if (e->kind != EVENT_WAIT || !met) continue;
         int groups = groups_between(r, commit, i, context);
         if (e->fixed >= 0) {
-            if (e->fixed <= groups)
-                return true;
+            if (e->fixed <= groups) return true;
             continue;
         }
         int *count = &r->out->count[e->point];
-        if (*count < 0 || groups < *count)
-            *count = groups;
+        if (*count < 0 || groups < *count) *count = groups;
         return true;
     }
     return false;
@@ -171,7 +187,7 @@ static void check(replay *r, int access, int context)
     r->failed |= r->work > WORK_LIMIT;
 }
 
-// ---- running -----------------------------------------------------------------------------------------
+// ---- running ------------------------------------------------------------------------------------
 static void run_block(replay *r, int block, int part, int context);
 
 static void run_point(replay *r, int point, int context)
@@ -187,11 +203,9 @@ static void run_point(replay *r, int point, int context)
 
 static void run_accesses(replay *r, const kg_sync_node *n, int context)
 {
-    for (int i = n->first_access; i < n->first_access + n->n_accesses; i++)
-        check(r, i, context);
+    for (int i = n->first_access; i < n->first_access + n->n_accesses; i++) check(r, i, context);
     for (int i = n->first_access; i < n->first_access + n->n_accesses; i++) {
-        if (!r->p->accesses.items[i].async)
-            continue;
+        if (!r->p->accesses.items[i].async) continue;
         event e = {.kind = EVENT_COPY, .context = context, .access = i, .earlier = r->latest[i]};
         e.slot_known = slot_of(r, i, &e.slot);
         push(r, e);
@@ -205,11 +219,11 @@ static void set_value(replay *r, const kg_value *value, bool known, int64_t numb
     r->s.number[value->id] = number;
 }
 
-static void run_trip(replay *r, const kg_sync_node *n, int trip, bool known, int64_t index, int context)
+static void run_trip(replay *r, const kg_sync_node *n, int trip, bool known, int64_t index,
+                     int context)
 {
     r->s.trip[n->child[0]] = trip;
-    if (n->op->blocks[0]->arg)
-        set_value(r, n->op->blocks[0]->arg, known, index);
+    if (n->op->blocks[0]->arg) set_value(r, n->op->blocks[0]->arg, known, index);
     run_block(r, n->child[0], n->op->code == KG_OP_WHILE, context);
 }
 
@@ -225,14 +239,16 @@ static const kg_leaf *trips_leaf(const replay *r, int block)
 static void run_for(replay *r, const kg_sync_node *n, int context)
 {
     int64_t lo = 0, hi = 0, step = 1;
-    bool known = kg_scalars_eval(&r->s, n->op->operands[0], &lo) & kg_scalars_eval(&r->s, n->op->operands[1], &hi) &
+    bool known = kg_scalars_eval(&r->s, n->op->operands[0], &lo) &
+                 kg_scalars_eval(&r->s, n->op->operands[1], &hi) &
                  kg_const_int(n->op->operands[2], &step);
     const kg_leaf *leaf = trips_leaf(r, n->child[0]);
     if (!known && !leaf) {
         r->failed = true;
         return;
     }
-    int64_t trips = known ? (hi > lo ? (hi - lo + step - 1) / step : 0) : kg_leaf_number(&r->s, leaf);
+    int64_t trips =
+        known ? (hi > lo ? (hi - lo + step - 1) / step : 0) : kg_leaf_number(&r->s, leaf);
     if (trips > TRIP_LIMIT) {
         r->failed = true;
         return;
@@ -274,28 +290,40 @@ static void run_node(replay *r, int node, int context)
         push(r, (event){.kind = EVENT_COMMIT, .context = context});
         break;
     case KG_OP_WAIT:
-        push(r, (event){.kind = EVENT_WAIT, .context = context, .fixed = (int)kg_op_int(n->op, KG_A_COUNT, 0)});
+        push(r, (event){.kind = EVENT_WAIT,
+                        .context = context,
+                        .fixed = (int)kg_op_int(n->op, KG_A_COUNT, 0)});
         break;
-    case KG_OP_FOR: run_for(r, n, context); break;
-    case KG_OP_WHILE: run_while(r, n, context); break;
-    case KG_OP_IF: run_if(r, n, context); break;
-    case KG_OP_WARPS: run_block(r, n->child[0], 0, context); break;
-    default: run_accesses(r, n, context); break;
+    case KG_OP_FOR:
+        run_for(r, n, context);
+        break;
+    case KG_OP_WHILE:
+        run_while(r, n, context);
+        break;
+    case KG_OP_IF:
+        run_if(r, n, context);
+        break;
+    case KG_OP_WARPS:
+        run_block(r, n->child[0], 0, context);
+        break;
+    default:
+        run_accesses(r, n, context);
+        break;
     }
 }
 
 // Scalars that change over time are computed where they stand.
 static void run_scalar(replay *r, const kg_op *op, int context)
 {
-    kg_value *target = op->code == KG_OP_ASSIGN ? op->operands[0] : op->n_results ? op->results[0] : NULL;
-    if (!target || !kg_is_scalar(target) || kg_dtype_info_of(target->type.dtype)->is_float)
-        return;
+    kg_value *target = op->code == KG_OP_ASSIGN ? op->operands[0]
+                       : op->n_results          ? op->results[0]
+                                                : NULL;
+    if (!target || !kg_is_scalar(target) || kg_dtype_info_of(target->type.dtype)->is_float) return;
     int64_t number = 0;
     if (op->code == KG_OP_FRAG || op->code == KG_OP_ASSIGN) {
         bool known = kg_scalars_eval(&r->s, op->operands[op->code == KG_OP_ASSIGN], &number);
         const kg_leaf *leaf = known ? NULL : kg_scalars_leaf(&r->s, target);
-        if (leaf)
-            number = kg_leaf_number(&r->s, leaf);
+        if (leaf) number = kg_leaf_number(&r->s, leaf);
         set_value(r, target, (known || leaf) && (context == 0 || op->code == KG_OP_FRAG), number);
     } else if (r->follows[target->id]) {
         bool known = kg_scalars_compute(&r->s, op, &number);
@@ -303,59 +331,69 @@ static void run_scalar(replay *r, const kg_op *op, int context)
     }
 }
 
+// What an op that is passed over would have assigned is not known any more.
+static bool forget(kg_op *op, void *user)
+{
+    replay *r = user;
+    if (op->code == KG_OP_ASSIGN) r->s.known[op->operands[0]->id] = false;
+    return true;
+}
+
+static void pass_over(replay *r, const kg_op *op)
+{
+    for (int i = 0; i < op->n_blocks; i++) kg_walk(op->blocks[i], forget, r);
+}
+
 // part: of a `while` 0 is the condition, 1 the body.
 static void run_block(replay *r, int block, int part, int context)
 {
-    if (block < 0 || r->failed)
-        return;
+    if (block < 0 || r->failed) return;
     const kg_sync_block *b = kg_sync_block_at(r->p, block);
     bool loop = b->kind == KG_SB_WHILE;
-    int i = loop && part ? b->condition_nodes : 0, end = loop && !part ? b->condition_nodes : b->count;
+    int i = loop && part ? b->condition_nodes : 0,
+        end = loop && !part ? b->condition_nodes : b->count;
     for (const kg_op *op = b->ir[part]->first; op; op = op->next) {
         int node = r->node_of[op->id];
         if (node < 0) {
             run_scalar(r, op, context);
+            pass_over(r, op);
             continue;
         }
         run_point(r, b->first_point + i++, context);
         if (r->relevant[node])
             run_node(r, node, context);
+        else
+            pass_over(r, op);
     }
-    if (i == end && !(loop && !part))
-        run_point(r, b->first_point + end, context);
+    if (i == end && !(loop && !part)) run_point(r, b->first_point + end, context);
 }
 
-// ---- preparation -------------------------------------------------------------------------------------
+// ---- preparation --------------------------------------------------------------------------------
 static void collect_needs(replay *r)
 {
     const kg_sync_program *p = r->p;
     r->needs = KG_NEW_ARRAY(p->arena, needs, p->accesses.count + 1);
     for (int i = 0; i < r->o->count; i++) {
         const kg_obligation *o = &r->o->items[i];
-        if (!o->wait || o->by_author)
-            continue;
+        if (!o->wait || o->by_author) continue;
         needs *list = &r->needs[o->b];
         int k = 0;
-        while (k < list->count && list->items[k].a != o->a)
-            k++;
+        while (k < list->count && list->items[k].a != o->a) k++;
         if (k == list->count) {
             const kg_sync_access *a = &p->accesses.items[o->a], *b = &p->accesses.items[o->b];
             need n = {.a = o->a, .one_ring = !a->global && a->at.root == b->at.root && a->ring > 1};
             KG_PUSH(p->arena, list, n);
         }
-        if (o->meet > list->items[k].meet)
-            list->items[k].meet = o->meet;
+        if (o->meet > list->items[k].meet) list->items[k].meet = o->meet;
     }
 }
 
 static bool touches_groups(const replay *r, int node)
 {
     const kg_sync_node *n = kg_sync_node_at(r->p, node);
-    if (n->op->code == KG_OP_COMMIT || n->op->code == KG_OP_WAIT)
-        return true;
+    if (n->op->code == KG_OP_COMMIT || n->op->code == KG_OP_WAIT) return true;
     for (int i = n->first_access; i < n->first_access + n->n_accesses; i++)
-        if (r->p->accesses.items[i].async || r->needs[i].count)
-            return true;
+        if (r->p->accesses.items[i].async || r->needs[i].count) return true;
     return false;
 }
 
@@ -375,19 +413,19 @@ static bool mark_followers(kg_op *op, void *user)
     replay *r = user;
     for (int i = 0; i < op->n_results; i++)
         for (int k = 0; k < op->n_operands; k++)
-            r->follows[op->results[i]->id] |= op->operands[k]->id >= 0 &&
-                                              (r->follows[op->operands[k]->id] || kg_is_mutable(op->operands[k]));
+            r->follows[op->results[i]->id] |=
+                op->operands[k]->id >= 0 &&
+                (r->follows[op->operands[k]->id] || kg_is_mutable(op->operands[k]));
     return true;
 }
 
-// ---- what has to be tried ----------------------------------------------------------------------------
+// ---- what has to be tried -----------------------------------------------------------------------
 static int ring_within(const replay *r, int block)
 {
     int ring = 1;
     for (int i = 0; i < r->p->accesses.count; i++) {
         const kg_sync_access *a = &r->p->accesses.items[i];
-        if (a->async && a->ring > ring && kg_sync_lift(r->p, a->node, block) >= 0)
-            ring = a->ring;
+        if (a->async && a->ring > ring && kg_sync_lift(r->p, a->node, block) >= 0) ring = a->ring;
     }
     return ring;
 }
@@ -397,8 +435,7 @@ static bool holds_groups_itself(const replay *r, int block)
     const kg_sync_block *b = kg_sync_block_at(r->p, block);
     for (int i = 0; i < b->count; i++) {
         kg_opcode code = kg_sync_node_at(r->p, b->items[i])->op->code;
-        if (r->relevant[b->items[i]] && code != KG_OP_FOR && code != KG_OP_WHILE)
-            return true;
+        if (r->relevant[b->items[i]] && code != KG_OP_FOR && code != KG_OP_WHILE) return true;
     }
     return false;
 }
@@ -407,7 +444,8 @@ static int loop_around(const replay *r, const kg_value *value)
 {
     const kg_op *at = value->op;
     for (const kg_block *b = at ? at->parent : NULL; b && b->owner; b = b->owner->parent)
-        if ((b->owner->code == KG_OP_FOR || b->owner->code == KG_OP_WHILE) && r->node_of[b->owner->id] >= 0)
+        if ((b->owner->code == KG_OP_FOR || b->owner->code == KG_OP_WHILE) &&
+            r->node_of[b->owner->id] >= 0)
             return kg_sync_node_at(r->p, r->node_of[b->owner->id])->child[0];
     return -1;
 }
@@ -416,8 +454,7 @@ static void try_numbers(replay *r, kg_value *value, int64_t low, int64_t step, i
 {
     for (int i = 0; i < r->s.leaves.count; i++) {
         kg_leaf *leaf = &r->s.leaves.items[i];
-        if (!leaf->value || !kg_same_value(leaf->value, value))
-            continue;
+        if (!leaf->value || !kg_same_value(leaf->value, value)) continue;
         int64_t end = low + step * count, old = leaf->low + leaf->step * leaf->count;
         leaf->low = low < leaf->low ? low : leaf->low;
         leaf->step = step < leaf->step ? step : leaf->step;
@@ -435,21 +472,22 @@ static void try_trips(replay *r, int block, int trips)
 }
 
 // A bound of a loop: the unknowns in it get numbers so that `count` trips come about.
-static bool try_bound(replay *r, kg_value *bound, const kg_op *loop, int64_t step, int64_t from, int count)
+static bool try_bound(replay *r, kg_value *bound, const kg_op *loop, int64_t step, int64_t from,
+                      int count)
 {
     kg_affine form = kg_affine_of(&r->p->assigns, bound, loop, 0);
     int64_t number;
-    if (!form.known)
-        return false;
+    if (!form.known) return false;
     for (int i = 0; i < form.n; i++) {
         kg_value *value = form.term[i].value;
         int64_t factor = form.term[i].factor;
-        if (value->kind == KG_VALUE_ARG)
-            continue; // of a loop around this one
-        if (!kg_is_mutable(value) && kg_scalars_eval(&r->s, value, &number) && !kg_scalars_leaf(&r->s, value))
+        if (value->kind == KG_VALUE_ARG) continue; // of a loop around this one
+        if (!kg_is_mutable(value) && kg_scalars_eval(&r->s, value, &number) &&
+            !kg_scalars_leaf(&r->s, value))
             continue;
         int64_t size = factor < 0 ? -factor : factor, unit = step % size == 0 ? step / size : 1;
-        int64_t low = form.n == 1 && form.constant < from ? (from - form.constant + size - 1) / size : 0;
+        int64_t low =
+            form.n == 1 && form.constant < from ? (from - form.constant + size - 1) / size : 0;
         if (factor < 0) // ceildiv(a, b) is -(-a / b)
             low = -low - unit * (count - 1);
         try_numbers(r, value, low, unit, count);
@@ -474,8 +512,7 @@ static void prepare_loop(replay *r, int block)
     int residues = constant_lo ? 0 : ring;
     understood = understood && try_bound(r, op->operands[0], op, step, 0, residues) &&
                  try_bound(r, op->operands[1], op, step, lo, residues + trips + 1);
-    if (!understood)
-        try_trips(r, block, trips);
+    if (!understood) try_trips(r, block, trips);
 }
 
 static bool next_combination(replay *r)
@@ -484,8 +521,7 @@ static bool next_combination(replay *r)
         kg_leaf *leaf = &r->s.leaves.items[i];
         int turns = leaf->value && leaf->loop >= 0 ? 2 : 1;
         for (int k = 0; k < turns; k++) {
-            if (++leaf->chosen[k] < leaf->count)
-                return true;
+            if (++leaf->chosen[k] < leaf->count) return true;
             leaf->chosen[k] = 0;
         }
     }
@@ -529,19 +565,18 @@ static void prepare(replay *r, int n_values, int n_ops)
     r->pair = KG_NEW_ARRAY(arena, uint8_t, p->accesses.count * p->accesses.count + 1);
     r->node_of = KG_NEW_ARRAY(arena, int, n_ops + 1);
     memset(r->node_of, -1, sizeof *r->node_of * (size_t)n_ops);
-    for (int i = 0; i < p->nodes.count; i++)
-        r->node_of[kg_sync_node_at(p, i)->op->id] = i;
+    for (int i = 0; i < p->nodes.count; i++) r->node_of[kg_sync_node_at(p, i)->op->id] = i;
     kg_walk(p->kernel->body, mark_followers, r);
     collect_needs(r);
     mark_relevant(r);
     for (int i = 0; i < p->blocks.count; i++) {
         const kg_sync_block *b = kg_sync_block_at(p, i);
-        if (kg_sync_is_loop(b) && r->relevant[b->owner])
-            prepare_loop(r, i);
+        if (kg_sync_is_loop(b) && r->relevant[b->owner]) prepare_loop(r, i);
     }
 }
 
-void kg_waits_replay(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan, kg_replay *out)
+void kg_waits_replay(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
+                     kg_replay *out)
 {
     int n_ops, n_values = kg_kernel_number(p->kernel, &n_ops);
     replay r = {.p = p, .o = o, .plan = plan, .out = out};
@@ -551,8 +586,7 @@ void kg_waits_replay(const kg_sync_program *p, const kg_obligations *o, const kg
     memset(out->count, -1, sizeof *out->count * (size_t)p->n_points);
     prepare(&r, n_values, n_ops);
     r.failed = combinations(&r) > COMBINATION_LIMIT;
-    do
-        run_once(&r, n_values);
+    do run_once(&r, n_values);
     while (!r.failed && next_combination(&r));
     out->bounded = !r.failed;
     if (r.failed) {

@@ -1,20 +1,24 @@
 // SPDX-License-Identifier: MIT
 // Wait counts, by replaying the sequence of copies, commits and waits.
 //
-// The structured program is run abstractly for every small trip count of its loops (2 * ring + 2 and below),
-// for every residue of loop starts, and with conditions evaluated where they follow from loop indices and
-// bounds (the pipeline's guards). Unknown conditions run both arms; what stands under them is then relied
-// on only within the same arm. For each access that must see a copy finished, the last wait that is
-// followed by a rendezvous early enough has to leave at most as many groups in flight as were committed
-// after the copy's. The least such number over all replays is the count.
+// The structured program is run abstractly for every small trip count of its loops (2 * ring + 2
+// and below), for every residue of loop starts, and with conditions evaluated where they follow
+// from loop indices and bounds (the pipeline's guards). Unknown conditions run both arms; what
+// stands under them is then relied on only within the same arm. For each access that must see a
+// copy finished, the last wait that is followed by a rendezvous early enough has to leave at most
+// as many groups in flight as were committed after the copy's. The least such number over all
+// replays is the count.
 #pragma once
 #include "passes/sync/cover.h"
 
 typedef struct kg_replay {
-    int *count;     // by point: groups that may stay in flight at the plan's wait there; -1: nobody needs it
-    bool *open;     // by obligation: some replay found no wait in time (only obligations with wait)
-    bool *unseen;   // by obligation: no replay came to it, so nothing is known (only obligations with wait)
-    bool bounded;   // false: too big to replay; count is 0 everywhere and nothing is known to be open
+    int *count;   // by point: groups that may stay in flight at the plan's wait there; -1: nobody
+                  // needs it
+    bool *open;   // by obligation: some replay found no wait in time (only obligations with wait)
+    bool *unseen; // by obligation: no replay came to it, so nothing is known (only obligations with
+                  // wait)
+    bool bounded; // false: too big to replay; count is 0 everywhere and nothing is known to be open
 } kg_replay;
 
-void kg_waits_replay(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan, kg_replay *out);
+void kg_waits_replay(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
+                     kg_replay *out);

@@ -9,7 +9,7 @@ enum { NOBODY = -1, STEP_LIMIT = 20000, CONSTANT_TRIPS = 300 };
 
 // One granule of memory: its last write and the reads since, by thread.
 typedef struct cell {
-    int64_t key;       // global: mixed from the tensor and the coordinates
+    int64_t key; // global: mixed from the tensor and the coordinates
     int writer;
     uint32_t write_clock;
     const kg_op *write_op;
@@ -25,7 +25,7 @@ typedef struct copy {
     int thread, group; // group: number of the commit that closes it, -1 open
     bool write;
     cell *at;
-    int count;         // cells from `at` on
+    int count; // cells from `at` on
 } copy;
 
 typedef struct table {
@@ -37,12 +37,15 @@ typedef struct machine {
     kg_kernel *kernel;
     execution *run;
     int threads, steps;
-    uint32_t **clock;      // clock[t][u]: what t knows of u
-    int *committed;        // groups by thread
-    cell *shared;          // by byte
+    uint32_t **clock; // clock[t][u]: what t knows of u
+    int *committed;   // groups by thread
+    cell *shared;     // by byte
     table global;
-    cell acquired;         // what cells look like that nobody of this CTA has written: the last acquire's
-    struct { copy *items; int count, size; } copies;
+    cell acquired; // what cells look like that nobody of this CTA has written: the last acquire's
+    struct {
+        copy *items;
+        int count, size;
+    } copies;
     int64_t *number;
     bool *known;
     uint32_t random;
@@ -63,10 +66,10 @@ static int64_t draw_number(machine *m)
     return r & 1 ? r >> 1 & 3 : 32 * (r >> 1 & 7);
 }
 
-static void find(machine *m, const char *what, const kg_op *a, int ta, const kg_op *b, int tb, int64_t place)
+static void find(machine *m, const char *what, const kg_op *a, int ta, const kg_op *b, int tb,
+                 int64_t place)
 {
-    if (!m->run->found.what)
-        m->run->found = (finding){what, a, b, ta, tb, place};
+    if (!m->run->found.what) m->run->found = (finding){what, a, b, ta, tb, place};
     m->stop = true;
 }
 
@@ -78,7 +81,7 @@ static void give_up(machine *m)
     m->stop = true;
 }
 
-// ---- memory ------------------------------------------------------------------------------------------
+// ---- memory -------------------------------------------------------------------------------------
 static cell *global_cell(machine *m, int64_t key)
 {
     if (m->global.count * 2 >= m->global.size) {
@@ -86,11 +89,9 @@ static cell *global_cell(machine *m, int64_t key)
         m->global.size = old.size ? old.size * 2 : 1024;
         m->global.slots = calloc(m->global.size, sizeof(cell *));
         for (size_t i = 0; i < old.size; i++) {
-            if (!old.slots[i])
-                continue;
+            if (!old.slots[i]) continue;
             size_t at = (uint64_t)old.slots[i]->key * UINT64_C(0x9E3779B97F4A7C15) >> 20;
-            while (m->global.slots[at & (m->global.size - 1)])
-                at++;
+            while (m->global.slots[at & (m->global.size - 1)]) at++;
             m->global.slots[at & (m->global.size - 1)] = old.slots[i];
         }
         free(old.slots);
@@ -98,10 +99,8 @@ static cell *global_cell(machine *m, int64_t key)
     size_t at = (uint64_t)key * UINT64_C(0x9E3779B97F4A7C15) >> 20;
     for (;; at++) {
         cell **slot = &m->global.slots[at & (m->global.size - 1)];
-        if (*slot && (*slot)->key == key)
-            return *slot;
-        if (*slot)
-            continue;
+        if (*slot && (*slot)->key == key) return *slot;
+        if (*slot) continue;
         *slot = calloc(1, sizeof(cell));
         **slot = m->acquired;
         (*slot)->key = key;
@@ -130,13 +129,11 @@ static void check_against_reads(machine *m, const cell *c, int t, const kg_op *o
 
 static void read_cell(machine *m, cell *c, int t, const kg_op *op, int64_t place)
 {
-    if (c->flight)
-        find(m, "read while a copy is in flight", c->write_op, NOBODY, op, t, place);
+    if (c->flight) find(m, "read while a copy is in flight", c->write_op, NOBODY, op, t, place);
     if (!c->written && m->run->uninitialised)
         find(m, "read of bytes never written", NULL, NOBODY, op, t, place);
     check_against_write(m, c, t, op, place);
-    if (!c->reads)
-        c->reads = calloc((size_t)m->threads, sizeof *c->reads);
+    if (!c->reads) c->reads = calloc((size_t)m->threads, sizeof *c->reads);
     c->reads[t] = m->clock[t][t];
     c->read_op = op;
 }
@@ -146,17 +143,12 @@ static void write_cell(machine *m, cell *c, int t, const kg_op *op, int64_t plac
     if (c->flight || c->flight_reads)
         find(m, "write while a copy is in flight", c->write_op, NOBODY, op, t, place);
     bool commutes = atomic && c->atomic && c->write_op && c->write_op->code == op->code;
-    if (!commutes)
-        check_against_write(m, c, t, op, place);
+    if (!commutes) check_against_write(m, c, t, op, place);
     check_against_reads(m, c, t, op, place);
-    if (c->reads && !commutes)
-        memset(c->reads, 0, sizeof *c->reads * (size_t)m->threads);
-    if (atomic && !c->atomics)
-        c->atomics = calloc((size_t)m->threads, sizeof *c->atomics);
-    if (c->atomics && !commutes)
-        memset(c->atomics, 0, sizeof *c->atomics * (size_t)m->threads);
-    if (atomic)
-        c->atomics[t] = m->clock[t][t];
+    if (c->reads && !commutes) memset(c->reads, 0, sizeof *c->reads * (size_t)m->threads);
+    if (atomic && !c->atomics) c->atomics = calloc((size_t)m->threads, sizeof *c->atomics);
+    if (c->atomics && !commutes) memset(c->atomics, 0, sizeof *c->atomics * (size_t)m->threads);
+    if (atomic) c->atomics[t] = m->clock[t][t];
     c->writer = t;
     c->write_clock = m->clock[t][t];
     c->write_op = op;
@@ -180,7 +172,7 @@ static void issue(machine *m, cell *c, int count, int t, const kg_op *op, int64_
     m->copies.items[m->copies.count++] = (copy){t, NOBODY, write, c, count};
 }
 
-// ---- scalars -----------------------------------------------------------------------------------------
+// ---- scalars ------------------------------------------------------------------------------------
 static int64_t floor_div(int64_t a, int64_t b)
 {
     return b ? a / b - (a % b != 0 && (a < 0) != (b < 0)) : 0;
@@ -201,36 +193,78 @@ static void set(machine *m, const kg_value *v, bool known, int64_t number)
 static bool compute(machine *m, const kg_op *op, int64_t *out)
 {
     int64_t a = 0, b = 0, c = 0;
-    bool ka = op->n_operands > 0 && value_of(m, op->operands[0], &a), kb = op->n_operands > 1 && value_of(m, op->operands[1], &b);
-    if (op->code == KG_OP_CONST)
-        return kg_const_int(op->results[0], out);
+    bool ka = op->n_operands > 0 && value_of(m, op->operands[0], &a),
+         kb = op->n_operands > 1 && value_of(m, op->operands[1], &b);
+    if (op->code == KG_OP_CONST) return kg_const_int(op->results[0], out);
     if (op->code == KG_OP_SELECT)
         return ka && (a ? kb : value_of(m, op->operands[2], &c)) && (*out = a ? b : c, true);
-    if (!ka || (op->n_operands > 1 && !kb))
-        return false;
+    if (!ka || (op->n_operands > 1 && !kb)) return false;
     switch (op->code) {
-    case KG_OP_CAST: *out = a; return true;
-    case KG_OP_NEG: *out = -a; return true;
-    case KG_OP_NOT: *out = op->results[0]->type.dtype == KG_I1 ? !a : ~a; return true;
-    case KG_OP_ADD: *out = a + b; return true;
-    case KG_OP_SUB: *out = a - b; return true;
-    case KG_OP_MUL: *out = a * b; return true;
-    case KG_OP_DIV: *out = floor_div(a, b); return b != 0;
-    case KG_OP_MOD: *out = a - b * floor_div(a, b); return b != 0;
-    case KG_OP_MIN: *out = a < b ? a : b; return true;
-    case KG_OP_MAX: *out = a > b ? a : b; return true;
-    case KG_OP_AND: *out = a & b; return true;
-    case KG_OP_OR: *out = a | b; return true;
-    case KG_OP_XOR: *out = a ^ b; return true;
-    case KG_OP_SHL: *out = a << (b & 31); return true;
-    case KG_OP_SHR: *out = a >> (b & 31); return true;
-    case KG_OP_EQ: *out = a == b; return true;
-    case KG_OP_NE: *out = a != b; return true;
-    case KG_OP_LT: *out = a < b; return true;
-    case KG_OP_LE: *out = a <= b; return true;
-    case KG_OP_GT: *out = a > b; return true;
-    case KG_OP_GE: *out = a >= b; return true;
-    default: return false;
+    case KG_OP_CAST:
+        *out = a;
+        return true;
+    case KG_OP_NEG:
+        *out = -a;
+        return true;
+    case KG_OP_NOT:
+        *out = op->results[0]->type.dtype == KG_I1 ? !a : ~a;
+        return true;
+    case KG_OP_ADD:
+        *out = a + b;
+        return true;
+    case KG_OP_SUB:
+        *out = a - b;
+        return true;
+    case KG_OP_MUL:
+        *out = a * b;
+        return true;
+    case KG_OP_DIV:
+        *out = floor_div(a, b);
+        return b != 0;
+    case KG_OP_MOD:
+        *out = a - b * floor_div(a, b);
+        return b != 0;
+    case KG_OP_MIN:
+        *out = a < b ? a : b;
+        return true;
+    case KG_OP_MAX:
+        *out = a > b ? a : b;
+        return true;
+    case KG_OP_AND:
+        *out = a & b;
+        return true;
+    case KG_OP_OR:
+        *out = a | b;
+        return true;
+    case KG_OP_XOR:
+        *out = a ^ b;
+        return true;
+    case KG_OP_SHL:
+        *out = a << (b & 31);
+        return true;
+    case KG_OP_SHR:
+        *out = a >> (b & 31);
+        return true;
+    case KG_OP_EQ:
+        *out = a == b;
+        return true;
+    case KG_OP_NE:
+        *out = a != b;
+        return true;
+    case KG_OP_LT:
+        *out = a < b;
+        return true;
+    case KG_OP_LE:
+        *out = a <= b;
+        return true;
+    case KG_OP_GT:
+        *out = a > b;
+        return true;
+    case KG_OP_GE:
+        *out = a >= b;
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -247,7 +281,7 @@ static void run_scalar(machine *m, const kg_op *op)
     }
 }
 
-// ---- accesses ----------------------------------------------------------------------------------------
+// ---- accesses -----------------------------------------------------------------------------------
 typedef struct visitor {
     machine *m;
     const kg_access *access;
@@ -256,8 +290,7 @@ typedef struct visitor {
 
 static void touch(machine *m, const kg_access *a, cell *c, int count, int thread, int64_t place)
 {
-    if (m->stop)
-        return;
+    if (m->stop) return;
     if (a->effect->completes == KG_COMPLETES_GROUP) {
         issue(m, c, count, thread, a->op, place, a->effect->mode == KG_MODE_W);
         return;
@@ -278,7 +311,8 @@ static void visit_bytes(int thread, int64_t offset, int bytes, void *user)
 // The same view with its starts as constants, as they are now; NULL when one is not known.
 static kg_value *frozen(machine *m, kg_value *operand)
 {
-    if (operand->kind != KG_VALUE_RESULT || (operand->op->code != KG_OP_VIEW && operand->op->code != KG_OP_TRANSPOSE))
+    if (operand->kind != KG_VALUE_RESULT ||
+        (operand->op->code != KG_OP_VIEW && operand->op->code != KG_OP_TRANSPOSE))
         return operand;
     const kg_op *op = operand->op;
     kg_value **operands = calloc((size_t)op->n_operands, sizeof *operands);
@@ -286,8 +320,7 @@ static kg_value *frozen(machine *m, kg_value *operand)
     for (int i = 1; i < op->n_operands && operands[0]; i++) {
         int64_t number;
         operands[i] = op->operands[i];
-        if (!kg_is_scalar(operands[i]))
-            continue;
+        if (!kg_is_scalar(operands[i])) continue;
         if (!value_of(m, operands[i], &number)) {
             operands[0] = NULL;
             break;
@@ -321,10 +354,10 @@ static void access_shared(machine *m, kg_access *a)
     kg_view_resolve(operand, &info);
     exact.exact = true;
     slot = (slot % ring + ring) % ring;
-    visitor v = {m, &exact, kg_op_int(a->root->op, KG_A_OFFSET, 0) + slot * kg_shared_slot_bytes(a->root)};
+    visitor v = {m, &exact,
+                 kg_op_int(a->root->op, KG_A_OFFSET, 0) + slot * kg_shared_slot_bytes(a->root)};
     bool gathers = false;
-    for (int d = 0; d < info.rank; d++)
-        gathers |= info.gather[d] != NULL;
+    for (int d = 0; d < info.rank; d++) gathers |= info.gather[d] != NULL;
     if (!gathers) {
         kg_access_bytes(&exact, visit_bytes, &v);
         return;
@@ -340,26 +373,26 @@ static void access_shared(machine *m, kg_access *a)
 
 static const kg_value *memory_of(const kg_value *root)
 {
-    while (root->tensor && root->tensor->alias)
-        root = root->tensor->alias;
+    while (root->tensor && root->tensor->alias) root = root->tensor->alias;
     return root;
 }
 
 // Element of a global tensor by coordinates: far apart enough that different ones never collide.
-static void touch_global(machine *m, const kg_access *a, const kg_view_info *info, const int64_t *start, const int32_t *coord, int thread)
+static void touch_global(machine *m, const kg_access *a, const kg_view_info *info,
+                         const int64_t *start, const int32_t *coord, int thread)
 {
     int64_t at[KG_MAX_RANK] = {0}, key = (memory_of(a->root)->id + 1) * INT64_C(0x1000003D5);
     for (int d = 0; d < a->root->type.rank; d++)
-        if (info->fixed[d])
-            at[d] = start[d];
-    for (int d = 0; d < info->rank; d++)
-        at[info->dim[d]] = start[info->dim[d]] + coord[d];
-    for (int d = 0; d < KG_MAX_RANK; d++) // no two coordinates of a test come near each other in 64 bits
+        if (info->fixed[d]) at[d] = start[d];
+    for (int d = 0; d < info->rank; d++) at[info->dim[d]] = start[info->dim[d]] + coord[d];
+    for (int d = 0; d < KG_MAX_RANK;
+         d++) // no two coordinates of a test come near each other in 64 bits
         key = (int64_t)(((uint64_t)key ^ (uint64_t)at[d]) * UINT64_C(0xD6E8FEB86659FD93));
     touch(m, a, global_cell(m, key), 1, thread, key);
 }
 
-static void touch_global_layout(machine *m, const kg_access *a, const kg_view_info *info, const int64_t *start, const kg_layout *layout)
+static void touch_global_layout(machine *m, const kg_access *a, const kg_view_info *info,
+                                const int64_t *start, const kg_layout *layout)
 {
     kg_region region = kg_op_region(a->op);
     int registers = kg_layout_registers(layout);
@@ -373,7 +406,8 @@ static void touch_global_layout(machine *m, const kg_access *a, const kg_view_in
         }
 }
 
-static void touch_global_chunks(machine *m, const kg_access *a, const kg_view_info *info, const int64_t *start)
+static void touch_global_chunks(machine *m, const kg_access *a, const kg_view_info *info,
+                                const int64_t *start)
 {
     const kg_type *type = &a->operand->type;
     kg_region region = kg_op_region(a->op);
@@ -386,7 +420,9 @@ static void touch_global_chunks(machine *m, const kg_access *a, const kg_view_in
             coord[d] = (int32_t)(rest % type->dims[d]);
             rest /= type->dims[d];
         }
-        touch_global(m, a, info, start, coord, region.first_warp * 32 + (int)(e / (vec > 0 ? vec : 1) % (region.n_warps * 32)));
+        touch_global(m, a, info, start, coord,
+                     region.first_warp * 32 +
+                         (int)(e / (vec > 0 ? vec : 1) % (region.n_warps * 32)));
     }
 }
 
@@ -397,16 +433,15 @@ static void access_global(machine *m, kg_access *a)
     kg_region region = kg_op_region(a->op);
     kg_view_resolve(a->operand, &info);
     for (int d = 0; d < info.rank; d++) {
-        if (info.gather[d])
-            return; // which rows is not known: left out
-        if (info.start[d] && !value_of(m, info.start[d], &start[info.dim[d]]))
-            return;
+        if (info.gather[d]) return; // which rows is not known: left out
+        if (info.start[d] && !value_of(m, info.start[d], &start[info.dim[d]])) return;
     }
     for (int d = 0; d < a->root->type.rank; d++)
-        if (info.fixed[d] && !value_of(m, info.fixed[d], &start[d]))
-            return;
+        if (info.fixed[d] && !value_of(m, info.fixed[d], &start[d])) return;
     const kg_op *op = a->op;
-    const kg_value *moved = op->n_results ? op->results[0] : op->n_operands > 1 ? op->operands[1] : NULL;
+    const kg_value *moved = op->n_results        ? op->results[0]
+                            : op->n_operands > 1 ? op->operands[1]
+                                                 : NULL;
     int32_t zero[KG_MAX_RANK] = {0};
     if (a->effect->agent == KG_AGENT_ELECTED) {
         touch_global(m, a, &info, start, zero, region.first_warp * 32);
@@ -421,21 +456,19 @@ static void access_global(machine *m, kg_access *a)
     }
 }
 
-// A release by one thread needs everybody's earlier global writes in its clock; an acquire counts as a write that others must
-// know of before they go on.
+// A release by one thread needs everybody's earlier global writes in its clock; an acquire counts
+// as a write that others must know of before they go on.
 static void release_or_acquire(machine *m, const kg_access *a)
 {
     int t = kg_op_region(a->op).first_warp * 32;
     for (size_t i = 0; i < m->global.size; i++) {
         cell *c = m->global.slots[i];
-        if (!c)
-            continue;
-        if (a->effect->mode == KG_MODE_R)
-            check_against_write(m, c, t, a->op, c->key);
+        if (!c) continue;
+        if (a->effect->mode == KG_MODE_R) check_against_write(m, c, t, a->op, c->key);
     }
-    if (a->effect->mode == KG_MODE_R)
-        return;
-    m->acquired = (cell){.writer = t, .write_clock = m->clock[t][t], .write_op = a->op, .written = true};
+    if (a->effect->mode == KG_MODE_R) return;
+    m->acquired =
+        (cell){.writer = t, .write_clock = m->clock[t][t], .write_op = a->op, .written = true};
     for (size_t i = 0; i < m->global.size; i++)
         if (m->global.slots[i]) {
             cell *c = m->global.slots[i];
@@ -451,8 +484,7 @@ static void run_accesses(machine *m, const kg_op *op)
     int n = kg_op_accesses(op, found);
     for (int pass = 0; pass < 2; pass++) // releases before acquires, reads before writes
         for (int i = 0; i < n && !m->stop; i++) {
-            if ((found[i].effect->mode == KG_MODE_R) != (pass == 0))
-                continue;
+            if ((found[i].effect->mode == KG_MODE_R) != (pass == 0)) continue;
             if (!found[i].root)
                 release_or_acquire(m, &found[i]);
             else if (found[i].root->type.home == KG_HOME_SHARED)
@@ -461,11 +493,10 @@ static void run_accesses(machine *m, const kg_op *op)
                 access_global(m, &found[i]);
         }
     for (int i = 0; i < op->n_results; i++)
-        if (kg_is_scalar(op->results[i]))
-            set(m, op->results[i], true, draw_number(m));
+        if (kg_is_scalar(op->results[i])) set(m, op->results[i], true, draw_number(m));
 }
 
-// ---- synchronization ---------------------------------------------------------------------------------
+// ---- synchronization ----------------------------------------------------------------------------
 static void join(machine *m, int first, int count)
 {
     uint32_t *all = calloc((size_t)m->threads, sizeof *all);
@@ -485,7 +516,8 @@ static void complete(machine *m, int first, int count, int pending)
     for (int i = 0; i < m->copies.count; i++) {
         copy *c = &m->copies.items[i];
         int t = c->thread;
-        if (t < first || t >= first + count || c->group == NOBODY || c->group >= m->committed[t] - pending) {
+        if (t < first || t >= first + count || c->group == NOBODY ||
+            c->group >= m->committed[t] - pending) {
             m->copies.items[kept++] = *c;
             continue;
         }
@@ -507,8 +539,7 @@ static void run_sync(machine *m, const kg_op *op)
     kg_region region = kg_op_region(op);
     int first = region.first_warp * 32, count = region.n_warps * 32;
     if (op->code == KG_OP_WARP_SYNC)
-        for (int t = first; t < first + count; t += 32)
-            join(m, t, 32);
+        for (int t = first; t < first + count; t += 32) join(m, t, 32);
     if (op->code == KG_OP_BARRIER) {
         if (kg_op_int(op, KG_A_COUNT, 32 * (int64_t)m->kernel->warps) != count)
             give_up(m); // between roles: not modelled
@@ -521,27 +552,28 @@ static void run_sync(machine *m, const kg_op *op)
             if (c->group == NOBODY && c->thread >= first && c->thread < first + count)
                 c->group = m->committed[c->thread];
         }
-        for (int t = first; t < first + count; t++)
-            m->committed[t]++;
+        for (int t = first; t < first + count; t++) m->committed[t]++;
     }
-    if (op->code == KG_OP_WAIT)
-        complete(m, first, count, (int)kg_op_int(op, KG_A_COUNT, 0));
+    if (op->code == KG_OP_WAIT) complete(m, first, count, (int)kg_op_int(op, KG_A_COUNT, 0));
 }
 
-// ---- control -----------------------------------------------------------------------------------------
+// ---- control ------------------------------------------------------------------------------------
 static void run_block(machine *m, const kg_block *block);
 
 static void run_for(machine *m, const kg_op *op)
 {
     int64_t lo, hi, step;
-    bool known = value_of(m, op->operands[0], &lo) & value_of(m, op->operands[1], &hi) & value_of(m, op->operands[2], &step);
+    bool known = value_of(m, op->operands[0], &lo) & value_of(m, op->operands[1], &hi) &
+                 value_of(m, op->operands[2], &step);
     if (!known) {
         lo = 0;
         step = 1;
         hi = draw(m) % 5;
     }
     int64_t constant;
-    int limit = kg_const_int(op->operands[0], &constant) && kg_const_int(op->operands[1], &constant) ? CONSTANT_TRIPS : m->run->trip_limit;
+    int limit = kg_const_int(op->operands[0], &constant) && kg_const_int(op->operands[1], &constant)
+                    ? CONSTANT_TRIPS
+                    : m->run->trip_limit;
     if (step < 1 || (hi - lo + step - 1) / step > limit) {
         m->run->finished = false;
         m->stop = true;
@@ -558,10 +590,8 @@ static void run_while(machine *m, const kg_op *op)
     for (int trip = 0; !m->stop; trip++) {
         int64_t go;
         run_block(m, op->blocks[0]);
-        if (!value_of(m, op->blocks[0]->last->operands[0], &go))
-            go = draw(m) & 3;
-        if (!go)
-            return;
+        if (!value_of(m, op->blocks[0]->last->operands[0], &go)) go = draw(m) & 3;
+        if (!go) return;
         if (trip >= m->run->trip_limit) {
             m->run->finished = false;
             m->stop = true;
@@ -586,7 +616,8 @@ static void run_op(machine *m, const kg_op *op)
     else if (op->code == KG_OP_WHILE)
         run_while(m, op);
     else if (op->code == KG_OP_IF)
-        run_block(m, op->blocks[(value_of(m, op->operands[0], &c) ? c != 0 : (draw(m) & 1)) ? 0 : 1]);
+        run_block(m,
+                  op->blocks[(value_of(m, op->operands[0], &c) ? c != 0 : (draw(m) & 1)) ? 0 : 1]);
     else if (op->code == KG_OP_WARPS)
         run_block(m, op->blocks[0]);
     else
@@ -595,8 +626,7 @@ static void run_op(machine *m, const kg_op *op)
 
 static void run_block(machine *m, const kg_block *block)
 {
-    for (const kg_op *op = block->first; op && !m->stop; op = op->next)
-        run_op(m, op);
+    for (const kg_op *op = block->first; op && !m->stop; op = op->next) run_op(m, op);
 }
 
 static void start(machine *m)
@@ -610,15 +640,14 @@ static void start(machine *m)
         m->clock[t][t] = 1;
     }
     m->shared = calloc((size_t)m->kernel->shared_bytes + 1, sizeof *m->shared);
-    for (int64_t i = 0; i < m->kernel->shared_bytes; i++)
-        m->shared[i].writer = NOBODY;
+    for (int64_t i = 0; i < m->kernel->shared_bytes; i++) m->shared[i].writer = NOBODY;
     m->number = calloc((size_t)n + 1, sizeof *m->number);
     m->known = calloc((size_t)n + 1, sizeof *m->known);
     for (int i = 0; i < m->kernel->n_params; i++)
-        if (kg_is_scalar(m->kernel->params[i]) && !kg_dtype_info_of(m->kernel->params[i]->type.dtype)->is_float)
+        if (kg_is_scalar(m->kernel->params[i]) &&
+            !kg_dtype_info_of(m->kernel->params[i]->type.dtype)->is_float)
             set(m, m->kernel->params[i], true, m->run->number);
-    for (int i = 0; i < m->kernel->n_grid; i++)
-        set(m, m->kernel->grid[i].value, true, 0);
+    for (int i = 0; i < m->kernel->n_grid; i++) set(m, m->kernel->grid[i].value, true, 0);
 }
 
 static void finish(machine *m)
@@ -633,8 +662,7 @@ static void finish(machine *m)
             free(m->global.slots[i]->atomics);
             free(m->global.slots[i]);
         }
-    for (int t = 0; t < m->threads; t++)
-        free(m->clock[t]);
+    for (int t = 0; t < m->threads; t++) free(m->clock[t]);
     free(m->clock);
     free(m->committed);
     free(m->shared);

@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: MIT
-// Compiles .kg files up to synchronized IR and holds them against the executor and the file's own words.
+// Compiles .kg files up to synchronized IR and holds them against the executor and the file's own
+// words.
 //
-//   // expect: barrier 2 loop_barrier 1 warp_sync 0 wait 1 counts 1     number of ops; loop_: inside of loops
+//   // expect: barrier 2 loop_barrier 1 warp_sync 0 wait 1 counts 1     number of ops; loop_:
+//   inside of loops
 //   // expect: shared 4096                                              bytes of the arena
 //   // expect-error: KG-S502                                           the only finding
-//   // mutants: off                                                    (by hand: more than is needed)
-//   // runs: off                                                      the executor does not model it
+//   // mutants: off                                                    (by hand: more than is
+//   needed)
+//   // runs: off                                                      the executor does not model
+//   it
 //
-// Arguments are paths, or PATH:NAME=VALUE,... with definitions. Each is a test (TAP). In every run with small sizes no access may be unordered; without any one of
-// the barriers, warp syncs and waits, or with a wait that leaves one group more, some run must be wrong.
+// --random FIRST COUNT: as many random programs, one test. Otherwise arguments are paths, or
+// PATH:NAME=VALUE,... with definitions. Each is a test (TAP). In every run with small sizes no
+// access may be unordered; without any one of the barriers, warp syncs and waits, or with a wait
+// that leaves one group more, some run must be wrong.
 #include "executor.h"
+#include "random_program.h"
 #include "passes/sync/sync.h"
 
 #include <stdio.h>
@@ -36,12 +43,11 @@ typedef struct subject {
     char failure[1024];
 } subject;
 
-// ---- the file's words --------------------------------------------------------------------------------
+// ---- the file's words ---------------------------------------------------------------------------
 static const char *line_with(const char *text, const char *key, char *out, size_t size)
 {
     const char *at = strstr(text, key);
-    if (!at)
-        return NULL;
+    if (!at) return NULL;
     at += strlen(key);
     size_t n = strcspn(at, "\n");
     snprintf(out, size, "%.*s", (int)(n < size ? n : size - 1), at);
@@ -52,10 +58,10 @@ static const char *line_with(const char *text, const char *key, char *out, size_
 static void read_defines(subject *s, char *list)
 {
     char *save = NULL;
-    for (char *name = strtok_r(list, ",", &save); name && s->n_defines < DEFINES; name = strtok_r(NULL, ",", &save)) {
+    for (char *name = strtok_r(list, ",", &save); name && s->n_defines < DEFINES;
+         name = strtok_r(NULL, ",", &save)) {
         char *equals = strchr(name, '=');
-        if (!equals)
-            continue;
+        if (!equals) continue;
         *equals = 0;
         s->defines[s->n_defines++] = (kg_define){name, equals + 1};
     }
@@ -64,24 +70,21 @@ static void read_defines(subject *s, char *list)
 static void fail(subject *s, const char *format, ...)
 {
     va_list args;
-    if (s->failure[0])
-        return;
+    if (s->failure[0]) return;
     va_start(args, format);
     vsnprintf(s->failure, sizeof s->failure, format, args);
     va_end(args);
 }
 
-// ---- compiling ---------------------------------------------------------------------------------------
+// ---- compiling ----------------------------------------------------------------------------------
 static void compile(subject *s)
 {
     static const kg_machine machine = {"sm_80", 80, 166912, 255};
     s->unit = kg_parse(&s->arena, &s->diags, &s->source, s->defines, s->n_defines);
-    if (!s->unit)
-        return;
+    if (!s->unit) return;
     for (kg_kernel *k = s->unit->kernels; k; k = k->next) {
         kg_pass_context context = {.arena = &s->arena, .diags = &s->diags, .machine = &machine};
-        if (!kg_verify(k, &s->diags) || !kg_run_pipeline(&context, k, NULL))
-            return;
+        if (!kg_verify(k, &s->diags) || !kg_run_pipeline(&context, k, NULL)) return;
     }
 }
 
@@ -95,9 +98,11 @@ static void add_counts(const kg_block *block, int loops, counts *c)
         c->wait += op->code == KG_OP_WAIT;
         size_t used = strlen(c->wait_counts);
         if (op->code == KG_OP_WAIT)
-            snprintf(c->wait_counts + used, sizeof c->wait_counts - used, "%s%d", used ? "," : "", (int)kg_op_int(op, KG_A_COUNT, 0));
+            snprintf(c->wait_counts + used, sizeof c->wait_counts - used, "%s%d", used ? "," : "",
+                     (int)kg_op_int(op, KG_A_COUNT, 0));
         for (int i = 0; i < op->n_blocks; i++)
-            add_counts(op->blocks[i], loops + (op->code == KG_OP_FOR || op->code == KG_OP_WHILE), c);
+            add_counts(op->blocks[i], loops + (op->code == KG_OP_FOR || op->code == KG_OP_WHILE),
+                       c);
     }
 }
 
@@ -107,9 +112,12 @@ static void check_expectation(subject *s, const char *line)
     char words[256], *save = NULL;
     snprintf(words, sizeof words, "%s", line);
     add_counts(s->unit->kernels->body, 0, &c);
-    struct { const char *name; int64_t have; } known[] = {
-        {"barrier", c.barrier}, {"loop_barrier", c.loop_barrier}, {"warp_sync", c.warp_sync}, {"wait", c.wait},
-        {"commit", c.commit}, {"shared", s->unit->kernels->shared_bytes}};
+    struct {
+        const char *name;
+        int64_t have;
+    } known[] = {{"barrier", c.barrier},     {"loop_barrier", c.loop_barrier},
+                 {"warp_sync", c.warp_sync}, {"wait", c.wait},
+                 {"commit", c.commit},       {"shared", s->unit->kernels->shared_bytes}};
     for (char *word = strtok_r(words, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
         const char *value = strtok_r(NULL, " ", &save);
         bool found = false;
@@ -124,12 +132,11 @@ static void check_expectation(subject *s, const char *line)
                 if (known[i].have != atoll(value))
                     fail(s, "%s is %lld, not %s", word, (long long)known[i].have, value);
             }
-        if (!found)
-            fail(s, "unknown expectation '%s'", word);
+        if (!found) fail(s, "unknown expectation '%s'", word);
     }
 }
 
-// ---- running -----------------------------------------------------------------------------------------
+// ---- running ------------------------------------------------------------------------------------
 typedef struct verdict {
     int finished, not_modelled;
     finding found;
@@ -142,27 +149,31 @@ static verdict run_all(kg_kernel *kernel)
     verdict v = {0};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers && !v.found.what; i++)
         for (uint32_t seed = 0; seed < 6 && !v.found.what; seed++) {
-            execution e = {.number = numbers[i], .seed = seed, .trip_limit = 9, .uninitialised = true};
+            execution e = {
+                .number = numbers[i], .seed = seed, .trip_limit = 9, .uninitialised = true};
             execute(kernel, &e);
             v.finished += e.finished;
             v.not_modelled += e.not_modelled;
             v.found = e.found;
             v.of = e;
-            if (!e.drew)
-                break;
+            if (!e.drew) break;
         }
     return v;
 }
 
-static int line_of(const kg_op *op) { return op ? op->loc.line : 0; }
+static int line_of(const kg_op *op)
+{
+    return op ? op->loc.line : 0;
+}
 
 // false: there is nothing to hold mutants against.
 static bool check_runs(subject *s, kg_kernel *kernel)
 {
     verdict v = run_all(kernel);
     if (v.found.what)
-        fail(s, "%s: lines %d and %d, threads %d and %d, at %lld, sizes %lld seed %u", v.found.what, line_of(v.found.a), line_of(v.found.b),
-             v.found.thread_a, v.found.thread_b, (long long)v.found.place, (long long)v.of.number, v.of.seed);
+        fail(s, "%s: lines %d and %d, threads %d and %d, at %lld, sizes %lld seed %u", v.found.what,
+             line_of(v.found.a), line_of(v.found.b), v.found.thread_a, v.found.thread_b,
+             (long long)v.found.place, (long long)v.of.number, v.of.seed);
     else if (!v.finished && !v.not_modelled)
         fail(s, "no run came to its end");
     else if (!v.finished)
@@ -174,8 +185,8 @@ static void check_mutant(subject *s, kg_kernel *kernel, kg_op *op, const char *h
 {
     verdict v = run_all(kernel);
     if (!v.found.what)
-        fail(s, "%s S%d (%s, line %d) %s, nothing is wrong", "with", (int)kg_op_int(op, KG_A_SYNC_ID, 0), kg_op_info_of(op->code)->name,
-             op->loc.line, how);
+        fail(s, "%s S%d (%s, line %d) %s, nothing is wrong", "with",
+             (int)kg_op_int(op, KG_A_SYNC_ID, 0), kg_op_info_of(op->code)->name, op->loc.line, how);
 }
 
 static void mutate(subject *s, kg_kernel *kernel, kg_block *block)
@@ -196,8 +207,7 @@ static void mutate(subject *s, kg_kernel *kernel, kg_block *block)
             check_mutant(s, kernel, op, "loosened");
             kg_op_set_int(kernel, op, KG_A_COUNT, count);
         }
-        for (int i = 0; i < op->n_blocks; i++)
-            mutate(s, kernel, op->blocks[i]);
+        for (int i = 0; i < op->n_blocks; i++) mutate(s, kernel, op->blocks[i]);
     }
 }
 
@@ -212,7 +222,8 @@ static void check_error(subject *s, const char *id)
     id += strspn(id, " ");
     if (!s->diags.first)
         fail(s, "accepted, but %s is expected", id);
-    else if (strncmp(kg_diag_id_name(s->diags.first->id), id, strlen(kg_diag_id_name(s->diags.first->id))))
+    else if (strncmp(kg_diag_id_name(s->diags.first->id), id,
+                     strlen(kg_diag_id_name(s->diags.first->id))))
         fail(s, "finding is %s, not %s", kg_diag_id_name(s->diags.first->id), id);
 }
 
@@ -232,8 +243,7 @@ static void check(subject *s)
     for (const char *at = s->text; (at = line_with(at, "// expect:", line, sizeof line));)
         check_expectation(s, line);
     for (kg_kernel *k = s->unit->kernels; k && !strstr(s->text, "// runs: off"); k = k->next) {
-        if (check_runs(s, k) && !strstr(s->text, "// mutants: off"))
-            mutate(s, k, k->body);
+        if (check_runs(s, k) && !strstr(s->text, "// mutants: off")) mutate(s, k, k->body);
     }
 }
 
@@ -245,12 +255,10 @@ static bool test_file(int number, char *argument)
     char title[256], *path = argument, *defines = strchr(argument, ':');
     const char *base = strrchr(argument, '/');
     snprintf(title, sizeof title, "%s", base ? base + 1 : argument);
-    if (defines)
-        *defines++ = 0;
+    if (defines) *defines++ = 0;
     FILE *file = fopen(path, "rb");
     size_t n = file ? fread(text, 1, sizeof text - 1, file) : 0;
-    if (file)
-        fclose(file);
+    if (file) fclose(file);
     text[n] = 0;
     memset(&s, 0, sizeof s);
     s.path = path;
@@ -259,8 +267,7 @@ static bool test_file(int number, char *argument)
     kg_arena_init(&s.arena, NULL);
     s.arena.recovery = &recovery;
     s.diags.arena = &s.arena;
-    if (defines)
-        read_defines(&s, defines);
+    if (defines) read_defines(&s, defines);
     if (setjmp(recovery))
         fail(&s, "out of memory");
     else if (!file)
@@ -269,18 +276,63 @@ static bool test_file(int number, char *argument)
         check(&s);
     printf("%sok %d - %s%s\n", s.failure[0] ? "not " : "", number, title,
            s.skipped && !s.failure[0] ? " # SKIP the executor does not model it" : "");
-    if (s.failure[0])
-        printf("# %s\n", s.failure);
+    if (s.failure[0]) printf("# %s\n", s.failure);
     fflush(stdout);
     kg_arena_free(&s.arena);
     return !s.failure[0];
 }
 
+// One random program: 0 it was refused, 1 compiled, 2 ran; -1 with a failure in s.
+static int run_random(subject *s, uint64_t seed)
+{
+    static char text[TEXT_LIMIT];
+    jmp_buf recovery;
+    memset(s, 0, sizeof *s);
+    random_program(seed, text, sizeof text);
+    s->text = text;
+    s->source = (kg_source){"random", text, strlen(text)};
+    kg_arena_init(&s->arena, NULL);
+    s->arena.recovery = &recovery;
+    s->diags.arena = &s->arena;
+    if (setjmp(recovery)) {
+        fail(s, "out of memory");
+        return -1;
+    }
+    compile(s);
+    if (s->unit && !s->diags.errors) return 1 + check_runs(s, s->unit->kernels);
+    if (s->diags.first && strcmp(kg_diag_id_name(s->diags.first->id), "KG-S503"))
+        fail(s, "%s", s->diags.first->text);
+    return 0;
+}
+
+// Everything that compiles must run clean. Copies that the author's commits come too late for may
+// be refused.
+static bool test_random(uint64_t first, int count)
+{
+    static subject s;
+    int reached[3] = {0};
+    for (int i = 0; i < count; i++) {
+        int how_far = run_random(&s, first + (uint64_t)i);
+        if (s.failure[0]) {
+            printf("1..1\nnot ok 1 - random programs\n# seed %llu: %s\n%s",
+                   (unsigned long long)(first + (uint64_t)i), s.failure, s.text);
+            return false;
+        }
+        reached[how_far]++;
+        kg_arena_free(&s.arena);
+    }
+    printf(
+        "1..1\nok 1 - random programs\n# %d programs: %d refused, %d not run to an end, %d run\n",
+        count, reached[0], reached[1], reached[2]);
+    return true;
+}
+
 int main(int argc, char **argv)
 {
     bool ok = true;
+    if (argc == 4 && !strcmp(argv[1], "--random"))
+        return test_random(strtoull(argv[2], NULL, 10), atoi(argv[3])) ? 0 : 1;
     printf("1..%d\n", argc - 1);
-    for (int i = 1; i < argc; i++)
-        ok &= test_file(i, argv[i]);
+    for (int i = 1; i < argc; i++) ok &= test_file(i, argv[i]);
     return ok ? 0 : 1;
 }
