@@ -120,6 +120,28 @@ static struct knowledge *join(struct allocator *a, struct knowledge *x, struct k
     return k;
 }
 
+static bool clocks_cover(const struct clocks *big, const struct clocks *small)
+{
+    if (!small || big == small)
+        return true;
+    for (uint32_t i = 0; i < small->count; i++)
+        if (small->v[i] > (big && i < big->count ? big->v[i] : 0))
+            return false;
+    return true;
+}
+
+// True if k already holds all that `more` says: polling a word teaches once.
+static bool covers(const struct knowledge *k, const struct knowledge *more)
+{
+    for (uint32_t i = 0; i < more->count; i++) {
+        const struct known *n = &more->of[i], *mine = ptxm_knowledge_of(k, n->cta);
+        if (!mine || mine->generation < n->generation ||
+            (mine->generation == n->generation && !clocks_cover(mine->clocks, n->clocks)))
+            return false;
+    }
+    return true;
+}
+
 // Replaces *into by its join with `more`.
 static void absorb(struct allocator *a, struct knowledge **into, struct knowledge *more)
 {
@@ -217,7 +239,7 @@ static void learn(struct warp *w, unsigned lane, struct knowledge *what)
 {
     struct shadow *s = w->cta->shadow;
     struct thread_clock *t = &s->threads[ptxm_thread(w, lane)];
-    if (!what || what == t->know)
+    if (!what || covers(t->know, what))
         return;
     absorb(s->allocator, &t->know, what);
     s->fine = true;
@@ -441,7 +463,7 @@ static void hear(struct warp *w, const struct op *op, unsigned lane, struct sync
         absorb(a, &heard, word->narrow);
     if (heard && acquires)
         learn(w, lane, heard);
-    else if (heard && t->pending != heard)
+    else if (heard && !covers(t->pending, heard))
         absorb(a, &t->pending, heard);
     ptxm_knowledge_free(a, heard);
 }
