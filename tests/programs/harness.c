@@ -80,7 +80,11 @@ static kgen_program *compile(kgen_context *context, const program_case *c)
         *equals = 0;
         defines[n++] = (kgen_define){p, equals + 1};
     }
-    char *text = read_source(c->file, &length);
+    const char *text = c->source;
+    if (text)
+        length = strlen(text);
+    else
+        text = read_source(c->file, &length);
     kgen_program *program = NULL;
     kgen_status status = kgen_compile(
         context, text, length,

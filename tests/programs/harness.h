@@ -21,6 +21,7 @@ typedef struct program_tensor {
 
 typedef struct program_case {
     const char *file;
+    const char *source;  // the text itself; `file` is its name then
     const char *defines; // "ROWS=2,COLS=64" or NULL
     program_tensor tensors[PROGRAM_ARGS];
     int n_tensors;
