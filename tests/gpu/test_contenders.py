@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The suite's PyTorch side on the CPU: contenders and references of a family agree. Needs PyTorch,
-but no GPU."""
+"""usage: test_contenders.py [KGEN]
+
+The suite's PyTorch side on the CPU: contenders and references of a family agree; with KGEN, its
+plans go through the whole timing stage. Needs PyTorch, but no GPU."""
 import os
 import sys
 
@@ -15,7 +17,11 @@ try:
 except ImportError:
     print("1..0 # SKIP PyTorch is not installed")
     sys.exit(0)
+import cases  # noqa: E402
+import clock  # noqa: E402
 import contenders  # noqa: E402
+import timings  # noqa: E402
+from fakes import FakeGpu  # noqa: E402
 
 tests = Tests()
 
@@ -132,6 +138,80 @@ def decode_gathers_pages_in_the_order_of_the_table():
                                            tensors["flat_vc"]))
     expected = torch.nn.functional.scaled_dot_product_attention(q, k, v, enable_gqa=True)
     assert distance(found, expected[:, :, 0]) < 1e-6
+
+
+# ---- the timing stage with kgen's plans --------------------------------------------------------
+class CpuGpu(FakeGpu):
+    """PyTorch on the CPU behind the interface of a GPU."""
+    device = "cpu"
+
+    def __init__(self):
+        super().__init__(cache=10)
+        self.torch = torch
+
+    def seconds(self, work):
+        work()
+        return 1e-3
+
+
+class Exact:
+    """In a kernel's place: writes the reference, rounded, into the set that it is launched with."""
+
+    def __init__(self):
+        self.entries = []
+
+    def load(self, ptx):
+        return ptx
+
+    def kernel(self, *words):
+        return self
+
+    def costs(self):
+        return {}
+
+    def launch(self, grid, arguments, stream):
+        first = arguments[0][0].value
+        for entry in self.entries:
+            for tensors in entry.sets:
+                if next(iter(tensors.values())).data_ptr() == first:
+                    result = contenders.FAMILIES[entry.family][2](entry.task, tensors)
+                    for name, value in result.items():
+                        tensors[name].copy_(value.reshape(tensors[name].shape))
+
+
+def exact_bench():
+    bench = timings.Bench(CpuGpu(), Exact(), timings.Planner(os.path.abspath(sys.argv[1])), 2)
+    plain = bench.entries
+
+    def entries(item):
+        made, errors = plain(item)
+        bench.driver.entries = list(made.values())
+        return made, errors
+    bench.entries = entries
+    return bench
+
+
+SMALL = [cases.timed("matmul", [dict(splits=2)], M=33, N=40, K=24, b_col=True, out="bf16"),
+         cases.timed("matmul", M=16, N=24, K=40, a_col=True, bias=True, activation="silu"),
+         cases.timed("attention", B=2, H=4, HKV=2, SQ=17, SK=17, D=64, causal=True),
+         cases.timed("attention_decode", [dict(page=8)], B=2, H=8, HKV=2, SK=50, D=64, page=16,
+                     splits=3),
+         cases.timed("delta_net", [dict(rows=16)], B=2, T=20, H=4, HK=2, D=64)]
+
+
+@tests.case
+def plans_of_kgen_go_through_the_timing_stage():
+    if len(sys.argv) < 2:
+        return
+    for item in SMALL:
+        timings.launches_for = lambda seconds, sets: 1
+        found = exact_bench().run(item, clock.Budget(60))
+        own = [row for name, row in found["contenders"].items() if name.startswith("kgen")]
+        assert len(own) == 1 + len(item["variants"]), (cases.label(item), found["errors"])
+        for row in own:
+            assert all(check["ok"] for check in row["checks"].values()), (cases.label(item), row)
+        assert set(own[0]["checks"]) == {"matmul": {"c"}, "delta_net": {"o", "s1"}}.get(
+            item["family"], {"o", "lse"})
 
 
 sys.exit(tests.run())

@@ -276,8 +276,22 @@ def tensors_start_as_their_roles_say():
 @tests.case
 def what_cannot_be_captured_is_launched_one_by_one():
     own = FakeGpu(capturable=False)
-    found = bench_of(own).run(dict(ITEM, variants=[]), clock.Budget(60))
+    bench, events = bench_of(own), []
+    items = [dict(ITEM, variants=[])] * 2
+    assert not timings.run_cases(bench, items, clock.Budget(60), events.append)
+    found = events[1]["result"]
     assert {row["how"] for row in found["contenders"].values()} == {"stream"}
+    assert found["eager"] == ["kgen", "torch"] and len(events) == 2  # the rest: another process
+
+
+@tests.case
+def what_is_known_not_to_be_captured_is_not_tried():
+    own = FakeGpu()
+    bench = bench_of(own)
+    bench.eager = {"torch"}
+    found = bench.run(dict(ITEM, variants=[]), clock.Budget(60))
+    assert found["contenders"]["torch"]["how"] == "stream" and own.captured == 1
+    assert not bench.tainted
 
 
 @tests.case

@@ -108,7 +108,7 @@ def sanitizer_record(job, seconds):
 
 
 class Stage:
-    """Works through jobs with some threads. `note(made)` is called for each record, one at a time."""
+    """Works through jobs with some threads. `note(made)` is called for each record in turn."""
 
     def __init__(self, jobs, budget, workers, seconds_each=60, run_job=record, note=None):
         self.jobs, self.budget, self.workers = list(jobs), budget, workers

@@ -114,12 +114,13 @@ def compare(torch, result, expected, limit):
 
 
 class Bench:
-    """Times cases; `gpu`, `driver` and `planner` are what touches the machine."""
+    """Times cases; `gpu`, `driver` and `planner` are what touches the machine. `eager` names
+    contenders that cannot be captured in a graph. Trying spoils PyTorch's random numbers for the
+    rest of the process: the bench is `tainted`, and wants to be replaced after the case."""
 
-    def __init__(self, gpu, driver, planner, rounds=11, emit=None):
+    def __init__(self, gpu, driver, planner, rounds=11, eager=()):
         self.gpu, self.driver, self.planner, self.rounds = gpu, driver, planner, rounds
-        self.emit = emit or (lambda event: None)
-        self.loaded = {}
+        self.loaded, self.eager, self.tainted = {}, set(eager), False
 
     def kernel(self, plan):
         """Loaded once for each text: other shapes often share it."""
@@ -130,7 +131,7 @@ class Bench:
                                                   plan["shared_bytes"])
         return self.loaded[key]
 
-    def ready(self, launch, sets):
+    def ready(self, name, launch, sets):
         """Warms up, then gives (replay, launches in it, how): a graph where one can be made."""
         launch(0)
         self.gpu.synchronize()
@@ -140,7 +141,7 @@ class Bench:
         def work():
             for i in range(count):
                 launch(i % sets)
-        if once > 0.02:
+        if once > 0.02 or name in self.eager:
             return work, count, "stream"
         try:
             return self.gpu.capture(work), count, "graph"
@@ -148,6 +149,8 @@ class Bench:
             raise
         except Exception:  # whatever may not be captured is launched one by one
             self.gpu.synchronize()
+            self.eager.add(name)
+            self.tainted = True
             return work, count, "stream"
 
     def entries(self, item):
@@ -177,7 +180,7 @@ class Bench:
         replays = {}
         for name, (launch, sets) in self.launchers(entries).items():
             try:
-                replays[name] = self.ready(launch, sets)
+                replays[name] = self.ready(name, launch, sets)
             except Exception as error:
                 if name in entries or getattr(error, "sticky", False):
                     raise
@@ -195,7 +198,7 @@ class Bench:
         plan = entries["kgen"].plan
         out = {"shape": plan["shape"], "target": plan["target"], "flop": plan["flop"],
                "bytes": plan["bytes"], "sets": len(entries["kgen"].sets), "errors": errors,
-               "contenders": {}}
+               "eager": sorted(self.eager), "contenders": {}}
         for name, values in samples.items():
             row = {"seconds": summary(values), "samples": values, "launches": replays[name][1],
                    "how": replays[name][2]}
@@ -211,8 +214,8 @@ def machine(gpu):
 
 
 def run_cases(bench, items, budget, emit):
-    """Emits a start and a result for each case until the budget is spent. False: the context is
-    lost, and the rest needs another process."""
+    """Emits a start and a result for each case until the budget is spent. False: this process
+    is not good for the rest."""
     for number, item in enumerate(items):
         if budget.spent():
             break
@@ -229,7 +232,7 @@ def run_cases(bench, items, budget, emit):
             bench.gpu.release()
         except Exception:
             alive = False
-        if not alive:
+        if not alive or bench.tainted:
             return False
     return True
 
@@ -241,12 +244,14 @@ def main():
     def emit(event):
         print(json.dumps(event), flush=True)
     import torch
+    import torch.nn.attention
     from gpu import Gpu
     torch.manual_seed(job.get("seed", 1))
     gpu = Gpu(torch)
     if job.get("machine"):
         emit({"event": "machine", "result": machine(gpu)})
-    bench = Bench(gpu, Driver(), Planner(job["kgen"], job.get("target")), job.get("rounds", 11))
+    bench = Bench(gpu, Driver(), Planner(job["kgen"], job.get("target")), job.get("rounds", 11),
+                  job.get("eager", ()))
     return 0 if run_cases(bench, job["cases"], budget, emit) else 3
 
 
