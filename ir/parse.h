@@ -144,6 +144,8 @@ void kg_recover(kg_parser *p); // to the end of the statement
 void kg_block_read(kg_parser *p, kg_block *block); // parse_stmt.c: { statements }
 bool kg_kernel_header(kg_parser *p);               // parse_header.c
 
+void kg_row_major(kg_arena *arena, kg_tensor *tensor, int rank); // fills the strides
+
 // parse_scope.c
 void kg_scope_enter(kg_parser *p, kg_scope *scope);
 void kg_scope_leave(kg_parser *p);

@@ -367,14 +367,14 @@ static kg_sexpr *size_sexpr(kg_parser *p, header *h, kg_node *n, kg_dtype implic
     return e;
 }
 
-static void row_major(kg_parser *p, kg_tensor *tensor, int rank)
+void kg_row_major(kg_arena *arena, kg_tensor *tensor, int rank)
 {
-    kg_sexpr *stride = kg_sexpr_int(p->arena, 1);
+    kg_sexpr *stride = kg_sexpr_int(arena, 1);
     for (int d = rank - 1; d >= 0; d--) {
         tensor->strides[d] = stride;
         bool one = stride->kind == KG_SX_INT && stride->value == 1;
         stride = one ? tensor->dims[d]
-                     : kg_sexpr_binary(p->arena, KG_SX_MUL, tensor->dims[d], stride);
+                     : kg_sexpr_binary(arena, KG_SX_MUL, tensor->dims[d], stride);
     }
     tensor->row_major = true;
 }
@@ -382,14 +382,14 @@ static void row_major(kg_parser *p, kg_tensor *tensor, int rank)
 static void resolve_strides(kg_parser *p, header *h, const param_text *text, kg_tensor *tensor, int rank)
 {
     if (!text->strides) {
-        row_major(p, tensor, rank);
+        kg_row_major(p->arena, tensor, rank);
         return;
     }
     if (text->strides->kind != KG_N_LIST || text->strides->n_args != rank) {
         if (text->strides->kind != KG_N_POISON)
             kg_error(p->diags, KG_D_T103, text->strides->loc, "strides are a list of %d, one a dimension",
                      rank);
-        row_major(p, tensor, rank);
+        kg_row_major(p->arena, tensor, rank);
         return;
     }
     for (int d = 0; d < rank; d++)

@@ -40,7 +40,7 @@ static const char *name_of(const kg_op *op)
 // ---- values ------------------------------------------------------------------------------------------
 static bool is_defined(const kg_verifier *v, const kg_value *value)
 {
-    return value && value->id >= 0 && value->id < v->n_values && v->defined[value->id];
+    return value && value->id >= 0 && value->id < v->n_values && v->defined[value->id] == value;
 }
 
 static bool check_operands(kg_verifier *v, const kg_op *op)
@@ -303,7 +303,7 @@ static void check_op(kg_verifier *v, const kg_op *op)
         check_blocks(v, op);
     }
     for (int i = 0; i < op->n_results; i++)
-        if (op->results[i]->id >= 0) v->defined[op->results[i]->id] = true;
+        if (op->results[i]->id >= 0) v->defined[op->results[i]->id] = op->results[i];
 }
 
 static void check_block(kg_verifier *v, const kg_block *block, const kg_op *owner)
@@ -312,13 +312,13 @@ static void check_block(kg_verifier *v, const kg_block *block, const kg_op *owne
         kg_verify_fail(v, KG_D_V203, owner, "a block does not belong to its op");
     if (block->arg && (!owner || owner->code != KG_OP_FOR))
         kg_verify_fail(v, KG_D_V203, owner, "only the block of a for has an argument");
-    if (block->arg) v->defined[block->arg->id] = true;
+    if (block->arg) v->defined[block->arg->id] = block->arg;
     for (const kg_op *op = block->first; op; op = op->next) check_op(v, op);
     // What this block defines ends with it.
-    if (block->arg) v->defined[block->arg->id] = false;
+    if (block->arg) v->defined[block->arg->id] = NULL;
     for (const kg_op *op = block->first; op; op = op->next)
         for (int i = 0; i < op->n_results; i++)
-            if (op->results[i]->id >= 0) v->defined[op->results[i]->id] = false;
+            if (op->results[i]->id >= 0) v->defined[op->results[i]->id] = NULL;
 }
 
 static void check_param(kg_verifier *v, const kg_value *param)
@@ -345,11 +345,11 @@ static void check_header(kg_verifier *v)
         kg_verify_fail(v, KG_D_T103, NULL, "a grid has at most three axes");
     for (int i = 0; i < k->n_params; i++) {
         check_param(v, k->params[i]);
-        v->defined[k->params[i]->id] = true;
+        v->defined[k->params[i]->id] = k->params[i];
     }
     for (int i = 0; i < k->n_grid; i++) {
         if (!k->grid[i].extent) kg_verify_fail(v, KG_D_V203, NULL, "a grid axis has no extent");
-        v->defined[k->grid[i].value->id] = true;
+        v->defined[k->grid[i].value->id] = k->grid[i].value;
     }
 }
 
@@ -365,7 +365,7 @@ bool kg_verify(kg_kernel *kernel, kg_diags *diags)
     int errors = diags->errors;
     kg_verifier v = {.kernel = kernel, .diags = diags, .last_warp = kernel->warps};
     v.n_values = kg_kernel_number(kernel, NULL);
-    v.defined = KG_NEW_ARRAY(diags->arena, bool, v.n_values);
+    v.defined = KG_NEW_ARRAY(diags->arena, const kg_value *, v.n_values);
     v.has_layouts = kernel->level >= KG_LEVEL_LAID_OUT;
     kg_walk(kernel->body, note_layout, &v);
     check_header(&v);

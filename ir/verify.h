@@ -7,7 +7,7 @@
 typedef struct kg_verifier {
     kg_kernel *kernel;
     kg_diags *diags;
-    bool *defined; // by value id: visible here
+    const kg_value **defined; // by value id: the value, where it is visible
     int n_values;
     int32_t first_warp, last_warp; // of the region around the current op
     bool has_layouts;              // some fragment has one: from pass layout on all must
