@@ -29,6 +29,8 @@
 #include "ir/access.h"
 #include "passes/pass_list.h"
 
+enum { MOST_STAGES = 64 };
+
 typedef struct stager {
     kg_pass_context *context;
     kg_kernel *kernel;
@@ -328,7 +330,13 @@ static void pipeline_loop(stager *p, kg_op *loop)
 {
     int64_t stages = useful_stages(loop, kg_op_int(loop, KG_A_PIPELINE, 0));
     kg_op_unset(loop, KG_A_PIPELINE);
-    if (stages < 1)
+    if (stages > MOST_STAGES) {
+        kg_diag *diag = kg_error(p->context->diags, KG_D_L302, loop->loc,
+                                 "%lld stages are too many: a ring has at most %d slots",
+                                 (long long)stages, MOST_STAGES);
+        kg_diag_help(p->context->diags, diag, "2 to 5 stages hide the latency of memory");
+    }
+    if (stages < 1 || stages > MOST_STAGES)
         return;
     kg_arena *arena = p->context->arena;
     p->stages = stages;
