@@ -144,7 +144,6 @@ bool build_atomic(struct decoder *d, int reduction)
     if (op->scope == SCOPE_NONE)
         op->scope = SCOPE_GPU;
     op->flags = reduction ? OPF_UNIFORM : 0; // a reduction never acquires
-    d->module->uses_atomics = true;
     return true;
 }
 

@@ -11,16 +11,22 @@
 
 enum { GRID_BUCKETS = 4096 };
 
+// What one instruction of one CTA did to a page in one barrier generation. Where CTAs synchronize
+// with each other, each cell keeps its own thread and clock; else one stands for all.
 struct grid_entry {
     struct stamp stamp;
-    uint32_t cta, next;
+    uint32_t cta;
     uint8_t bytes;
+    uint64_t cells[PAGE_CELLS / 64];
+    uint32_t *values;     // of plain writes, by cell
+    struct stamp *stamps; // by cell; NULL unless CTAs synchronize
+    struct grid_entry *next;
 };
 
 struct grid_page {
     uint64_t number;
     struct grid_page *next;
-    uint32_t cells[PAGE_CELLS]; // lists of entries
+    struct grid_entry *entries;
 };
 
 struct cta_log {
@@ -31,8 +37,6 @@ struct cta_log {
 struct grid_shadow {
     struct allocator *allocator;
     struct grid_page *buckets[GRID_BUCKETS];
-    struct grid_entry *entries;
-    size_t entry_count, entry_capacity;
     struct cta_log *logs; // by CTA
     size_t log_count, log_capacity;
     bool synchronized;    // some CTA knows of another
@@ -41,11 +45,20 @@ struct grid_shadow {
 struct grid_shadow *ptxm_grid_shadow_create(struct allocator *allocator)
 {
     struct grid_shadow *g = ptxm_alloc_zero(allocator, sizeof *g);
-    if (g) {
+    if (g)
         g->allocator = allocator;
-        g->entry_count = 1;
-    }
     return g;
+}
+
+static void free_entries(struct grid_shadow *g, struct grid_entry *e)
+{
+    while (e) {
+        struct grid_entry *next = e->next;
+        ptxm_free(g->allocator, e->values);
+        ptxm_free(g->allocator, e->stamps);
+        ptxm_free(g->allocator, e);
+        e = next;
+    }
 }
 
 void ptxm_grid_shadow_free(struct grid_shadow *g)
@@ -55,6 +68,7 @@ void ptxm_grid_shadow_free(struct grid_shadow *g)
     for (int i = 0; i < GRID_BUCKETS; i++)
         while (g->buckets[i]) {
             struct grid_page *next = g->buckets[i]->next;
+            free_entries(g, g->buckets[i]->entries);
             ptxm_free(g->allocator, g->buckets[i]);
             g->buckets[i] = next;
         }
@@ -64,7 +78,6 @@ void ptxm_grid_shadow_free(struct grid_shadow *g)
         ptxm_free(g->allocator, g->logs[i].log);
     }
     ptxm_free(g->allocator, g->logs);
-    ptxm_free(g->allocator, g->entries);
     ptxm_free(g->allocator, g);
 }
 
@@ -122,92 +135,166 @@ static void describe_other(struct cta *cta, uint32_t other, struct ptxm_place *p
     place->cta[2] = other / dims[0] / dims[1];
 }
 
-static void report(struct cta *cta, uint64_t address, const struct grid_entry *old,
-                   const struct stamp *fresh_stamp)
+static const struct stamp *stamp_at(const struct grid_entry *e, uint32_t cell)
+{
+    return e->stamps ? &e->stamps[cell] : &e->stamp;
+}
+
+static bool same_value(const struct grid_entry *a, const struct grid_entry *b, uint32_t cell)
+{
+    return a->values && b->values && a->bytes == b->bytes && a->values[cell] == b->values[cell];
+}
+
+static void report(struct cta *cta, uint64_t page, uint32_t cell, const struct grid_entry *old,
+                   const struct grid_entry *young)
 {
     const struct op *ops = cta->grid->module->ops;
-    const struct op *a = &ops[old->stamp.op], *b = &ops[fresh_stamp->op];
-    bool same = old->stamp.kind == ACCESS_WRITE && fresh_stamp->kind == ACCESS_WRITE &&
-                old->stamp.value == fresh_stamp->value;
+    const struct op *a = &ops[old->stamp.op], *b = &ops[young->stamp.op];
+    uint64_t address = page * PAGE_BYTES + cell * 4;
     bool swap = b->line < a->line, fresh;
-    struct finding_entry *e =
-        ptxm_findings_note(&cta->findings, same ? RULE_RACE_CTAS_SAME : RULE_RACE_CTAS,
-                           swap ? b->line : a->line, swap ? a->line : b->line, &fresh);
+    enum rule rule = same_value(old, young, cell) ? RULE_RACE_CTAS_SAME : RULE_RACE_CTAS;
+    struct finding_entry *e = ptxm_findings_note(&cta->findings, rule, swap ? b->line : a->line,
+                                                 swap ? a->line : b->line, &fresh);
     if (!e || !fresh)
         return;
     struct ptxm_finding *f = &e->finding;
     struct ptxm_place *theirs = swap ? &f->b : &f->a, *mine = swap ? &f->a : &f->b;
-    ptxm_describe(cta, theirs, a, old->stamp.thread, SPACE_GLOBAL, address, 4,
+    ptxm_describe(cta, theirs, a, stamp_at(old, cell)->thread, SPACE_GLOBAL, address, 4,
                   (enum access_kind)old->stamp.kind);
     describe_other(cta, old->cta, theirs);
-    ptxm_describe(cta, mine, b, fresh_stamp->thread, SPACE_GLOBAL, address, 4,
-                  (enum access_kind)fresh_stamp->kind);
+    ptxm_describe(cta, mine, b, stamp_at(young, cell)->thread, SPACE_GLOBAL, address, 4,
+                  (enum access_kind)young->stamp.kind);
 }
 
-// Without synchronization between CTAs, two entries of a kind from different CTAs stand for all.
-static bool stands_for(const struct grid_entry *e, const struct stamp *s, uint8_t bytes)
+// ---- one page of one CTA -------------------------------------------------------------------------
+
+struct collecting {
+    struct grid_shadow *grid;
+    struct cta *cta;
+    struct grid_entry *entries;
+};
+
+static bool alike(const struct collecting *c, const struct grid_entry *e, const struct stamp *s,
+                  uint8_t bytes)
 {
-    return e->stamp.kind == s->kind && e->stamp.strong == s->strong && (bytes & ~e->bytes) == 0;
+    if (e->stamp.op != s->op || e->stamp.kind != s->kind || e->stamp.strong != s->strong ||
+        e->bytes != bytes)
+        return false;
+    return !c->grid->synchronized || e->stamp.generation == s->generation;
 }
 
-static void add(struct grid_shadow *g, struct cta *cta, uint32_t *head, uint64_t address,
-                uint8_t bytes, const struct stamp *s)
+static void collect(struct collecting *c, uint32_t cell, uint8_t bytes, const struct stamp *s)
 {
-    unsigned alike = 0;
-    for (uint32_t i = *head; i; i = g->entries[i].next) {
-        struct grid_entry *e = &g->entries[i];
-        if (!(e->bytes & bytes))
-            continue;
-        if (e->cta == cta->index) {
-            alike += stands_for(e, s, bytes) && !g->synchronized ? 2 : 0;
-            continue;
-        }
-        alike += stands_for(e, s, bytes) && !g->synchronized;
-        if (conflicting(&e->stamp, s) && !ordered(g, e->cta, &e->stamp, cta->index, s))
-            report(cta, address, e, s);
+    struct allocator *a = c->grid->allocator;
+    struct grid_entry *e = c->entries;
+    while (e && !alike(c, e, s, bytes)) e = e->next;
+    if (!e) {
+        e = ptxm_alloc_zero(a, sizeof *e);
+        if (!e)
+            return ptxm_cta_out_of_memory(c->cta);
+        *e = (struct grid_entry){.stamp = *s, .cta = c->cta->index, .bytes = bytes,
+                                 .next = c->entries};
+        c->entries = e;
+        if (s->kind == ACCESS_WRITE)
+            e->values = ptxm_alloc_zero(a, PAGE_CELLS * sizeof *e->values);
+        if (c->grid->synchronized)
+            e->stamps = ptxm_alloc_zero(a, PAGE_CELLS * sizeof *e->stamps);
+        if ((s->kind == ACCESS_WRITE && !e->values) || (c->grid->synchronized && !e->stamps))
+            return ptxm_cta_out_of_memory(c->cta);
     }
-    if (alike >= 2)
-        return;
-    if (!PTXM_GROW(g->allocator, g->entries, g->entry_count, g->entry_capacity))
-        return ptxm_cta_out_of_memory(cta);
-    g->entries[g->entry_count] = (struct grid_entry){*s, cta->index, *head, bytes};
-    *head = (uint32_t)g->entry_count++;
+    e->cells[cell / 64] |= (uint64_t)1 << (cell % 64);
+    if (e->values)
+        e->values[cell] = s->value;
+    if (e->stamps)
+        e->stamps[cell] = *s;
 }
 
-static void add_cell(struct grid_shadow *g, struct cta *cta, uint32_t *head, uint64_t address,
-                     uint8_t bytes, const struct cell *c)
+static void collect_cell(struct collecting *c, uint32_t cell, uint8_t bytes, const struct cell *from)
 {
-    const struct shadow *s = cta->shadow;
-    if (c->write.generation)
-        add(g, cta, head, address, bytes, &c->write);
-    if (!c->reader.generation)
+    const struct shadow *s = c->cta->shadow;
+    if (from->write.generation)
+        collect(c, cell, bytes, &from->write);
+    if (!from->reader.generation)
         return;
-    for (const struct reader *r = &c->reader;; r = &s->readers[1][r->next]) {
+    for (const struct reader *r = &from->reader;; r = &s->readers[1][r->next]) {
         uint32_t lane = (uint32_t)__builtin_ctz(r->lanes | 1u << 31);
         struct stamp stamp = {r->generation, r->clock, r->op, 0, r->sequence, r->observed,
                               (uint16_t)(r->warp * LANES + lane), r->epoch, r->kind, r->strong};
-        add(g, cta, head, address, bytes, &stamp);
+        collect(c, cell, bytes, &stamp);
         if (!r->next)
             break;
     }
 }
 
-static void add_page(struct grid_shadow *g, struct cta *cta, const struct page *page)
+static void compare(struct collecting *c, struct grid_page *page, const struct grid_entry *young)
 {
-    const struct shadow *s = cta->shadow;
-    struct grid_page *mine = page_at(g, page->number);
-    if (!mine)
-        return ptxm_cta_out_of_memory(cta);
-    for (uint32_t i = 0; i < PAGE_CELLS; i++) {
-        const struct cell *c = &page->cells[i];
-        uint64_t address = page->number * PAGE_BYTES + i * 4;
-        if (c->split)
-            for (unsigned k = 0; k < 4; k++)
-                add_cell(g, cta, &mine->cells[i], address, (uint8_t)(1u << k),
-                         &s->split[c->split + k]);
-        else
-            add_cell(g, cta, &mine->cells[i], address, 15, c);
+    for (const struct grid_entry *old = page->entries; old; old = old->next) {
+        if (old->cta == young->cta || !(old->bytes & young->bytes) ||
+            !conflicting(&old->stamp, &young->stamp))
+            continue;
+        for (uint32_t w = 0; w < PAGE_CELLS / 64; w++) {
+            uint64_t both = old->cells[w] & young->cells[w];
+            for (; both; both &= both - 1) {
+                uint32_t cell = w * 64 + (uint32_t)__builtin_ctzll(both);
+                if (!ordered(c->grid, old->cta, stamp_at(old, cell), young->cta,
+                             stamp_at(young, cell)))
+                    report(c->cta, page->number, cell, old, young);
+            }
+        }
     }
+}
+
+// Without synchronization between CTAs, the accesses of two CTAs stand for those of all others.
+static bool redundant(const struct collecting *c, const struct grid_page *page,
+                      const struct grid_entry *young)
+{
+    uint32_t others[2], count = 0;
+    for (const struct grid_entry *e = page->entries; e && !c->grid->synchronized; e = e->next) {
+        bool covers = e->stamp.kind == young->stamp.kind && e->stamp.strong == young->stamp.strong &&
+                      !(young->bytes & ~e->bytes) && (!count || others[0] != e->cta);
+        for (uint32_t w = 0; covers && w < PAGE_CELLS / 64; w++)
+            covers = !(young->cells[w] & ~e->cells[w]);
+        if (covers)
+            others[count++] = e->cta;
+        if (count == 2)
+            return true;
+    }
+    return false;
+}
+
+static void settle(struct collecting *c, uint64_t number)
+{
+    struct grid_page *page = page_at(c->grid, number);
+    struct grid_entry *mine = c->entries;
+    c->entries = NULL;
+    if (!page)
+        ptxm_cta_out_of_memory(c->cta);
+    while (mine) {
+        struct grid_entry *next = mine->next;
+        mine->next = NULL;
+        if (page)
+            compare(c, page, mine);
+        if (!page || redundant(c, page, mine)) {
+            free_entries(c->grid, mine);
+        } else {
+            mine->next = page->entries;
+            page->entries = mine;
+        }
+        mine = next;
+    }
+}
+
+static void add_page(struct collecting *c, const struct page *page)
+{
+    const struct shadow *s = c->cta->shadow;
+    for (uint32_t i = 0; i < PAGE_CELLS; i++) {
+        const struct cell *cell = &page->cells[i];
+        if (!cell->split)
+            collect_cell(c, i, 15, cell);
+        for (unsigned k = 0; cell->split && k < 4; k++)
+            collect_cell(c, i, (uint8_t)(1u << k), &s->split[cell->split + k]);
+    }
+    settle(c, page->number);
 }
 
 // The CTA's log outlives it.
@@ -219,7 +306,7 @@ static bool keep_log(struct grid_shadow *g, struct cta *cta)
             return false;
         g->logs[g->log_count++] = (struct cta_log){NULL, 0};
     }
-    g->synchronized |= s->log_count != 0 || cta->grid->module->uses_atomics;
+    g->synchronized |= s->log_count != 0 || cta->grid->kernel->synchronizes;
     g->logs[cta->index] = (struct cta_log){s->log, s->log_count};
     s->log = NULL;
     s->log_count = 0;
@@ -232,13 +319,11 @@ void ptxm_shadow_commit(struct cta *cta)
     struct shadow *s = cta->shadow;
     if (!keep_log(g, cta))
         return ptxm_cta_out_of_memory(cta);
-    for (const struct page *page = s->pages; page; page = page->all) add_page(g, cta, page);
+    struct collecting c = {g, cta, NULL};
+    for (const struct page *page = s->pages; page; page = page->all) add_page(&c, page);
     for (size_t i = 0; i < s->spill_count; i++) {
         const struct spilled *old = &s->spills[i];
-        struct grid_page *page = page_at(g, old->address / PAGE_BYTES);
-        if (!page)
-            return ptxm_cta_out_of_memory(cta);
-        add(g, cta, &page->cells[old->address % PAGE_BYTES / 4], old->address, old->bytes,
-            &old->stamp);
+        collect(&c, (uint32_t)(old->address % PAGE_BYTES / 4), old->bytes, &old->stamp);
+        settle(&c, old->address / PAGE_BYTES);
     }
 }

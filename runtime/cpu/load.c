@@ -191,6 +191,22 @@ static void finish_locations(struct parser *p)
     }
 }
 
+// Strong accesses of a function, and of all functions for one that calls.
+static void find_synchronization(struct ptxm_module *m)
+{
+    bool any = false;
+    for (size_t i = 0; i < m->function_count; i++) {
+        struct function *f = m->functions[i];
+        for (uint32_t k = f->first_op; k < f->first_op + f->op_count; k++) {
+            f->synchronizes |= m->ops[k].sem != SEM_WEAK;
+            f->calls |= m->ops[k].step == ptxm_step_call;
+        }
+        any |= f->synchronizes && !f->is_entry;
+    }
+    for (size_t i = 0; i < m->function_count; i++)
+        m->functions[i]->synchronizes |= any && m->functions[i]->calls;
+}
+
 static bool finish(struct parser *p)
 {
     struct ptxm_module *m = p->module;
@@ -200,6 +216,7 @@ static bool finish(struct parser *p)
             resolve_call(p, &m->ops[i]);
     if (p->failed)
         return false;
+    find_synchronization(m);
     m->register_bytes = SPECIAL_BYTES;
     m->shared_common_end = SHARED_START;
     place_shared(m, NULL, &m->shared_common_end);

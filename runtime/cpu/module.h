@@ -80,6 +80,8 @@ struct reg {
 struct function {
     const char *name;
     bool is_entry, has_body;
+    bool synchronizes; // has strong accesses: order through memory is possible
+    bool calls;
     unsigned line;
     uint32_t first_op, op_count;
     uint32_t index;
@@ -126,7 +128,6 @@ struct ptxm_module {
     uint64_t shared_common_end; // module-scope shared variables lie below
     const char *target;
     unsigned version;
-    bool uses_atomics; // sync through memory is possible: keep clocks for it
 };
 
 // ---- what the parser hands to the decoder ------------------------------------------------------

@@ -130,7 +130,6 @@ struct ptxm_launch_options {
     bool volatile_is_relaxed;        // the letter of the ISA; default: volatile is a weak access
     bool strict;                     // every tier that the ISA's letter demands
     bool no_counters;                // skip bank conflict and sector counting
-    size_t stack_bytes;              // local memory for recursive calls; 0: 64 KiB a thread
     size_t max_findings;             // distinct findings kept; 0: 1000
 };
 

@@ -29,7 +29,7 @@ static const char loop_text[] =
 static double now(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t); // of this process only: the machine is shared
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
