@@ -5,7 +5,7 @@
 int64_t kg_leaf_number(const kg_scalars *s, const kg_leaf *leaf)
 {
     int parity = leaf->value && leaf->loop >= 0 ? s->trip[leaf->loop] & 1 : 0;
-    return leaf->low + leaf->step * leaf->chosen[parity];
+    return leaf->low + leaf->chosen[parity];
 }
 
 const kg_leaf *kg_scalars_leaf(const kg_scalars *s, const kg_value *value)

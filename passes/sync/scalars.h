@@ -8,9 +8,8 @@
 typedef struct kg_leaf {
     kg_value *value; // NULL: the trip count of `loop` itself
     int loop;        // block; for a value: of the innermost loop around its definition, -1 for none
-    int64_t low, step; // numbers low + i * step
-    int count;         // how many
-    int chosen[2];     // on even and odd trips of `loop` when the value is defined inside of it
+    int64_t low, count; // numbers low .. low + count - 1
+    int chosen[2];      // on even and odd trips of `loop` when the value is defined inside of it
 } kg_leaf;
 
 typedef struct kg_scalars {

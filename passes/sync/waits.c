@@ -450,47 +450,45 @@ static int loop_around(const replay *r, const kg_value *value)
     return -1;
 }
 
-static void try_numbers(replay *r, kg_value *value, int64_t low, int64_t step, int count)
+static void try_numbers(replay *r, kg_value *value, int64_t low, int64_t count)
 {
     for (int i = 0; i < r->s.leaves.count; i++) {
         kg_leaf *leaf = &r->s.leaves.items[i];
         if (!leaf->value || !kg_same_value(leaf->value, value)) continue;
-        int64_t end = low + step * count, old = leaf->low + leaf->step * leaf->count;
+        int64_t end = low + count, old = leaf->low + leaf->count;
         leaf->low = low < leaf->low ? low : leaf->low;
-        leaf->step = step < leaf->step ? step : leaf->step;
-        leaf->count = (int)(((end > old ? end : old) - leaf->low + leaf->step - 1) / leaf->step);
+        leaf->count = (end > old ? end : old) - leaf->low;
         return;
     }
-    kg_leaf leaf = {value, loop_around(r, value), low, step, count, {0, 0}};
+    kg_leaf leaf = {value, loop_around(r, value), low, count, {0, 0}};
     KG_PUSH(r->p->arena, &r->s.leaves, leaf);
 }
 
 static void try_trips(replay *r, int block, int trips)
 {
-    kg_leaf leaf = {NULL, block, 0, 1, trips + 1, {0, 0}};
+    kg_leaf leaf = {NULL, block, 0, trips + 1, {0, 0}};
     KG_PUSH(r->p->arena, &r->s.leaves, leaf);
 }
 
-// A bound of a loop: the unknowns in it get numbers so that `count` trips come about.
-static bool try_bound(replay *r, kg_value *bound, const kg_op *loop, int64_t step, int64_t from,
-                      int count)
+// A bound of a loop: the unknowns in it get numbers so that the bound runs over `span` from `from`
+// on. One by one, not in the loop's steps: guards compare against any number.
+static bool try_bound(replay *r, kg_value *bound, const kg_op *loop, int64_t from, int64_t span)
 {
     kg_affine form = kg_affine_of(&r->p->assigns, bound, loop, 0);
     int64_t number;
     if (!form.known) return false;
     for (int i = 0; i < form.n; i++) {
         kg_value *value = form.term[i].value;
-        int64_t factor = form.term[i].factor;
+        int64_t factor = form.term[i].factor, size = factor < 0 ? -factor : factor;
         if (value->kind == KG_VALUE_ARG) continue; // of a loop around this one
         if (!kg_is_mutable(value) && kg_scalars_eval(&r->s, value, &number) &&
             !kg_scalars_leaf(&r->s, value))
             continue;
-        int64_t size = factor < 0 ? -factor : factor, unit = step % size == 0 ? step / size : 1;
-        int64_t low =
-            form.n == 1 && form.constant < from ? (from - form.constant + size - 1) / size : 0;
+        int64_t count = (span + size - 1) / size + 1;
+        int64_t low = form.n == 1 && form.constant < from ? (from - form.constant) / size : 0;
         if (factor < 0) // ceildiv(a, b) is -(-a / b)
-            low = -low - unit * (count - 1);
-        try_numbers(r, value, low, unit, count);
+            low = -low - (count - 1);
+        try_numbers(r, value, low, count);
     }
     return true;
 }
@@ -509,9 +507,9 @@ static void prepare_loop(replay *r, int block)
     }
     bool understood = kg_const_int(op->operands[2], &step) && step > 0;
     bool constant_lo = kg_const_int(op->operands[0], &lo);
-    int residues = constant_lo ? 0 : ring;
-    understood = understood && try_bound(r, op->operands[0], op, step, 0, residues) &&
-                 try_bound(r, op->operands[1], op, step, lo, residues + trips + 1);
+    int residues = constant_lo ? 0 : ring - 1;
+    understood = understood && try_bound(r, op->operands[0], op, 0, residues) &&
+                 try_bound(r, op->operands[1], op, lo, residues + trips * step);
     if (!understood) try_trips(r, block, trips);
 }
 
@@ -533,7 +531,8 @@ static int64_t combinations(const replay *r)
     int64_t n = 1;
     for (int i = 0; i < r->s.leaves.count && n <= COMBINATION_LIMIT; i++) {
         const kg_leaf *leaf = &r->s.leaves.items[i];
-        n *= leaf->value && leaf->loop >= 0 ? (int64_t)leaf->count * leaf->count : leaf->count;
+        if (leaf->count > COMBINATION_LIMIT) return COMBINATION_LIMIT + 1;
+        n *= leaf->value && leaf->loop >= 0 ? leaf->count * leaf->count : leaf->count;
     }
     return n;
 }

@@ -4,6 +4,7 @@
 #include "random_program.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 enum { BUFFERS = 3, DEPTH = 3 };
@@ -67,6 +68,34 @@ static void access(generator *g, int depth)
     if (kind >= 3 && kind < 5 && draw(g, 2)) say(g, depth, "commit\n");
 }
 
+// A buffer of this block only: such ones may share bytes with each other.
+static void scratch(generator *g, int depth)
+{
+    int id = ++g->statements, e = g->elements << draw(g, 2);
+    bool async = draw(g, 2);
+    say(g, depth, "shared t%d: f32[%d]\n", id, e);
+    say(g, depth, async ? "copy_async t%d = a[%d, 0.. + %d]\n" : "t%d = load a[%d, 0.. + %d]\n", id,
+        id, e);
+    if (async) say(g, depth, "commit\n");
+    say(g, depth, "store c[%d, 0.. + %d] = load t%d[%d.. + %d]\n", id, e / 2, id,
+        draw(g, 2) ? 1 : 0, e / 2);
+}
+
+// A place within the slot that only run time knows.
+static void computed(generator *g, int depth)
+{
+    int buffer = (int)draw(g, (unsigned)g->buffers), n = g->elements / 4;
+    char text[64];
+    slot(g, text, sizeof text, buffer);
+    g->statements++;
+    if (draw(g, 2))
+        say(g, depth, "s%d[%s(k%d %% 4) * %d.. + %d] = load a[%d, 0.. + %d]\n", buffer, text,
+            g->loops - 1, n, n, g->statements, n);
+    else
+        say(g, depth, "store c[%d, 0.. + %d] = load s%d[%s(k%d %% 4) * %d.. + %d]\n", g->statements,
+            n, buffer, text, g->loops - 1, n, n);
+}
+
 static void block(generator *g, int depth);
 
 static void loop(generator *g, int depth)
@@ -106,13 +135,17 @@ static void block(generator *g, int depth)
 {
     int n = 1 + (int)draw(g, depth > 1 ? 3 : 5);
     for (int i = 0; i < n; i++) {
-        unsigned kind = draw(g, 10);
+        unsigned kind = draw(g, 12);
         if (kind < 2 && depth < DEPTH)
             loop(g, depth);
         else if (kind == 2 && depth < DEPTH)
             branch(g, depth);
         else if (kind == 3)
             say(g, depth, draw(g, 2) ? "commit\n" : draw(g, 2) ? "barrier\n" : "wait 1\n");
+        else if (kind == 4 || (kind == 5 && depth == 1))
+            scratch(g, depth);
+        else if (kind == 6 && g->loops)
+            computed(g, depth);
         else
             access(g, depth);
     }
