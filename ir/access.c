@@ -5,22 +5,23 @@
 
 typedef void (*visit_fn)(int thread, int64_t offset, int bytes, void *user);
 
-// An access being enumerated: the view with its constant starts folded in, and the run of bytes not yet reported.
+// An access being enumerated: the view with its constant starts folded in, and the run of bytes not
+// yet reported.
 typedef struct walker {
     const kg_access *access;
     kg_view_info info;
     kg_shared_layout shared;
-    int bytes;                       // of an element
+    int bytes; // of an element
     int root_rank;
     const int32_t *root_dims;
-    int32_t origin[KG_MAX_RANK];     // in the root
+    int32_t origin[KG_MAX_RANK]; // in the root
     int64_t first_row, first_column, pitch_bytes;
     int64_t rows_per[KG_MAX_RANK], bytes_per[KG_MAX_RANK]; // by operand dimension
     kg_region region;
     visit_fn visit;
     void *user;
     int thread;
-    bool warp_wide;                  // report each run for all 32 lanes from `thread` on
+    bool warp_wide; // report each run for all 32 lanes from `thread` on
     int64_t run_start;
     int run_bytes;
 } walker;
@@ -46,11 +47,9 @@ static bool constant_or_none(const kg_value *value)
 static bool constant_starts(const kg_view_info *info)
 {
     for (int d = 0; d < info->rank; d++)
-        if (info->gather[d] || !constant_or_none(info->start[d]))
-            return false;
+        if (info->gather[d] || !constant_or_none(info->start[d])) return false;
     for (int d = 0; d < info->root->type.rank; d++)
-        if (!constant_or_none(info->fixed[d]))
-            return false;
+        if (!constant_or_none(info->fixed[d])) return false;
     return true;
 }
 
@@ -65,11 +64,9 @@ int kg_op_accesses(const kg_op *op, kg_access *out)
             out[count++] = access;
             continue;
         }
-        if (effect->operand >= op->n_operands)
-            continue;
+        if (effect->operand >= op->n_operands) continue;
         access.operand = op->operands[effect->operand];
-        if (access.operand->type.home == KG_HOME_FRAG)
-            continue;
+        if (access.operand->type.home == KG_HOME_FRAG) continue;
         kg_view_info info;
         kg_view_resolve(access.operand, &info);
         access.root = info.root;
@@ -80,7 +77,7 @@ int kg_op_accesses(const kg_op *op, kg_access *out)
     return count;
 }
 
-// ---- bytes -------------------------------------------------------------------------------------------
+// ---- bytes --------------------------------------------------------------------------------------
 
 static int64_t byte_of(const walker *w, const int32_t *coord)
 {
@@ -104,8 +101,7 @@ static void find_steps(walker *w)
         at *= w->root_dims[d];
         w->first_row += w->origin[d] * rows[d];
     }
-    if (last >= 0)
-        w->first_column = (int64_t)w->origin[last] * w->bytes;
+    if (last >= 0) w->first_column = (int64_t)w->origin[last] * w->bytes;
     for (int d = 0; d < w->info.rank; d++) {
         w->rows_per[d] = rows[w->info.dim[d]];
         w->bytes_per[d] = w->info.dim[d] == last ? w->bytes : 0;
@@ -115,8 +111,7 @@ static void find_steps(walker *w)
 
 static void flush(walker *w)
 {
-    if (!w->run_bytes)
-        return;
+    if (!w->run_bytes) return;
     for (int lane = 0; lane < (w->warp_wide ? 32 : 1); lane++)
         w->visit(w->thread + lane, w->run_start, w->run_bytes, w->user);
     w->run_bytes = 0;
@@ -140,7 +135,10 @@ static void next_thread(walker *w, int thread)
     w->thread = thread;
 }
 
-static int64_t elements(const walker *w) { return kg_type_elements(&w->access->operand->type); }
+static int64_t elements(const walker *w)
+{
+    return kg_type_elements(&w->access->operand->type);
+}
 
 // Coordinates of the n-th element of the operand in row-major order.
 static void unflatten(const kg_type *type, int64_t n, int32_t *coord)
@@ -161,7 +159,7 @@ static void touch_all(walker *w)
     }
 }
 
-// ---- a fragment's layout -----------------------------------------------------------------------------
+// ---- a fragment's layout ------------------------------------------------------------------------
 
 // Register parts of coordinates, kept for a batch so that each element costs one XOR a dimension.
 enum { BATCH = 256 };
@@ -177,15 +175,12 @@ static void touch_registers(walker *w, const kg_layout *layout, int first, int c
     for (int warp = 0; warp < w->region.n_warps; warp++)
         for (int lane = 0; lane < 32; lane++) {
             int32_t base[KG_MAX_RANK], coord[KG_MAX_RANK];
-            if (owners && !kg_layout_is_owner(layout, 0, lane, warp))
-                continue;
+            if (owners && !kg_layout_is_owner(layout, 0, lane, warp)) continue;
             kg_layout_coord(layout, 0, lane, warp, base);
             next_thread(w, (w->region.first_warp + warp) * 32 + lane);
             for (int i = 0; i < count; i++) {
-                if (!owned[i])
-                    continue;
-                for (int d = 0; d < layout->rank; d++)
-                    coord[d] = part[i][d] ^ base[d];
+                if (!owned[i]) continue;
+                for (int d = 0; d < layout->rank; d++) coord[d] = part[i][d] ^ base[d];
                 touch(w, coord);
             }
         }
@@ -195,7 +190,8 @@ static void touch_layout(walker *w, const kg_layout *layout, bool owners)
 {
     int registers = kg_layout_registers(layout);
     for (int first = 0; first < registers; first += BATCH)
-        touch_registers(w, layout, first, registers - first < BATCH ? registers - first : BATCH, owners);
+        touch_registers(w, layout, first, registers - first < BATCH ? registers - first : BATCH,
+                        owners);
 }
 
 // The fragment that an access by each thread moves: a load's result, a store's or atomic's value.
@@ -212,14 +208,15 @@ static void touch_by_threads(walker *w)
         touch_layout(w, moved->layout, owners);
         return;
     }
-    int threads = owners ? 1 : w->region.n_warps * 32; // a scalar: read by all, written by the first
+    int threads =
+        owners ? 1 : w->region.n_warps * 32; // a scalar: read by all, written by the first
     for (int t = 0; t < threads; t++) {
         next_thread(w, w->region.first_warp * 32 + t);
         touch_all(w);
     }
 }
 
-// ---- copies ------------------------------------------------------------------------------------------
+// ---- copies -------------------------------------------------------------------------------------
 
 static void touch_chunks(walker *w)
 {
@@ -228,8 +225,7 @@ static void touch_chunks(walker *w)
     int64_t vec = kg_op_int(op, KG_A_VEC, kg_op_int(op, KG_A_ASYNC, w->bytes) / w->bytes);
     int64_t count = elements(w), threads = (int64_t)w->region.n_warps * 32;
     int32_t coord[KG_MAX_RANK] = {0};
-    if (vec < 1)
-        vec = 1;
+    if (vec < 1) vec = 1;
     for (int64_t t = 0; t < threads && t * vec < count; t++) {
         next_thread(w, w->region.first_warp * 32 + (int)t);
         for (int64_t chunk = t; chunk * vec < count; chunk += threads) {
@@ -247,15 +243,12 @@ bool kg_layout_copy(const kg_type *view, int vec, int warps, kg_layout *out)
     int axes[KG_MAX_RANK], n = 0;
     int64_t inner = 1;
     int last = view->rank - 1;
-    for (int d = last; d >= 0; d--)
-        axes[n++] = d;
-    for (int d = last; d > 0; d--)
-        inner *= view->dims[d] & -view->dims[d];
+    for (int d = last; d >= 0; d--) axes[n++] = d;
+    for (int d = last; d > 0; d--) inner *= view->dims[d] & -view->dims[d];
     if (last < 0 || (warps & (warps - 1)) || (vec & (vec - 1)) || view->dims[last] % vec)
         return false;
     for (int d = last; d > 0; d--)
-        if (view->dims[d] & (view->dims[d] - 1))
-            return false;
+        if (view->dims[d] & (view->dims[d] - 1)) return false;
     if ((view->dims[0] & (view->dims[0] - 1)) &&
         inner * (view->dims[0] & -view->dims[0]) < (int64_t)vec * warps * 32)
         return false;
@@ -263,10 +256,10 @@ bool kg_layout_copy(const kg_type *view, int vec, int warps, kg_layout *out)
     return true;
 }
 
-// ---- matmul operands ---------------------------------------------------------------------------------
+// ---- matmul operands ----------------------------------------------------------------------------
 
-// Which coordinates along the operand's row (A) or column (B) dimension a warp needs: those whose bits
-// outside the register and lane bits equal the warp's.
+// Which coordinates along the operand's row (A) or column (B) dimension a warp needs: those whose
+// bits outside the register and lane bits equal the warp's.
 typedef struct warp_rows {
     int dim;
     int32_t core, free_bits, own;
@@ -305,13 +298,11 @@ static void touch_operand(walker *w)
     for (int warp = 0; warp < w->region.n_warps; warp++) {
         warp_rows rows = {.free_bits = -1, .core = 1};
         int32_t coord[KG_MAX_RANK] = {0};
-        if (acc)
-            rows = rows_of_warp(&layout, is_a ? 0 : 1, warp);
+        if (acc) rows = rows_of_warp(&layout, is_a ? 0 : 1, warp);
         next_thread(w, (w->region.first_warp + warp) * 32);
         for (coord[outer] = 0; coord[outer] < type->dims[outer]; coord[outer]++)
             for (coord[inner] = 0; coord[inner] < type->dims[inner]; coord[inner]++)
-                if (needs(&rows, coord))
-                    touch(w, coord);
+                if (needs(&rows, coord)) touch(w, coord);
     }
 }
 
@@ -332,18 +323,16 @@ static void start_walk(walker *w, const kg_access *access)
     }
     for (int d = 0; d < w->root_rank; d++) {
         int64_t at = 0;
-        if (w->info.fixed[d] && kg_const_int(w->info.fixed[d], &at))
-            w->origin[d] = (int32_t)at;
+        if (w->info.fixed[d] && kg_const_int(w->info.fixed[d], &at)) w->origin[d] = (int32_t)at;
     }
     find_steps(w);
 }
 
-void kg_access_bytes(const kg_access *access, void (*visit)(int thread, int64_t offset, int bytes, void *user),
-                     void *user)
+void kg_access_bytes(const kg_access *access,
+                     void (*visit)(int thread, int64_t offset, int bytes, void *user), void *user)
 {
     walker w;
-    if (!access->root || access->root->type.home != KG_HOME_SHARED || !access->exact)
-        return;
+    if (!access->root || access->root->type.home != KG_HOME_SHARED || !access->exact) return;
     start_walk(&w, access);
     w.visit = visit;
     w.user = user;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Layouts: which thread and register holds which element of a tile, and where an element of a shared
-// buffer lies. Linear over GF(2) for the power-of-two core, repeated affinely.
+// Layouts: which thread and register holds which element of a tile, and where an element of a
+// shared buffer lies. Linear over GF(2) for the power-of-two core, repeated affinely.
 //
-// Fragment layout. The tile's shape is core[d] * reps[d] per dimension; core[d] is a power of two. Within
-// the core, the element at bit vectors (register, lane, warp) has the coordinate
+// Fragment layout. The tile's shape is core[d] * reps[d] per dimension; core[d] is a power of two.
+// Within the core, the element at bit vectors (register, lane, warp) has the coordinate
 //     coord[d] = XOR over set bits i of basis[in][i][d]
-// A basis of all zeros means that the bit does not move: those lanes, warps or registers hold copies, and
-// the one with the bit clear is the owner (the only one that stores). Repetition r (mixed radix over
-// dimensions, the LAST dimension fastest) adds core[d] * r[d]. Register number = repetition * 2^n_reg_bits +
-// core register.
+// A basis of all zeros means that the bit does not move: those lanes, warps or registers hold
+// copies, and the one with the bit clear is the owner (the only one that stores). Repetition r
+// (mixed radix over dimensions, the LAST dimension fastest) adds core[d] * r[d]. Register number =
+// repetition * 2^n_reg_bits + core register.
 // Source: linear layouts over F2 as described by Zhou et al., "Linear Layouts" (2025).
 #pragma once
 #include "ir/arena.h"
@@ -31,8 +31,8 @@ typedef struct kg_layout {
 // Shared layout of one slot of a buffer, row-major: byte = row * pitch * size + column * size, then
 // XOR of the byte's chunk number with the row's low bits:
 //     chunk(byte) = byte >> chunk_log2;  chunk ^= (row >> shift) & ((1 << bits) - 1)
-// where "row" counts all leading dimensions (row-major) and the last dimension is the column. bits = 0: no
-// swizzle. The XOR stays within a row: (1 << bits) chunks divide the row.
+// where "row" counts all leading dimensions (row-major) and the last dimension is the column. bits
+// = 0: no swizzle. The XOR stays within a row: (1 << bits) chunks divide the row.
 typedef struct kg_shared_layout {
     int32_t pitch; // elements
     int32_t chunk_log2, bits, shift;
@@ -41,28 +41,35 @@ typedef struct kg_shared_layout {
 int kg_layout_registers(const kg_layout *layout); // elements held by a thread
 int kg_layout_threads(const kg_layout *layout);   // 32 << warp bits
 void kg_layout_coord(const kg_layout *layout, int reg, int lane, int warp, int32_t *coord);
-bool kg_layout_is_owner(const kg_layout *layout, int reg, int lane, int warp); // see above: zero bases
-bool kg_layout_equal(const kg_layout *a, const kg_layout *b);                  // as maps
-// How to get from one layout to another: 0 identical, 1 registers of the same thread, 2 within the warp,
-// 3 through shared memory.
+// False for the copies of zero bases, see above.
+bool kg_layout_is_owner(const kg_layout *layout, int reg, int lane, int warp);
+bool kg_layout_equal(const kg_layout *a, const kg_layout *b); // as maps
+// How to get from one layout to another: 0 identical, 1 registers of the same thread, 2 within the
+// warp, 3 through shared memory.
 int kg_layout_distance(const kg_layout *from, const kg_layout *to);
-// The register of thread 0 that holds `coord`, or -1. For any thread: the register of `from` that holds what
-// register r of `to` holds in the same thread is kg_layout_find_register(from, coordinate of r in thread 0 of `to`),
-// whenever kg_layout_distance(from, to) <= 1 and their thread bits agree (elementwise, broadcast, slices).
+// The register of thread 0 that holds `coord`, or -1. For any thread: the register of `from` that
+// holds what register r of `to` holds in the same thread is kg_layout_find_register(from,
+// coordinate of r in thread 0 of `to`), whenever kg_layout_distance(from, to) <= 1 and their thread
+// bits agree (elementwise, broadcast, slices).
 int kg_layout_find_register(const kg_layout *layout, const int32_t *coord);
 
-// Slices and lifts between ranks. Copies in lanes and warps stay as zero bases; copies in registers go.
-void kg_layout_slice(const kg_layout *parent, int axis, kg_layout *out);  // drop an axis: a reduction's result
-void kg_layout_squash(const kg_layout *parent, int axis, kg_layout *out); // extent 1: what broadcast needs
-void kg_layout_expand(const kg_layout *layout, int axis, kg_layout *out); // insert an axis of extent 1
+// Slices and lifts between ranks. Copies in lanes and warps stay as zero bases; copies in registers
+// go. slice drops an axis, as a reduction does; squash leaves it with extent 1, as broadcast needs
+// it; expand inserts an axis of extent 1.
+void kg_layout_slice(const kg_layout *parent, int axis, kg_layout *out);
+void kg_layout_squash(const kg_layout *parent, int axis, kg_layout *out);
+void kg_layout_expand(const kg_layout *layout, int axis, kg_layout *out);
 // Dimension d of the result is dimension perm[d] of the operand.
 void kg_layout_transpose(const kg_layout *layout, const int *perm, kg_layout *out);
 
-// A layout for coalesced access: `vec` consecutive elements along `fast` per thread, then lanes, then warps
-// (first `fast`, then the last axis and so on to the first); what remains is repeated in registers. `warps`
-// need not be a power of two: warps beyond the last power of two hold copies.
-void kg_layout_blocked(int rank, const int32_t *shape, int fast, int vec, int warps, kg_layout *out);
-// The same with the axes for lanes and for warps given, each in order; axes not named are not divided. An axis may
-// be named twice; at most `first_bits` lane bits go to the first lane axis in its first turn.
-void kg_layout_spread(int rank, const int32_t *shape, int fast, int vec, const int *lane_axes, int n_lane_axes,
-                      int first_bits, const int *warp_axes, int n_warp_axes, int warps, kg_layout *out);
+// A layout for coalesced access: `vec` consecutive elements along `fast` per thread, then lanes,
+// then warps (first `fast`, then the last axis and so on to the first); what remains is repeated in
+// registers. `warps` need not be a power of two: warps beyond the last power of two hold copies.
+void kg_layout_blocked(int rank, const int32_t *shape, int fast, int vec, int warps,
+                       kg_layout *out);
+// The same with the axes for lanes and for warps given, each in order; axes not named are not
+// divided. An axis may be named twice; at most `first_bits` lane bits go to the first lane axis in
+// its first turn.
+void kg_layout_spread(int rank, const int32_t *shape, int fast, int vec, const int *lane_axes,
+                      int n_lane_axes, int first_bits, const int *warp_axes, int n_warp_axes,
+                      int warps, kg_layout *out);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Layouts of matmul operands: the fragments of mma.sync as the PTX ISA draws them, tiled over registers
-// and warps, and a register-blocked layout for dots that run on FMA.
+// Layouts of matmul operands: the fragments of mma.sync as the PTX ISA draws them, tiled over
+// registers and warps, and a register-blocked layout for dots that run on FMA.
 //
-// Register bits of an accumulator, lowest first: column 1, row 8, further columns, further rows. Those of
-// an A operand: columns within the instruction with row 8 among them, further columns, further rows; so an
-// accumulator whose warps are split along M is, register for register, the A operand of a following dot.
+// Register bits of an accumulator, lowest first: column 1, row 8, further columns, further rows.
+// Those of an A operand: columns within the instruction with row 8 among them, further columns,
+// further rows; so an accumulator whose warps are split along M is, register for register, the A
+// operand of a following dot.
 #include "ir/access.h"
 #include <string.h>
 
@@ -14,11 +15,13 @@ static void add_bit(kg_layout *layout, kg_layout_in in, int axis, int32_t step)
 {
     int bit = layout->bits[in]++;
     memset(layout->basis[in][bit], 0, sizeof layout->basis[in][bit]);
-    if (step)
-        layout->basis[in][bit][axis] = step;
+    if (step) layout->basis[in][bit][axis] = step;
 }
 
-static int32_t power_of_two_part(int32_t n) { return n & -n; }
+static int32_t power_of_two_part(int32_t n)
+{
+    return n & -n;
+}
 
 static void start(kg_layout *out)
 {
@@ -30,8 +33,7 @@ static void start(kg_layout *out)
 // Bits of `in` for steps from, 2 from, ... below to along an axis.
 static void add_run(kg_layout *out, kg_layout_in in, int axis, int32_t from, int32_t to)
 {
-    for (int32_t step = from; step < to; step *= 2)
-        add_bit(out, in, axis, step);
+    for (int32_t step = from; step < to; step *= 2) add_bit(out, in, axis, step);
 }
 
 // Warps take the top bits of what the core leaves: whole blocks of rows and of columns.
@@ -45,40 +47,42 @@ static void finish_warps(kg_layout *out, int m, int n, int warps_m, int warps_n)
     out->reps[N] = n / out->core[N];
 }
 
-static int32_t smaller(int32_t a, int32_t b) { return a < b ? a : b; }
+static int32_t smaller(int32_t a, int32_t b)
+{
+    return a < b ? a : b;
+}
 
-// FMA: up to four columns a thread, lanes 8 by columns and 4 by rows where the tile allows, rest in registers.
+// FMA: up to four columns a thread, lanes 8 by columns and 4 by rows where the tile allows, rest in
+// registers.
 static bool fma_acc(int m, int n, int warps_m, int warps_n, kg_layout *out)
 {
     int32_t rows = power_of_two_part(m) / warps_m, columns = power_of_two_part(n) / warps_n;
-    if (!rows || !columns)
-        return false;
+    if (!rows || !columns) return false;
     int32_t lanes_n = smaller(columns, 8), lanes_m = smaller(rows, 32 / lanes_n);
     lanes_n = smaller(columns, 32 / lanes_m);
     int32_t vec = smaller(columns / lanes_n, 4);
     add_run(out, KG_IN_REG, N, 1, vec);
     add_run(out, KG_IN_LANE, N, vec, vec * lanes_n);
     add_run(out, KG_IN_LANE, M, 1, lanes_m);
-    while (out->bits[KG_IN_LANE] < 5)
-        add_bit(out, KG_IN_LANE, 0, 0);
+    while (out->bits[KG_IN_LANE] < 5) add_bit(out, KG_IN_LANE, 0, 0);
     add_run(out, KG_IN_REG, N, vec * lanes_n, columns);
     add_run(out, KG_IN_REG, M, lanes_m, rows);
     finish_warps(out, m, n, warps_m, warps_n);
     return true;
 }
 
-static bool power_of_two(int n) { return n > 0 && (n & (n - 1)) == 0; }
+static bool power_of_two(int n)
+{
+    return n > 0 && (n & (n - 1)) == 0;
+}
 
 bool kg_layout_dot_acc(kg_dot_kind kind, int m, int n, int warps_m, int warps_n, kg_layout *out)
 {
     start(out);
-    if (m <= 0 || n <= 0 || !power_of_two(warps_m) || !power_of_two(warps_n))
-        return false;
-    if (kind == KG_DOT_FMA)
-        return fma_acc(m, n, warps_m, warps_n, out);
+    if (m <= 0 || n <= 0 || !power_of_two(warps_m) || !power_of_two(warps_n)) return false;
+    if (kind == KG_DOT_FMA) return fma_acc(m, n, warps_m, warps_n, out);
     int32_t rows = power_of_two_part(m) / warps_m, columns = power_of_two_part(n) / warps_n;
-    if (rows < 16 || columns < 8)
-        return false;
+    if (rows < 16 || columns < 8) return false;
     add_bit(out, KG_IN_REG, N, 1); // mma.m16n8 C: two columns, then row + 8
     add_bit(out, KG_IN_REG, M, 8);
     add_run(out, KG_IN_LANE, N, 2, 8);
@@ -90,8 +94,8 @@ bool kg_layout_dot_acc(kg_dot_kind kind, int m, int n, int warps_m, int warps_n,
 }
 
 // The operand that shares dimension `acc_dim` with the accumulator: which bits move along it is the
-// accumulator's affair; K is spread by the instruction over the lanes that move along the other dimension.
-// dim and k_dim are the operand's.
+// accumulator's affair; K is spread by the instruction over the lanes that move along the other
+// dimension. dim and k_dim are the operand's.
 typedef struct operand {
     const kg_layout *acc;
     kg_layout *out;
@@ -128,8 +132,12 @@ static void fma_operand(const operand *o)
     finish_operand(o);
 }
 
-// How an instruction spreads K: `pack` consecutive elements in a register, 4 lanes, then a second register.
-static int32_t k_pack(kg_dot_kind kind) { return kind == KG_DOT_MMA_I8 ? 4 : kind == KG_DOT_MMA_F16 ? 2 : 1; }
+// How an instruction spreads K: `pack` consecutive elements in a register, 4 lanes, then a second
+// register.
+static int32_t k_pack(kg_dot_kind kind)
+{
+    return kind == KG_DOT_MMA_I8 ? 4 : kind == KG_DOT_MMA_F16 ? 2 : 1;
+}
 
 void kg_layout_dot_a(kg_dot_kind kind, const kg_layout *acc, int k, kg_layout *out)
 {
@@ -171,13 +179,10 @@ kg_dot_kind kg_dot_kind_of(const kg_op *dot)
     const kg_type *a = &dot->operands[0]->type, *b = &dot->operands[1]->type;
     kg_dtype acc = dot->results[0]->type.dtype;
     int32_t m = a->dims[0], k = a->dims[1], n = b->dims[1];
-    if (a->dtype != b->dtype || m % 16 || n % 8)
-        return KG_DOT_FMA;
+    if (a->dtype != b->dtype || m % 16 || n % 8) return KG_DOT_FMA;
     if ((a->dtype == KG_F16 || a->dtype == KG_BF16) && acc == KG_F32 && k % 16 == 0)
         return KG_DOT_MMA_F16;
-    if (a->dtype == KG_I8 && acc == KG_I32 && k % 32 == 0)
-        return KG_DOT_MMA_I8;
-    if (a->dtype == KG_TF32 && acc == KG_F32 && k % 8 == 0)
-        return KG_DOT_MMA_TF32;
+    if (a->dtype == KG_I8 && acc == KG_I32 && k % 32 == 0) return KG_DOT_MMA_I8;
+    if (a->dtype == KG_TF32 && acc == KG_F32 && k % 8 == 0) return KG_DOT_MMA_TF32;
     return KG_DOT_FMA;
 }

@@ -1,10 +1,17 @@
 // SPDX-License-Identifier: MIT
-// Views resolved to their root: which dimension starts where, what is known of bounds and alignment.
+// Views resolved to their root: which dimension starts where, what is known of bounds and
+// alignment.
 #include "ir/access.h"
 #include <string.h>
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t power_of_two_part(int64_t n) { return n ? n & -n : 1 << 16; }
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+static int64_t power_of_two_part(int64_t n)
+{
+    return n ? n & -n : 1 << 16;
+}
 
 static int64_t list_at(const kg_op *op, kg_attr_key key, int i, int64_t otherwise)
 {
@@ -15,8 +22,7 @@ static int64_t list_at(const kg_op *op, kg_attr_key key, int i, int64_t otherwis
 // The extent of a root dimension when it is a constant, else -1.
 static int64_t known_extent(const kg_value *root, int dim)
 {
-    if (!root->tensor)
-        return root->type.dims[dim];
+    if (!root->tensor) return root->type.dims[dim];
     const kg_sexpr *e = root->tensor->dims[dim];
     return e && e->kind == KG_SX_INT ? e->value : -1;
 }
@@ -24,10 +30,8 @@ static int64_t known_extent(const kg_value *root, int dim)
 static bool within(const kg_value *root, int dim, const kg_value *start, int64_t extent)
 {
     int64_t first = 0;
-    if (root->type.home == KG_HOME_SHARED)
-        return true;
-    if (start && !kg_const_int(start, &first))
-        return false;
+    if (root->type.home == KG_HOME_SHARED) return true;
+    if (start && !kg_const_int(start, &first)) return false;
     return first >= 0 && first + extent <= known_extent(root, dim);
 }
 
@@ -40,10 +44,8 @@ static int64_t start_divisor(const kg_value *view, const kg_value *start, int64_
 {
     const kg_kernel *kernel = kernel_of(view);
     int64_t found = 1;
-    if (!start)
-        return 1 << 16;
-    if (kernel)
-        found = kg_value_divisor(kernel, start);
+    if (!start) return 1 << 16;
+    if (kernel) found = kg_value_divisor(kernel, start);
     stated = power_of_two_part(stated);
     return found > stated ? found : stated;
 }
@@ -55,10 +57,8 @@ static void read_view(const kg_value *view, kg_view_info *out, const int *perm, 
     const kg_attr *index = kg_op_attr(op, KG_A_INDEX);
     int kept = 0, next = 1;
     int position[KG_MAX_RANK];
-    if (kg_op_int(op, KG_A_SLOT, 0))
-        out->slot = op->operands[next++];
-    for (int d = 0; d < rank; d++)
-        position[perm[d]] = d; // view dimension -> operand dimension
+    if (kg_op_int(op, KG_A_SLOT, 0)) out->slot = op->operands[next++];
+    for (int d = 0; d < rank; d++) position[perm[d]] = d; // view dimension -> operand dimension
     for (int base = 0; index && base < index->count; base++) {
         kg_index_kind kind = (kg_index_kind)index->ints[base];
         kg_value *value = kind == KG_INDEX_ALL ? NULL : op->operands[next++];
@@ -100,8 +100,7 @@ static void add_known_bounds(kg_view_info *out, const kg_type *type)
         if (!out->gather[d] && within(out->root, out->dim[d], out->start[d], type->dims[d]))
             out->inbounds[d] = true;
     for (int d = 0; d < out->root->type.rank; d++)
-        if (out->fixed[d] && within(out->root, d, out->fixed[d], 1))
-            out->fixed_inbounds[d] = true;
+        if (out->fixed[d] && within(out->root, d, out->fixed[d], 1)) out->fixed_inbounds[d] = true;
 }
 
 void kg_view_resolve(kg_value *operand, kg_view_info *out)
@@ -117,27 +116,28 @@ void kg_view_resolve(kg_value *operand, kg_view_info *out)
     }
     while (value->kind == KG_VALUE_RESULT && value->op->code == KG_OP_TRANSPOSE) {
         for (int d = 0; d < out->rank; d++)
-            out->dim[d] = perm[d] = (int)list_at(value->op, KG_A_PERM, perm[d], out->rank - 1 - perm[d]);
+            out->dim[d] = perm[d] =
+                (int)list_at(value->op, KG_A_PERM, perm[d], out->rank - 1 - perm[d]);
         value = value->op->operands[0];
     }
     if (value->kind == KG_VALUE_RESULT && value->op->code == KG_OP_VIEW) {
         read_view(value, out, perm, out->rank);
         value = value->op->operands[0];
     }
-    for (; value->kind == KG_VALUE_RESULT && value->op->code == KG_OP_TRANSPOSE; value = value->op->operands[0])
+    for (; value->kind == KG_VALUE_RESULT && value->op->code == KG_OP_TRANSPOSE;
+         value = value->op->operands[0])
         rename_dims(out, value->op);
     add_known_bounds(out, &operand->type);
 }
 
 // Bytes that the position of one row (all dimensions but the contiguous one) is a multiple of.
-static int64_t global_row_alignment(const kg_kernel *kernel, const kg_view_info *info, const kg_type *type,
-                                    int contiguous, int bytes)
+static int64_t global_row_alignment(const kg_kernel *kernel, const kg_view_info *info,
+                                    const kg_type *type, int contiguous, int bytes)
 {
     const kg_tensor *tensor = info->root->tensor;
     int64_t alignment = tensor->align > 0 ? power_of_two_part(tensor->align) : bytes;
     for (int d = 0; d < info->rank; d++) {
-        if (info->dim[d] == contiguous)
-            continue;
+        if (info->dim[d] == contiguous) continue;
         int64_t stride = kg_sexpr_divisor(kernel, tensor->strides[info->dim[d]]) * bytes;
         bool moves = type->dims[d] > 1 || info->gather[d];
         alignment = least(alignment, moves ? stride : stride * info->divisor[d]);
@@ -154,14 +154,12 @@ static int64_t shared_row_alignment(const kg_view_info *info, int bytes)
     const kg_value *root = info->root;
     kg_shared_layout layout = kg_shared_layout_of(root);
     int64_t alignment = kg_op_int(root->op, KG_A_ALIGN, 16);
-    if (alignment < 16)
-        alignment = 16; // place aligns every buffer at least so
+    if (alignment < 16) alignment = 16; // place aligns every buffer at least so
     if (root->type.rank > 1)
         alignment = least(alignment, power_of_two_part((int64_t)layout.pitch * bytes));
     if (kg_op_int(root->op, KG_A_RING, 1) > 1)
         alignment = least(alignment, power_of_two_part(kg_shared_slot_bytes(root)));
-    if (layout.bits)
-        alignment = least(alignment, INT64_C(1) << layout.chunk_log2);
+    if (layout.bits) alignment = least(alignment, INT64_C(1) << layout.chunk_log2);
     return alignment;
 }
 
@@ -169,29 +167,26 @@ int kg_view_vector_bytes(const kg_kernel *kernel, kg_value *operand, bool extent
 {
     kg_view_info info;
     kg_view_resolve(operand, &info);
-    if (!info.root)
-        return 0;
+    if (!info.root) return 0;
     int bytes = kg_dtype_bytes(operand->type.dtype), last = info.rank - 1;
-    if (info.rank == 0)
-        return bytes;
+    if (info.rank == 0) return bytes;
     bool global = info.root->type.home == KG_HOME_GLOBAL;
     int contiguous = info.root->type.rank - 1;
     if (global) {
         int64_t stride = 0; // any dimension of stride 1 is contiguous
         contiguous = info.dim[last];
         const kg_sexpr *e = info.root->tensor->strides[contiguous];
-        if (e && e->kind == KG_SX_INT)
-            stride = e->value;
-        if (stride != 1)
-            return 0;
+        if (e && e->kind == KG_SX_INT) stride = e->value;
+        if (stride != 1) return 0;
     }
-    if (info.dim[last] != contiguous || info.gather[last])
-        return 0;
-    int64_t alignment = global ? global_row_alignment(kernel, &info, &operand->type, contiguous, bytes)
-                               : shared_row_alignment(&info, bytes);
+    if (info.dim[last] != contiguous || info.gather[last]) return 0;
+    int64_t alignment = global
+                            ? global_row_alignment(kernel, &info, &operand->type, contiguous, bytes)
+                            : shared_row_alignment(&info, bytes);
     alignment = least(alignment, info.divisor[last] * bytes);
     alignment = least(alignment, power_of_two_part(operand->type.dims[last]) * bytes);
     if (extent_too && global && !info.inbounds[last])
-        alignment = least(alignment, kg_sexpr_divisor(kernel, info.root->tensor->dims[contiguous]) * bytes);
+        alignment =
+            least(alignment, kg_sexpr_divisor(kernel, info.root->tensor->dims[contiguous]) * bytes);
     return (int)least(alignment < bytes ? bytes : alignment, 16);
 }

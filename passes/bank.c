@@ -17,22 +17,19 @@ int64_t kg_bank_byte(const kg_shared_layout *layout, int64_t row, int64_t column
 static int phase_wavefronts(const int64_t *offset, int lanes, int bytes)
 {
     int64_t word[32 * 4];
-    uint8_t next[32 * 4];   // chains of words by bank, 1-based
+    uint8_t next[32 * 4]; // chains of words by bank, 1-based
     uint8_t head[32] = {0}, length[32] = {0};
     int n = 0, worst = 0, words = bytes <= 4 ? 1 : bytes / 4;
     for (int lane = 0; lane < lanes; lane++)
         for (int i = 0; offset[lane] >= 0 && i < words; i++) {
             int64_t w = offset[lane] / 4 + i;
             int bank = (int)(w & 31), seen = head[bank];
-            while (seen && word[seen - 1] != w)
-                seen = next[seen - 1];
-            if (seen)
-                continue;
+            while (seen && word[seen - 1] != w) seen = next[seen - 1];
+            if (seen) continue;
             word[n] = w;
             next[n] = head[bank];
             head[bank] = (uint8_t)++n;
-            if (++length[bank] > worst)
-                worst = length[bank];
+            if (++length[bank] > worst) worst = length[bank];
         }
     return worst;
 }
@@ -59,12 +56,11 @@ int kg_layout_vector(const kg_layout *layout)
         step = found ? step * 2 : step;
     }
     // Repetitions continue the run when the whole core of the last dimension lies in the thread.
-    if (last >= 0 && step == layout->core[last])
-        step *= layout->reps[last] & -layout->reps[last];
+    if (last >= 0 && step == layout->core[last]) step *= layout->reps[last] & -layout->reps[last];
     return step < 16 ? step : 16;
 }
 
-// ---- accesses ----------------------------------------------------------------------------------------
+// ---- accesses -----------------------------------------------------------------------------------
 
 // A view with the root's shape at hand.
 typedef struct site {
@@ -89,8 +85,7 @@ static void open_site(site *s, const kg_access *access, const kg_shared_layout *
     }
     for (int d = 0; d < s->root->rank; d++) {
         int64_t at = 0;
-        if (s->info.fixed[d] && kg_const_int(s->info.fixed[d], &at))
-            s->origin[d] = (int32_t)at;
+        if (s->info.fixed[d] && kg_const_int(s->info.fixed[d], &at)) s->origin[d] = (int32_t)at;
     }
 }
 
@@ -99,10 +94,8 @@ static int64_t site_byte(const site *s, const int32_t *coord)
     int32_t at[KG_MAX_RANK];
     int64_t row = 0;
     memcpy(at, s->origin, sizeof at);
-    for (int d = 0; d < s->info.rank; d++)
-        at[s->info.dim[d]] += coord[d];
-    for (int d = 0; d + 1 < s->root->rank; d++)
-        row = row * s->root->dims[d] + at[d];
+    for (int d = 0; d < s->info.rank; d++) at[s->info.dim[d]] += coord[d];
+    for (int d = 0; d + 1 < s->root->rank; d++) row = row * s->root->dims[d] + at[d];
     return kg_bank_byte(s->layout, row, s->root->rank ? at[s->root->rank - 1] : 0, s->bytes);
 }
 
@@ -114,13 +107,10 @@ static int site_vector(const site *s, int wanted)
         int64_t row = (int64_t)s->layout->pitch * s->bytes;
         limit = (row & -row) < limit ? row & -row : limit;
     }
-    if (s->layout->bits && (1 << s->layout->chunk_log2) < limit)
-        limit = 1 << s->layout->chunk_log2;
+    if (s->layout->bits && (1 << s->layout->chunk_log2) < limit) limit = 1 << s->layout->chunk_log2;
     int last = s->info.rank - 1;
-    if (last < 0 || s->info.dim[last] != s->root->rank - 1)
-        return 1;
-    if (limit > s->info.divisor[last] * s->bytes)
-        limit = s->info.divisor[last] * s->bytes;
+    if (last < 0 || s->info.dim[last] != s->root->rank - 1) return 1;
+    if (limit > s->info.divisor[last] * s->bytes) limit = s->info.divisor[last] * s->bytes;
     int vec = (int)(limit / s->bytes);
     return vec < 1 ? 1 : wanted < vec ? wanted : vec;
 }
@@ -146,8 +136,7 @@ static kg_bank_count of_fragment(const site *s, const kg_layout *layout, bool ow
     for (int reg = 0; reg < registers && done < SAMPLES; reg += stride) {
         int32_t at[KG_MAX_RANK];
         kg_layout_coord(layout, reg, 0, 0, at);
-        if (layout->rank && at[layout->rank - 1] % vec)
-            continue;
+        if (layout->rank && at[layout->rank - 1] % vec) continue;
         taken[done++] = reg;
     }
     for (int i = 0; i < done; i++) {
@@ -155,7 +144,8 @@ static kg_bank_count of_fragment(const site *s, const kg_layout *layout, bool ow
         for (int lane = 0; lane < 32; lane++) {
             int32_t at[KG_MAX_RANK];
             kg_layout_coord(layout, taken[i], lane, 0, at);
-            offset[lane] = owners && !kg_layout_is_owner(layout, 0, lane, 0) ? -1 : site_byte(s, at);
+            offset[lane] =
+                owners && !kg_layout_is_owner(layout, 0, lane, 0) ? -1 : site_byte(s, at);
         }
         kg_bank_add(&count, offset, 32, vec * s->bytes);
     }
@@ -167,7 +157,8 @@ static kg_bank_count of_copy(const site *s, const kg_access *access)
     kg_bank_count count = {0};
     const kg_type *type = &access->operand->type;
     int64_t vec = kg_op_int(access->op, KG_A_VEC, 1), chunks = kg_type_elements(type) / vec;
-    int64_t threads = (int64_t)kg_op_region(access->op).n_warps * 32, rounds = (chunks + threads - 1) / threads;
+    int64_t threads = (int64_t)kg_op_region(access->op).n_warps * 32,
+            rounds = (chunks + threads - 1) / threads;
     int64_t done = 0;
     for (int64_t round = 0; round < rounds && done < SAMPLES; round++, done++) {
         int64_t offset[32];
@@ -175,8 +166,7 @@ static kg_bank_count of_copy(const site *s, const kg_access *access)
             int64_t n = (round * threads + lane) * vec;
             int32_t at[KG_MAX_RANK] = {0};
             offset[lane] = -1;
-            if (n >= chunks * vec)
-                continue;
+            if (n >= chunks * vec) continue;
             for (int d = type->rank - 1; d >= 0; d--) {
                 at[d] = (int32_t)(n % type->dims[d]);
                 n /= type->dims[d];
@@ -195,7 +185,8 @@ static kg_bank_count of_ldmatrix(const site *s, const kg_type *type)
     int fast = s->info.dim[1] == s->root->rank - 1 ? 1 : 0, slow = 1 - fast;
     int32_t chunk = 16 / s->bytes;
     int64_t done = 0, matrices = ((int64_t)type->dims[slow] + 7) / 8 * (type->dims[fast] / chunk);
-    for (int32_t first = 0; first + chunk <= type->dims[fast] && done < SAMPLES; first += chunk, done++) {
+    for (int32_t first = 0; first + chunk <= type->dims[fast] && done < SAMPLES;
+         first += chunk, done++) {
         int64_t offset[8];
         for (int row = 0; row < 8; row++) {
             int32_t at[KG_MAX_RANK] = {0};
@@ -217,10 +208,8 @@ static kg_bank_count of_operand(const site *s, const kg_access *access)
     kg_layout layout;
     bool is_a = access->effect->operand == 0;
     bool k_contiguous = (s->info.dim[is_a ? 1 : 0] == s->root->rank - 1);
-    if (kind == KG_DOT_MMA_F16 || (kind != KG_DOT_FMA && k_contiguous))
-        return of_ldmatrix(s, type);
-    if (!acc)
-        return (kg_bank_count){0};
+    if (kind == KG_DOT_MMA_F16 || (kind != KG_DOT_FMA && k_contiguous)) return of_ldmatrix(s, type);
+    if (!acc) return (kg_bank_count){0};
     if (is_a)
         kg_layout_dot_a(kind, acc, type->dims[1], &layout);
     else
@@ -232,14 +221,13 @@ kg_bank_count kg_bank_of_access(const kg_access *access, const kg_shared_layout 
 {
     const kg_op *op = access->op;
     site s;
-    if (!access->root || access->root->type.home != KG_HOME_SHARED)
-        return (kg_bank_count){0};
+    if (!access->root || access->root->type.home != KG_HOME_SHARED) return (kg_bank_count){0};
     open_site(&s, access, layout);
-    if (access->effect->agent == KG_AGENT_WARP)
-        return of_operand(&s, access);
-    const kg_value *moved = op->n_results ? op->results[0] : op->n_operands > 1 ? op->operands[1] : NULL;
-    if (moved && moved->type.home != KG_HOME_FRAG)
-        return of_copy(&s, access);
+    if (access->effect->agent == KG_AGENT_WARP) return of_operand(&s, access);
+    const kg_value *moved = op->n_results        ? op->results[0]
+                            : op->n_operands > 1 ? op->operands[1]
+                                                 : NULL;
+    if (moved && moved->type.home != KG_HOME_FRAG) return of_copy(&s, access);
     if (moved && moved->type.rank && moved->layout)
         return of_fragment(&s, moved->layout, access->effect->mode != KG_MODE_R);
     return (kg_bank_count){1, 1, 1};

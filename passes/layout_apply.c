@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Writes the chosen layouts into the values, then walks the program once and gives every operand the
-// layout that its op demands: by repeating a cheap producer in that layout, or by a `convert`.
+// Writes the chosen layouts into the values, then walks the program once and gives every operand
+// the layout that its op demands: by repeating a cheap producer in that layout, or by a `convert`.
 #include "passes/layout_internal.h"
 #include "passes/rewrite.h"
 
@@ -18,7 +18,10 @@ typedef struct made {
 
 typedef struct applier {
     kg_layouts *ls;
-    struct { made *items; int count, capacity; } made;
+    struct {
+        made *items;
+        int count, capacity;
+    } made;
 } applier;
 
 static kg_value *materialize(applier *a, kg_value *value, const kg_layout *layout, kg_op *user);
@@ -33,34 +36,28 @@ static bool is_elementwise_pure(const kg_op *op)
 // Computing the tile again costs less than moving it.
 static bool is_cheap(const kg_value *value, int depth)
 {
-    if (!kg_is_tile(value))
-        return true;
-    if (kg_is_mutable(value) || value->kind != KG_VALUE_RESULT || depth == 0)
-        return false;
+    if (!kg_is_tile(value)) return true;
+    if (kg_is_mutable(value) || value->kind != KG_VALUE_RESULT || depth == 0) return false;
     const kg_op *op = value->op;
-    if (op->code == KG_OP_IOTA)
-        return true;
-    if (op->code == KG_OP_LOAD && (kg_type_elements(&value->type) > REPEAT_ELEMENTS || op->n_operands > 1))
+    if (op->code == KG_OP_IOTA) return true;
+    if (op->code == KG_OP_LOAD &&
+        (kg_type_elements(&value->type) > REPEAT_ELEMENTS || op->n_operands > 1))
         return false;
-    if (op->code == KG_OP_LOAD)
-        return !kg_gather_view(op->operands[0]);
+    if (op->code == KG_OP_LOAD) return !kg_gather_view(op->operands[0]);
     if (op->code != KG_OP_BROADCAST && op->code != KG_OP_EXPAND && !is_elementwise_pure(op))
         return false;
     for (int i = 0; i < op->n_operands; i++)
-        if (!is_cheap(op->operands[i], depth - 1))
-            return false;
+        if (!is_cheap(op->operands[i], depth - 1)) return false;
     return true;
 }
 
 static bool is_repeated(const kg_value *value, int distance)
 {
-    if (kg_is_mutable(value) || value->kind != KG_VALUE_RESULT)
-        return false;
+    if (kg_is_mutable(value) || value->kind != KG_VALUE_RESULT) return false;
     kg_opcode code = value->op->code;
     if (code == KG_OP_BROADCAST || code == KG_OP_EXPAND)
         return true; // whatever has to move is smaller before it
-    if (distance <= 1)
-        return false;
+    if (distance <= 1) return false;
     return is_cheap(value, REPEAT_DEPTH);
 }
 
@@ -76,7 +73,8 @@ static kg_value *repeat(applier *a, const kg_value *value, const kg_layout *layo
     for (int i = 0; i < copy->n_operands; i++) {
         kg_layout wanted;
         if (kg_layout_demand(copy, i, layout, &wanted))
-            kg_op_set_operand(copy, i, materialize(a, copy->operands[i], kg_layout_intern(a->ls, &wanted), copy));
+            kg_op_set_operand(
+                copy, i, materialize(a, copy->operands[i], kg_layout_intern(a->ls, &wanted), copy));
     }
     return result;
 }
@@ -94,45 +92,41 @@ static kg_value *convert(applier *a, kg_value *value, const kg_layout *layout, k
     return result;
 }
 
-// The value in `layout`, for `user`. What is made of an immutable value stands right after it and is shared.
+// The value in `layout`, for `user`. What is made of an immutable value stands right after it and
+// is shared.
 static kg_value *materialize(applier *a, kg_value *value, const kg_layout *layout, kg_op *user)
 {
     int distance = kg_layout_distance(value->layout, layout);
-    if (distance == 0)
-        return value;
+    if (distance == 0) return value;
     for (int i = 0; i < a->made.count; i++)
         if (a->made.items[i].from == value && a->made.items[i].layout == layout)
             return a->made.items[i].value;
-    kg_value *result = is_repeated(value, distance) ? repeat(a, value, layout) : convert(a, value, layout, user);
-    if (!kg_is_mutable(value))
-        KG_PUSH(a->ls->arena, &a->made, ((made){value, layout, result}));
+    kg_value *result =
+        is_repeated(value, distance) ? repeat(a, value, layout) : convert(a, value, layout, user);
+    if (!kg_is_mutable(value)) KG_PUSH(a->ls->arena, &a->made, ((made){value, layout, result}));
     return result;
 }
 
-// ---- gathers -----------------------------------------------------------------------------------------
+// ---- gathers ------------------------------------------------------------------------------------
 
 // The op gets a view of its own whose index fragment lies as its tile needs it.
 static void fit_gather(applier *a, kg_op *op, int i, const kg_layout *tile)
 {
     kg_op *view = kg_gather_view(op->operands[i]);
-    if (!view || op->operands[i] != view->results[0])
-        return;
+    if (!view || op->operands[i] != view->results[0]) return;
     kg_view_info info;
     kg_view_resolve(op->operands[i], &info);
     for (int d = 0; d < info.rank; d++) {
         kg_layout index;
-        if (!info.gather[d])
-            continue;
+        if (!info.gather[d]) continue;
         kg_layout_of_gather(tile, d, &index);
         kg_value *fit = materialize(a, info.gather[d], kg_layout_intern(a->ls, &index), op);
-        if (fit == info.gather[d])
-            continue;
+        if (fit == info.gather[d]) continue;
         kg_op *own = kg_op_like(a->ls->kernel, view);
         kg_value *result = kg_op_result(a->ls->kernel, own, view->results[0]->type, NULL);
         kg_block_insert_before(op, own);
         for (int j = 1; j < own->n_operands; j++)
-            if (own->operands[j] == info.gather[d])
-                kg_op_set_operand(own, j, fit);
+            if (own->operands[j] == info.gather[d]) kg_op_set_operand(own, j, fit);
         kg_op_set_operand(op, i, result);
         view = own;
     }
@@ -141,13 +135,11 @@ static void fit_gather(applier *a, kg_op *op, int i, const kg_layout *tile)
 static void fit_gathers(applier *a, kg_op *op)
 {
     kg_layout tile;
-    if (kg_op_info_of(op->code)->cls != KG_CLASS_M || !kg_layout_of_moved(op, &tile))
-        return;
-    for (int i = 0; i < op->n_operands && i < 2; i++)
-        fit_gather(a, op, i, &tile);
+    if (kg_op_info_of(op->code)->cls != KG_CLASS_M || !kg_layout_of_moved(op, &tile)) return;
+    for (int i = 0; i < op->n_operands && i < 2; i++) fit_gather(a, op, i, &tile);
 }
 
-// ---- ops ---------------------------------------------------------------------------------------------
+// ---- ops ----------------------------------------------------------------------------------------
 
 // A reduction's result lies as its operand does; a scan and argmax want their axis within a warp.
 static void fit_along_axis(applier *a, kg_op *op)
@@ -155,7 +147,8 @@ static void fit_along_axis(applier *a, kg_op *op)
     int axis = (int)kg_op_int(op, KG_A_AXIS, 0);
     kg_value *operand = op->operands[0], *result = op->results[0];
     if (kg_needs_axis_in_warp(op) && kg_layout_axis_spans_warps(operand->layout, axis)) {
-        const kg_layout *within = kg_layout_within_warp(a->ls, &operand->type, axis, kg_op_region(op).n_warps);
+        const kg_layout *within =
+            kg_layout_within_warp(a->ls, &operand->type, axis, kg_op_region(op).n_warps);
         operand = materialize(a, operand, within, op);
         kg_op_set_operand(op, 0, operand);
     }
@@ -174,13 +167,11 @@ static void fit_memory(applier *a, kg_op *op)
 {
     if (op->code == KG_OP_LOAD && op->n_operands == 1 && kg_is_tile(op->results[0])) {
         const kg_layout *better = kg_layout_better_for_memory(a->ls, op, op->results[0]->layout);
-        if (better)
-            op->results[0]->layout = better;
+        if (better) op->results[0]->layout = better;
     }
     if (op->code == KG_OP_STORE && op->n_operands == 2 && kg_is_tile(op->operands[1])) {
         const kg_layout *better = kg_layout_better_for_memory(a->ls, op, op->operands[1]->layout);
-        if (better)
-            kg_op_set_operand(op, 1, materialize(a, op->operands[1], better, op));
+        if (better) kg_op_set_operand(op, 1, materialize(a, op->operands[1], better, op));
     }
 }
 
@@ -191,13 +182,13 @@ static void apply_op(applier *a, kg_op *op)
         fit_along_axis(a, op);
         return;
     }
-    if (cls == KG_CLASS_M)
-        fit_memory(a, op);
+    if (cls == KG_CLASS_M) fit_memory(a, op);
     for (int i = 0; i < op->n_operands; i++) {
         kg_layout wanted;
         const kg_layout *result = op->n_results ? op->results[0]->layout : NULL;
         if (kg_layout_demand(op, i, result, &wanted))
-            kg_op_set_operand(op, i, materialize(a, op->operands[i], kg_layout_intern(a->ls, &wanted), op));
+            kg_op_set_operand(
+                op, i, materialize(a, op->operands[i], kg_layout_intern(a->ls, &wanted), op));
     }
     fit_gathers(a, op);
 }
@@ -207,8 +198,7 @@ static void apply_block(applier *a, kg_block *block)
     for (kg_op *op = block->first, *next; op; op = next) {
         next = op->next;
         apply_op(a, op);
-        for (int i = 0; i < op->n_blocks; i++)
-            apply_block(a, op->blocks[i]);
+        for (int i = 0; i < op->n_blocks; i++) apply_block(a, op->blocks[i]);
     }
 }
 
@@ -216,8 +206,7 @@ static bool name_layouts(kg_op *op, void *user)
 {
     for (int i = 0; i < op->n_results; i++) {
         kg_class *cls = kg_class_of(user, op->results[i]);
-        if (cls)
-            op->results[i]->layout = cls->layout;
+        if (cls) op->results[i]->layout = cls->layout;
     }
     return true;
 }

@@ -1,42 +1,40 @@
 // SPDX-License-Identifier: MIT
-// Weighing layouts: a count of what each op around a class would issue per warp, in units of about one
-// issue slot. The figures are rough on purpose; what matters is the order of magnitude between a register
-// move, a shuffle, a sector of global memory and an exchange between warps.
+// Weighing layouts: a count of what each op around a class would issue per warp, in units of about
+// one issue slot. The figures are rough on purpose; what matters is the order of magnitude between
+// a register move, a shuffle, a sector of global memory and an exchange between warps.
 #include "passes/layout_internal.h"
 #include <string.h>
 
 enum {
-    SHUFFLE = 4,         // one lane exchange with its use
-    WARP_EXCHANGE = 80,  // store, barrier, load
-    MMA_STEP = 8,        // one m16n8k16
-    REGISTERS = 128,     // a tile above this crowds out the rest
+    SHUFFLE = 4,        // one lane exchange with its use
+    WARP_EXCHANGE = 80, // store, barrier, load
+    MMA_STEP = 8,       // one m16n8k16
+    REGISTERS = 128,    // a tile above this crowds out the rest
     NEVER = 1 << 28
 };
 
 // How a layout spreads each dimension.
 typedef struct profile {
-    int total;                  // registers a thread
-    int regs[KG_MAX_RANK];      // registers along a dimension
-    int lanes[KG_MAX_RANK];     // lane bits
-    int warps[KG_MAX_RANK];     // warp bits
-    int vec[KG_MAX_RANK];       // consecutive elements in a thread
+    int total;                   // registers a thread
+    int regs[KG_MAX_RANK];       // registers along a dimension
+    int lanes[KG_MAX_RANK];      // lane bits
+    int warps[KG_MAX_RANK];      // warp bits
+    int vec[KG_MAX_RANK];        // consecutive elements in a thread
     int contiguous[KG_MAX_RANK]; // consecutive elements in a warp
-    int lane_bits;              // that move at all
+    int lane_bits;               // that move at all
 } profile;
 
 static bool has_step(const kg_layout *layout, int in, int d, int32_t step)
 {
     for (int bit = 0; bit < layout->bits[in]; bit++)
-        if (layout->basis[in][bit][d] == step)
-            return true;
+        if (layout->basis[in][bit][d] == step) return true;
     return false;
 }
 
 static int count_bits(const kg_layout *layout, int in, int d)
 {
     int count = 0;
-    for (int bit = 0; bit < layout->bits[in]; bit++)
-        count += layout->basis[in][bit][d] != 0;
+    for (int bit = 0; bit < layout->bits[in]; bit++) count += layout->basis[in][bit][d] != 0;
     return count;
 }
 
@@ -66,10 +64,11 @@ bool kg_layout_axis_spans_warps(const kg_layout *layout, int axis)
 
 bool kg_needs_axis_in_warp(const kg_op *op)
 {
-    return kg_op_info_of(op->code)->cls == KG_CLASS_N || op->code == KG_OP_ARGMAX || op->code == KG_OP_ARGMIN;
+    return kg_op_info_of(op->code)->cls == KG_CLASS_N || op->code == KG_OP_ARGMAX ||
+           op->code == KG_OP_ARGMIN;
 }
 
-// ---- costs -------------------------------------------------------------------------------------------
+// ---- costs --------------------------------------------------------------------------------------
 
 void kg_touch_memory(kg_layouts *ls, kg_touch *touch)
 {
@@ -83,8 +82,7 @@ void kg_touch_memory(kg_layouts *ls, kg_touch *touch)
         const kg_sexpr *stride = touch->global ? info.root->tensor->strides[dim] : NULL;
         bool unit = touch->global ? stride && stride->kind == KG_SX_INT && stride->value == 1
                                   : dim == info.root->type.rank - 1;
-        if (unit && !info.gather[d])
-            touch->fast = (int8_t)d;
+        if (unit && !info.gather[d]) touch->fast = (int8_t)d;
     }
     bool edge = touch->op->code != KG_OP_LOAD;
     int bytes = kg_view_vector_bytes(ls->kernel, view, edge || touch->global);
@@ -100,8 +98,7 @@ static int64_t memory_cost(const kg_touch *t, const profile *p)
     int vec = last >= 0 && t->fast == last && p->vec[last] < t->vec ? p->vec[last] : t->vec;
     int64_t issues = p->total / vec ? p->total / vec : 1;
     int64_t moved = ((int64_t)vec * bytes) << p->lane_bits; // distinct bytes of a warp's access
-    if (!t->global)
-        return issues * (2 + (moved + 127) / 128);
+    if (!t->global) return issues * (2 + (moved + 127) / 128);
     int64_t run = t->fast < 0 ? bytes : (int64_t)p->contiguous[t->fast] * bytes;
     int64_t sectors = run >= 32 ? moved / 32 : moved / (run ? run : 1);
     return issues * (2 + (sectors ? sectors : 1));
@@ -113,7 +110,8 @@ static int64_t along_axis_cost(const kg_touch *t, const profile *p)
     int64_t kept = p->regs[axis] ? p->total / p->regs[axis] : p->total;
     if (kg_needs_axis_in_warp(t->op))
         return p->warps[axis] ? NEVER : p->total * 2 + kept * p->lanes[axis] * SHUFFLE * 2;
-    return p->total + kept * p->lanes[axis] * SHUFFLE + (p->warps[axis] ? WARP_EXCHANGE + kept * 6 : 0);
+    return p->total + kept * p->lanes[axis] * SHUFFLE +
+           (p->warps[axis] ? WARP_EXCHANGE + kept * 6 : 0);
 }
 
 // The smaller operand of a broadcast: its registers are loaded or computed once more for each copy.
@@ -122,8 +120,7 @@ static int64_t broadcast_cost(const kg_op *op, const profile *p)
     int64_t kept = 1;
     const kg_type *from = &op->operands[0]->type;
     for (int d = 0; d < from->rank; d++)
-        if (from->dims[d] > 1)
-            kept *= p->regs[d];
+        if (from->dims[d] > 1) kept *= p->regs[d];
     return from->rank ? kept * 2 : 0;
 }
 
@@ -131,25 +128,27 @@ static int64_t touch_cost(const kg_touch *t, const profile *p)
 {
     const kg_op *op = t->op;
     switch (kg_op_info_of(op->code)->cls) {
-    case KG_CLASS_M: return t->operand == -1 || t->operand == 1 ? memory_cost(t, p) : 0;
-    case KG_CLASS_R: return t->operand == 0 ? along_axis_cost(t, p) : 0;
-    case KG_CLASS_N: return t->operand == 0 ? along_axis_cost(t, p) : 0;
-    default: break;
+    case KG_CLASS_M:
+        return t->operand == -1 || t->operand == 1 ? memory_cost(t, p) : 0;
+    case KG_CLASS_R:
+        return t->operand == 0 ? along_axis_cost(t, p) : 0;
+    case KG_CLASS_N:
+        return t->operand == 0 ? along_axis_cost(t, p) : 0;
+    default:
+        break;
     }
-    if (t->operand >= 0)
-        return 0;
+    if (t->operand >= 0) return 0;
     return op->code == KG_OP_BROADCAST ? broadcast_cost(op, p) : p->total;
 }
 
 static int64_t class_cost(const kg_class *cls, const profile *p)
 {
     int64_t cost = p->total > REGISTERS ? (int64_t)(p->total - REGISTERS) * 50 : 0;
-    for (const kg_touch *t = cls->first; t; t = t->next)
-        cost += touch_cost(t, p) * t->weight;
+    for (const kg_touch *t = cls->first; t; t = t->next) cost += touch_cost(t, p) * t->weight;
     return cost;
 }
 
-// ---- candidates --------------------------------------------------------------------------------------
+// ---- candidates ---------------------------------------------------------------------------------
 
 typedef struct search {
     kg_layouts *ls;
@@ -163,8 +162,7 @@ static void consider(search *s, const kg_layout *candidate)
     profile p;
     profile_of(candidate, &p);
     int64_t cost = class_cost(s->cls, &p);
-    if (s->cost >= 0 && cost >= s->cost)
-        return;
+    if (s->cost >= 0 && cost >= s->cost) return;
     s->cost = cost;
     s->best = *candidate;
 }
@@ -176,18 +174,17 @@ static void consider_axis(search *s, int fast, int vec)
     int axes[KG_MAX_RANK + 1], others_first[KG_MAX_RANK], n = 0;
     axes[n++] = fast;
     for (int d = type->rank - 1; d >= 0; d--)
-        if (d != fast)
-            axes[n++] = d;
-    for (int i = 0; i < n; i++)
-        others_first[i] = axes[(i + 1) % n];
+        if (d != fast) axes[n++] = d;
+    for (int i = 0; i < n; i++) others_first[i] = axes[(i + 1) % n];
     axes[n] = fast; // a second turn, when the others are too short
     for (int bits = 5; bits >= (n > 1 ? 0 : 5); bits--)
         for (int order = 0; order < 3; order++) {
             kg_layout candidate;
             const int *warp_axes = order == 0 ? axes : others_first;
-            int n_warp_axes = order == 2 ? n - 1 : n; // order 2: `fast` stays within a warp at any price
-            kg_layout_spread(type->rank, type->dims, fast, vec, axes, n + 1, bits, warp_axes, n_warp_axes,
-                             s->cls->warps, &candidate);
+            int n_warp_axes =
+                order == 2 ? n - 1 : n; // order 2: `fast` stays within a warp at any price
+            kg_layout_spread(type->rank, type->dims, fast, vec, axes, n + 1, bits, warp_axes,
+                             n_warp_axes, s->cls->warps, &candidate);
             consider(s, &candidate);
         }
 }
@@ -200,13 +197,10 @@ const kg_layout *kg_layout_choose(kg_layouts *ls, const kg_class *cls)
         for (const kg_touch *t = cls->first; t; t = t->next)
             if (kg_op_info_of(t->op->code)->cls == KG_CLASS_M && t->fast == fast && t->vec > vec)
                 vec = t->vec;
-        if (!vec && fast != cls->type.rank - 1)
-            continue;
+        if (!vec && fast != cls->type.rank - 1) continue;
         consider_axis(&s, fast, vec ? vec : 1);
-        if (vec >= 4)
-            consider_axis(&s, fast, vec / 2);
-        if (vec >= 2)
-            consider_axis(&s, fast, 1);
+        if (vec >= 4) consider_axis(&s, fast, vec / 2);
+        if (vec >= 2) consider_axis(&s, fast, 1);
     }
     return kg_layout_intern(ls, &s.best);
 }
@@ -217,8 +211,7 @@ const kg_layout *kg_layout_within_warp(kg_layouts *ls, const kg_type *type, int 
     kg_layout out;
     lanes[n++] = axis;
     for (int d = type->rank - 1; d >= 0; d--)
-        if (d != axis)
-            lanes[n++] = others[n_others++] = d;
+        if (d != axis) lanes[n++] = others[n_others++] = d;
     kg_layout_spread(type->rank, type->dims, axis, 1, lanes, n, 5, others, n_others, warps, &out);
     return kg_layout_intern(ls, &out);
 }
@@ -226,22 +219,24 @@ const kg_layout *kg_layout_within_warp(kg_layouts *ls, const kg_type *type, int 
 const kg_layout *kg_layout_better_for_memory(kg_layouts *ls, kg_op *op, const kg_layout *now)
 {
     kg_touch touch = {.op = op, .operand = op->n_results ? -1 : 1, .weight = 1};
-    kg_class alone = {.type = op->operands[0]->type, .warps = kg_op_region(op).n_warps,
-                      .first = &touch, .last = &touch};
+    kg_class alone = {.type = op->operands[0]->type,
+                      .warps = kg_op_region(op).n_warps,
+                      .first = &touch,
+                      .last = &touch};
     profile p, q;
     kg_touch_memory(ls, &touch);
     profile_of(now, &p);
     int64_t direct = memory_cost(&touch, &p);
-    if (!touch.global || direct < 2 * WARP_EXCHANGE)
-        return NULL;
+    if (!touch.global || direct < 2 * WARP_EXCHANGE) return NULL;
     const kg_layout *best = kg_layout_choose(ls, &alone);
     profile_of(best, &q);
-    // Through shared memory: one pass each way, vectors as far as each side has them, and a barrier.
+    // Through shared memory: one pass each way, vectors as far as each side has them, and a
+    // barrier.
     int64_t detour = (int64_t)p.total * 3 + q.total * 2 + WARP_EXCHANGE;
     return memory_cost(&touch, &q) + detour < direct ? best : NULL;
 }
 
-// ---- dots --------------------------------------------------------------------------------------------
+// ---- dots ---------------------------------------------------------------------------------------
 
 static kg_dot_kind class_dot_kind(const kg_class *cls)
 {
@@ -251,7 +246,8 @@ static kg_dot_kind class_dot_kind(const kg_class *cls)
     return KG_DOT_FMA;
 }
 
-bool kg_layout_pays_in_place(kg_layouts *ls, const kg_class *cls, const kg_layout *wanted, int64_t *cost)
+bool kg_layout_pays_in_place(kg_layouts *ls, const kg_class *cls, const kg_layout *wanted,
+                             int64_t *cost)
 {
     profile p, q;
     profile_of(wanted, &p);
@@ -270,8 +266,7 @@ static int64_t operand_cost(kg_layouts *ls, const kg_op *dot, int i, const kg_la
     kg_class *cls = kg_class_of(ls, value);
     kg_layout wanted;
     int64_t cost;
-    if (!cls)
-        return 0;
+    if (!cls) return 0;
     if (i == 0)
         kg_layout_dot_a(kg_dot_kind_of(dot), acc, value->type.dims[1], &wanted);
     else
@@ -281,8 +276,9 @@ static int64_t operand_cost(kg_layouts *ls, const kg_op *dot, int i, const kg_la
         return cost / cls->last->weight;
     }
     int distance = kg_layout_distance(cls->layout, &wanted);
-    return distance <= 1 ? 0 : distance == 2 ? kg_layout_registers(&wanted) * SHUFFLE
-                                             : WARP_EXCHANGE + kg_layout_registers(&wanted) * 4;
+    return distance <= 1   ? 0
+           : distance == 2 ? kg_layout_registers(&wanted) * SHUFFLE
+                           : WARP_EXCHANGE + kg_layout_registers(&wanted) * 4;
 }
 
 // Multiplications and operand traffic of one warp, all warps sharing the memory port.
@@ -291,20 +287,19 @@ static int64_t dot_cost(kg_layouts *ls, const kg_op *dot, const kg_layout *acc, 
     const kg_type *a = &dot->operands[0]->type;
     profile p;
     profile_of(acc, &p);
-    int64_t m = (int64_t)p.regs[0] << p.lanes[0], n = (int64_t)p.regs[1] << p.lanes[1], k = a->dims[1];
+    int64_t m = (int64_t)p.regs[0] << p.lanes[0], n = (int64_t)p.regs[1] << p.lanes[1],
+            k = a->dims[1];
     int64_t bytes = kg_dtype_bytes(a->dtype), traffic = 0;
-    if (kg_dot_kind_of(dot) == KG_DOT_FMA)
-        return p.total * k + (p.regs[0] + p.regs[1]) * k * 2;
-    if (dot->operands[0]->type.home != KG_HOME_FRAG)
-        traffic += m * k * bytes;
-    if (dot->operands[1]->type.home != KG_HOME_FRAG)
-        traffic += n * k * bytes;
+    if (kg_dot_kind_of(dot) == KG_DOT_FMA) return p.total * k + (p.regs[0] + p.regs[1]) * k * 2;
+    if (dot->operands[0]->type.home != KG_HOME_FRAG) traffic += m * k * bytes;
+    if (dot->operands[1]->type.home != KG_HOME_FRAG) traffic += n * k * bytes;
     int64_t steps = m * n * k / (16 * 8 * 16);
     return steps * MMA_STEP + traffic * warps / 128 + operand_cost(ls, dot, 0, acc) +
            operand_cost(ls, dot, 1, acc);
 }
 
-// The accumulator, or something computed from it element by element, is the A operand of another dot.
+// The accumulator, or something computed from it element by element, is the A operand of another
+// dot.
 static bool feeds_a_dot(kg_layouts *ls, const kg_class *cls, int32_t *weight)
 {
     for (const kg_touch *t = cls->first; t; t = t->next)
@@ -315,7 +310,8 @@ static bool feeds_a_dot(kg_layouts *ls, const kg_class *cls, int32_t *weight)
     return false;
 }
 
-static int64_t dot_class_cost(kg_layouts *ls, const kg_class *cls, const kg_layout *acc, int warps_n)
+static int64_t dot_class_cost(kg_layouts *ls, const kg_class *cls, const kg_layout *acc,
+                              int warps_n)
 {
     profile p;
     int32_t weight;
@@ -336,17 +332,17 @@ const kg_layout *kg_layout_choose_dot(kg_layouts *ls, const kg_class *cls)
     kg_dot_kind kind = class_dot_kind(cls);
     for (int warps_m = 32; warps_m >= 1; warps_m /= 2)
         for (int warps_n = 1; warps_m * warps_n <= cls->warps; warps_n *= 2) {
-            if (!kg_layout_dot_acc(kind, cls->type.dims[0], cls->type.dims[1], warps_m, warps_n, &acc))
+            if (!kg_layout_dot_acc(kind, cls->type.dims[0], cls->type.dims[1], warps_m, warps_n,
+                                   &acc))
                 continue;
             int64_t cost = dot_class_cost(ls, cls, &acc, warps_n);
-            if (least >= 0 && cost >= least)
-                continue;
+            if (least >= 0 && cost >= least) continue;
             least = cost;
             best = acc;
         }
-    if (least < 0)
-        return NULL;
-    while (1 << best.bits[KG_IN_WARP] < cls->warps) // warps that no split found work for hold copies
+    if (least < 0) return NULL;
+    while (1 << best.bits[KG_IN_WARP] <
+           cls->warps) // warps that no split found work for hold copies
         best.bits[KG_IN_WARP]++;
     return kg_layout_intern(ls, &best);
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Layouts of shared buffers by counting bank conflicts, and widths of memory ops.
 //
-// For each buffer some layouts are tried: row-major, XOR swizzles by chunks of 32 to 4 bytes, padding by 32
-// to 4 bytes. The one with the fewest wavefronts over all accesses wins, weighted by loops;
-// of equals the earlier, so that a buffer without conflicts stays plain and padding is the last resort.
+// For each buffer some layouts are tried: row-major, XOR swizzles by chunks of 32 to 4 bytes,
+// padding by 32 to 4 bytes. The one with the fewest wavefronts over all accesses wins, weighted by
+// loops; of equals the earlier, so that a buffer without conflicts stays plain and padding is the
+// last resort.
 #include "ir/access.h"
 #include "passes/bank.h"
 #include "passes/lower_internal.h"
@@ -17,7 +18,7 @@ typedef struct buffer {
     kg_access access[MAX_ACCESSES];
     int32_t weight[MAX_ACCESSES];
     int n;
-    int chunk;            // bytes that must stay together and aligned, for copies and ldmatrix
+    int chunk; // bytes that must stay together and aligned, for copies and ldmatrix
     struct buffer *next;
 } buffer;
 
@@ -31,8 +32,7 @@ static int32_t weight_of(const kg_op *op)
 {
     int32_t weight = 1;
     for (const kg_block *b = op->parent; b->owner && weight < 4096; b = b->owner->parent)
-        if (b->owner->code == KG_OP_FOR || b->owner->code == KG_OP_WHILE)
-            weight *= 8;
+        if (b->owner->code == KG_OP_FOR || b->owner->code == KG_OP_WHILE) weight *= 8;
     return weight;
 }
 
@@ -48,16 +48,12 @@ static int needed_chunk(const kg_access *access)
 
 static void add_access(collector *c, const kg_access *access)
 {
-    if (!access->root || access->root->type.home != KG_HOME_SHARED)
-        return;
+    if (!access->root || access->root->type.home != KG_HOME_SHARED) return;
     buffer *b = access->root->note;
     int chunk = needed_chunk(access);
-    if (!b)
-        return;
-    if (chunk > b->chunk)
-        b->chunk = chunk;
-    if (b->n == MAX_ACCESSES)
-        return; // enough to see what matters
+    if (!b) return;
+    if (chunk > b->chunk) b->chunk = chunk;
+    if (b->n == MAX_ACCESSES) return; // enough to see what matters
     b->weight[b->n] = weight_of(access->op);
     b->access[b->n++] = *access;
 }
@@ -73,34 +69,33 @@ static bool collect(kg_op *op, void *user)
         c->end = &b->next;
         return true;
     }
-    if (kg_op_info_of(op->code)->n_effects == 0)
-        return true;
+    if (kg_op_info_of(op->code)->n_effects == 0) return true;
     int n = kg_op_accesses(op, accesses);
-    for (int i = 0; i < n; i++)
-        add_access(c, &accesses[i]);
+    for (int i = 0; i < n; i++) add_access(c, &accesses[i]);
     return true;
 }
 
-// ---- candidates --------------------------------------------------------------------------------------
+// ---- candidates ---------------------------------------------------------------------------------
 
-static int log2_of(int64_t n) { return n > 0 ? 63 - __builtin_clzll((uint64_t)n) : 0; }
+static int log2_of(int64_t n)
+{
+    return n > 0 ? 63 - __builtin_clzll((uint64_t)n) : 0;
+}
 
-// XOR of chunks of 1 << chunk_log2 bytes over a window of 128 bytes; rows shorter than that share a line
-// of banks, so the row number is shifted until it counts lines.
+// XOR of chunks of 1 << chunk_log2 bytes over a window of 128 bytes; rows shorter than that share a
+// line of banks, so the row number is shifted until it counts lines.
 static bool swizzle(const buffer *b, int chunk_log2, int shift, kg_shared_layout *out)
 {
     const kg_type *type = &b->value->type;
     int64_t row_bytes = (int64_t)type->dims[type->rank - 1] * kg_dtype_bytes(type->dtype);
     int64_t line = row_bytes & -row_bytes; // the window must divide the row
-    if (line > 128)
-        line = 128;
+    if (line > 128) line = 128;
     int bits = log2_of(line) - chunk_log2;
-    if (bits < 1 || (1 << chunk_log2) < b->chunk)
-        return false;
-    *out = (kg_shared_layout){.pitch = type->dims[type->rank - 1], .chunk_log2 = chunk_log2, .bits = bits};
+    if (bits < 1 || (1 << chunk_log2) < b->chunk) return false;
+    *out = (kg_shared_layout){
+        .pitch = type->dims[type->rank - 1], .chunk_log2 = chunk_log2, .bits = bits};
     out->shift = shift;
-    for (int64_t rows = row_bytes; rows < 128; rows *= 2)
-        out->shift++;
+    for (int64_t rows = row_bytes; rows < 128; rows *= 2) out->shift++;
     return true;
 }
 
@@ -109,8 +104,7 @@ static bool pad(const buffer *b, int bytes, kg_shared_layout *out)
     const kg_type *type = &b->value->type;
     int size = kg_dtype_bytes(type->dtype);
     int64_t row_bytes = (int64_t)type->dims[type->rank - 1] * size;
-    if (bytes < b->chunk || bytes % size || row_bytes % bytes)
-        return false;
+    if (bytes < b->chunk || bytes % size || row_bytes % bytes) return false;
     *out = (kg_shared_layout){.pitch = type->dims[type->rank - 1] + bytes / size};
     return true;
 }
@@ -120,11 +114,11 @@ static int candidates(const buffer *b, kg_shared_layout *out)
     const kg_type *type = &b->value->type;
     int n = 0;
     out[n++] = (kg_shared_layout){.pitch = type->dims[type->rank - 1]};
-    for (int shift = 0; shift < 3; shift++) // threads that take 2 or 4 rows at a time want the later ones
+    for (int shift = 0; shift < 3;
+         shift++) // threads that take 2 or 4 rows at a time want the later ones
         for (int chunk_log2 = 5; chunk_log2 >= 2; chunk_log2--)
             n += swizzle(b, chunk_log2, shift, &out[n]);
-    for (int bytes = 32; bytes >= 4; bytes /= 2)
-        n += pad(b, bytes, &out[n]);
+    for (int bytes = 32; bytes >= 4; bytes /= 2) n += pad(b, bytes, &out[n]);
     return n;
 }
 
@@ -157,21 +151,19 @@ static void choose(collector *c, buffer *b)
     int64_t least, cost = cost_of(b, &tried[0], &least);
     for (int i = 1; i < n && cost > least; i++) {
         int64_t phases, other = cost_of(b, &tried[i], &phases);
-        if (other >= cost)
-            continue;
+        if (other >= cost) continue;
         cost = other;
         best = i;
     }
     set_layout(c, b, &tried[best]);
 }
 
-// ---- widths ------------------------------------------------------------------------------------------
+// ---- widths -------------------------------------------------------------------------------------
 
 // A mask that does not change along the last dimension lets a vector pass or stops it whole.
 static bool constant_along_last(const kg_value *mask)
 {
-    if (mask->kind != KG_VALUE_RESULT || mask->op->code != KG_OP_BROADCAST)
-        return false;
+    if (mask->kind != KG_VALUE_RESULT || mask->op->code != KG_OP_BROADCAST) return false;
     const kg_type *from = &mask->op->operands[0]->type;
     return from->rank == 0 || from->dims[from->rank - 1] == 1;
 }
@@ -187,22 +179,19 @@ static void set_width(collector *c, kg_op *op)
         vec = 1;
     else if (kg_layout_vector(moved->layout) < vec)
         vec = kg_layout_vector(moved->layout);
-    if (mask && !constant_along_last(mask))
-        vec = 1;
+    if (mask && !constant_along_last(mask)) vec = 1;
     kg_op_set_int(c->kernel, op, KG_A_VEC, vec < 1 ? 1 : vec);
 }
 
-// The layout pass chose the width of copies from what the row-major buffer allows; it can only have shrunk
-// where a buffer's rows are not whole chunks.
+// The layout pass chose the width of copies from what the row-major buffer allows; it can only have
+// shrunk where a buffer's rows are not whole chunks.
 static void confirm_copy(collector *c, kg_op *op)
 {
     int size = kg_dtype_bytes(op->operands[0]->type.dtype);
     int to = kg_view_vector_bytes(c->kernel, op->operands[0], true) / size;
     int vec = (int)kg_op_int(op, KG_A_VEC, 1);
-    if (to < 1)
-        to = 1;
-    if (to < vec)
-        vec = to;
+    if (to < 1) to = 1;
+    if (to < vec) vec = to;
     kg_op_set_int(c->kernel, op, KG_A_VEC, vec);
     if (op->code == KG_OP_COPY_ASYNC && kg_async_bytes_legal(vec * size)) {
         kg_op_set_int(c->kernel, op, KG_A_ASYNC, vec * size);
@@ -214,10 +203,8 @@ static void confirm_copy(collector *c, kg_op *op)
 
 static bool set_widths(kg_op *op, void *user)
 {
-    if (op->code == KG_OP_LOAD || op->code == KG_OP_STORE)
-        set_width(user, op);
-    if (op->code == KG_OP_COPY || op->code == KG_OP_COPY_ASYNC)
-        confirm_copy(user, op);
+    if (op->code == KG_OP_LOAD || op->code == KG_OP_STORE) set_width(user, op);
+    if (op->code == KG_OP_COPY || op->code == KG_OP_COPY_ASYNC) confirm_copy(user, op);
     return true;
 }
 

@@ -30,14 +30,18 @@ static inline void fixture_open(fixture *f, int warps)
     f->body.kernel = &f->kernel;
 }
 
-static inline void fixture_close(fixture *f) { kg_arena_free(&f->arena); }
+static inline void fixture_close(fixture *f)
+{
+    kg_arena_free(&f->arena);
+}
 
 static inline kg_type tile_type(kg_home home, kg_dtype dtype, int rows, int columns)
 {
     return (kg_type){.home = home, .dtype = dtype, .rank = 2, .dims = {rows, columns}};
 }
 
-static inline kg_value *build(fixture *f, kg_opcode code, kg_type type, int n, kg_value *const *operands)
+static inline kg_value *build(fixture *f, kg_opcode code, kg_type type, int n,
+                              kg_value *const *operands)
 {
     kg_op *op = kg_op_new(&f->kernel, code, (kg_loc){0}, n, operands);
     kg_block_append(&f->body, op);

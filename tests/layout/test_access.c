@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Who touches which bytes: loads, stores, copies, matmul operands and elected ops, on kernels built by hand.
+// Who touches which bytes: loads, stores, copies, matmul operands and elected ops, on kernels built
+// by hand.
 #include "build.h"
 #include <string.h>
 
@@ -29,8 +30,7 @@ static void enumerate(const kg_access *access)
 static int threads_at(int64_t offset)
 {
     int count = 0;
-    for (int thread = 0; thread < THREADS; thread++)
-        count += seen.touched[thread][offset];
+    for (int thread = 0; thread < THREADS; thread++) count += seen.touched[thread][offset];
     return count;
 }
 
@@ -65,8 +65,7 @@ static void loads_and_stores_follow_the_fragment(void **state)
     build(&f, KG_OP_STORE, column->type, 2, (kg_value *[]){column, sums});
     assert_int_equal(kg_op_accesses(f.body.last, &access), 1);
     enumerate(&access);
-    for (int row = 0; row < 16; row++)
-        assert_int_equal(threads_at(row * 4), 1);
+    for (int row = 0; row < 16; row++) assert_int_equal(threads_at(row * 4), 1);
     fixture_close(&f);
 }
 
@@ -83,8 +82,7 @@ static void swizzles_move_chunks_within_rows(void **state)
     kg_access access;
     kg_op_accesses(tile->op, &access);
     enumerate(&access);
-    for (int offset = 0; offset < 8 * 128; offset++)
-        assert_int_equal(threads_at(offset), 1);
+    for (int offset = 0; offset < 8 * 128; offset++) assert_int_equal(threads_at(offset), 1);
     assert_int_equal(seen.touched[8][128 + 16], 1); // row 1, chunk 0 lies in place 1
     fixture_close(&f);
 }
@@ -97,8 +95,7 @@ static void copies_go_by_chunks(void **state)
     kg_value *buffer = build_shared(&f, KG_F32, 16, 32);
     kg_tensor tensor = {.align = 16};
     source.tensor = &tensor;
-    for (int d = 0; d < 2; d++)
-        tensor.dims[d] = kg_sexpr_int(&f.arena, source.type.dims[d]);
+    for (int d = 0; d < 2; d++) tensor.dims[d] = kg_sexpr_int(&f.arena, source.type.dims[d]);
     tensor.strides[0] = kg_sexpr_int(&f.arena, 32);
     tensor.strides[1] = kg_sexpr_int(&f.arena, 1);
     build(&f, KG_OP_COPY_ASYNC, buffer->type, 2, (kg_value *[]){buffer, &source});
@@ -147,7 +144,8 @@ static void operands_are_read_by_whole_warps(void **state)
     enumerate(&access[1]);
     for (int column = 0; column < 32; column++)
         for (int thread = 0; thread < 128; thread++)
-            assert_int_equal(seen.touched[thread][15 * 64 + column * 2], thread / 64 == column / 16);
+            assert_int_equal(seen.touched[thread][15 * 64 + column * 2],
+                             thread / 64 == column / 16);
     fixture_close(&f);
 }
 
@@ -184,7 +182,8 @@ static void transposed_views_turn_the_tile(void **state)
     fixture f;
     fixture_open(&f, 1);
     kg_value *buffer = build_shared(&f, KG_F32, 4, 32);
-    kg_value *turned = build(&f, KG_OP_TRANSPOSE, tile_type(KG_HOME_SHARED, KG_F32, 32, 4), 1, &buffer);
+    kg_value *turned =
+        build(&f, KG_OP_TRANSPOSE, tile_type(KG_HOME_SHARED, KG_F32, 32, 4), 1, &buffer);
     kg_op_set_ints(&f.kernel, turned->op, KG_A_PERM, 2, (int64_t[]){1, 0});
     kg_value *tile = build(&f, KG_OP_LOAD, tile_type(KG_HOME_FRAG, KG_F32, 32, 4), 1, &turned);
     kg_layout layout;

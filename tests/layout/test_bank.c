@@ -7,8 +7,7 @@ static kg_bank_count rows_of_16_bytes(const kg_shared_layout *layout, int size)
 {
     kg_bank_count count = {0};
     int64_t offset[8];
-    for (int row = 0; row < 8; row++)
-        offset[row] = kg_bank_byte(layout, row, 0, size);
+    for (int row = 0; row < 8; row++) offset[row] = kg_bank_byte(layout, row, 0, size);
     kg_bank_add(&count, offset, 8, 16);
     return count;
 }
@@ -20,20 +19,21 @@ static void ldmatrix_of_128_byte_rows(void **state)
     assert_int_equal(rows_of_16_bytes(&plain, 2).wavefronts, 8);
     assert_int_equal(rows_of_16_bytes(&swizzled, 2).wavefronts, 1);
     assert_int_equal(rows_of_16_bytes(&padded, 2).wavefronts, 1);
-    kg_shared_layout narrow = {.pitch = 32}, narrow_swizzled = {.pitch = 32, .chunk_log2 = 4, .bits = 2, .shift = 1};
+    kg_shared_layout narrow = {.pitch = 32},
+                     narrow_swizzled = {.pitch = 32, .chunk_log2 = 4, .bits = 2, .shift = 1};
     assert_int_equal(rows_of_16_bytes(&narrow, 2).wavefronts, 4);
     assert_int_equal(rows_of_16_bytes(&narrow_swizzled, 2).wavefronts, 1);
 }
 
 static void columns_of_words(void **state)
 {
-    kg_shared_layout layouts[] = {{.pitch = 32}, {.pitch = 33}, {.pitch = 32, .chunk_log2 = 2, .bits = 5}};
+    kg_shared_layout layouts[] = {
+        {.pitch = 32}, {.pitch = 33}, {.pitch = 32, .chunk_log2 = 2, .bits = 5}};
     int wanted[] = {32, 1, 1};
     for (int i = 0; i < 3; i++) {
         kg_bank_count count = {0};
         int64_t offset[32];
-        for (int lane = 0; lane < 32; lane++)
-            offset[lane] = kg_bank_byte(&layouts[i], lane, 5, 4);
+        for (int lane = 0; lane < 32; lane++) offset[lane] = kg_bank_byte(&layouts[i], lane, 5, 4);
         kg_bank_add(&count, offset, 32, 4);
         assert_int_equal(count.wavefronts, wanted[i]);
         assert_int_equal(count.phases, 1);
@@ -45,8 +45,7 @@ static void phases_by_width(void **state)
     for (int bytes = 1; bytes <= 16; bytes *= 2) {
         kg_bank_count count = {0};
         int64_t offset[32];
-        for (int lane = 0; lane < 32; lane++)
-            offset[lane] = lane * bytes;
+        for (int lane = 0; lane < 32; lane++) offset[lane] = lane * bytes;
         kg_bank_add(&count, offset, 32, bytes);
         assert_int_equal(count.wavefronts, bytes <= 4 ? 1 : bytes / 4);
         assert_int_equal(count.wavefronts, count.phases);
@@ -72,7 +71,8 @@ static void an_op_as_a_whole(void **state)
     tile->layout = &by_rows;
     assert_int_equal(kg_bank_of_access(&access, &plain).wavefronts, 32);
     tile->layout = &by_columns;
-    // A row of 32 floats in each thread, in vectors of 16 bytes: 8 rows a phase, all on the same banks.
+    // A row of 32 floats in each thread, in vectors of 16 bytes: 8 rows a phase, all on the same
+    // banks.
     assert_int_equal(kg_bank_of_access(&access, &plain).wavefronts, 8 * 4 * 8);
     assert_int_equal(kg_bank_of_access(&access, &plain).phases, 8 * 4);
     assert_int_equal(kg_bank_of_access(&access, &swizzled).wavefronts, 32);

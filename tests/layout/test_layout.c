@@ -7,12 +7,14 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-static void expect_at(const kg_layout *layout, int reg, int lane, int warp, int32_t row, int32_t column)
+static void expect_at(const kg_layout *layout, int reg, int lane, int warp, int32_t row,
+                      int32_t column)
 {
     int32_t at[KG_MAX_RANK];
     kg_layout_coord(layout, reg, lane, warp, at);
     if (at[0] != row || at[1] != column)
-        fail_msg("register %d lane %d warp %d: (%d, %d), expected (%d, %d)", reg, lane, warp, at[0], at[1], row, column);
+        fail_msg("register %d lane %d warp %d: (%d, %d), expected (%d, %d)", reg, lane, warp, at[0],
+                 at[1], row, column);
 }
 
 // The thread `lane` holds (row, column) in some register.
@@ -21,8 +23,7 @@ static int register_of(const kg_layout *layout, int lane, int32_t row, int32_t c
     for (int reg = 0; reg < kg_layout_registers(layout); reg++) {
         int32_t at[KG_MAX_RANK];
         kg_layout_coord(layout, reg, lane, 0, at);
-        if (at[0] == row && at[1] == column)
-            return reg;
+        if (at[0] == row && at[1] == column) return reg;
     }
     return -1;
 }
@@ -88,8 +89,7 @@ static void tf32_operands_are_m16n8k8(void **state)
     for (int lane = 0; lane < 32; lane++) {
         for (int i = 0; i < 4; i++)
             expect_at(&a, i, lane, 0, (lane >> 2) + (i & 1 ? 8 : 0), lane % 4 + (i >= 2 ? 4 : 0));
-        for (int i = 0; i < 2; i++)
-            expect_at(&b, i, lane, 0, lane % 4 + (i ? 4 : 0), lane >> 2);
+        for (int i = 0; i < 2; i++) expect_at(&b, i, lane, 0, lane % 4 + (i ? 4 : 0), lane >> 2);
     }
 }
 
@@ -98,11 +98,9 @@ static void expect_partition(const kg_layout *layout, int warps)
 {
     static uint8_t owners[1 << 17];
     int64_t total = 1;
-    for (int d = 0; d < layout->rank; d++)
-        total *= layout->core[d] * layout->reps[d];
+    for (int d = 0; d < layout->rank; d++) total *= layout->core[d] * layout->reps[d];
     assert_true(total <= (int64_t)sizeof owners);
-    for (int64_t i = 0; i < total; i++)
-        owners[i] = 0;
+    for (int64_t i = 0; i < total; i++) owners[i] = 0;
     for (int warp = 0; warp < warps; warp++)
         for (int lane = 0; lane < 32; lane++)
             for (int reg = 0; reg < kg_layout_registers(layout); reg++) {
@@ -115,18 +113,21 @@ static void expect_partition(const kg_layout *layout, int warps)
                 }
                 owners[flat] += kg_layout_is_owner(layout, reg, lane, warp);
             }
-    for (int64_t i = 0; i < total; i++)
-        assert_int_equal(owners[i], 1);
+    for (int64_t i = 0; i < total; i++) assert_int_equal(owners[i], 1);
 }
 
 static void dot_layouts_partition_their_tiles(void **state)
 {
-    static const struct { int m, n, k, wm, wn; } cases[] = {
-        {128, 128, 32, 2, 2}, {64, 208, 48, 4, 1}, {96, 176, 16, 2, 2}, {16, 64, 64, 1, 4}, {48, 24, 80, 1, 1}, {16, 8, 16, 1, 1},
+    static const struct {
+        int m, n, k, wm, wn;
+    } cases[] = {
+        {128, 128, 32, 2, 2}, {64, 208, 48, 4, 1}, {96, 176, 16, 2, 2},
+        {16, 64, 64, 1, 4},   {48, 24, 80, 1, 1},  {16, 8, 16, 1, 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         kg_layout c, a, b;
-        assert_true(kg_layout_dot_acc(KG_DOT_MMA_F16, cases[i].m, cases[i].n, cases[i].wm, cases[i].wn, &c));
+        assert_true(kg_layout_dot_acc(KG_DOT_MMA_F16, cases[i].m, cases[i].n, cases[i].wm,
+                                      cases[i].wn, &c));
         kg_layout_dot_a(KG_DOT_MMA_F16, &c, cases[i].k, &a);
         kg_layout_dot_b(KG_DOT_MMA_F16, &c, cases[i].k, &b);
         expect_partition(&c, 4);
@@ -143,7 +144,9 @@ static void dot_layouts_partition_their_tiles(void **state)
 
 static void accumulator_is_the_next_a_operand(void **state)
 {
-    static const struct { int m, n; } shapes[] = {{64, 64}, {128, 32}, {64, 48}, {128, 176}};
+    static const struct {
+        int m, n;
+    } shapes[] = {{64, 64}, {128, 32}, {64, 48}, {128, 176}};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         kg_layout s, o, p;
         assert_true(kg_layout_dot_acc(KG_DOT_MMA_F16, shapes[i].m, shapes[i].n, 4, 1, &s));
@@ -198,8 +201,7 @@ static void slices_keep_copies_in_lanes_only(void **state)
     kg_layout squashed;
     kg_layout_squash(&c, 1, &squashed);
     assert_int_equal(kg_layout_distance(&back, &squashed), 0);
-    for (int lane = 0; lane < 32; lane++)
-        expect_at(&back, 1, lane, 2, 2 * 16 + lane / 4 + 8, 0);
+    for (int lane = 0; lane < 32; lane++) expect_at(&back, 1, lane, 2, 2 * 16 + lane / 4 + 8, 0);
 }
 
 static void transposes_swap_dimensions(void **state)
@@ -224,7 +226,8 @@ static void distances(void **state)
     kg_layout_blocked(1, (int32_t[]){256}, 0, 4, 1, &b);
     assert_int_equal(kg_layout_distance(&a, &b), 2);
     kg_layout_blocked(1, (int32_t[]){256}, 0, 2, 4, &b);
-    assert_int_equal(kg_layout_distance(&a, &b), 1); // every warp of `a` holds everything: each thread has its part
+    assert_int_equal(kg_layout_distance(&a, &b),
+                     1); // every warp of `a` holds everything: each thread has its part
     assert_int_equal(kg_layout_distance(&b, &a), 3);
     kg_layout_blocked(1, (int32_t[]){256}, 0, 1, 4, &a);
     assert_int_equal(kg_layout_distance(&a, &b), 3);
@@ -271,12 +274,14 @@ static void distance_agrees_with_its_definition(void **state)
             kg_layout_blocked(2, (int32_t[]){16, 24}, fast, vec, 2, &some[n++]);
     for (int lane = 0; lane < 2; lane++)
         for (int warp = 0; warp < 2; warp++)
-            kg_layout_spread(2, (int32_t[]){16, 24}, 1, 2, (int[]){lane, 1 - lane, lane}, 3, warp ? 5 : 2, (int[]){warp}, 1, 2, &some[n++]);
+            kg_layout_spread(2, (int32_t[]){16, 24}, 1, 2, (int[]){lane, 1 - lane, lane}, 3,
+                             warp ? 5 : 2, (int[]){warp}, 1, 2, &some[n++]);
     assert_true(kg_layout_dot_acc(KG_DOT_MMA_F16, 16, 24, 1, 1, &some[n++]));
     assert_true(kg_layout_dot_acc(KG_DOT_FMA, 16, 24, 2, 1, &some[n++]));
     for (int i = 0; i < n; i++)
         for (int j = 0; j < n; j++)
-            assert_int_equal(kg_layout_distance(&some[i], &some[j]), slow_distance(&some[i], &some[j], 2));
+            assert_int_equal(kg_layout_distance(&some[i], &some[j]),
+                             slow_distance(&some[i], &some[j], 2));
 }
 
 static void registers_are_found_by_coordinate(void **state)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Passes layout and lower on whole programs: the contracts of level LAID_OUT, on every kernel of the files
-// given on the command line; a few choices that must come out well; errors.
+// Passes layout and lower on whole programs: the contracts of level LAID_OUT, on every kernel of
+// the files given on the command line; a few choices that must come out well; errors.
 #include "passes/bank.h"
 #include "passes/layout_internal.h"
 #include "passes/passes.h"
@@ -22,7 +22,8 @@ typedef struct program {
     bool fine;
 } program;
 
-static void run_text(program *p, const char *name, const char *text, const kg_define *defines, int n_defines)
+static void run_text(program *p, const char *name, const char *text, const kg_define *defines,
+                     int n_defines)
 {
     memset(p, 0, sizeof *p);
     kg_arena_init(&p->arena, NULL);
@@ -55,7 +56,7 @@ static char *read_file(const char *path)
     return text;
 }
 
-// ---- contracts ---------------------------------------------------------------------------------------
+// ---- contracts ----------------------------------------------------------------------------------
 
 static void expect(const kg_op *op, bool holds, const char *what)
 {
@@ -66,27 +67,27 @@ static void expect(const kg_op *op, bool holds, const char *what)
 
 static void check_value(const kg_op *op, const kg_value *value)
 {
-    if (!kg_is_tile(value))
-        return;
+    if (!kg_is_tile(value)) return;
     expect(op, value->layout != NULL, "a tile without a layout");
     expect(op, value->layout->rank == value->type.rank, "layout of another rank");
     for (int d = 0; d < value->type.rank; d++)
-        expect(op, value->layout->core[d] * value->layout->reps[d] == value->type.dims[d], "layout of another shape");
+        expect(op, value->layout->core[d] * value->layout->reps[d] == value->type.dims[d],
+               "layout of another shape");
 }
 
 static void check_gathers(const kg_op *op)
 {
     kg_layout tile, index;
     for (int i = 0; i < op->n_operands && i < 2; i++) {
-        if (!kg_gather_view(op->operands[i]))
-            continue;
+        if (!kg_gather_view(op->operands[i])) continue;
         kg_view_info info;
         kg_view_resolve(op->operands[i], &info);
         expect(op, kg_layout_of_moved(op, &tile), "gathers without a layout");
         for (int d = 0; d < info.rank; d++)
             if (info.gather[d]) {
                 kg_layout_of_gather(&tile, d, &index);
-                expect(op, kg_layout_equal(info.gather[d]->layout, &index), "gather indices lie elsewhere");
+                expect(op, kg_layout_equal(info.gather[d]->layout, &index),
+                       "gather indices lie elsewhere");
             }
     }
 }
@@ -97,10 +98,12 @@ static void check_reduction(const kg_op *op)
     const kg_layout *from = op->operands[0]->layout;
     if (!kg_op_attr(op, KG_A_PARTIAL))
         expect(op, !kg_layout_axis_spans_warps(from, axis), "spans warps");
-    if (kg_op_info_of(op->code)->cls == KG_CLASS_R && op->results[0]->type.rank && !kg_op_attr(op, KG_A_PARTIAL)) {
+    if (kg_op_info_of(op->code)->cls == KG_CLASS_R && op->results[0]->type.rank &&
+        !kg_op_attr(op, KG_A_PARTIAL)) {
         kg_layout slice;
         kg_layout_slice(from, axis, &slice);
-        expect(op, kg_layout_equal(op->results[0]->layout, &slice), "result is not the slice of its operand");
+        expect(op, kg_layout_equal(op->results[0]->layout, &slice),
+               "result is not the slice of its operand");
     }
 }
 
@@ -111,9 +114,12 @@ static void check_memory(const kg_kernel *kernel, const kg_op *op)
     check_gathers(op);
     expect(op, vec >= 1 && vec * size <= 16, "width");
     if (vec > 1)
-        expect(op, kg_view_vector_bytes(kernel, op->operands[0], true) >= vec * size, "wider than aligned");
+        expect(op, kg_view_vector_bytes(kernel, op->operands[0], true) >= vec * size,
+               "wider than aligned");
     if (op->code == KG_OP_COPY_ASYNC)
-        expect(op, kg_op_int(op, KG_A_ASYNC, 0) == vec * size && kg_async_bytes_legal((int)vec * size), "async width");
+        expect(op,
+               kg_op_int(op, KG_A_ASYNC, 0) == vec * size && kg_async_bytes_legal((int)vec * size),
+               "async width");
     if ((op->code == KG_OP_LOAD || op->code == KG_OP_STORE) && vec > 1) {
         const kg_value *moved = op->n_results ? op->results[0] : op->operands[1];
         expect(op, kg_layout_vector(moved->layout) >= vec, "wider than the thread's run");
@@ -140,8 +146,7 @@ static bool check_op(kg_op *op, void *user)
 {
     const kg_kernel *kernel = user;
     kg_op_class cls = kg_op_info_of(op->code)->cls;
-    for (int i = 0; i < op->n_results; i++)
-        check_value(op, op->results[i]);
+    for (int i = 0; i < op->n_results; i++) check_value(op, op->results[i]);
     for (int i = 0; i < op->n_operands; i++) {
         kg_layout wanted;
         check_value(op, op->operands[i]);
@@ -149,15 +154,13 @@ static bool check_op(kg_op *op, void *user)
             expect(op, kg_layout_equal(op->operands[i]->layout, &wanted), "operand lies elsewhere");
     }
     if (op->code == KG_OP_CONVERT)
-        expect(op, kg_layout_distance(op->operands[0]->layout, op->results[0]->layout) <= 2, "crosses warps");
+        expect(op, kg_layout_distance(op->operands[0]->layout, op->results[0]->layout) <= 2,
+               "crosses warps");
     if ((cls == KG_CLASS_R || cls == KG_CLASS_N) && kg_is_tile(op->operands[0]))
         check_reduction(op);
-    if (cls == KG_CLASS_M)
-        check_memory(kernel, op);
-    if (cls == KG_CLASS_D)
-        check_dot(op);
-    if (op->code == KG_OP_FETCH_ADD)
-        expect(op, op->n_operands == 3, "without a cell");
+    if (cls == KG_CLASS_M) check_memory(kernel, op);
+    if (cls == KG_CLASS_D) check_dot(op);
+    if (op->code == KG_OP_FETCH_ADD) expect(op, op->n_operands == 3, "without a cell");
     if (op->code == KG_OP_SHARED)
         expect(op, kg_op_attr(op, KG_A_PITCH) || !op->results[0]->type.rank, "without a pitch");
     return true;
@@ -181,7 +184,7 @@ static void programs_meet_the_contracts(void **state)
     }
 }
 
-// ---- choices -----------------------------------------------------------------------------------------
+// ---- choices ------------------------------------------------------------------------------------
 
 typedef struct census {
     int count[KG_OP_COUNT];
@@ -211,10 +214,14 @@ static census census_of(const program *p, const char *name)
 // How many scratch buffers each program may need: what crosses warps, and nothing else.
 static void exchanges_are_few(void **state)
 {
-    static const struct { const char *name; int shared, partial, converts; } wanted[] = {
-        {"softmax_wide", 2, 2, 0}, {"softmax_rows", 0, 0, 0}, {"total", 1, 1, 0},   {"prefix", 0, 0, 0},
-        {"prefix_rows", 0, 0, 0},  {"turn", 1, 0, 0},         {"norm", 0, 0, 0},    {"attend", 3, 0, 0},
-        {"dequant", 3, 0, 0},      {"recurrent", 0, 0, 0},    {"ticket", 1, 0, 0},  {"tiny", 0, 0, 0},
+    static const struct {
+        const char *name;
+        int shared, partial, converts;
+    } wanted[] = {
+        {"softmax_wide", 2, 2, 0}, {"softmax_rows", 0, 0, 0}, {"total", 1, 1, 0},
+        {"prefix", 0, 0, 0},       {"prefix_rows", 0, 0, 0},  {"turn", 1, 0, 0},
+        {"norm", 0, 0, 0},         {"attend", 3, 0, 0},       {"dequant", 3, 0, 0},
+        {"recurrent", 0, 0, 0},    {"ticket", 1, 0, 0},       {"tiny", 0, 0, 0},
         {"outer", 0, 0, 0},
     };
     program p;
@@ -224,8 +231,8 @@ static void exchanges_are_few(void **state)
         census c = census_of(&p, wanted[i].name);
         if (c.count[KG_OP_SHARED] != wanted[i].shared || c.partial != wanted[i].partial ||
             c.count[KG_OP_CONVERT] != wanted[i].converts)
-            fail_msg("%s: %d buffers, %d partial reductions, %d converts", wanted[i].name, c.count[KG_OP_SHARED],
-                     c.partial, c.count[KG_OP_CONVERT]);
+            fail_msg("%s: %d buffers, %d partial reductions, %d converts", wanted[i].name,
+                     c.count[KG_OP_SHARED], c.partial, c.count[KG_OP_CONVERT]);
     }
     kg_arena_free(&p.arena);
 }
@@ -235,7 +242,8 @@ static void tiles_of_other_warps_are_refused(void **state)
     program p;
     run_text(&p, "bad.kg",
              "kernel bad(x: global f32[128], y: global f32[128])\n{\n  v = load x[..]\n"
-             "  warps 0 .. 2 {\n    store y[..] = v\n  }\n}\n", NULL, 0);
+             "  warps 0 .. 2 {\n    store y[..] = v\n  }\n}\n",
+             NULL, 0);
     assert_false(p.fine);
     assert_non_null(p.diags.first);
     assert_int_equal(p.diags.first->id, KG_D_V205);
