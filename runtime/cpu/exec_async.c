@@ -61,10 +61,10 @@ static bool copy_lane(struct warp *w, const struct op *op, unsigned lane)
                      "a source size of %u for a copy of %u bytes", valid, bytes);
         valid = bytes;
     }
-    struct place d = ptxm_resolve(w, op, lane, SPACE_SHARED, to, bytes, bytes, ACCESS_COPY_WRITE);
+    struct place d = ptxm_place(w, op, lane, SPACE_SHARED, to, bytes, bytes, ACCESS_COPY_WRITE);
     struct place s = {.host = NULL};
     if (valid)
-        s = ptxm_resolve(w, op, lane, SPACE_GLOBAL, from, valid, bytes, ACCESS_COPY_READ);
+        s = ptxm_place(w, op, lane, SPACE_GLOBAL, from, valid, bytes, ACCESS_COPY_READ);
     if (!d.host || (valid && !s.host))
         return true;
     if (w->cta->shadow) {

@@ -14,7 +14,7 @@ static bool rows(struct warp *w, const struct op *op, uint8_t *row[32], enum acc
 {
     bool fine = true;
     for (unsigned lane = 0; lane < op->vector * 8u; lane++) {
-        struct place p = ptxm_resolve(w, op, lane, op->space == SPACE_GENERIC ? SPACE_GENERIC
+        struct place p = ptxm_place(w, op, lane, op->space == SPACE_GENERIC ? SPACE_GENERIC
                                                                               : SPACE_SHARED,
                                       ptxm_address(w, op, lane), 16, 16, kind);
         row[lane] = p.host;

@@ -249,7 +249,7 @@ enum step_result ptxm_step_load(struct warp *w, const struct op *op, uint32_t ma
     bool strong = is_strong(op), shadow = w->cta->shadow != NULL;
     lock(w, strong);
     FOR_LANES (lane, mask) {
-        struct place p = ptxm_resolve(w, op, lane, (enum space)op->space,
+        struct place p = ptxm_place(w, op, lane, (enum space)op->space,
                                       ptxm_address(w, op, lane), size, size, ACCESS_READ);
         const uint8_t *from = p.host ? p.host : zeros;
         for (unsigned k = 0; k < op->vector; k++) put(w, op, k, lane, from + k * bytes, bytes);
@@ -276,7 +276,7 @@ enum step_result ptxm_step_store(struct warp *w, const struct op *op, uint32_t m
     lock(w, strong);
     FOR_LANES (lane, mask) {
         uint8_t value[72];
-        struct place p = ptxm_resolve(w, op, lane, (enum space)op->space,
+        struct place p = ptxm_place(w, op, lane, (enum space)op->space,
                                       ptxm_address(w, op, lane), size, size, ACCESS_WRITE);
         if (!p.host)
             continue;

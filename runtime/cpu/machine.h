@@ -220,6 +220,23 @@ struct place {
 };
 struct place ptxm_resolve(struct warp *w, const struct op *op, unsigned lane, enum space space,
                           uint64_t address, uint32_t size, uint32_t align, enum access_kind kind);
+// The same, with the frequent cases on the spot.
+static inline struct place ptxm_place(struct warp *w, const struct op *op, unsigned lane,
+                                      enum space space, uint64_t address, uint32_t size,
+                                      uint32_t align, enum access_kind kind)
+{
+    const struct cta *cta = w->cta;
+    struct allocation *a = cta->last_allocation;
+    if (!(address & (align - 1))) {
+        if (space == SPACE_SHARED && address >= SHARED_START && address < cta->shared_size &&
+            size <= cta->shared_size - address)
+            return (struct place){cta->shared + address, SPACE_SHARED, address, NULL};
+        if ((space == SPACE_GLOBAL || (space == SPACE_GENERIC && address < WINDOW_SHARED)) && a &&
+            !a->read_only && address - a->base < a->size && size <= a->size - (address - a->base))
+            return (struct place){a->host + (address - a->base), SPACE_GLOBAL, address, a};
+    }
+    return ptxm_resolve(w, op, lane, space, address, size, align, kind);
+}
 uint64_t ptxm_address(const struct warp *w, const struct op *op, unsigned lane);
 void ptxm_finding(struct warp *w, const struct op *op, unsigned lane, enum rule rule,
                   const struct place *place, uint32_t size, enum access_kind kind,
