@@ -33,10 +33,10 @@ static kg_value *constant_tile(kg_kernel *kernel, kg_op *op, const kg_constant *
 {
     kg_place place = kg_place_before(kernel, op);
     kg_type type = op->results[0]->type;
-    kg_value *scalar = kg_build_constant(&place, constant);
+    kg_value *scalar = kg_make_constant(&place, constant);
     if (type.rank == 0)
         return scalar;
-    kg_op *tile = kg_build(&place, KG_OP_BROADCAST, 1, &scalar);
+    kg_op *tile = kg_make(&place, KG_OP_BROADCAST, 1, &scalar);
     int64_t shape[KG_MAX_RANK];
     for (int d = 0; d < type.rank; d++)
         shape[d] = type.dims[d];
@@ -104,7 +104,7 @@ static void associate(kg_kernel *kernel, kg_op *op, const kg_constant *right)
         return;
     kg_place place = kg_place_before(kernel, op);
     op->operands[0] = inner->operands[0];
-    op->operands[1] = kg_build_constant(&place, &out);
+    op->operands[1] = kg_make_constant(&place, &out);
 }
 
 static kg_value *int_right(kg_kernel *kernel, kg_op *op, int64_t c)
@@ -237,7 +237,7 @@ static kg_value *transpose(kg_kernel *kernel, kg_op *op)
     if (!made_by(from, KG_OP_TRANSPOSE))
         return NULL;
     kg_place place = kg_place_before(kernel, op);
-    return kg_build_transpose(&place, from, order);
+    return kg_make_transpose(&place, from, order);
 }
 
 static kg_value *broadcast(kg_op *op)

@@ -136,7 +136,7 @@ static kg_op *unroll(folder *f, kg_op *loop, int64_t trips, int64_t lo, int64_t 
     for (int64_t t = 0; t < trips; t++) {
         kg_value **map = KG_NEW_ARRAY(f->context->arena, kg_value *, n_values + 1);
         kg_place place = kg_place_before(f->kernel, loop);
-        kg_value *index = kg_build_int(&place, body->arg->type.dtype, lo + t * step);
+        kg_value *index = kg_make_int(&place, body->arg->type.dtype, lo + t * step);
         map[body->arg->id] = index;
         if (!first)
             first = index->op;
@@ -310,7 +310,7 @@ static void fold_grid(kg_kernel *kernel)
         if (extent->kind != KG_SX_INT || extent->value != 1)
             continue;
         kg_place place = {kernel, kernel->body, kernel->body->first, kernel->loc};
-        index->note = kg_build_int(&place, index->type.dtype, 0);
+        index->note = kg_make_int(&place, index->type.dtype, 0);
     }
 }
 

@@ -52,7 +52,7 @@ static bool find_dot(kg_op *op, void *user)
 // ---- operands of dots --------------------------------------------------------------------------
 static kg_value *new_buffer(homer *h, const kg_place *place, const kg_value *like, const char *name)
 {
-    kg_op *op = kg_build(place, KG_OP_SHARED, 0, NULL);
+    kg_op *op = kg_make(place, KG_OP_SHARED, 0, NULL);
     kg_type type = like->type;
     type.home = KG_HOME_SHARED;
     return kg_op_result(h->kernel, op, type, name);
@@ -82,7 +82,7 @@ static kg_value *stage_view(homer *h, kg_op *dot, kg_value *view)
             return h->staged.items[i].buffer;
     kg_place place = kg_place_before(h->kernel, dot);
     kg_value *buffer = new_buffer(h, &place, view, root->name);
-    bring_view(h, view, kg_build(&place, KG_OP_COPY, 2, (kg_value *[]){buffer, view}));
+    bring_view(h, view, kg_make(&place, KG_OP_COPY, 2, (kg_value *[]){buffer, view}));
     KG_PUSH(h->context->arena, &h->staged, ((staged){view, buffer, dot->parent}));
     return buffer;
 }
@@ -91,7 +91,7 @@ static kg_value *stage_fragment(homer *h, kg_op *dot, kg_value *fragment)
 {
     kg_place place = kg_place_before(h->kernel, dot);
     kg_value *buffer = new_buffer(h, &place, fragment, fragment->name);
-    kg_build(&place, KG_OP_STORE, 2, (kg_value *[]){buffer, fragment});
+    kg_make(&place, KG_OP_STORE, 2, (kg_value *[]){buffer, fragment});
     return buffer;
 }
 
@@ -149,7 +149,7 @@ static kg_value *loaded_view(homer *h, kg_op *dot, kg_value *fragment)
     const kg_attr *perm = kg_op_attr(turn, KG_A_PERM);
     int order[2] = {perm ? (int)perm->ints[0] : 1, perm ? (int)perm->ints[1] : 0};
     kg_place place = kg_place_before(h->kernel, dot);
-    return kg_build_transpose(&place, view, order);
+    return kg_make_transpose(&place, view, order);
 }
 
 static void home_operand(homer *h, kg_op *dot, int i)

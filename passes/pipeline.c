@@ -84,13 +84,13 @@ static void make_async_in_place(stager *p)
             open = true;
         } else if (open && !quiet) {
             kg_place place = kg_place_before(p->kernel, op);
-            kg_build(&place, KG_OP_COMMIT, 0, NULL);
+            kg_make(&place, KG_OP_COMMIT, 0, NULL);
             open = false;
         }
     }
     if (open) {
         kg_place place = kg_place_end(p->kernel, body, p->s.loop->loc);
-        kg_build(&place, KG_OP_COMMIT, 0, NULL);
+        kg_make(&place, KG_OP_COMMIT, 0, NULL);
     }
 }
 
@@ -129,7 +129,7 @@ static void repeat_copy(const kg_repeat *r, const kg_value *buffer, const kg_op 
     kg_kernel *kernel = r->place.kernel;
     kg_value *to = copy->operands[0];
     if (to == buffer) {
-        to = kg_build_slot_view(&r->place, to, slot);
+        to = kg_make_slot_view(&r->place, to, slot);
     } else {
         kg_op *view = kg_op_clone(kernel, to->op, r->map, r->slice->s->n_values);
         kg_place_op(&r->place, view);
@@ -143,7 +143,7 @@ static void repeat_copy(const kg_repeat *r, const kg_value *buffer, const kg_op 
     int64_t bytes = kg_op_int(copy, KG_A_ASYNC, 0);
     kg_value *from = kg_repeat_value(r, copy->operands[1]);
     kg_op *made =
-        kg_build(&r->place, bytes ? KG_OP_COPY_ASYNC : KG_OP_COPY, 2, (kg_value *[]){to, from});
+        kg_make(&r->place, bytes ? KG_OP_COPY_ASYNC : KG_OP_COPY, 2, (kg_value *[]){to, from});
     made->loc = copy->loc;
     if (bytes)
         kg_op_set_int(kernel, made, KG_A_ASYNC, bytes);
@@ -161,11 +161,11 @@ typedef struct slot_number {
 static void issue(stager *p, const kg_place *place, kg_value *index, slot_number slot, bool carried)
 {
     kg_op *loop = p->s.loop;
-    kg_value *more = kg_build_binary(place, KG_OP_LT, index, loop->operands[1]);
+    kg_value *more = kg_make_binary(place, KG_OP_LT, index, loop->operands[1]);
     kg_constant known = {.i = 1};
     kg_place inner = *place;
     if (!kg_constant_of(more, &known)) {
-        kg_op *guard = kg_build(place, KG_OP_IF, 1, &more);
+        kg_op *guard = kg_make(place, KG_OP_IF, 1, &more);
         inner = kg_place_end(p->kernel, kg_op_add_block(p->kernel, guard), place->loc);
         kg_op_add_block(p->kernel, guard);
     }
@@ -176,16 +176,16 @@ static void issue(stager *p, const kg_place *place, kg_value *index, slot_number
         else
             kg_repeat_far(&r);
         kg_repeat_near(&r);
-        kg_value *number = kg_build_int(&inner, KG_I32, slot.plus);
+        kg_value *number = kg_make_int(&inner, KG_I32, slot.plus);
         if (slot.base)
-            number = kg_build_binary(&inner, KG_OP_ADD, slot.base, number);
+            number = kg_make_binary(&inner, KG_OP_ADD, slot.base, number);
         for (int i = 0; i < p->s.found.count; i++)
             for (int c = 0; c < p->s.found.items[i].copies.count; c++)
                 repeat_copy(&r, p->s.found.items[i].buffer, p->s.found.items[i].copies.items[c],
                             number);
     }
     if (p->async)
-        kg_build(place, KG_OP_COMMIT, 0, NULL);
+        kg_make(place, KG_OP_COMMIT, 0, NULL);
 }
 
 // ---- the loop ----------------------------------------------------------------------------------
@@ -193,8 +193,8 @@ static void issue(stager *p, const kg_place *place, kg_value *index, slot_number
 static kg_value *advance(stager *p, const kg_place *place, kg_value *index, int64_t n)
 {
     kg_value *step = p->s.loop->operands[2];
-    kg_value *count = kg_build_int(place, index->type.dtype, n);
-    return kg_build_binary(place, KG_OP_ADD, index, kg_build_binary(place, KG_OP_MUL, step, count));
+    kg_value *count = kg_make_int(place, index->type.dtype, n);
+    return kg_make_binary(place, KG_OP_ADD, index, kg_make_binary(place, KG_OP_MUL, step, count));
 }
 
 // Bounds are evaluated once, before the loop: one that the body assigns gets a copy that holds
@@ -207,8 +207,8 @@ static void pin_bounds(stager *p)
         kg_value *bound = loop->operands[i];
         if (kg_is_mutable(bound) && kg_assigned_within(loop, bound))
             kg_op_set_operand(loop, i,
-                              kg_build_binary(&place, KG_OP_ADD, bound,
-                                              kg_build_int(&place, bound->type.dtype, 0)));
+                              kg_make_binary(&place, KG_OP_ADD, bound,
+                                             kg_make_int(&place, bound->type.dtype, 0)));
     }
 }
 
@@ -223,16 +223,16 @@ static kg_value *make_slot(stager *p, bool *counter)
     if (!*counter)
         return index;
     kg_place place = kg_place_before(p->kernel, loop);
-    kg_value *zero = kg_build_int(&place, KG_I32, 0);
-    kg_op *frag = kg_build(&place, KG_OP_FRAG, 1, &zero);
+    kg_value *zero = kg_make_int(&place, KG_I32, 0);
+    kg_op *frag = kg_make(&place, KG_OP_FRAG, 1, &zero);
     return kg_op_result(p->kernel, frag, kg_scalar_type(KG_I32), "slot");
 }
 
 static void count_up(stager *p, kg_value *counter)
 {
     kg_place place = kg_place_end(p->kernel, p->s.loop->blocks[0], p->s.loop->loc);
-    kg_value *next = kg_build_binary(&place, KG_OP_ADD, counter, kg_build_int(&place, KG_I32, 1));
-    kg_build(&place, KG_OP_ASSIGN, 2, (kg_value *[]){counter, next});
+    kg_value *next = kg_make_binary(&place, KG_OP_ADD, counter, kg_make_int(&place, KG_I32, 1));
+    kg_make(&place, KG_OP_ASSIGN, 2, (kg_value *[]){counter, next});
 }
 
 static void make_rings(stager *p)
@@ -260,7 +260,7 @@ static void use_slots(stager *p, kg_value *slot)
                 add_slot(p->kernel, use->op, slot);
             else
                 kg_op_set_operand(use->op, use->operand,
-                                  kg_build_slot_view(&place, candidate->buffer, slot));
+                                  kg_make_slot_view(&place, candidate->buffer, slot));
         }
     }
 }
@@ -273,7 +273,7 @@ static void start_carried(stager *p, const kg_place *place, kg_value *index)
     for (int i = 0; i < p->slice.carried.count; i++) {
         kg_carried *c = &p->slice.carried.items[i];
         kg_value *first = kg_repeat_value(&r, c->load->results[0]);
-        kg_op *frag = kg_build(place, KG_OP_FRAG, 1, &first);
+        kg_op *frag = kg_make(place, KG_OP_FRAG, 1, &first);
         c->next = kg_op_result(p->kernel, frag, first->type, c->load->results[0]->name);
     }
 }
@@ -284,8 +284,8 @@ static void advance_carried(stager *p, const kg_place *place, kg_value *index)
     kg_repeat_far(&r);
     for (int i = 0; i < p->slice.carried.count; i++) {
         const kg_carried *c = &p->slice.carried.items[i];
-        kg_build(place, KG_OP_ASSIGN, 2,
-                 (kg_value *[]){c->next, kg_repeat_value(&r, c->load->results[0])});
+        kg_make(place, KG_OP_ASSIGN, 2,
+                (kg_value *[]){c->next, kg_repeat_value(&r, c->load->results[0])});
     }
 }
 

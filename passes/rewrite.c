@@ -23,16 +23,16 @@ void kg_place_op(const kg_place *place, kg_op *op)
         kg_block_append(place->block, op);
 }
 
-kg_op *kg_build(const kg_place *place, kg_opcode code, int n, kg_value *const *operands)
+kg_op *kg_make(const kg_place *place, kg_opcode code, int n, kg_value *const *operands)
 {
     kg_op *op = kg_op_new(place->kernel, code, place->loc, n, operands);
     kg_place_op(place, op);
     return op;
 }
 
-kg_value *kg_build_constant(const kg_place *place, const kg_constant *constant)
+kg_value *kg_make_constant(const kg_place *place, const kg_constant *constant)
 {
-    kg_op *op = kg_build(place, KG_OP_CONST, 0, NULL);
+    kg_op *op = kg_make(place, KG_OP_CONST, 0, NULL);
     if (kg_dtype_info_of(constant->dtype)->is_float)
         kg_op_set_float(place->kernel, op, KG_A_VALUE_FLOAT, constant->f);
     else
@@ -41,12 +41,12 @@ kg_value *kg_build_constant(const kg_place *place, const kg_constant *constant)
     return kg_op_result(place->kernel, op, kg_scalar_type(constant->dtype), NULL);
 }
 
-kg_value *kg_build_int(const kg_place *place, kg_dtype dtype, int64_t value)
+kg_value *kg_make_int(const kg_place *place, kg_dtype dtype, int64_t value)
 {
-    return kg_build_constant(place, &(kg_constant){.dtype = dtype, .i = value});
+    return kg_make_constant(place, &(kg_constant){.dtype = dtype, .i = value});
 }
 
-kg_value *kg_build_binary(const kg_place *place, kg_opcode code, kg_value *a, kg_value *b)
+kg_value *kg_make_binary(const kg_place *place, kg_opcode code, kg_value *a, kg_value *b)
 {
     int64_t x;
     if (!kg_is_mutable(a) && kg_const_int(b, &x) &&
@@ -58,12 +58,12 @@ kg_value *kg_build_binary(const kg_place *place, kg_opcode code, kg_value *a, kg
         kg_op_result(place->kernel, op, kg_scalar_type(compare ? KG_I1 : a->type.dtype), NULL);
     kg_constant in[2], out;
     if (kg_constant_of(a, &in[0]) && kg_constant_of(b, &in[1]) && kg_constant_eval(op, in, &out))
-        return kg_build_constant(place, &out);
+        return kg_make_constant(place, &out);
     kg_place_op(place, op);
     return result;
 }
 
-kg_value *kg_build_slot_view(const kg_place *place, kg_value *buffer, kg_value *slot)
+kg_value *kg_make_slot_view(const kg_place *place, kg_value *buffer, kg_value *slot)
 {
     int rank = buffer->type.rank;
     int64_t index[KG_MAX_RANK], extent[KG_MAX_RANK];
@@ -71,7 +71,7 @@ kg_value *kg_build_slot_view(const kg_place *place, kg_value *buffer, kg_value *
         index[d] = KG_INDEX_ALL;
         extent[d] = buffer->type.dims[d];
     }
-    kg_op *op = kg_build(place, KG_OP_VIEW, slot ? 2 : 1, (kg_value *[]){buffer, slot});
+    kg_op *op = kg_make(place, KG_OP_VIEW, slot ? 2 : 1, (kg_value *[]){buffer, slot});
     if (slot)
         kg_op_set_int(place->kernel, op, KG_A_SLOT, 1);
     kg_op_set_ints(place->kernel, op, KG_A_INDEX, rank, index);
@@ -79,7 +79,7 @@ kg_value *kg_build_slot_view(const kg_place *place, kg_value *buffer, kg_value *
     return kg_op_result(place->kernel, op, buffer->type, NULL);
 }
 
-kg_value *kg_build_transpose(const kg_place *place, kg_value *value, const int *perm)
+kg_value *kg_make_transpose(const kg_place *place, kg_value *value, const int *perm)
 {
     int rank = value->type.rank;
     int64_t order[KG_MAX_RANK];
@@ -100,7 +100,7 @@ kg_value *kg_build_transpose(const kg_place *place, kg_value *value, const int *
     }
     if (identity)
         return value;
-    kg_op *op = kg_build(place, KG_OP_TRANSPOSE, 1, &value);
+    kg_op *op = kg_make(place, KG_OP_TRANSPOSE, 1, &value);
     kg_op_set_ints(place->kernel, op, KG_A_PERM, rank, order);
     return kg_op_result(place->kernel, op, type, NULL);
 }

@@ -32,15 +32,15 @@ typedef struct kg_place {
 kg_place kg_place_before(kg_kernel *kernel, kg_op *op);
 kg_place kg_place_end(kg_kernel *kernel, kg_block *block, kg_loc loc);
 void kg_place_op(const kg_place *place, kg_op *op); // inserts a detached op
-kg_op *kg_build(const kg_place *place, kg_opcode code, int n, kg_value *const *operands);
-kg_value *kg_build_constant(const kg_place *place, const kg_constant *constant);
-kg_value *kg_build_int(const kg_place *place, kg_dtype dtype, int64_t value);
+kg_op *kg_make(const kg_place *place, kg_opcode code, int n, kg_value *const *operands);
+kg_value *kg_make_constant(const kg_place *place, const kg_constant *constant);
+kg_value *kg_make_int(const kg_place *place, kg_dtype dtype, int64_t value);
 // a op b on integer scalars; constants are folded, x + 0 and x * 1 give x when x is immutable.
-kg_value *kg_build_binary(const kg_place *place, kg_opcode code, kg_value *a, kg_value *b);
+kg_value *kg_make_binary(const kg_place *place, kg_opcode code, kg_value *a, kg_value *b);
 // All of a buffer, or of one slot of a ring.
-kg_value *kg_build_slot_view(const kg_place *place, kg_value *buffer, kg_value *slot);
+kg_value *kg_make_slot_view(const kg_place *place, kg_value *buffer, kg_value *slot);
 // Swaps or permutes; a transpose of a transpose is composed, the identity gives the value itself.
-kg_value *kg_build_transpose(const kg_place *place, kg_value *value, const int *perm);
+kg_value *kg_make_transpose(const kg_place *place, kg_value *value, const int *perm);
 
 // ---- questions ---------------------------------------------------------------------------------
 typedef struct kg_use {

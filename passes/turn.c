@@ -147,17 +147,17 @@ static void turn_use(turner *t, const kg_use *use, kg_value *value, const int *p
     kg_place place = kg_place_before(t->kernel, op);
     if (op->code == KG_OP_COPY ||
         op->code == KG_OP_COPY_ASYNC) { // a swap of two is its own inverse
-        kg_op_set_operand(op, 1, kg_build_transpose(&place, op->operands[1], perm));
+        kg_op_set_operand(op, 1, kg_make_transpose(&place, op->operands[1], perm));
         return;
     }
-    kg_op_set_operand(op, use->operand, kg_build_transpose(&place, value, perm));
+    kg_op_set_operand(op, use->operand, kg_make_transpose(&place, value, perm));
     if (op->code != KG_OP_TRANSPOSE)
         return;
     const kg_attr *order = kg_op_attr(op, KG_A_PERM); // compose the two
     int outer[KG_MAX_RANK], rank = value->type.rank;
     for (int i = 0; i < rank; i++)
         outer[i] = order ? (int)order->ints[i] : rank - 1 - i;
-    kg_value *composed = kg_build_transpose(&place, op->operands[0], outer);
+    kg_value *composed = kg_make_transpose(&place, op->operands[0], outer);
     kg_replace_uses(t->kernel, op->results[0], composed);
 }
 
