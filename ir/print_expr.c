@@ -122,20 +122,29 @@ static bool is_elementwise(const kg_op *op)
     return cls == KG_CLASS_B || cls == KG_CLASS_C || op->code == KG_OP_SELECT || op->code == KG_OP_FMA;
 }
 
-// What to print for the operands of an elementwise op: without their broadcasts when the shapes that remain
-// give the same result.
-static void shown_operands(const kg_printer *p, const kg_op *op, const kg_value **shown)
+// Whether the operands of an elementwise op, shown without their broadcasts but for number `kept`, still give
+// the shape of its result.
+static bool shows_shape(const kg_printer *p, const kg_op *op, int kept, const kg_value **shown)
 {
     kg_type shape = {0};
-    bool same = is_elementwise(op);
     for (int i = 0; i < op->n_operands; i++) {
-        shown[i] = same ? unconverted(p, op->operands[i]) : op->operands[i];
+        shown[i] = i == kept ? op->operands[i] : unconverted(p, op->operands[i]);
         if (i == 0)
             shape = shown[0]->type;
-        else
-            same = same && kg_shape_join(&shape, &shown[i]->type, &shape);
+        else if (!kg_shape_join(&shape, &shown[i]->type, &shape))
+            return false;
     }
-    if (same && kg_shape_equal(&shape, &op->operands[0]->type)) return;
+    return kg_shape_equal(&shape, &op->operands[0]->type);
+}
+
+// What to print for the operands: as few broadcasts as the parser needs to put them all back.
+static void shown_operands(const kg_printer *p, const kg_op *op, const kg_value **shown)
+{
+    if (is_elementwise(op)) {
+        if (shows_shape(p, op, -1, shown)) return;
+        for (int i = op->n_operands - 1; i >= 0; i--)
+            if (shows_shape(p, op, i, shown)) return;
+    }
     for (int i = 0; i < op->n_operands; i++) shown[i] = op->operands[i];
 }
 
