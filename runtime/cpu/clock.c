@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-// ---- knowledge: immutable once made, shared by reference -----------------------------------------
+// ---- knowledge: immutable once made, shared by reference ----------------------------------------
 
 static struct clocks *clocks_new(struct allocator *a, uint32_t count)
 {
@@ -181,7 +181,7 @@ static struct knowledge *filter(struct allocator *a, struct knowledge *k, uint32
     return out;
 }
 
-// ---- what a thread says and hears ----------------------------------------------------------------
+// ---- what a thread says and hears ---------------------------------------------------------------
 
 static uint32_t cta_number(const struct cta *cta)
 {
@@ -247,7 +247,7 @@ static void learn(struct warp *w, unsigned lane, struct knowledge *what)
     note(w->cta, ptxm_thread(w, lane), w->clock, t->know);
 }
 
-// ---- fences --------------------------------------------------------------------------------------
+// ---- fences -------------------------------------------------------------------------------------
 
 void ptxm_clock_fence(struct warp *w, uint32_t mask, enum scope scope)
 {
@@ -301,7 +301,7 @@ void ptxm_clock_warp_sync(struct warp *w, uint32_t mask)
     ptxm_knowledge_free(a, all);
 }
 
-// ---- barriers ------------------------------------------------------------------------------------
+// ---- barriers -----------------------------------------------------------------------------------
 
 void ptxm_clock_arrive(struct cta *cta, struct warp *w, struct barrier *b, uint32_t mask)
 {
@@ -397,7 +397,7 @@ void ptxm_clock_wait_groups(struct warp *w, unsigned lane)
     t->waits[t->wait_count++].clock = w->clock;
 }
 
-// ---- words of memory that carry releases ---------------------------------------------------------
+// ---- words of memory that carry releases --------------------------------------------------------
 
 enum { SYNC_BUCKETS = 1024 };
 struct sync_word {

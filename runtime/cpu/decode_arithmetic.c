@@ -119,7 +119,8 @@ static bool pack(struct decoder *d, const struct operand *vector, const struct o
         return ptxm_d_complain(d, &vector->token, "wrong number of vector elements");
     int32_t list[17];
     unsigned n = (unsigned)vector->count;
-    int32_t one = unpack ? ptxm_d_source(d, whole, d->t, false) : ptxm_d_dest(d, whole, d->t, false);
+    int32_t one = unpack ? ptxm_d_source(d, whole, d->t, false)
+                         : ptxm_d_dest(d, whole, d->t, false);
     list[unpack ? n : 0] = one;
     for (unsigned i = 0; i < n; i++)
         list[unpack ? i : 1 + i] = unpack ? ptxm_d_dest(d, &vector->elements[i], part, false)
@@ -376,7 +377,8 @@ bool build_cvt(struct decoder *d, int argument)
     uint32_t flags = float_flags(d);
     bool from_float = ptxm_type_class(d->u) == 'f', to_float = ptxm_type_class(d->t) == 'f';
     bool rounded = ptxm_d_has(d, 'r');
-    if ((from_float && !to_float && !(flags & F_INTEGER)) || (!from_float && to_float && !rounded) ||
+    if ((from_float && !to_float && !(flags & F_INTEGER)) ||
+        (!from_float && to_float && !rounded) ||
         (!from_float && !to_float && rounded))
         return ptxm_d_complain(d, NULL, "rounding is missing or has no place");
     if (from_float && to_float && ptxm_type_bits(d->t) < ptxm_type_bits(d->u) && !rounded)

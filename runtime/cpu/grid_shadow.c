@@ -166,7 +166,7 @@ static void report(struct cta *cta, uint64_t page, uint32_t cell, const struct g
                   (enum access_kind)young->stamp.kind);
 }
 
-// ---- one page of one CTA -------------------------------------------------------------------------
+// ---- one page of one CTA ------------------------------------------------------------------------
 
 struct collecting {
     struct grid_shadow *grid;
@@ -209,7 +209,8 @@ static void collect(struct collecting *c, uint32_t cell, uint8_t bytes, const st
         e->stamps[cell] = *s;
 }
 
-static void collect_cell(struct collecting *c, uint32_t cell, uint8_t bytes, const struct cell *from)
+static void collect_cell(struct collecting *c, uint32_t cell, uint8_t bytes,
+                         const struct cell *from)
 {
     const struct shadow *s = c->cta->shadow;
     if (from->write.generation)
@@ -250,7 +251,8 @@ static bool redundant(const struct collecting *c, const struct grid_page *page,
 {
     uint32_t others[2], count = 0;
     for (const struct grid_entry *e = page->entries; e && !c->grid->synchronized; e = e->next) {
-        bool covers = e->stamp.kind == young->stamp.kind && e->stamp.strong == young->stamp.strong &&
+        bool covers = e->stamp.kind == young->stamp.kind &&
+                      e->stamp.strong == young->stamp.strong &&
                       !(young->bytes & ~e->bytes) && (!count || others[0] != e->cta);
         for (uint32_t w = 0; covers && w < PAGE_CELLS / 64; w++)
             covers = !(young->cells[w] & ~e->cells[w]);

@@ -180,7 +180,8 @@ DEFINE(brev_b64, uint64_t, uint64_t, uint64_t, uint64_t, reverse(a))
 #define FIND(x, most) ((x) ? (uint32_t)(63 - __builtin_clzll(x)) : UINT32_MAX)
 #define SHIFT_OF(found, most) ((found) == UINT32_MAX ? UINT32_MAX : (most) - (found))
 DEFINE(bfind_u32, uint32_t, uint32_t, uint32_t, uint32_t, FIND((uint64_t)a, 31))
-DEFINE(bfind_s32, uint32_t, int32_t, uint32_t, uint32_t, FIND((uint64_t)(uint32_t)(a < 0 ? ~a : a), 31))
+DEFINE(bfind_s32, uint32_t, int32_t, uint32_t, uint32_t,
+       FIND((uint64_t)(uint32_t)(a < 0 ? ~a : a), 31))
 DEFINE(bfind_u64, uint64_t, uint64_t, uint32_t, uint32_t, FIND(a, 63))
 DEFINE(bfind_s64, uint64_t, int64_t, uint32_t, uint32_t, FIND((uint64_t)(a < 0 ? ~a : a), 63))
 DEFINE(bfinds_u32, uint32_t, uint32_t, uint32_t, uint32_t, SHIFT_OF(FIND((uint64_t)a, 31), 31))
@@ -396,7 +397,8 @@ PREDICATE(selp_pred, (a & c) | (b & ~c))
 
 static lane_fn *const table[L_DP2A + 1][T_COUNT] = {
     [L_ADD] = BY_TYPE(add), [L_SUB] = BY_TYPE(sub), [L_MUL_LO] = BY_TYPE(mul_lo),
-    [L_MAD_LO] = BY_TYPE(mad_lo), [L_SAD] = BY_TYPE(sad), [L_ABS] = {[T_S16] = abs_s16, [T_S32] = abs_s32, [T_S64] = abs_s64},
+    [L_MAD_LO] = BY_TYPE(mad_lo), [L_SAD] = BY_TYPE(sad), 
+    [L_ABS] = {[T_S16] = abs_s16, [T_S32] = abs_s32, [T_S64] = abs_s64},
     [L_NEG] = BY_TYPE(neg), [L_MIN] = BY_TYPE(min), [L_MAX] = BY_TYPE(max),
     [L_DIV] = BY_TYPE(div), [L_REM] = BY_TYPE(rem), [L_MUL_HI] = BY_TYPE(mul_hi),
     [L_MAD_HI] = BY_TYPE(mad_hi), [L_AND] = BY_TYPE(and), [L_OR] = BY_TYPE(or),

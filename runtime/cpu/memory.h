@@ -23,7 +23,7 @@ struct arena {
     bool failed;
 };
 void ptxm_arena_init(struct arena *arena, struct allocator *allocator);
-void *ptxm_arena_alloc(struct arena *arena, size_t size); // zeroed, 16-byte aligned; NULL on failure
+void *ptxm_arena_alloc(struct arena *arena, size_t size); // zeroed, 16-byte aligned, or NULL
 char *ptxm_arena_string(struct arena *arena, const char *text, size_t length);
 void ptxm_arena_free(struct arena *arena);
 

@@ -62,6 +62,16 @@ struct symbol *ptxm_symbol_add(struct parser *p, const struct token *name, enum 
 void ptxm_scope_leave(struct parser *p);
 bool ptxm_function_declare(struct parser *p, struct function *f, const struct token *name,
                            bool (*add)(struct parser *, struct function *, const struct token *));
+// parse_variable.c
+struct variable_head {
+    enum type type;
+    uint32_t align;
+    unsigned vector;
+    bool pointer;
+};
+bool ptxm_variable_head(struct parser *p, struct variable_head *head);
+struct variable *ptxm_variable(struct parser *p, enum space space, const struct variable_head *head,
+                               bool is_extern);
 void ptxm_variables(struct parser *p, enum space space, bool is_extern);
 void ptxm_body(struct parser *p, struct function *f);
 void ptxm_parse(struct parser *p);

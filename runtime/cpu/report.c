@@ -9,9 +9,9 @@ static const struct {
     const char *name, *message, *hint;
     enum ptxm_severity severity;
 } rules[RULE_COUNT] = {
-#define X(id, name, severity, message, hint) {name, message, hint, severity},
-    PTXM_RULES(X)
-#undef X
+#define RULE(id, name, severity, message, hint) {name, message, hint, severity},
+#include "rules.def"
+#undef RULE
 };
 
 const char *ptxm_rule_message(enum rule rule)
@@ -22,8 +22,10 @@ const char *ptxm_rule_message(enum rule rule)
 const char *ptxm_severity_text(enum ptxm_severity severity)
 {
     static const char *const texts[] = {
-        "race",          "race (same value)", "race (within a warp)", "proxy",    "proxy (isa-strict)",
-        "cluster-scope", "uninitialised",     "protocol",             "deadlock", "bounds",
+        "race",       "race (same value)",  "race (within a warp)",
+        "proxy",      "proxy (isa-strict)", "cluster-scope",
+        "uninitialised", "protocol",        "deadlock",
+        "bounds",
     };
     return (unsigned)severity < sizeof texts / sizeof *texts ? texts[severity] : "unknown";
 }

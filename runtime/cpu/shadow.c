@@ -62,7 +62,7 @@ void ptxm_shadow_free(struct cta *cta)
     cta->shadow = NULL;
 }
 
-// ---- finding cells -------------------------------------------------------------------------------
+// ---- finding cells ------------------------------------------------------------------------------
 
 static struct page *page_at(struct cta *cta, uint64_t number)
 {
@@ -115,7 +115,7 @@ static bool split(struct cta *cta, struct cell *c)
     return true;
 }
 
-// ---- order ---------------------------------------------------------------------------------------
+// ---- order --------------------------------------------------------------------------------------
 
 struct touch {
     struct warp *w;
@@ -139,7 +139,8 @@ static inline bool ordered(const struct touch *t, uint32_t thread, uint32_t gene
         return true;
     if (thread / LANES == t->w->index && clock < t->w->full_sync)
         return true;
-    return s->fine && ptxm_knows(s->threads[self].know, t->w->cta->index, generation, thread, clock);
+    return s->fine && ptxm_knows(s->threads[self].know, t->w->cta->index, generation, thread,
+                                 clock);
 }
 
 // An asynchronous access is over for others when the wait of its thread is ordered before them.
@@ -162,7 +163,7 @@ static bool writes(enum access_kind kind)
     return kind != ACCESS_READ && kind != ACCESS_COPY_READ;
 }
 
-// ---- reports -------------------------------------------------------------------------------------
+// ---- reports ------------------------------------------------------------------------------------
 
 static void report(const struct touch *t, enum rule rule, const struct op *other, uint32_t thread,
                    enum access_kind kind)
@@ -251,7 +252,7 @@ static uint32_t observed(const struct touch *t, const struct cell *c)
     return newest;
 }
 
-// ---- updates -------------------------------------------------------------------------------------
+// ---- updates ------------------------------------------------------------------------------------
 
 static void spill(const struct touch *t, struct stamp stamp)
 {

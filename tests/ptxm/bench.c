@@ -36,7 +36,8 @@ static double now(void)
 static void measure(struct ptxm_device *device, struct ptxm_module *module,
                     struct ptxm_launch *launch, const char *what)
 {
-    static const char *const modes[] = {"checks on", "no counters", "no global races", "checks off"};
+    static const char *const modes[] = {"checks on", "no counters", "no global races",
+                                        "checks off"};
     for (int mode = 0; mode < 4; mode++) {
         struct ptxm_launch_options options = {.no_counters = mode == 1,
                                               .no_global_races = mode == 2,

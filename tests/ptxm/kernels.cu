@@ -227,9 +227,11 @@ KERNEL matmul(const __nv_bfloat16 *a, const __nv_bfloat16 *b, float *c, int m, i
     auto fetch = [&](int tile) {
         int stage = tile % 3;
         for (int i = t; i < 256; i += 128)
-            copy16(&as[stage][i / 4][i % 4 * 8], a + (size_t)(row0 + i / 4) * k + tile * 32 + i % 4 * 8);
+            copy16(&as[stage][i / 4][i % 4 * 8],
+                   a + (size_t)(row0 + i / 4) * k + tile * 32 + i % 4 * 8);
         for (int i = t; i < 256; i += 128)
-            copy16(&bs[stage][i / 8][i % 8 * 8], b + (size_t)(tile * 32 + i / 8) * n + col0 + i % 8 * 8);
+            copy16(&bs[stage][i / 8][i % 8 * 8],
+                   b + (size_t)(tile * 32 + i / 8) * n + col0 + i % 8 * 8);
     };
     int tiles = k / 32, wr = warp / 2 * 32, wc = warp % 2 * 32;
     for (int s = 0; s < 2; s++) {
@@ -257,7 +259,8 @@ KERNEL matmul(const __nv_bfloat16 *a, const __nv_bfloat16 *b, float *c, int m, i
                 unsigned p = (unsigned)__cvta_generic_to_shared(
                     &bs[stage][kk + lane % 16][wc + j * 8 + lane / 16 * 8]);
                 asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-                             : "=r"(bf[j][0]), "=r"(bf[j][1]), "=r"(bf[j + 1][0]), "=r"(bf[j + 1][1])
+                             : "=r"(bf[j][0]), "=r"(bf[j][1]), "=r"(bf[j + 1][0]),
+                               "=r"(bf[j + 1][1])
                              : "r"(p) : "memory");
             }
             for (int i = 0; i < 2; i++)
@@ -265,7 +268,8 @@ KERNEL matmul(const __nv_bfloat16 *a, const __nv_bfloat16 *b, float *c, int m, i
                     asm volatile(
                         "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, "
                         "{%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                        : "+f"(acc[i][j][0]), "+f"(acc[i][j][1]), "+f"(acc[i][j][2]), "+f"(acc[i][j][3])
+                        : "+f"(acc[i][j][0]), "+f"(acc[i][j][1]), "+f"(acc[i][j][2]),
+                          "+f"(acc[i][j][3])
                         : "r"(af[i][0]), "r"(af[i][1]), "r"(af[i][2]), "r"(af[i][3]), "r"(bf[j][0]),
                           "r"(bf[j][1]));
         }

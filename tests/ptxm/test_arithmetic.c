@@ -19,14 +19,17 @@ static void run(const char *op, const char *type, unsigned sources, unsigned out
     for (unsigned i = 0; i < sources; i++)
         snprintf(operands + strlen(operands), 16, ", %%s%u", i);
     snprintf(text, sizeof text,
-             HEAD ".visible .entry k(.param .u64 a, .param .u64 b, .param .u64 c, .param .u64 o)\n{\n"
+             HEAD ".visible .entry k(.param .u64 a, .param .u64 b, .param .u64 c,"
+                  " .param .u64 o)\n{\n"
                   " .reg .b64 %%d<20>; .reg .b32 %%r<9>; .reg .%s %%s<4>; .reg .%s %%o;\n"
                   " .reg .b%u %%w<4>;\n"
-                  " mov.u32 %%r1, %%tid.x; mov.u32 %%r2, %%ctaid.x; mad.lo.u32 %%r1, %%r2, 256, %%r1;\n"
+                  " mov.u32 %%r1, %%tid.x; mov.u32 %%r2, %%ctaid.x;\n"
+                  " mad.lo.u32 %%r1, %%r2, 256, %%r1;\n"
                   " mul.wide.u32 %%d1, %%r1, 8; ld.param.u64 %%d2, [a]; ld.param.u64 %%d3, [b];\n"
                   " ld.param.u64 %%d4, [c]; ld.param.u64 %%d5, [o]; add.s64 %%d2, %%d2, %%d1;\n"
                   " add.s64 %%d3, %%d3, %%d1; add.s64 %%d4, %%d4, %%d1; add.s64 %%d5, %%d5, %%d1;\n"
-                  " ld.global.%s %%s0, [%%d2]; ld.global.%s %%s1, [%%d3]; ld.global.%s %%s2, [%%d4];\n"
+                  " ld.global.%s %%s0, [%%d2]; ld.global.%s %%s1, [%%d3];\n"
+                  " ld.global.%s %%s2, [%%d4];\n"
                   " %s%s%s; st.global.b%u [%%d5], %%o; ret;\n}\n",
              type, out_bytes == 8 ? "b64" : out_bytes == 4 ? "b32" : "b16", bits, type, type, type,
              op, strchr(op, ';') ? "" : " %o", strchr(op, ';') ? "" : operands, out_bytes * 8);
@@ -67,8 +70,8 @@ static void fill_integers(uint64_t seed)
             T x = (T)a[i], y = (T)b[i], z = (T)c[i];                                               \
             (void)x, (void)y, (void)z;                                                             \
             uint64_t want = (uint64_t)(expression), got = out[i];                                  \
-            if (result_bytes < 8)                                                                  \
-                want &= (1ull << (8 * (result_bytes & 7))) - 1, got &= (1ull << (8 * (result_bytes & 7))) - 1;   \
+            uint64_t kept = result_bytes < 8 ? (1ull << (8 * (result_bytes & 7))) - 1 : UINT64_MAX;\
+            want &= kept, got &= kept;                                                             \
             if (want != got)                                                                       \
                 print_message("# " op ": %llx %llx %llx: %llx, want %llx\n", (long long)a[i],      \
                               (long long)b[i], (long long)c[i], (long long)got, (long long)want);  \
@@ -158,7 +161,8 @@ static void test_three_operands(void **state)
     fill_integers(3);
     run_text_op("lop3.b32 %o, %s0, %s1, %s2, 0xe8");
     for (int i = 0; i < N; i++)
-        assert_int_equal((uint32_t)out[i], majority((uint32_t)a[i], (uint32_t)b[i], (uint32_t)c[i]));
+        assert_int_equal((uint32_t)out[i],
+                         majority((uint32_t)a[i], (uint32_t)b[i], (uint32_t)c[i]));
     run_text_op("prmt.b32 %o, %s0, %s1, %s2");
     for (int i = 0; i < N; i++)
         assert_int_equal((uint32_t)out[i], bytes((uint32_t)a[i], (uint32_t)b[i], (uint32_t)c[i]));
@@ -172,7 +176,7 @@ static void test_three_operands(void **state)
                          signed_field((uint32_t)a[i], (uint32_t)b[i], (uint32_t)c[i]));
 }
 
-// ---- floating point ------------------------------------------------------------------------------
+// ---- floating point -----------------------------------------------------------------------------
 
 static uint32_t bits_of(float f)
 {
@@ -198,8 +202,9 @@ static void fill_floats(uint64_t seed)
         uint64_t *to[] = {&a[i], &b[i], &c[i]};
         for (int k = 0; k < 3; k++) {
             uint64_t v = bench_random(&seed);
-            *to[k] = r >> (4 * k) & 3 ? (r >> (4 * k) & 1 ? (v & 0x807fffff) | (0x3f000000 + ((v >> 40 & 7) << 23)) : (uint32_t)v)
-                                      : list[v % 12];
+            uint64_t moderate = (v & 0x807fffff) | (0x3f000000 + ((v >> 40 & 7) << 23));
+            uint64_t kind = r >> (4 * k) & 3;
+            *to[k] = kind & 1 ? moderate : kind ? (uint32_t)v : list[v % 12];
         }
     }
 }
@@ -271,8 +276,10 @@ static void test_minmax(void **state)
 #define CLOSE(op, low, high, expression, bound)                                                    \
     do {                                                                                           \
         uint64_t seed = 6;                                                                         \
-        for (int i = 0; i < N; i++)                                                                \
-            a[i] = bits_of((float)(low + (high - low) * (double)(bench_random(&seed) >> 40) * 0x1p-24)); \
+        for (int i = 0; i < N; i++) {                                                              \
+            double unit = (double)(bench_random(&seed) >> 40) * 0x1p-24;                           \
+            a[i] = bits_of((float)(low + (high - low) * unit));                                    \
+        }                                                                                          \
         run(op, "b32", 1, 4, a, b, c, out);                                                        \
         for (int i = 0; i < N; i++) {                                                              \
             double x = float_of(a[i]), want = (expression), got = float_of(out[i]);                \

@@ -150,7 +150,8 @@ static void test_dynamic_shared(void **state)
 {
     struct bench b;
     uint32_t out[32];
-    bench_load(&b, HEAD ".extern .shared .align 16 .b8 dyn[];\n.visible .entry k(.param .u64 p)\n{\n"
+    bench_load(&b, HEAD ".extern .shared .align 16 .b8 dyn[];\n"
+                        ".visible .entry k(.param .u64 p)\n{\n"
                         " .reg .b32 %r<9>; .reg .b64 %d<9>;\n ld.param.u64 %d1, [p];\n"
                         " mov.u32 %r1, %tid.x; mul.wide.u32 %d2, %r1, 4; add.s64 %d3, %d1, %d2;\n"
                         " mov.u32 %r2, dyn; shl.b32 %r3, %r1, 2; add.u32 %r2, %r2, %r3;\n"

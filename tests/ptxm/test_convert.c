@@ -16,7 +16,8 @@ static void run(const char *body)
 {
     char text[4096];
     snprintf(text, sizeof text, "%s%s%s",
-             HEAD ".visible .entry k(.param .u64 a, .param .u64 b, .param .u64 c, .param .u64 o)\n{\n"
+             HEAD ".visible .entry k(.param .u64 a, .param .u64 b, .param .u64 c,"
+                  " .param .u64 o)\n{\n"
                   " .reg .b64 %d<20>; .reg .b32 %r<20>; .reg .b16 %h<20>; .reg .pred %p<4>;\n"
                   " mov.u32 %r1, %tid.x; mov.u32 %r2, %ctaid.x; mad.lo.u32 %r1, %r2, 1024, %r1;\n"
                   " mul.wide.u32 %d1, %r1, 4; ld.param.u64 %d2, [a]; ld.param.u64 %d3, [b];\n"
@@ -61,7 +62,8 @@ static long double value(uint32_t h, const struct format *f)
     int field = (int)(h & 0x7fff) >> f->mantissa, fraction = h & ((1 << f->mantissa) - 1);
     int top = f->most - f->least + 2;
     long double v = field == top ? (fraction ? NAN : INFINITY)
-                  : field ? ldexpl(fraction + (1 << f->mantissa), field - 1 + f->least - f->mantissa)
+                  : field ? ldexpl(fraction + (1 << f->mantissa),
+                                   field - 1 + f->least - f->mantissa)
                           : ldexpl(fraction, f->least - f->mantissa);
     return h & 0x8000 ? -v : v;
 }

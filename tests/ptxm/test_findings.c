@@ -251,7 +251,8 @@ static void test_ctas(void **state)
 // All threads write, one signals: without a barrier the others' writes are not released.
 static void test_signal_too_early(void **state)
 {
-#define DATA " mov.u32 %r9, %ctaid.x; setp.ne.u32 %p2, %r9, 0; @%p2 bra READ; st.global.u32 [%d2], 1;"
+#define DATA " mov.u32 %r9, %ctaid.x;" \
+             " setp.ne.u32 %p2, %r9, 0; @%p2 bra READ; st.global.u32 [%d2], 1;"
 #define SIGNAL " setp.ne.u32 %p1, %r1, 0; @%p1 ret; st.release.gpu.global.u32 [%d3], 1;"
 #define CONSUME                                                                                    \
     " ret;\nREAD: ld.acquire.gpu.global.u32 %r5, [%d3]; setp.eq.u32 %p3, %r5, 0; @%p3 bra READ;"   \

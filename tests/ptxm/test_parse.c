@@ -34,7 +34,8 @@ static enum ptxm_status load(const char *text, size_t length, struct heard *hear
 }
 
 #define BODY(text) HEAD ".visible .entry k(.param .u64 p)\n{\n" text "\nret;\n}\n"
-#define REGS ".reg .b32 %r<9>; .reg .b64 %d<9>; .reg .pred %p<9>; .reg .f32 %f<9>; .reg .b16 %h<9>;\n"
+#define REGS ".reg .b32 %r<9>; .reg .b64 %d<9>; .reg .pred %p<9>; .reg .f32 %f<9>;" \
+             " .reg .b16 %h<9>;\n"
 
 static void test_refused(void **state)
 {
@@ -157,7 +158,7 @@ static void test_damaged(void **state)
     }
 }
 
-// ---- the n-th allocation fails -------------------------------------------------------------------
+// ---- the n-th allocation fails ------------------------------------------------------------------
 
 struct failing {
     long left;
