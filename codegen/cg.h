@@ -130,6 +130,11 @@ cg_block cg_block_new(struct cg_module *m, const char *name);
 void cg_block_enter(struct cg_module *m, cg_block block);
 cg_block cg_block_current(struct cg_module *m);
 bool cg_block_ended(struct cg_module *m); // has the current block its branch?
+// Builds at the end of an earlier block, before its branch, until the detour ends. For values that do
+// not change where they are used: LLVM takes nothing out of a loop for which registers seem short.
+cg_block cg_detour_begin(struct cg_module *m, cg_block block);
+void cg_detour_end(struct cg_module *m, cg_block back);
+
 void cg_branch(struct cg_module *m, cg_block to);
 void cg_branch_if(struct cg_module *m, cg_value condition, cg_block then, cg_block otherwise);
 void cg_switch(struct cg_module *m, cg_value value, cg_block otherwise, const int64_t *cases,

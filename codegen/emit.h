@@ -26,6 +26,21 @@ typedef struct emit_cached_part {
     int first_warp;
 } emit_cached_part;
 
+// A shared address that depends on the thread alone: run-time parts of the indices, how they are
+// scaled, and the swizzled bits that are flipped.
+typedef struct emit_base_key {
+    cg_value index[KG_MAX_RANK];
+    int64_t multiplier[KG_MAX_RANK];
+    kg_shared_layout layout;
+    int32_t rank, size;
+    uint32_t flip;
+} emit_base_key;
+
+typedef struct emit_cached_base {
+    emit_base_key key;
+    cg_value address;
+} emit_cached_base;
+
 typedef struct emit_cached_value {
     const void *key;
     cg_value value;
@@ -45,10 +60,15 @@ typedef struct kg_emit {
     cg_value region_thread, region_warp; // counted from the region's first warp
     cg_value first_thread;               // predicate: the region's first thread
     cg_value shared_base;
+    cg_block region_start; // where what depends on the thread alone is built
     struct {
         emit_cached_part *items;
         int count, capacity;
     } parts;
+    struct {
+        emit_cached_base *items;
+        int count, capacity;
+    } bases;
     struct {
         emit_cached_value *items;
         int count, capacity;
@@ -70,7 +90,7 @@ int emit_register_count(const kg_value *value);
 cg_value emit_sexpr(kg_emit *e, const kg_sexpr *expr); // i64
 
 // -- emit_control.c -------------------------------------------------------------------------------
-void emit_enter_region(kg_emit *e, kg_region region, kg_block *block); // primes what its ops share
+void emit_enter_region(kg_emit *e, kg_region region);
 void emit_block(kg_emit *e, kg_block *block);
 
 // -- emit_fragment.c: coordinates, and moving registers between layouts ---------------------------
@@ -126,10 +146,10 @@ typedef struct emit_place {
     int64_t constant[KG_MAX_RANK]; // constant starts
     kg_value *gather[KG_MAX_RANK]; // index fragment
     bool gathers;
-    // shared: the run-time parts of row and column, and constant bytes
+    // shared: bits that the run-time parts of row and column may have, and constant bytes
     kg_shared_layout layout;
     int64_t multiplier[KG_MAX_RANK]; // rows for each step of a leading dimension
-    cg_value row, column, slot;      // NULL = 0; column and slot in bytes
+    cg_value slot;                   // bytes; NULL = 0
     uint32_t row_mask, column_mask;
     int64_t base;
     // global

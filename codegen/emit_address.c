@@ -258,7 +258,9 @@ static cg_value slot_bytes(kg_emit *e, kg_value *buffer, kg_value *iteration)
                               : cg_trunc(m, i, CG_I32);
     i = ring & (ring - 1) ? cg_urem(m, i, cg_i32(m, (int32_t)ring))
                           : cg_and(m, i, cg_i32(m, (int32_t)ring - 1));
-    return scaled32(e, i, bytes);
+    // Hidden from LLVM: it would fold the slot into every address of a loop by itself.
+    cg_value offset = scaled32(e, i, bytes);
+    return cg_template1(m, CG_PTX_MOV_B32, &offset, 1, NULL);
 }
 
 static void open_shared(kg_emit *e, emit_place *place)
@@ -270,12 +272,10 @@ static void open_shared(kg_emit *e, emit_place *place)
     place->slot = slot_bytes(e, place->root, place->view.slot);
     for (int r = last - 1; r >= 0; r--) {
         place->multiplier[r] = rows;
-        place->row = add_to(e, place->row, scaled32(e, place->dyn[r].value, rows));
         place->row_mask = sum_mask(place->row_mask, scaled_mask(place->dyn[r].mask, rows));
         rows *= place->root->type.dims[r];
     }
     if (last >= 0) {
-        place->column = scaled32(e, place->dyn[last].value, place->size);
         place->column_mask = scaled_mask(place->dyn[last].mask, place->size);
     }
 }
@@ -297,13 +297,10 @@ static uint32_t swizzle_bits(const kg_shared_layout *s, uint32_t row)
     return s->bits ? ((row >> s->shift) & ((UINT32_C(1) << s->bits) - 1)) << s->chunk_log2 : 0;
 }
 
-// Thread-dependent terms first, then the slot: what does not change in a loop can be taken out of
-// it.
 static cg_value shared_sum(kg_emit *e, const emit_place *place, cg_value row, cg_value column)
 {
     int64_t pitch = (int64_t)place->layout.pitch * place->size;
-    cg_value address = add_to(e, e->shared_base, add_to(e, scaled32(e, row, pitch), column));
-    return add_to(e, address, place->slot);
+    return add_to(e, e->shared_base, add_to(e, scaled32(e, row, pitch), column));
 }
 
 // Every step at run time: for gathers, and where a constant may carry into a swizzled bit.
@@ -324,21 +321,77 @@ static cg_value shared_slowly(kg_emit *e, emit_place *place, const int64_t *inde
     }
     cg_value swizzle = swizzle_of(e, place, row);
     if (swizzle) column = column ? cg_xor(m, column, swizzle) : swizzle;
+    return add_to(e, shared_sum(e, place, row, column), place->slot);
+}
+
+static cg_value flipped_sum(kg_emit *e, emit_place *place, uint32_t flip)
+{
+    struct cg_module *m = e->m;
+    cg_value row = NULL, column = NULL;
+    for (int r = 0; r < place->rank; r++) {
+        cg_value value = place->dyn[r].value;
+        if (r == place->rank - 1)
+            column = scaled32(e, value, place->size);
+        else
+            row = add_to(e, row, scaled32(e, value, place->multiplier[r]));
+    }
+    cg_value swizzle = swizzle_of(e, place, row);
+    if (swizzle) column = column ? cg_xor(m, column, swizzle) : swizzle;
+    if (flip)
+        column = column ? cg_xor(m, column, cg_i32(m, (int32_t)flip)) : cg_i32(m, (int32_t)flip);
     return shared_sum(e, place, row, column);
+}
+
+// What depends on the thread alone is built once, at the region's start.
+static cg_value thread_base(kg_emit *e, emit_place *place, uint32_t flip)
+{
+    emit_cached_base entry;
+    memset(&entry, 0, sizeof entry);
+    entry.key.layout = place->layout;
+    entry.key.rank = place->rank;
+    entry.key.size = place->size;
+    entry.key.flip = flip;
+    for (int r = 0; r < place->rank; r++) {
+        entry.key.index[r] = place->dyn[r].value;
+        entry.key.multiplier[r] = place->multiplier[r];
+    }
+    for (int i = 0; i < e->bases.count; i++)
+        if (!memcmp(&e->bases.items[i].key, &entry.key, sizeof entry.key))
+            return e->bases.items[i].address;
+    cg_block here = cg_detour_begin(e->m, e->region_start);
+    entry.address = flipped_sum(e, place, flip);
+    cg_detour_end(e->m, here);
+    KG_PUSH(e->arena, &e->bases, entry);
+    return entry.address;
+}
+
+// Can the flip be applied to a whole address? If everything but the column leaves its bits alone.
+static bool flips_address(const emit_place *place, uint32_t flip)
+{
+    const kg_shared_layout *s = &place->layout;
+    uint32_t column = place->column_mask | swizzle_bits(s, place->row_mask) | flip;
+    int64_t span = 1;
+    while (span <= column) span *= 2;
+    return span <= 1024 && (int64_t)s->pitch * place->size % span == 0 &&
+           kg_shared_slot_bytes(place->root) % span == 0;
 }
 
 static cg_value shared_base_for(kg_emit *e, emit_place *place, uint32_t flip)
 {
-    struct cg_module *m = e->m;
+    bool thread_alone = true;
+    cg_value base;
     for (int i = 0; i < place->addresses.count; i++)
         if ((uint32_t)place->addresses.items[i].key[0] == flip)
             return place->addresses.items[i].address;
-    cg_value column = place->column, swizzle = swizzle_of(e, place, place->row);
-    if (swizzle) column = column ? cg_xor(m, column, swizzle) : swizzle;
-    if (flip)
-        column = column ? cg_xor(m, column, cg_i32(m, (int32_t)flip)) : cg_i32(m, (int32_t)flip);
-    emit_place_address entry = {.key = {(int32_t)flip},
-                                .address = shared_sum(e, place, place->row, column)};
+    for (int r = 0; r < place->rank; r++)
+        thread_alone &= !place->dyn[r].value || place->dyn[r].linear;
+    if (flip && flips_address(place, flip)) {
+        base = cg_xor(e->m, shared_base_for(e, place, 0), cg_i32(e->m, (int32_t)flip));
+    } else {
+        base = thread_alone ? thread_base(e, place, flip) : flipped_sum(e, place, flip);
+        base = add_to(e, base, place->slot);
+    }
+    emit_place_address entry = {.key = {(int32_t)flip}, .address = base};
     KG_PUSH(e->arena, &place->addresses, entry);
     return entry.address;
 }

@@ -26,22 +26,7 @@ static void declare_fragment(kg_emit *e, kg_op *op)
 
 // -- regions and control flow ---------------------------------------------------------------------
 
-// Coordinates of every layout that ops of the region use, made once at its start so that they are
-// available in all of its blocks; what is not used is dropped by LLVM.
-static void prime_parts(kg_emit *e, kg_block *block)
-{
-    for (kg_op *op = block->first; op; op = op->next) {
-        for (int i = 0; i < op->n_results; i++) {
-            const kg_value *value = op->results[i];
-            for (int d = 0; value->layout && d < value->type.rank; d++)
-                emit_layout_part(e, value->layout, d);
-        }
-        for (int i = 0; i < op->n_blocks && op->code != KG_OP_WARPS; i++)
-            prime_parts(e, op->blocks[i]);
-    }
-}
-
-void emit_enter_region(kg_emit *e, kg_region region, kg_block *block)
+void emit_enter_region(kg_emit *e, kg_region region)
 {
     struct cg_module *m = e->m;
     e->region = region;
@@ -49,7 +34,7 @@ void emit_enter_region(kg_emit *e, kg_region region, kg_block *block)
     e->region_thread =
         region.first_warp ? cg_sub(m, e->thread, cg_i32(m, 32 * region.first_warp)) : e->thread;
     e->first_thread = cg_eq(m, e->thread, cg_i32(m, 32 * region.first_warp));
-    prime_parts(e, block);
+    e->region_start = cg_block_current(m);
 }
 
 static void emit_warps(kg_emit *e, kg_op *op)
@@ -60,14 +45,16 @@ static void emit_warps(kg_emit *e, kg_op *op)
     int first = (int)kg_op_int(op, KG_A_FIRST, 0), last = (int)kg_op_int(op, KG_A_LAST, 0);
     cg_value inside = cg_ult(m, cg_sub(m, e->warp, cg_i32(m, first)), cg_i32(m, last - first));
     cg_if_begin(m, &branch, inside);
-    emit_enter_region(e, (kg_region){first, last - first}, op->blocks[0]);
+    emit_enter_region(e, (kg_region){first, last - first});
     emit_block(e, op->blocks[0]);
     cg_if_end(m, &branch);
     e->region = outer.region;
     e->region_warp = outer.region_warp;
     e->region_thread = outer.region_thread;
     e->first_thread = outer.first_thread;
+    e->region_start = outer.region_start;
     e->parts.count = outer.parts.count;
+    e->bases.count = outer.bases.count;
 }
 
 static cg_value to_width(kg_emit *e, cg_value value, cg_type type)
@@ -83,7 +70,6 @@ static void emit_for(kg_emit *e, kg_op *op)
     cg_value lower = to_width(e, emit_scalar(e, op->operands[0]), type);
     cg_value upper = to_width(e, emit_scalar(e, op->operands[1]), type);
     cg_value step = to_width(e, emit_scalar(e, op->operands[2]), type);
-    int parts = e->parts.count;
     cg_loop_begin(e->m, &loop, lower, upper, step);
     cg_value *held = emit_new_registers(e, 1);
     held[0] = loop.index;
@@ -91,13 +77,11 @@ static void emit_for(kg_emit *e, kg_op *op)
     emit_block(e, op->blocks[0]);
     cg_line(e->m, (unsigned)op->loc.line, (unsigned)op->loc.column);
     cg_loop_end(e->m, &loop);
-    e->parts.count = parts;
 }
 
 static void emit_while(kg_emit *e, kg_op *op)
 {
     struct cg_while loop;
-    int parts = e->parts.count;
     cg_while_begin(e->m, &loop);
     emit_block(e, op->blocks[0]);
     kg_op *yield = op->blocks[0]->last;
@@ -108,20 +92,16 @@ static void emit_while(kg_emit *e, kg_op *op)
     cg_while_test(e->m, &loop, emit_scalar(e, yield->operands[0]));
     emit_block(e, op->blocks[1]);
     cg_while_end(e->m, &loop);
-    e->parts.count = parts;
 }
 
 static void emit_if(kg_emit *e, kg_op *op)
 {
     struct cg_if branch;
-    int parts = e->parts.count;
     cg_if_begin(e->m, &branch, emit_scalar(e, op->operands[0]));
     emit_block(e, op->blocks[0]);
-    e->parts.count = parts;
     if (op->blocks[1]->first) {
         cg_if_else(e->m, &branch);
         emit_block(e, op->blocks[1]);
-        e->parts.count = parts;
     }
     cg_if_end(e->m, &branch);
 }

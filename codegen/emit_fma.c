@@ -152,7 +152,6 @@ static void rolled(fma_dot *x, cg_value *acc, int count)
     struct cg_module *m = x->e->m;
     struct cg_loop loop = {.keep_rolled = true};
     cg_value *variables = emit_new_registers(x->e, count);
-    int parts = x->e->parts.count;
     for (int i = 0; i < count; i++) {
         variables[i] = cg_variable(m, emit_type(x->dtype), "dot");
         cg_set(m, variables[i], acc[i]);
@@ -162,7 +161,6 @@ static void rolled(fma_dot *x, cg_value *acc, int count)
     body(x, loop.index, acc);
     for (int i = 0; i < count && !x->e->failed; i++) cg_set(m, variables[i], acc[i]);
     cg_loop_end(m, &loop);
-    x->e->parts.count = parts;
     for (int i = 0; i < count; i++) acc[i] = cg_get(m, variables[i]);
 }
 

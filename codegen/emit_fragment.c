@@ -82,7 +82,9 @@ emit_part emit_linear_part(kg_emit *e, const int32_t *lane, int n_lane, const in
     }
     memcpy(basis, entry.part.lane, sizeof entry.part.lane);
     memcpy(basis + 5, entry.part.warp, sizeof entry.part.warp);
+    cg_block here = cg_detour_begin(e->m, e->region_start);
     build_part(e, basis, 10, &entry.part);
+    cg_detour_end(e->m, here);
     KG_PUSH(e->arena, &e->parts, entry);
     return entry.part;
 }

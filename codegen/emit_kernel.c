@@ -269,7 +269,8 @@ static bool begin_kernel(kg_emit *e)
         .parameters = parameters,
         .parameter_count = (unsigned)kernel->n_params,
         .threads = {32u * (unsigned)kernel->warps, 1, 1},
-        // Without a bound ptxas presses registers for occupancy that nobody asked for, down to spills.
+        // Without a bound ptxas presses registers for occupancy that nobody asked for, down to
+        // spills.
         .min_ctas = kernel->min_ctas ? (unsigned)kernel->min_ctas : 1,
         .line = (unsigned)kernel->loc.line,
     };
@@ -318,7 +319,7 @@ static void emit_entry(kg_emit *e)
     }
     define_thread(e);
     define_tensors(e);
-    emit_enter_region(e, (kg_region){0, kernel->warps}, kernel->body);
+    emit_enter_region(e, (kg_region){0, kernel->warps});
 }
 
 static bool check_limits(kg_emit *e)

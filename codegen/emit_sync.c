@@ -134,7 +134,6 @@ static void emit_fetch_add(kg_emit *e, kg_op *op)
 void emit_elected(kg_emit *e, kg_op *op)
 {
     struct cg_if branch;
-    int parts = e->parts.count;
     for (int i = 1; i < op->n_operands;
          i++) // read before the branch, where everything can see them
         if (op->operands[i]->type.home == KG_HOME_FRAG) emit_scalar(e, op->operands[i]);
@@ -148,7 +147,6 @@ void emit_elected(kg_emit *e, kg_op *op)
     else
         emit_error(e, KG_D_C601, "no emitter for op %s", kg_op_info_of(op->code)->name);
     cg_if_end(e->m, &branch);
-    e->parts.count = parts;
     for (int i = 0; i < op->n_results; i++) // lowering reads the cell instead
         emit_define(e, op->results[i], emit_new_registers(e, 1));
 }

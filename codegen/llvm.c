@@ -69,6 +69,7 @@ struct cg_module {
     LLVMValueRef shared;
     unsigned fast_math;
     bool finished;
+    bool detour; // the current block may have its branch already
 };
 
 // -- Handles ------------------------------------------------------------------------------------
@@ -157,7 +158,7 @@ bool cg_ready(struct cg_module *m)
     if (m->common.status) return false;
     if (m->finished || !m->function)
         return cg_fail(m, CG_ERROR_USAGE, "code is built outside of a kernel");
-    if (ended(LLVMGetInsertBlock(m->builder)))
+    if (!m->detour && ended(LLVMGetInsertBlock(m->builder)))
         return cg_fail(m, CG_ERROR_USAGE, "code is built after the branch that ends its block");
     return true;
 }
@@ -454,6 +455,31 @@ cg_block cg_block_current(struct cg_module *m)
 bool cg_block_ended(struct cg_module *m)
 {
     return m->common.status || !m->function || ended(LLVMGetInsertBlock(m->builder));
+}
+
+cg_block cg_detour_begin(struct cg_module *m, cg_block block)
+{
+    cg_block here = cg_block_current(m);
+    if (!here || !block || m->detour) {
+        cg_fail(m, CG_ERROR_USAGE, "a detour starts nowhere, or inside another");
+        return NULL;
+    }
+    LLVMValueRef end = LLVMGetBasicBlockTerminator(block_of(block));
+    if (end)
+        LLVMPositionBuilderBefore(m->builder, end);
+    else
+        LLVMPositionBuilderAtEnd(m->builder, block_of(block));
+    LLVMSetCurrentDebugLocation2(m->builder, m->location);
+    m->detour = true;
+    return here;
+}
+
+void cg_detour_end(struct cg_module *m, cg_block back)
+{
+    m->detour = false;
+    if (m->common.status || !back) return;
+    LLVMPositionBuilderAtEnd(m->builder, block_of(back));
+    LLVMSetCurrentDebugLocation2(m->builder, m->location);
 }
 
 void cg_branch(struct cg_module *m, cg_block to)
