@@ -6,7 +6,7 @@
 
 enum {
     REPEAT_DEPTH = 6,       // ops in a chain that is repeated rather than converted
-    REPEAT_ELEMENTS = 1024, // of a load that is repeated
+    REPEAT_ELEMENTS = 1024, // of a load from global memory, or within a chain, that is repeated
 };
 
 // What has been made of an immutable value already.
@@ -51,6 +51,14 @@ static bool is_cheap(const kg_value *value, int depth)
     return true;
 }
 
+// Moving a tile between warps is a store, a barrier and a load: what lies in shared memory is read
+// from there once more.
+static bool is_in_shared(const kg_op *op)
+{
+    return op->code == KG_OP_LOAD && op->n_operands == 1 &&
+           op->operands[0]->type.home == KG_HOME_SHARED && !kg_gather_view(op->operands[0]);
+}
+
 static bool is_repeated(const kg_value *value, int distance)
 {
     if (kg_is_mutable(value) || value->kind != KG_VALUE_RESULT) return false;
@@ -58,6 +66,7 @@ static bool is_repeated(const kg_value *value, int distance)
     if (code == KG_OP_BROADCAST || code == KG_OP_EXPAND)
         return true; // whatever has to move is smaller before it
     if (distance <= 1) return false;
+    if (is_in_shared(value->op)) return true;
     return is_cheap(value, REPEAT_DEPTH);
 }
 
