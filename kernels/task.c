@@ -148,7 +148,8 @@ int plan_tensor(kgen_task *task, const char *name, const char *dtype, kgen_task_
                 const int64_t *dims)
 {
     // The caller's word may be gone before the task is; the table's stays.
-    static const char *const names[] = {"f16", "bf16", "f32", "f64", "i8", "i16", "i32", "i64", "i1"};
+    static const char *const names[] = {"f16", "bf16", "f32", "f64", "i8",
+                                        "i16", "i32",  "i64", "i1"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(names[i], dtype)) dtype = names[i];
     kgen_task_tensor *t = &task->tensors[task->n_tensors];
