@@ -21,6 +21,9 @@
 // finding of its own. So a whole kernel can be built without looking, and asked about at the end. A failed
 // allocation counts as a finding too; no call ever ends the process.
 //
+// Order. Ops stand in the order of the calls that make them; views and constants are ops too. C evaluates the arguments
+// of one call in any order, so give calls of their own to what must come first.
+//
 // Ownership. Everything belongs to the builder and lives until kg_build_free: values, sizes, findings, text. Strings
 // given to calls are copied. Values belong to the kernel that was open when they were made.
 //
