@@ -27,8 +27,7 @@ bool kg_points_meet(const kg_sync_program *p, kg_points a, kg_points b)
 }
 
 // ---- sources ------------------------------------------------------------------------------------
-// The
-// first commit behind the node that every path meets before the loop's trip ends.
+// The first commit behind the node that every path meets before the loop's trip ends.
 static int commit_after(const kg_sync_program *p, int node)
 {
     for (;;) {

@@ -80,10 +80,17 @@ static void respect_open_groups(planner *l)
 }
 
 // ---- costs --------------------------------------------------------------------------------------
-// How
-// often a point runs: 16 trips a loop; an arm as often as its branch, because the pipeline's guards
-// are true on nearly every trip. Among equals the latest one, close to the access that needs the
-// copy, so that copies have the most time.
+static int arms_around(const kg_sync_program *p, int block)
+{
+    int n = 0;
+    for (; block >= 0; block = kg_sync_parent(p, block))
+        n += kg_sync_block_at(p, block)->kind == KG_SB_ARM;
+    return n < 2 ? n : 2;
+}
+
+// How often a point runs: 16 trips a loop; an arm a little less often than its branch (a little
+// only, because the pipeline's guards are true on nearly every trip). Among equals the latest one,
+// close to the access that needs the copy, so that copies have the most time.
 static void price_points(planner *l)
 {
     const kg_sync_program *p = l->p;
@@ -93,6 +100,7 @@ static void price_points(planner *l)
         const kg_sync_block *b = kg_sync_block_at(p, p->points[i].block);
         int loops = b->loops < 8 ? b->loops : 8;
         int64_t often = INT64_C(64) << (4 * loops);
+        often -= often / 64 * arms_around(p, p->points[i].block);
         l->cost[i] =
             often * TIE + TIE / 2 - (int64_t)(TIE / 4) * p->points[i].position / (b->count + 1);
     }

@@ -66,8 +66,8 @@ void kg_sync_check_roles(const kg_sync_program *p, kg_obligations *o, kg_diags *
 }
 
 // ---- form ---------------------------------------------------------------------------------------
-// The
-// verifier has seen ids, counts and places of each barrier by itself; here they are held together.
+// The verifier has seen ids, counts and places of each barrier by itself; here they are held
+// together.
 void kg_sync_check_hand_written(const kg_sync_program *p, kg_diags *diags)
 {
     const kg_op *first[16] = {0};
