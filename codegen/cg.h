@@ -351,6 +351,9 @@ bool cg_template(struct cg_module *m, enum cg_ptx_id id, const cg_value *argumen
 // The same for a template with exactly one result; NULL on error.
 cg_value cg_template1(struct cg_module *m, enum cg_ptx_id id, const cg_value *arguments,
                       unsigned count, const char *comment);
+// A template without results under a predicate, without a branch. Not for what a whole warp must do.
+bool cg_template_if(struct cg_module *m, enum cg_ptx_id id, cg_value predicate,
+                    const cg_value *arguments, unsigned count, const char *comment);
 // A special register, or any other template without arguments.
 static inline cg_value cg_special(struct cg_module *m, enum cg_ptx_id id)
 {

@@ -74,6 +74,7 @@ typedef struct kg_emit {
         int count, capacity;
     } scalars;       // materialized sexprs, in the entry
     const kg_op *op; // that is being emitted
+    cg_value guard;  // predicate of loads and copies, of a branch that was not made; NULL: none
 } kg_emit;
 
 // -- emit_kernel.c --------------------------------------------------------------------------------

@@ -94,9 +94,61 @@ static void emit_while(kg_emit *e, kg_op *op)
     cg_while_end(e->m, &loop);
 }
 
+// Can the op stand under a predicate instead of a branch: nothing happens but guarded copies and
+// loads, and what is computed in vain does no harm?
+static bool guardable(const kg_op *op)
+{
+    int64_t divisor;
+    switch (op->code) {
+    case KG_OP_VIEW:
+    case KG_OP_COPY_ASYNC:
+        return true;
+    case KG_OP_LOAD:
+        return true;
+    case KG_OP_DIV:
+    case KG_OP_MOD:
+        return kg_const_int(op->operands[1], &divisor) && divisor > 0;
+    default:
+        break;
+    }
+    switch (kg_op_info_of(op->code)->cls) {
+    case KG_CLASS_P:
+    case KG_CLASS_U:
+    case KG_CLASS_B:
+    case KG_CLASS_C:
+        return true;
+    default:
+        return false;
+    }
+}
+
+// A branch around asynchronous copies alone: as a rule the one in front of a pipelined loop's
+// stage, which would cut the loop's body in three.
+static bool only_copies(const kg_op *op)
+{
+    int copies = 0;
+    for (const kg_op *inner = op->blocks[0]->first; inner; inner = inner->next) {
+        if (!guardable(inner)) return false;
+        copies += inner->code == KG_OP_COPY_ASYNC;
+    }
+    return copies > 0 && !op->blocks[1]->first;
+}
+
+static void emit_guarded(kg_emit *e, kg_op *op)
+{
+    cg_value outer = e->guard;
+    e->guard = emit_and(e, outer, emit_scalar(e, op->operands[0]));
+    emit_block(e, op->blocks[0]);
+    e->guard = outer;
+}
+
 static void emit_if(kg_emit *e, kg_op *op)
 {
     struct cg_if branch;
+    if (only_copies(op)) {
+        emit_guarded(e, op);
+        return;
+    }
     cg_if_begin(e->m, &branch, emit_scalar(e, op->operands[0]));
     emit_block(e, op->blocks[0]);
     if (op->blocks[1]->first) {

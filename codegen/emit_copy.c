@@ -162,14 +162,16 @@ static enum cg_ptx_id async_template(int bytes, bool fill)
 static void async_chunk(copying *c, const chunk *x)
 {
     struct cg_module *m = c->e->m;
-    struct cg_if branch;
     cg_value arguments[3] = {emit_element_address(c->e, &c->to, x->to),
                              emit_element_address(c->e, &c->from, x->from)};
     bool fill = x->from.inside != NULL;
     if (fill) arguments[2] = cg_select(m, x->from.inside, cg_i32(m, c->bytes), cg_i32(m, 0));
-    if (x->mine) cg_if_begin(m, &branch, x->mine);
-    cg_template(m, async_template(c->bytes, fill), arguments, fill ? 3 : 2, NULL, NULL);
-    if (x->mine) cg_if_end(m, &branch);
+    cg_value mine = emit_and(c->e, x->mine, c->e->guard);
+    enum cg_ptx_id id = async_template(c->bytes, fill);
+    if (mine)
+        cg_template_if(m, id, mine, arguments, fill ? 3 : 2, NULL);
+    else
+        cg_template(m, id, arguments, fill ? 3 : 2, NULL, NULL);
 }
 
 static void copy_async(copying *c)

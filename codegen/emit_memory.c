@@ -141,6 +141,7 @@ static void load_group(kg_emit *e, loading *l, int reg)
     emit_element at = emit_place_at(e, &l->place, coord);
     struct cg_access access = access_of(e, &l->place, at, l->p.vec, l->constant);
     cg_value inside = emit_and(e, at.inside, l->mask ? l->mask[reg] : NULL);
+    inside = emit_and(e, inside, e->guard);
     cg_type type = emit_memory_type(l->dtype);
     if (inside)
         cg_load_if(e->m, &access, inside, type, (unsigned)l->p.vec, got);

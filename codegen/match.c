@@ -41,7 +41,7 @@ static bool take(matcher *x, const kg_op *op, enum cg_ptx_id id, int64_t count, 
     for (int64_t i = 0; i < count; i++, x->next++) {
         const struct cg_instruction *found =
             x->next < x->text->count ? &x->text->instructions[x->next] : NULL;
-        bool same = found && found->id == id && !found->guarded;
+        bool same = found && found->id == id && (!found->guarded || op->code == KG_OP_COPY_ASYNC);
         for (int k = 0; same && k < immediates; k++)
             same = (unsigned)k < found->immediate_count && found->immediates[k] == values[k];
         if (!same) return mismatch(x, op, cg_ptx_get(id)->name);

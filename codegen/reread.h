@@ -34,7 +34,7 @@ struct cg_instruction {
     enum cg_ptx_class class;
     unsigned line;           // in the PTX text, from 1
     unsigned source_line;    // of the last .loc before it; 0: none
-    bool guarded;            // stands under a predicate (no template does)
+    bool guarded;            // stands under a predicate
     int64_t immediates[CG_IMMEDIATE_LIMIT]; // the `n` operands of the row, in order
     unsigned immediate_count;
     struct cg_span kernel;   // name of the entry that it stands in

@@ -61,11 +61,13 @@ static char *annotate(struct cg_module *m, const char *text, const char *comment
     return out;
 }
 
-static void full_constraints(const struct cg_ptx *row, char *out, size_t size)
+static void full_constraints(const struct cg_ptx *row, bool guarded, char *out, size_t size)
 {
     const char *memory = row->flags & CG_PTX_MEMORY ? "~{memory}" : "";
-    const char *comma = *memory && *row->constraints ? "," : "";
-    snprintf(out, size, "%s%s%s", row->constraints, comma, memory);
+    const char *guard = guarded ? "b" : "";
+    const char *first = *row->constraints && (*guard || *memory) ? "," : "";
+    snprintf(out, size, "%s%s%s%s%s", row->constraints, first, guard,
+             *guard && *memory ? "," : "", memory);
 }
 
 static bool check(struct cg_module *m, const struct cg_ptx *row, unsigned arguments,
@@ -79,13 +81,21 @@ static bool check(struct cg_module *m, const struct cg_ptx *row, unsigned argume
     return cg_fail(m, CG_ERROR_USAGE, "%s takes %u arguments, not %u", row->name, arguments, count);
 }
 
-bool cg_template(struct cg_module *m, enum cg_ptx_id id, const cg_value *arguments, unsigned count,
-                 cg_value *results, const char *comment)
+// The row's text, with a predicate in front: the operand behind all others.
+static const char *guard_text(const struct cg_ptx *row, unsigned operand, char *out, size_t size)
+{
+    snprintf(out, size, "@$%u %s", operand, row->text);
+    return out;
+}
+
+static bool build(struct cg_module *m, enum cg_ptx_id id, cg_value predicate,
+                  const cg_value *arguments, unsigned count, cg_value *results,
+                  const char *comment)
 {
     const struct cg_ptx *row = cg_ptx_get(id);
     struct cg_common *common = cg_common(m);
-    char constraints[128];
-    cg_value fitted[CG_PTX_OPERAND_LIMIT];
+    char constraints[136], guarded[256];
+    cg_value fitted[CG_PTX_OPERAND_LIMIT + 1];
     cg_type types[CG_PTX_OPERAND_LIMIT];
     if (!row) return cg_fail(m, CG_ERROR_USAGE, "there is no template %d", id);
     struct cg_ptx_operands operands = cg_ptx_operands(row);
@@ -95,16 +105,39 @@ bool cg_template(struct cg_module *m, enum cg_ptx_id id, const cg_value *argumen
     for (unsigned i = 0; i < operands.results; i++) types[i] = letter_type(operands.letters[i]);
     for (unsigned i = 0; i < count; i++)
         fitted[i] = fit(m, row, operands.letters[operands.results + i], arguments[i], i);
-    char *text = annotate(m, row->text, comment);
+    const char *plain = row->text;
+    if (predicate) {
+        plain = guard_text(row, operands.results + count, guarded, sizeof guarded);
+        fitted[count] = predicate;
+    }
+    char *text = annotate(m, plain, comment);
     if (!text) return false;
-    full_constraints(row, constraints, sizeof constraints);
+    full_constraints(row, predicate != NULL, constraints, sizeof constraints);
     cg_value call = cg_raw_asm(m, text, constraints, row->flags, types, operands.results, fitted,
-                               count);
+                               predicate ? count + 1 : count);
     cg_release(&common->allocator, text);
     for (unsigned i = 0; results && i < operands.results; i++)
         results[i] = cg_raw_result(m, call, i);
     if (common->ptx < row->ptx) common->ptx = row->ptx;
     return !common->status;
+}
+
+bool cg_template(struct cg_module *m, enum cg_ptx_id id, const cg_value *arguments, unsigned count,
+                 cg_value *results, const char *comment)
+{
+    return build(m, id, NULL, arguments, count, results, comment);
+}
+
+bool cg_template_if(struct cg_module *m, enum cg_ptx_id id, cg_value predicate,
+                    const cg_value *arguments, unsigned count, const char *comment)
+{
+    const struct cg_ptx *row = cg_ptx_get(id);
+    if (!row || cg_ptx_operands(row).results)
+        return cg_fail(m, CG_ERROR_USAGE, "a guarded template has results");
+    if (!cg_ready_with(m, &predicate, 1)) return false;
+    if (cg_type_of(m, predicate) != CG_I1)
+        return cg_fail(m, CG_ERROR_USAGE, "a guard is no predicate");
+    return build(m, id, predicate, arguments, count, NULL, comment);
 }
 
 cg_value cg_template1(struct cg_module *m, enum cg_ptx_id id, const cg_value *arguments,
