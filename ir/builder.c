@@ -341,17 +341,9 @@ kg_value *kg_build_tensor_array(kg_build *b, const char *name, kg_dtype dtype, i
     return value;
 }
 
-// Copies `count` variable arguments of a type into a new local array `out` of KG_MAX_RANK.
-#define COLLECT(type, out, count, last)                                                            \
-    type out[KG_MAX_RANK] = {0};                                                                   \
-    va_list args;                                                                                  \
-    va_start(args, last);                                                                          \
-    for (int i = 0; i < (count) && i < KG_MAX_RANK; i++) out[i] = va_arg(args, type);              \
-    va_end(args)
-
 kg_value *kg_build_tensor(kg_build *b, const char *name, kg_dtype dtype, int rank, ...)
 {
-    COLLECT(kg_sexpr *, sizes, rank, rank);
+    KG_BUILD_COLLECT(kg_sexpr *, sizes, rank, rank);
     return kg_build_tensor_array(b, name, dtype, rank, sizes);
 }
 
@@ -386,7 +378,7 @@ bool kg_build_strides_array(kg_build *b, kg_value *tensor, int rank, kg_sexpr *c
 
 bool kg_build_strides(kg_build *b, kg_value *tensor, int rank, ...)
 {
-    COLLECT(kg_sexpr *, strides, rank, rank);
+    KG_BUILD_COLLECT(kg_sexpr *, strides, rank, rank);
     return kg_build_strides_array(b, tensor, rank, strides);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 #include "ir/builder.h"
 #include "ir/parse.h"
+#include <string.h>
 
 typedef struct kg_open_region {
     kg_op *op;        // NULL when its beginning failed
@@ -40,3 +41,18 @@ kg_node *kg_build_node(kg_build *b, kg_value *value); // a tree of one value or 
 kg_value *kg_build_made(kg_build *b, kg_node *n);     // types and emits a tree
 const char *kg_build_checked_name(kg_build *b, const char *name); // copy, or NULL and a finding
 bool kg_build_done(kg_build *b, int errors_before);   // statement: notes the newest op
+kg_node *kg_build_new_node(kg_build *b, kg_node_kind kind);
+kg_node *kg_build_int_node(kg_build *b, int64_t value);
+kg_node *kg_build_optional(kg_build *b, kg_value *value); // NULL for NULL
+bool kg_build_is_dtype(kg_build *b, kg_dtype dtype);      // false and a finding for a wrong number
+void kg_build_error(kg_build *b, kg_diag_id id, const char *text);
+bool kg_build_named(kg_build *b, kg_value *value, const char *name); // gives a name, if there is one
+
+// Copies `count` variable arguments of a type into a new local array `out` of KG_MAX_RANK.
+#define KG_BUILD_COLLECT(type, out, count, last)                                                            \
+    type out[KG_MAX_RANK];                                                                         \
+    memset(out, 0, sizeof out);                                                                    \
+    va_list args;                                                                                  \
+    va_start(args, last);                                                                          \
+    for (int i = 0; i < (count) && i < KG_MAX_RANK; i++) out[i] = va_arg(args, type);              \
+    va_end(args)

@@ -1,25 +1,19 @@
 // SPDX-License-Identifier: MIT
 // Statements. Each is read completely before anything is looked up, so that the untaken arm of a constant `if`
 // (p->dead) is checked for its syntax only.
-#include "ir/parse.h"
+#include "ir/parse_stmt.h"
 #include <string.h>
 
 // ---- helpers -----------------------------------------------------------------------------------------
-typedef struct name_text { // NAME [@#n]
-    const char *name;
-    kg_loc loc;
-    const kg_layout *layout;
-} name_text;
-
-static bool at_name(const kg_parser *p)
+bool kg_at_name(const kg_parser *p)
 {
     return p->token.kind == KG_T_NAME || p->token.kind == KG_T_NUMBERED;
 }
 
-static bool read_name(kg_parser *p, name_text *out)
+bool kg_read_name(kg_parser *p, kg_name_text *out)
 {
-    *out = (name_text){p->token.text, p->token.loc, NULL};
-    if (!at_name(p)) {
+    *out = (kg_name_text){p->token.text, p->token.loc, NULL};
+    if (!kg_at_name(p)) {
         kg_unexpected(p, "a name");
         return false;
     }
@@ -28,7 +22,7 @@ static bool read_name(kg_parser *p, name_text *out)
     return !p->panic;
 }
 
-static void name_value(const name_text *text, kg_value *value)
+void kg_name_value(const kg_name_text *text, kg_value *value)
 {
     value->loc = text->loc;
     if (text->name[0] != '%') value->name = text->name;
@@ -36,12 +30,12 @@ static void name_value(const name_text *text, kg_value *value)
 }
 
 // Attributes behind a statement, for its op.
-static kg_keyed *statement_attrs(kg_parser *p)
+kg_keyed *kg_statement_attrs(kg_parser *p)
 {
     return p->token.kind == KG_P1('{') ? kg_braces(p) : NULL;
 }
 
-static bool literal_fits(const kg_node *n, kg_dtype dtype)
+bool kg_literal_fits(const kg_node *n, kg_dtype dtype)
 {
     if (!kg_is_literal(n)) return n->type.dtype == dtype;
     if (n->kind == KG_N_TRUTH) return dtype == KG_I1;
@@ -49,10 +43,10 @@ static bool literal_fits(const kg_node *n, kg_dtype dtype)
 }
 
 // A typed expression as a value of exactly this type; only scalars are broadcast.
-static kg_value *emit_into(kg_parser *p, kg_node *n, const kg_type *type)
+kg_value *kg_emit_into(kg_parser *p, kg_node *n, const kg_type *type)
 {
     if (n->kind == KG_N_POISON) return NULL;
-    if (!literal_fits(n, type->dtype)) {
+    if (!kg_literal_fits(n, type->dtype)) {
         kg_diag *d = kg_error(p->diags, KG_D_T102, n->loc, "element types do not match: %s is needed, this is %s",
                               kg_dtype_info_of(type->dtype)->name,
                               kg_dtype_info_of(kg_natural_dtype(n))->name);
@@ -67,31 +61,20 @@ static kg_value *emit_into(kg_parser *p, kg_node *n, const kg_type *type)
     return kg_emit_as(p, n, type);
 }
 
-// A mask may be broadcast like an operand.
-static kg_value *emit_mask(kg_parser *p, kg_node *n, const kg_type *like)
-{
-    kg_type type = *like, joined;
-    type.dtype = KG_I1;
-    if (n->type.rank && kg_shape_join(&type, &n->type, &joined) && kg_shape_equal(&joined, &type) &&
-        literal_fits(n, KG_I1))
-        return kg_emit_as(p, n, &type);
-    return emit_into(p, n, &type);
-}
-
 kg_value *kg_make_truth(kg_parser *p, kg_node *n)
 {
     kg_type type = kg_scalar_type(KG_I1);
-    return emit_into(p, n, &type);
+    return kg_emit_into(p, n, &type);
 }
 
-static void typed_value(kg_parser *p, kg_node *n)
+void kg_typed_value(kg_parser *p, kg_node *n)
 {
     kg_fold(p, n);
     kg_value_node(p, n);
 }
 
 // A view of memory, typed; false when it is something else.
-static bool typed_memory(kg_parser *p, kg_node *n, const char *what)
+bool kg_typed_memory(kg_parser *p, kg_node *n, const char *what)
 {
     kg_fold(p, n);
     kg_type_node(p, n);
@@ -103,17 +86,9 @@ static bool typed_memory(kg_parser *p, kg_node *n, const char *what)
 }
 
 // Open extents of one side from the other, when both have the same rank.
-static void close_from(kg_type *type, const kg_type *other)
+void kg_close_from(kg_type *type, const kg_type *other)
 {
     if (type->rank == other->rank) kg_fill_open(type, other);
-}
-
-// A mask's extents of 1 may be broadcast: they say nothing.
-static void close_from_mask(kg_type *type, kg_type mask)
-{
-    for (int d = 0; d < mask.rank; d++)
-        if (mask.dims[d] == 1) mask.dims[d] = KG_OPEN;
-    close_from(type, &mask);
 }
 
 // ---- declarations ------------------------------------------------------------------------------------
@@ -141,31 +116,31 @@ static bool resolve_type(kg_parser *p, const type_text *text, kg_type *type)
 
 kg_value *kg_make_frag(kg_parser *p, kg_node *init, const kg_type *type, kg_loc loc)
 {
-    typed_value(p, init);
-    kg_value *first = type ? emit_into(p, init, type) : kg_emit(p, init, kg_natural_dtype(init), NULL);
+    kg_typed_value(p, init);
+    kg_value *first = type ? kg_emit_into(p, init, type) : kg_emit(p, init, kg_natural_dtype(init), NULL);
     kg_op *op = kg_emit_op(p, KG_OP_FRAG, loc, 1, &first, NULL);
     return op ? op->results[0] : NULL;
 }
 
 static void frag_statement(kg_parser *p)
 {
-    name_text name;
+    kg_name_text name;
     type_text text;
     kg_type type;
     kg_loc loc = p->token.loc;
     kg_advance(p);
-    if (!read_name(p, &name)) return;
+    if (!kg_read_name(p, &name)) return;
     bool typed = kg_accept(p, KG_P1(':'));
     if (typed && !read_type(p, &text)) return kg_define_poison(p, name.name, name.loc);
     kg_expect(p, KG_P1('='), "'=' and the first value");
     kg_node *init = kg_expression(p);
-    kg_keyed *attrs = statement_attrs(p);
+    kg_keyed *attrs = kg_statement_attrs(p);
     if (p->panic) return kg_define_poison(p, name.name, name.loc);
     if (p->dead) return;
     bool known = !typed || resolve_type(p, &text, &type);
     kg_value *value = known ? kg_make_frag(p, init, typed ? &type : NULL, loc) : NULL;
     if (value) {
-        name_value(&name, value);
+        kg_name_value(&name, value);
         kg_apply_attrs(p, value->op, attrs);
     }
     kg_define_value(p, name.name, name.loc, value);
@@ -175,7 +150,7 @@ static void frag_statement(kg_parser *p)
 static void fill_buffer(kg_parser *p, kg_value *buffer, kg_node *init)
 {
     kg_value *operands[2] = {buffer, NULL};
-    typed_value(p, init);
+    kg_typed_value(p, init);
     if (init->kind == KG_N_POISON) return;
     bool plain = init->kind == KG_N_LOAD && !init->args[1] && init->args[0]->type.home == KG_HOME_GLOBAL;
     if (plain && init->type.dtype == buffer->type.dtype && kg_shape_equal(&init->type, &buffer->type)) {
@@ -185,7 +160,7 @@ static void fill_buffer(kg_parser *p, kg_value *buffer, kg_node *init)
     }
     kg_type type = buffer->type;
     type.home = KG_HOME_FRAG;
-    operands[1] = emit_into(p, init, &type);
+    operands[1] = kg_emit_into(p, init, &type);
     kg_emit_op(p, KG_OP_STORE, init->loc, 2, operands, NULL);
 }
 
@@ -219,7 +194,7 @@ static bool stated(kg_parser *p, kg_node *n, const char *what, int64_t *out)
     return false;
 }
 
-static void make_buffer(kg_parser *p, const name_text *name, const type_text *text, kg_node *ring,
+static void make_buffer(kg_parser *p, const kg_name_text *name, const type_text *text, kg_node *ring,
                         kg_node *align, kg_node *init, kg_keyed *attrs)
 {
     kg_type type;
@@ -236,18 +211,18 @@ static void make_buffer(kg_parser *p, const name_text *name, const type_text *te
     if (!value) return kg_define_poison(p, name->name, name->loc);
     value->op->loc = name->loc;
     kg_apply_attrs(p, value->op, attrs);
-    name_value(name, value);
+    kg_name_value(name, value);
     kg_define_value(p, name->name, name->loc, value);
     if (init) fill_buffer(p, value, init);
 }
 
 static void shared_statement(kg_parser *p)
 {
-    name_text name;
+    kg_name_text name;
     type_text type;
     kg_node *ring = NULL, *align = NULL, *init = NULL;
     kg_advance(p);
-    if (!read_name(p, &name)) return;
+    if (!kg_read_name(p, &name)) return;
     kg_expect(p, KG_P1(':'), "':' and the buffer's type");
     if (!read_type(p, &type)) return kg_define_poison(p, name.name, name.loc);
     for (;;) {
@@ -259,132 +234,9 @@ static void shared_statement(kg_parser *p)
             break;
     }
     if (kg_accept(p, KG_P1('='))) init = kg_expression(p);
-    kg_keyed *attrs = statement_attrs(p);
+    kg_keyed *attrs = kg_statement_attrs(p);
     if (p->panic) return kg_define_poison(p, name.name, name.loc);
     if (!p->dead) make_buffer(p, &name, &type, ring, align, init, attrs);
-}
-
-// ---- stores, copies, atomics -------------------------------------------------------------------------
-void kg_make_store(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *view, kg_node *value, kg_node *mask,
-                   kg_keyed *attrs)
-{
-    kg_value *operands[3] = {NULL};
-    bool ok = typed_memory(p, view, kg_op_info_of(code)->name);
-    typed_value(p, value);
-    if (mask) typed_value(p, mask);
-    if (!ok || value->kind == KG_N_POISON || (mask && mask->kind == KG_N_POISON)) return;
-    kg_type type = view->type;
-    close_from(&type, &value->type);
-    if (mask) close_from_mask(&type, mask->type);
-    operands[0] = kg_emit_memory(p, view, &type);
-    if (!operands[0]) return;
-    type = operands[0]->type;
-    type.home = KG_HOME_FRAG;
-    operands[1] = emit_into(p, value, &type);
-    if (mask) operands[2] = emit_mask(p, mask, &type);
-    kg_op *op = kg_emit_op(p, code, loc, mask ? 3 : 2, operands, NULL);
-    if (op) kg_apply_attrs(p, op, attrs);
-}
-
-static void store_statement(kg_parser *p, kg_opcode code)
-{
-    kg_loc loc = p->token.loc;
-    kg_node *mask = NULL;
-    kg_advance(p);
-    kg_node *view = kg_postfix(p);
-    kg_expect(p, KG_P1('='), "'=' and the value");
-    kg_node *value = kg_expression(p);
-    if (kg_accept_word(p, "where")) mask = kg_expression(p);
-    kg_keyed *attrs = statement_attrs(p);
-    if (!p->panic && !p->dead) kg_make_store(p, code, loc, view, value, mask, attrs);
-}
-
-void kg_make_copy(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *to, kg_node *from, kg_keyed *attrs)
-{
-    kg_value *operands[2];
-    const char *name = kg_op_info_of(code)->name;
-    bool ok = typed_memory(p, to, name);
-    if (!typed_memory(p, from, name) || !ok) return;
-    kg_type to_type = to->type, from_type = from->type;
-    close_from(&to_type, &from_type);
-    close_from(&from_type, &to_type);
-    operands[0] = kg_emit_memory(p, to, &to_type);
-    operands[1] = operands[0] ? kg_emit_memory(p, from, &from_type) : NULL;
-    kg_op *op = kg_emit_op(p, code, loc, 2, operands, NULL);
-    if (op) kg_apply_attrs(p, op, attrs);
-}
-
-static void copy_statement(kg_parser *p, kg_opcode code)
-{
-    kg_loc loc = p->token.loc;
-    kg_advance(p);
-    kg_node *to = kg_postfix(p);
-    kg_expect(p, KG_P1('='), "'=' and a global view");
-    kg_node *from = kg_postfix(p);
-    kg_keyed *attrs = statement_attrs(p);
-    if (!p->panic && !p->dead) kg_make_copy(p, code, loc, to, from, attrs);
-}
-
-void kg_make_flag(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *view, bool ge, kg_node *value,
-                  kg_keyed *attrs)
-{
-    kg_value *operands[2];
-    bool ok = typed_memory(p, view, kg_op_info_of(code)->name);
-    typed_value(p, value);
-    if (!ok || value->kind == KG_N_POISON) return;
-    operands[0] = kg_emit_memory(p, view, NULL);
-    if (!operands[0]) return;
-    kg_type type = kg_scalar_type(view->type.dtype);
-    operands[1] = emit_into(p, value, &type);
-    kg_op *op = kg_emit_op(p, code, loc, 2, operands, NULL);
-    if (!op) return;
-    if (code == KG_OP_AWAIT) kg_op_set_name(p->kernel, op, KG_A_COMPARE, ge ? "ge" : "eq");
-    kg_apply_attrs(p, op, attrs);
-}
-
-// signal V = E; await V >= E; await V == E
-static void flag_statement(kg_parser *p, kg_opcode code)
-{
-    kg_loc loc = p->token.loc;
-    kg_advance(p);
-    kg_node *view = kg_postfix(p);
-    bool ge = code == KG_OP_AWAIT && kg_accept(p, KG_P2('>', '='));
-    if (!ge && code == KG_OP_AWAIT) kg_expect(p, KG_P2('=', '='), "'>=' or '=='");
-    if (code == KG_OP_SIGNAL) kg_expect(p, KG_P1('='), "'=' and the value");
-    kg_node *value = kg_expression(p);
-    kg_keyed *attrs = statement_attrs(p);
-    if (!p->panic && !p->dead) kg_make_flag(p, code, loc, view, ge, value, attrs);
-}
-
-kg_value *kg_make_fetch_add(kg_parser *p, kg_loc loc, kg_node *view, kg_node *value, kg_node *cell)
-{
-    kg_value *operands[3] = {NULL};
-    bool ok = typed_memory(p, view, "fetch_add");
-    typed_value(p, value);
-    if (cell) ok &= typed_memory(p, cell, "fetch_add");
-    if (!ok || value->kind == KG_N_POISON) return NULL;
-    kg_type type = kg_scalar_type(view->type.dtype);
-    operands[0] = kg_emit_memory(p, view, NULL);
-    if (!operands[0]) return NULL;
-    operands[1] = emit_into(p, value, &type);
-    if (cell) operands[2] = kg_emit_memory(p, cell, NULL);
-    kg_op *op = kg_emit_op(p, KG_OP_FETCH_ADD, loc, cell ? 3 : 2, operands, NULL);
-    return op ? op->results[0] : NULL;
-}
-
-// x = fetch_add V, E [, C]
-static kg_value *fetch_add(kg_parser *p, kg_keyed **attrs)
-{
-    kg_loc loc = p->token.loc;
-    kg_node *cell = NULL;
-    kg_advance(p);
-    kg_node *view = kg_postfix(p);
-    kg_expect(p, KG_P1(','), "',' and the number to add");
-    kg_node *value = kg_expression(p);
-    if (kg_accept(p, KG_P1(','))) cell = kg_postfix(p);
-    *attrs = statement_attrs(p);
-    if (p->panic || p->dead) return NULL;
-    return kg_make_fetch_add(p, loc, view, value, cell);
 }
 
 // ---- assignment and definition -----------------------------------------------------------------------
@@ -403,19 +255,19 @@ static kg_value *make_value(kg_parser *p, kg_node *n, bool *is_new, bool *snapsh
     return op ? op->results[0] : NULL;
 }
 
-static void make_definition(kg_parser *p, const name_text *name, kg_node *n, kg_keyed *attrs)
+static void make_definition(kg_parser *p, const kg_name_text *name, kg_node *n, kg_keyed *attrs)
 {
     bool is_new = false, snapshot = false;
     kg_value *value = make_value(p, n, &is_new, &snapshot);
     if (value && is_new) {
-        name_value(name, value);
+        kg_name_value(name, value);
         kg_apply_attrs(p, value->op, attrs);
     }
     kg_symbol *symbol = kg_define_value(p, name->name, name->loc, value);
     if (symbol) symbol->snapshot = snapshot;
 }
 
-static void immutable(kg_parser *p, const name_text *name, const kg_symbol *symbol)
+static void immutable(kg_parser *p, const kg_name_text *name, const kg_symbol *symbol)
 {
     kg_diag *d = kg_error(p->diags, KG_D_T107, name->loc, "'%s' cannot be assigned: it is immutable",
                           name->name);
@@ -430,7 +282,7 @@ static bool is_dot(const kg_node *n)
 }
 
 // x op= E as x = x op E; acc += a @ b accumulates in the dot.
-static kg_node *compound(kg_parser *p, kg_opcode code, const name_text *name, kg_node *n, kg_loc loc)
+static kg_node *compound(kg_parser *p, kg_opcode code, const kg_name_text *name, kg_node *n, kg_loc loc)
 {
     kg_node *self = kg_node_new(p, KG_N_NAME, name->loc);
     self->name = name->name;
@@ -447,12 +299,12 @@ static kg_node *compound(kg_parser *p, kg_opcode code, const name_text *name, kg
 kg_op *kg_make_assign(kg_parser *p, kg_loc loc, kg_value *target, kg_node *n)
 {
     kg_value *operands[2] = {target, NULL};
-    typed_value(p, n);
-    operands[1] = emit_into(p, n, &target->type);
+    kg_typed_value(p, n);
+    operands[1] = kg_emit_into(p, n, &target->type);
     return kg_emit_op(p, KG_OP_ASSIGN, loc, 2, operands, NULL);
 }
 
-static void make_assignment(kg_parser *p, const name_text *name, const kg_symbol *symbol, kg_node *n,
+static void make_assignment(kg_parser *p, const kg_name_text *name, const kg_symbol *symbol, kg_node *n,
                             kg_keyed *attrs)
 {
     kg_value *target = symbol->value;
@@ -466,12 +318,12 @@ static void make_assignment(kg_parser *p, const name_text *name, const kg_symbol
     if (op) kg_apply_attrs(p, op, attrs);
 }
 
-static void value_statement(kg_parser *p, const name_text *name, kg_opcode code, kg_loc loc)
+static void value_statement(kg_parser *p, const kg_name_text *name, kg_opcode code, kg_loc loc)
 {
     kg_keyed *attrs = NULL;
     const kg_symbol *symbol = p->dead ? NULL : kg_lookup(p, name->name);
     if (code == KG_OP_COUNT && kg_at_word(p, "fetch_add")) {
-        kg_value *old = fetch_add(p, &attrs);
+        kg_value *old = kg_fetch_add_expression(p, &attrs);
         if (p->dead) return;
         if (old) kg_apply_attrs(p, old->op, attrs);
         if (old && symbol && symbol->kind == KG_S_VALUE && kg_is_mutable(symbol->value)) {
@@ -479,13 +331,13 @@ static void value_statement(kg_parser *p, const name_text *name, kg_opcode code,
             kg_emit_op(p, KG_OP_ASSIGN, name->loc, 2, operands, NULL);
             return;
         }
-        if (old) name_value(name, old);
+        if (old) kg_name_value(name, old);
         kg_define_value(p, name->name, name->loc, old);
         return;
     }
     kg_accept_word(p, "view"); // %3 = view a[..]: only for the reader
     kg_node *n = kg_expression(p);
-    attrs = statement_attrs(p);
+    attrs = kg_statement_attrs(p);
     if (p->panic) return kg_define_poison(p, name->name, name->loc);
     if (p->dead) return;
     if (code != KG_OP_COUNT) n = compound(p, code, name, n, loc);
@@ -507,8 +359,8 @@ static void indexed_statement(kg_parser *p)
     kg_node *view = kg_postfix(p);
     kg_expect(p, KG_P1('='), "'='");
     kg_node *value = kg_expression(p);
-    kg_keyed *attrs = statement_attrs(p);
-    if (p->panic || p->dead || !typed_memory(p, view, "an indexed assignment")) return;
+    kg_keyed *attrs = kg_statement_attrs(p);
+    if (p->panic || p->dead || !kg_typed_memory(p, view, "an indexed assignment")) return;
     if (view->type.home == KG_HOME_SHARED) {
         kg_make_store(p, KG_OP_STORE, loc, view, value, NULL, attrs);
         return;
@@ -522,12 +374,12 @@ static void name_statement(kg_parser *p)
     static const struct { int token; kg_opcode op; } forms[] = {
         {KG_P1('='), KG_OP_COUNT}, {KG_P2('+', '='), KG_OP_ADD}, {KG_P2('-', '='), KG_OP_SUB},
         {KG_P2('*', '='), KG_OP_MUL}, {KG_P2('/', '='), KG_OP_DIV}};
-    name_text name;
+    kg_name_text name;
     if (p->ahead.kind == KG_P1('[')) {
         indexed_statement(p);
         return;
     }
-    if (!read_name(p, &name)) return;
+    if (!kg_read_name(p, &name)) return;
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         kg_loc loc = p->token.loc;
         if (!kg_accept(p, forms[i].token)) continue;
@@ -542,342 +394,13 @@ static void name_statement(kg_parser *p)
     kg_unexpected(p, "'=' behind the name");
 }
 
-// ---- blocks ------------------------------------------------------------------------------------------
-// Behind a syntax error in a block's head: the body is still read, so that all findings come at once.
-static void skip_to_body(kg_parser *p)
-{
-    p->lexer.brackets = 0;
-    while (p->token.kind != KG_T_END && p->token.kind != KG_T_NEWLINE && p->token.kind != KG_P1('{') &&
-           p->token.kind != KG_P1('}'))
-        kg_advance(p);
-    if (p->token.kind == KG_P1('{')) p->panic = false;
-    p->nesting = 0;
-}
-
-// A block in a scope of its own; ops go to `block`.
-static void nested(kg_parser *p, kg_block *block)
-{
-    kg_scope scope;
-    kg_scope_enter(p, &scope);
-    kg_block_read(p, block);
-    kg_scope_leave(p);
-}
-
-// The body of a statement whose head was wrong: names in it are checked, its ops go nowhere.
-static kg_block *detached(kg_parser *p)
-{
-    kg_block *block = KG_NEW(p->arena, kg_block);
-    block->kernel = p->kernel;
-    return block;
-}
-
-static void count_attr(kg_parser *p, kg_op *op, kg_node *n, kg_attr_key key)
-{
-    int64_t value;
-    if (!n || !kg_constant_int(p, n, kg_attr_info_of(key)->name, &value)) return;
-    if (value < 1 || value > 1 << 20)
-        kg_error(p->diags, KG_D_T106, n->loc, "%s must be positive, not %lld", kg_attr_info_of(key)->name,
-                 (long long)value);
-    else
-        kg_op_set_int(p->kernel, op, key, value);
-}
-
-bool kg_make_bounds(kg_parser *p, kg_node *const *n, kg_value **operands)
-{
-    kg_dtype dtype = KG_I32;
-    bool ok = true;
-    for (int i = 0; i < 3; i++) {
-        typed_value(p, n[i]);
-        ok &= n[i]->kind != KG_N_POISON;
-    }
-    if (!ok) return false;
-    for (int i = 0; i < 3; i++) {
-        kg_dtype own = kg_natural_dtype(n[i]);
-        if (n[i]->type.rank || (own != KG_I32 && own != KG_I64)) {
-            kg_error(p->diags, KG_D_T102, n[i]->loc, "a loop's bound must be an i32 or i64 scalar, not %s",
-                     kg_type_text(p->arena, &n[i]->type));
-            return false;
-        }
-        if (own == KG_I64) dtype = KG_I64;
-    }
-    kg_type type = kg_scalar_type(dtype);
-    for (int i = 0; i < 3; i++) {
-        operands[i] = kg_emit_as(p, n[i], &type);
-        if (!operands[i]) return false;
-    }
-    int64_t step;
-    if (!kg_const_int(operands[2], &step) || step > 0) return true;
-    kg_error(p->diags, KG_D_T106, n[2]->loc, "the step of a loop must be positive");
-    return false;
-}
-
-static void for_statement(kg_parser *p)
-{
-    kg_loc loc = p->token.loc, name_loc;
-    kg_node *n[3] = {NULL}, *pipeline = NULL, *unroll = NULL;
-    kg_keyed *attrs = NULL;
-    kg_advance(p);
-    const char *name = p->token.text;
-    name_loc = p->token.loc;
-    if (p->token.kind == KG_T_NUMBERED)
-        kg_advance(p);
-    else
-        kg_expect(p, KG_T_NAME, "the loop's index");
-    if (!p->panic && !kg_accept_word(p, "in")) kg_unexpected(p, "'in'");
-    if (!p->panic) n[0] = kg_expression(p);
-    kg_expect(p, KG_P2('.', '.'), "'..'");
-    if (!p->panic) n[1] = kg_expression(p);
-    while (!p->panic) {
-        if (kg_accept_word(p, "step"))
-            n[2] = kg_expression(p);
-        else if (kg_accept_word(p, "pipeline"))
-            pipeline = kg_expression(p);
-        else if (kg_accept_word(p, "unroll"))
-            unroll = kg_expression(p);
-        else
-            break;
-    }
-    if (!p->panic && kg_accept_word(p, "with")) attrs = kg_braces(p);
-    if (!p->panic && p->token.kind != KG_P1('{')) kg_unexpected(p, "'{' and the loop's body");
-    bool broken = p->panic;
-    if (broken) skip_to_body(p);
-    if (p->panic) return;
-    kg_block *body = detached(p);
-    kg_op *op = NULL;
-    if (!broken && !p->dead) {
-        kg_value *operands[3];
-        if (!n[2]) {
-            n[2] = kg_node_new(p, KG_N_INT, loc);
-            n[2]->i = 1;
-        }
-        if (kg_make_bounds(p, n, operands)) op = kg_emit_op(p, KG_OP_FOR, loc, 3, operands, NULL);
-    }
-    kg_scope scope;
-    kg_scope_enter(p, &scope);
-    if (op) {
-        body = kg_op_add_block(p->kernel, op);
-        body->arg = KG_NEW(p->arena, kg_value);
-        *body->arg = (kg_value){.kind = KG_VALUE_ARG, .type = op->operands[0]->type, .loc = name_loc,
-                                .op = op, .id = -1, .name = name[0] == '%' ? NULL : name};
-        count_attr(p, op, pipeline, KG_A_PIPELINE);
-        count_attr(p, op, unroll, KG_A_UNROLL);
-        kg_apply_attrs(p, op, attrs);
-        kg_define_value(p, name, name_loc, body->arg);
-    } else if (!p->dead && name) {
-        kg_define_poison(p, name, name_loc);
-    }
-    nested(p, body);
-    kg_scope_leave(p);
-}
-
-void kg_make_yield(kg_parser *p, kg_node *n, kg_loc loc)
-{
-    typed_value(p, n);
-    kg_value *truth = kg_make_truth(p, n);
-    kg_emit_op(p, KG_OP_YIELD, loc, 1, &truth, NULL);
-}
-
-// while E { body }, or while { statements; yield E } { body }
-static void while_statement(kg_parser *p)
-{
-    kg_loc loc = p->token.loc;
-    kg_op *op = p->dead ? NULL : kg_op_new(p->kernel, KG_OP_WHILE, loc, 0, NULL);
-    kg_block *condition = op ? kg_op_add_block(p->kernel, op) : detached(p);
-    kg_block *body = op ? kg_op_add_block(p->kernel, op) : detached(p);
-    kg_advance(p);
-    if (p->token.kind == KG_P1('{')) {
-        nested(p, condition);
-        bool yields = condition->last && condition->last->code == KG_OP_YIELD;
-        if (!p->panic && !p->dead && !yields && p->diags->errors == 0) {
-            kg_diag *d = kg_error(p->diags, KG_D_V203, loc, "the condition of this loop yields nothing");
-            kg_diag_help(p->diags, d, "end its block with `yield E`");
-        }
-        if (!p->panic && p->token.kind != KG_P1('{')) kg_unexpected(p, "'{' and the loop's body");
-    } else {
-        kg_node *n = kg_expression(p);
-        if (!p->panic && p->token.kind != KG_P1('{')) kg_unexpected(p, "'{' and the loop's body");
-        if (!p->panic && !p->dead) {
-            kg_block *outer = p->block;
-            p->block = condition;
-            kg_make_yield(p, n, loc);
-            p->block = outer;
-        }
-    }
-    if (p->panic) skip_to_body(p);
-    if (p->panic) return;
-    if (op) kg_block_append(p->block, op);
-    nested(p, body);
-}
-
-static void dead_block(kg_parser *p)
-{
-    bool dead = p->dead;
-    p->dead = true;
-    nested(p, NULL);
-    p->dead = dead;
-}
-
-static void if_statement(kg_parser *p);
-
-static void else_part(kg_parser *p, kg_block *block)
-{
-    kg_block *outer = p->block;
-    if (p->token.kind == KG_T_NEWLINE && p->ahead.kind == KG_T_NAME && !strcmp(p->ahead.text, "else"))
-        kg_advance(p);
-    if (p->panic || !kg_accept_word(p, "else")) return;
-    if (!kg_at_word(p, "if")) {
-        nested(p, block);
-        return;
-    }
-    kg_scope scope;
-    kg_scope_enter(p, &scope);
-    p->block = block;
-    if (++p->depth > KG_DEEPEST_BLOCK) {
-        kg_error(p->diags, KG_D_P011, p->token.loc, "statements are nested too deeply");
-        p->panic = true;
-    } else {
-        if_statement(p);
-    }
-    p->depth--;
-    p->block = outer;
-    kg_scope_leave(p);
-}
-
-// Of a constant condition only the taken arm becomes ops, in the surrounding block.
-static void constant_if(kg_parser *p, bool truth)
-{
-    bool dead = p->dead;
-    if (truth) {
-        nested(p, p->block);
-        p->dead = true;
-        else_part(p, NULL);
-    } else {
-        dead_block(p);
-        else_part(p, p->block);
-    }
-    p->dead = dead;
-}
-
-static void if_statement(kg_parser *p)
-{
-    kg_loc loc = p->token.loc;
-    kg_advance(p);
-    kg_node *n = kg_expression(p);
-    if (!p->panic && p->token.kind != KG_P1('{')) kg_unexpected(p, "'{'");
-    bool broken = p->panic;
-    if (broken) skip_to_body(p);
-    if (p->panic) return;
-    if (p->dead) {
-        dead_block(p);
-        else_part(p, NULL);
-        return;
-    }
-    kg_op *op = NULL;
-    if (!broken) {
-        kg_fold(p, n);
-        if (n->kind == KG_N_TRUTH) {
-            constant_if(p, n->i != 0);
-            return;
-        }
-        kg_value_node(p, n);
-        kg_value *truth = kg_make_truth(p, n);
-        op = kg_emit_op(p, KG_OP_IF, loc, 1, &truth, NULL);
-    }
-    kg_block *then = op ? kg_op_add_block(p->kernel, op) : detached(p);
-    kg_block *otherwise = op ? kg_op_add_block(p->kernel, op) : detached(p);
-    nested(p, then);
-    else_part(p, otherwise);
-}
-
-static void warps_statement(kg_parser *p)
-{
-    kg_loc loc = p->token.loc;
-    const char *role = NULL;
-    kg_keyed *attrs = NULL;
-    kg_advance(p);
-    kg_node *first = kg_expression(p), *last = NULL;
-    kg_expect(p, KG_P2('.', '.'), "'..'");
-    if (!p->panic) last = kg_expression(p);
-    if (!p->panic && kg_accept_word(p, "as")) {
-        role = p->token.text;
-        kg_expect(p, KG_T_NAME, "the role's name");
-    }
-    if (!p->panic && kg_accept_word(p, "with")) attrs = kg_braces(p);
-    if (!p->panic && p->token.kind != KG_P1('{')) kg_unexpected(p, "'{'");
-    bool broken = p->panic;
-    if (broken) skip_to_body(p);
-    if (p->panic) return;
-    if (p->dead) return dead_block(p);
-    int64_t a = 0, b = 0;
-    bool ok = !broken && kg_constant_int(p, first, "a warp's number", &a);
-    ok = ok && kg_constant_int(p, last, "a warp's number", &b);
-    if (ok && (a < 0 || b <= a || b > p->kernel->warps)) {
-        kg_error(p->diags, KG_D_V205, loc, "warps %lld .. %lld do not lie within the %d warps of the CTA",
-                 (long long)a, (long long)b, p->kernel->warps);
-        ok = false;
-    }
-    if (!ok) return nested(p, detached(p));
-    kg_op *op = kg_op_new(p->kernel, KG_OP_WARPS, loc, 0, NULL);
-    kg_op_set_int(p->kernel, op, KG_A_FIRST, a);
-    kg_op_set_int(p->kernel, op, KG_A_LAST, b);
-    if (role) kg_op_set_name(p->kernel, op, KG_A_ROLE, role);
-    kg_apply_attrs(p, op, attrs);
-    kg_block_append(p->block, op);
-    nested(p, kg_op_add_block(p->kernel, op));
-}
-
-// ---- synchronization by hand -------------------------------------------------------------------------
-static void sync_int(kg_parser *p, kg_op *op, kg_node *n, kg_attr_key key)
-{
-    int64_t value;
-    if (n && kg_constant_int(p, n, kg_attr_info_of(key)->name, &value))
-        kg_op_set_int(p->kernel, op, key, value);
-}
-
-static void sync_statement(kg_parser *p, kg_opcode code)
-{
-    kg_node *id = NULL, *count = NULL;
-    const char *order = NULL, *scope = NULL;
-    kg_loc loc = p->token.loc;
-    kg_advance(p);
-    if (code == KG_OP_BARRIER || code == KG_OP_ARRIVE) {
-        if (kg_accept_word(p, "id")) id = kg_expression(p);
-        if (kg_accept_word(p, "count")) count = kg_expression(p);
-    } else if (code == KG_OP_WAIT) {
-        count = kg_expression(p);
-    } else if (code == KG_OP_FENCE) {
-        order = p->token.text;
-        if (kg_expect(p, KG_T_NAME, "an order")) scope = p->token.text;
-        if (scope || !p->panic) kg_expect(p, KG_T_NAME, "a scope");
-    }
-    kg_keyed *attrs = statement_attrs(p);
-    if (p->panic || p->dead) return;
-    kg_op *op = kg_op_new(p->kernel, code, loc, 0, NULL);
-    sync_int(p, op, id, KG_A_ID);
-    sync_int(p, op, count, KG_A_COUNT);
-    if (order) kg_op_set_name(p->kernel, op, KG_A_ORDER, order);
-    if (scope) kg_op_set_name(p->kernel, op, KG_A_SCOPE, scope);
-    if (p->kernel->level == KG_LEVEL_TILE) kg_op_set_int(p->kernel, op, KG_A_BY_HAND, 1);
-    kg_apply_attrs(p, op, attrs);
-    if (!kg_op_int(op, KG_A_BY_HAND, 0)) kg_op_unset(op, KG_A_BY_HAND);
-    kg_block_append(p->block, op);
-}
-
-static void yield_statement(kg_parser *p)
-{
-    kg_loc loc = p->token.loc;
-    kg_advance(p);
-    kg_node *n = kg_expression(p);
-    if (!p->panic && !p->dead) kg_make_yield(p, n, loc);
-}
-
 // ---- dispatch ----------------------------------------------------------------------------------------
 static bool keyword_statement(kg_parser *p)
 {
     static const struct { const char *word; void (*read)(kg_parser *); } forms[] = {
-        {"frag", frag_statement}, {"shared", shared_statement}, {"for", for_statement},
-        {"while", while_statement}, {"if", if_statement}, {"warps", warps_statement},
-        {"yield", yield_statement}};
+        {"frag", frag_statement}, {"shared", shared_statement}, {"for", kg_for_statement},
+        {"while", kg_while_statement}, {"if", kg_if_statement}, {"warps", kg_warps_statement},
+        {"yield", kg_yield_statement}};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
         if (kg_at_word(p, forms[i].word)) {
             forms[i].read(p);
@@ -894,15 +417,15 @@ static bool op_statement(kg_parser *p)
     case KG_OP_STORE:
     case KG_OP_ATOMIC_ADD:
     case KG_OP_ATOMIC_MAX:
-    case KG_OP_ATOMIC_MIN: store_statement(p, code); return true;
+    case KG_OP_ATOMIC_MIN: kg_store_statement(p, code); return true;
     case KG_OP_COPY:
-    case KG_OP_COPY_ASYNC: copy_statement(p, code); return true;
+    case KG_OP_COPY_ASYNC: kg_copy_statement(p, code); return true;
     case KG_OP_SIGNAL:
-    case KG_OP_AWAIT: flag_statement(p, code); return true;
+    case KG_OP_AWAIT: kg_flag_statement(p, code); return true;
     default: break;
     }
     if (kg_op_info_of(code)->cls != KG_CLASS_Y) return false;
-    sync_statement(p, code);
+    kg_sync_statement(p, code);
     return true;
 }
 
@@ -917,7 +440,7 @@ static void unknown_statement(kg_parser *p)
 
 static void statement(kg_parser *p)
 {
-    if (!at_name(p)) {
+    if (!kg_at_name(p)) {
         kg_unexpected(p, "a statement");
     } else if (p->token.kind == KG_T_NUMBERED || !kg_is_keyword(p->token.text)) {
         name_statement(p);
