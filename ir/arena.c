@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Region memory: chunks from the caller's allocator, freed together. See arena.h for the failure contract.
+// Region memory: chunks from the caller's allocator, freed together. See arena.h for the failure
+// contract.
 #include "ir/arena.h"
 #include <stdint.h>
 #include <stdio.h>
@@ -52,7 +53,8 @@ __attribute__((noreturn)) static void fail(kg_arena *arena)
     longjmp(*arena->recovery, 1);
 }
 
-// Chunks double, so that a compilation makes few calls; a large request gets a chunk of its own size.
+// Chunks double, so that a compilation makes few calls; a large request gets a chunk of its own
+// size.
 static void add_chunk(kg_arena *arena, size_t bytes)
 {
     size_t size = arena->chunks ? arena->chunks->bytes * 2 : FIRST_CHUNK;

@@ -3,7 +3,7 @@
 #include "ir/builder_state.h"
 #include <string.h>
 
-// ---- life --------------------------------------------------------------------------------------------
+// ---- life --------------------------------------------------------------------------------------
 static kg_build *make(kg_build *b)
 {
     KG_BUILD_GUARD(b, NULL);
@@ -65,7 +65,7 @@ static void error(kg_build *b, kg_diag_id id, const char *text, const char *name
     kg_error(&b->diags, id, (kg_loc){0}, text, name);
 }
 
-// ---- kernels -----------------------------------------------------------------------------------------
+// ---- kernels -----------------------------------------------------------------------------------
 // Fixes the parameters: declared ones first, then those that sizes have named.
 static void end_header(kg_build *b)
 {
@@ -131,8 +131,10 @@ bool kg_build_in_head(kg_build *b)
 {
     if (b->parser->kernel && b->in_header) return true;
     if (!b->diags.errors || b->parser->kernel)
-        error(b, KG_D_V203, b->parser->kernel ? "the header has ended: its clauses come before the first op%s"
-                                              : "no kernel is open%s", "");
+        error(b, KG_D_V203,
+              b->parser->kernel ? "the header has ended: its clauses come before the first op%s"
+                                : "no kernel is open%s",
+              "");
     return false;
 }
 
@@ -156,7 +158,7 @@ const char *kg_build_text(kg_build *b)
     return unit ? kg_print_unit(&b->arena, unit) : NULL;
 }
 
-// ---- names -------------------------------------------------------------------------------------------
+// ---- names -------------------------------------------------------------------------------------
 static bool is_name(const char *name)
 {
     kg_dtype dtype;
@@ -202,7 +204,7 @@ static kg_value *header_value(kg_build *b, kg_value_kind kind, const char *name,
     return value;
 }
 
-// ---- clauses -----------------------------------------------------------------------------------------
+// ---- clauses -----------------------------------------------------------------------------------
 static bool set_count(kg_build *b, int value, const char *what, int32_t *out)
 {
     if (!kg_build_in_head(b)) return false;
@@ -254,7 +256,7 @@ kg_value *kg_build_grid(kg_build *b, const char *name, kg_sexpr *extent)
     return value;
 }
 
-// ---- sizes -------------------------------------------------------------------------------------------
+// ---- sizes -------------------------------------------------------------------------------------
 kg_sexpr *kg_build_size_int(kg_build *b, int64_t value)
 {
     KG_BUILD_GUARD(b, NULL);
@@ -309,7 +311,7 @@ kg_sexpr *kg_build_size_op(kg_build *b, kg_sexpr_kind kind, kg_sexpr *left, kg_s
     return NULL;
 }
 
-// ---- parameters --------------------------------------------------------------------------------------
+// ---- parameters --------------------------------------------------------------------------------
 static bool sizes_are_right(kg_build *b, int rank, kg_sexpr *const *sizes, int64_t least)
 {
     if (rank < 1 || rank > KG_MAX_RANK || !sizes) {

@@ -2,7 +2,7 @@
 // The builder's buffers, views, loads, stores, and mutable fragments.
 #include "ir/builder_state.h"
 
-// ---- memory ------------------------------------------------------------------------------------------
+// ---- memory ------------------------------------------------------------------------------------
 bool kg_build_named(kg_build *b, kg_value *value, const char *name)
 {
     if (!value || !name) return value != NULL;
@@ -23,8 +23,8 @@ static bool tile_type(kg_build *b, kg_dtype dtype, int rank, const int *shape, k
     return !problem;
 }
 
-kg_value *kg_build_shared_array(kg_build *b, const char *name, kg_dtype dtype, int ring, int align, int rank,
-                                const int *shape)
+kg_value *kg_build_shared_array(kg_build *b, const char *name, kg_dtype dtype, int ring, int align,
+                                int rank, const int *shape)
 {
     KG_BUILD_GUARD(b, NULL);
     kg_type type;
@@ -54,7 +54,8 @@ static bool item_of(kg_build *b, const kg_index *index, kg_item *item)
     return true;
 }
 
-static kg_value *view(kg_build *b, kg_value *memory, kg_value *slot, int count, const kg_index *indices)
+static kg_value *view(kg_build *b, kg_value *memory, kg_value *slot, int count,
+                      const kg_index *indices)
 {
     KG_BUILD_GUARD(b, NULL);
     if (count < 0 || count > KG_MAX_RANK || (count && !indices)) {
@@ -161,8 +162,8 @@ kg_value *kg_build_fetch_add(kg_build *b, kg_value *at, kg_value *value)
 {
     KG_BUILD_GUARD(b, NULL);
     if (!at || !value || !kg_build_in_body(b)) return NULL;
-    kg_value *old = kg_make_fetch_add(b->parser, (kg_loc){0}, kg_build_node(b, at), kg_build_node(b, value),
-                                      NULL);
+    kg_value *old = kg_make_fetch_add(b->parser, (kg_loc){0}, kg_build_node(b, at),
+                                      kg_build_node(b, value), NULL);
     if (old) b->newest = old->op;
     return old;
 }
@@ -172,7 +173,8 @@ static bool flag(kg_build *b, kg_opcode op, kg_value *at, bool ge, kg_value *val
     KG_BUILD_GUARD(b, false);
     int errors = b->diags.errors;
     if (!at || !value || !kg_build_in_body(b)) return false;
-    kg_make_flag(b->parser, op, (kg_loc){0}, kg_build_node(b, at), ge, kg_build_node(b, value), NULL);
+    kg_make_flag(b->parser, op, (kg_loc){0}, kg_build_node(b, at), ge, kg_build_node(b, value),
+                 NULL);
     return kg_build_done(b, errors);
 }
 
@@ -186,7 +188,7 @@ bool kg_build_await(kg_build *b, kg_value *at, bool at_least, kg_value *value)
     return flag(b, KG_OP_AWAIT, at, at_least, value);
 }
 
-// ---- mutable fragments -------------------------------------------------------------------------------
+// ---- mutable fragments -------------------------------------------------------------------------
 static kg_value *frag(kg_build *b, const char *name, const kg_type *type, kg_value *first)
 {
     if (!first || !kg_build_in_body(b)) return NULL;
@@ -202,15 +204,16 @@ kg_value *kg_build_frag(kg_build *b, const char *name, kg_value *first)
     return frag(b, name, NULL, first);
 }
 
-kg_value *kg_build_frag_array(kg_build *b, const char *name, kg_dtype dtype, kg_value *first, int rank,
-                              const int *shape)
+kg_value *kg_build_frag_array(kg_build *b, const char *name, kg_dtype dtype, kg_value *first,
+                              int rank, const int *shape)
 {
     KG_BUILD_GUARD(b, NULL);
     kg_type type;
     return tile_type(b, dtype, rank, shape, &type) ? frag(b, name, &type, first) : NULL;
 }
 
-kg_value *kg_build_frag_tile(kg_build *b, const char *name, kg_dtype dtype, kg_value *first, int rank, ...)
+kg_value *kg_build_frag_tile(kg_build *b, const char *name, kg_dtype dtype, kg_value *first,
+                             int rank, ...)
 {
     KG_BUILD_COLLECT(int, shape, rank, rank);
     return kg_build_frag_array(b, name, dtype, first, rank, shape);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The builder's ops, regions and attributes. A literal is a value without an op: its `note` is the tree.
+// The builder's ops, regions and attributes. A literal is a value without an op: its `note` is the
+// tree.
 #include "ir/builder_state.h"
 #include <string.h>
 
-// ---- trees -------------------------------------------------------------------------------------------
+// ---- trees -------------------------------------------------------------------------------------
 kg_node *kg_build_new_node(kg_build *b, kg_node_kind kind)
 {
     return kg_node_new(b->parser, kind, (kg_loc){0});
@@ -58,7 +59,8 @@ kg_value *kg_build_made(kg_build *b, kg_node *n)
     kg_type_node(p, n);
     if (n->kind == KG_N_POISON) return NULL;
     bool memory = !kg_is_literal(n) && n->type.home != KG_HOME_FRAG;
-    kg_value *value = memory ? kg_emit_memory(p, n, NULL) : kg_emit(p, n, kg_natural_dtype(n), NULL);
+    kg_value *value =
+        memory ? kg_emit_memory(p, n, NULL) : kg_emit(p, n, kg_natural_dtype(n), NULL);
     if (value && value->op) b->newest = value->op;
     return value;
 }
@@ -89,15 +91,15 @@ bool kg_build_is_dtype(kg_build *b, kg_dtype dtype)
     return false;
 }
 
-// ---- literals ----------------------------------------------------------------------------------------
+// ---- literals ----------------------------------------------------------------------------------
 static kg_value *literal(kg_build *b, kg_node_kind kind, int64_t i, double f)
 {
     kg_node *n = kg_build_new_node(b, kind);
     n->i = i;
     n->f = f;
     kg_value *value = KG_NEW(&b->arena, kg_value);
-    *value = (kg_value){.kind = KG_VALUE_RESULT, .type = kg_scalar_type(kg_natural_dtype(n)), .note = n,
-                        .id = -1};
+    *value = (kg_value){
+        .kind = KG_VALUE_RESULT, .type = kg_scalar_type(kg_natural_dtype(n)), .note = n, .id = -1};
     return value;
 }
 
@@ -141,8 +143,9 @@ kg_value *kg_build_const_int(kg_build *b, kg_dtype dtype, int64_t value)
     return typed(b, dtype, value, (double)value);
 }
 
-// ---- pure ops ----------------------------------------------------------------------------------------
-static kg_value *made_of_op(kg_build *b, kg_opcode op, int count, kg_value *const *operands, kg_attr *attrs)
+// ---- pure ops ----------------------------------------------------------------------------------
+static kg_value *made_of_op(kg_build *b, kg_opcode op, int count, kg_value *const *operands,
+                            kg_attr *attrs)
 {
     kg_node *n = kg_build_new_node(b, KG_N_OP);
     n->op = op;
@@ -167,8 +170,8 @@ kg_value *kg_build_op_array(kg_build *b, kg_opcode op, int count, kg_value *cons
                  op == KG_OP_SELECT || op == KG_OP_FMA;
     if (!plain || count != info->min_operands) {
         kg_error(&b->diags, plain ? KG_D_T103 : KG_D_P004, (kg_loc){0},
-                 plain ? "%s takes %d operands" : "%s has a function of its own in builder.h (%d)", info->name,
-                 info->min_operands);
+                 plain ? "%s takes %d operands" : "%s has a function of its own in builder.h (%d)",
+                 info->name, info->min_operands);
         return NULL;
     }
     return made_of_op(b, op, count, operands, NULL);
@@ -205,8 +208,8 @@ kg_value *kg_build_along(kg_build *b, kg_opcode op, kg_value *x, int axis)
 {
     KG_BUILD_GUARD(b, NULL);
     if (!x || !kg_build_in_body(b)) return NULL;
-    bool along = (unsigned)op < KG_OP_COUNT && (kg_op_info_of(op)->cls == KG_CLASS_R ||
-                                                kg_op_info_of(op)->cls == KG_CLASS_N);
+    bool along = (unsigned)op < KG_OP_COUNT &&
+                 (kg_op_info_of(op)->cls == KG_CLASS_R || kg_op_info_of(op)->cls == KG_CLASS_N);
     if (!along) {
         kg_build_error(b, KG_D_P004, "kg_build_along takes reductions and scans");
         return NULL;

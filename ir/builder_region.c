@@ -2,8 +2,9 @@
 // The builder's regions, synchronization by hand, names and attributes.
 #include "ir/builder_state.h"
 
-// ---- regions -----------------------------------------------------------------------------------------
-// Goes on in a block; a region whose beginning failed gets a block that is in no kernel, so that ends still pair.
+// ---- regions -----------------------------------------------------------------------------------
+// Goes on in a block; a region whose beginning failed gets a block that is in no kernel, so that
+// ends still pair.
 static void enter(kg_build *b, kg_op *op, kg_block *block, bool in_condition)
 {
     kg_open_region region = {op, b->parser->block, in_condition};
@@ -41,7 +42,8 @@ kg_value *kg_build_for(kg_build *b, const char *name, kg_value *low, kg_value *h
     set_count(b, op, KG_A_PIPELINE, pipeline);
     set_count(b, op, KG_A_UNROLL, unroll);
     body->arg = KG_NEW(&b->arena, kg_value);
-    *body->arg = (kg_value){.kind = KG_VALUE_ARG, .type = operands[0]->type, .name = checked, .op = op, .id = -1};
+    *body->arg = (kg_value){
+        .kind = KG_VALUE_ARG, .type = operands[0]->type, .name = checked, .op = op, .id = -1};
     return body->arg;
 }
 
@@ -141,7 +143,7 @@ bool kg_build_end(kg_build *b)
     return region->op != NULL;
 }
 
-// ---- synchronization by hand -------------------------------------------------------------------------
+// ---- synchronization by hand -------------------------------------------------------------------
 typedef struct sync_request {
     kg_opcode op;
     int id, count; // -1: not stated
@@ -205,11 +207,12 @@ bool kg_build_fence(kg_build *b, const char *order, const char *scope)
     return synchronize(b, &(sync_request){KG_OP_FENCE, -1, -1, order, scope});
 }
 
-// ---- names and attributes ----------------------------------------------------------------------------
+// ---- names and attributes ----------------------------------------------------------------------
 kg_value *kg_build_name(kg_build *b, kg_value *value, const char *name)
 {
     KG_BUILD_GUARD(b, NULL);
-    if (!value || (value->kind == KG_VALUE_RESULT && !value->op)) return value; // literals have no names
+    // literals have no names
+    if (!value || (value->kind == KG_VALUE_RESULT && !value->op)) return value;
     if (value->kind == KG_VALUE_PARAM || value->kind == KG_VALUE_GRID) {
         kg_build_error(b, KG_D_P007, "parameters and grid axes have their names already");
         return NULL;
@@ -221,7 +224,8 @@ static bool apply(kg_build *b, const char *key, kg_node *value)
 {
     int errors = b->diags.errors;
     if (!b->newest || !key) {
-        if (!b->diags.errors) kg_build_error(b, KG_D_P006, "there is no op to give an attribute to");
+        if (!b->diags.errors)
+            kg_build_error(b, KG_D_P006, "there is no op to give an attribute to");
         return false;
     }
     kg_keyed keyed = {.key = kg_arena_strndup(&b->arena, key, strlen(key)), .value = value};

@@ -77,7 +77,7 @@ const char *kg_diag_id_name(kg_diag_id id)
     return (unsigned)id < KG_DIAG_COUNT ? names[id] : "KG-?";
 }
 
-// ---- rendering --------------------------------------------------------------------------------------
+// ---- rendering ---------------------------------------------------------------------------------
 typedef struct text {
     char *items;
     int count, capacity;
@@ -118,7 +118,8 @@ static bool is_continuation(char c)
 
 enum { LONGEST_EXCERPT = 200 };
 
-// The source line and the caret line below it. Tabs are copied into the caret line so that both align.
+// The source line and the caret line below it. Tabs are copied into the caret line so that both
+// align.
 static void put_excerpt(text *out, const kg_loc *loc, const char *caret, const char *reset)
 {
     size_t length;
@@ -135,7 +136,8 @@ static void put_excerpt(text *out, const kg_loc *loc, const char *caret, const c
         if (!is_continuation(line[i])) put_char(out, line[i] == '\t' ? '\t' : ' ');
     put(out, caret);
     put_char(out, '^');
-    for (size_t i = start + 1; i < length && i < start + (size_t)(loc->length > 0 ? loc->length : 1); i++)
+    for (size_t i = start + 1;
+         i < length && i < start + (size_t)(loc->length > 0 ? loc->length : 1); i++)
         if (!is_continuation(line[i])) put_char(out, '~');
     put(out, reset);
     put_char(out, '\n');
@@ -185,7 +187,7 @@ char *kg_diag_render(kg_arena *arena, const kg_diag *diag, bool colour)
     return out.items;
 }
 
-// ---- did you mean -----------------------------------------------------------------------------------
+// ---- did you mean ------------------------------------------------------------------------------
 enum { LONGEST_WORD = 63 };
 
 // Edits (insert, delete, replace, swap of neighbours) from one word to the other.

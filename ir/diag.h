@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Diagnostics: every finding of a compilation, collected, never printed by the library.
 //
-// A diagnostic has a stable id (diag.def), a severity, a place, a text, notes at other places and at most
-// one help line with the way out. The text carries no newline and no trailing full stop.
+// A diagnostic has a stable id (diag.def), a severity, a place, a text, notes at other places and
+// at most one help line with the way out. The text carries no newline and no trailing full stop.
 #pragma once
 #include "ir/arena.h"
 #include <stdbool.h>
@@ -22,7 +22,8 @@ typedef struct kg_loc {
 
 typedef enum kg_severity { KG_NOTE, KG_WARNING, KG_ERROR } kg_severity;
 
-// Ids by area: P parse, T types, V verifier, L lowering, M memory, S synchronization, C codegen, R runtime.
+// Ids by area: P parse, T types, V verifier, L lowering, M memory, S synchronization, C codegen, R
+// runtime.
 typedef enum kg_diag_id {
 #define KG_DIAG(id, text) KG_D_##id,
 #include "ir/diag.def"
@@ -60,8 +61,8 @@ void kg_diag_help(kg_diags *diags, kg_diag *diag, const char *format, ...)
 
 const char *kg_diag_id_name(kg_diag_id id); // "KG-S104"
 
-// Renders "file:line:col: error: text [KG-S104]", the source line, a caret line, notes and help, each
-// line ended by '\n', into arena memory. With colour, ANSI sequences.
+// Renders "file:line:col: error: text [KG-S104]", the source line, a caret line, notes and help,
+// each line ended by '\n', into arena memory. With colour, ANSI sequences.
 char *kg_diag_render(kg_arena *arena, const kg_diag *diag, bool colour);
 
 // The nearest of `count` names to `word` within a third of its length, or NULL: for "did you mean".

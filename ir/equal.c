@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Structural equality of kernels: the same ops, operands, attributes, types and layouts in the same order.
-// Names count without the .n that the printer adds to copies.
+// Structural equality of kernels: the same ops, operands, attributes, types and layouts in the same
+// order. Names count without the .n that the printer adds to copies.
 #include "ir/print.h"
 #include <string.h>
 
@@ -21,7 +21,8 @@ static bool type_equal(const kg_type *a, const kg_type *b)
 static bool value_equal(const kg_value *a, const kg_value *b)
 {
     if (!a || !b) return a == b;
-    bool tensor = a->kind == KG_VALUE_PARAM && a->tensor; // its extents are expressions: see tensor_equal
+    // its extents are expressions: see tensor_equal
+    bool tensor = a->kind == KG_VALUE_PARAM && a->tensor;
     if (a->kind != b->kind || a->id != b->id || !name_equal(a->name, b->name)) return false;
     if (tensor ? a->type.dtype != b->type.dtype || a->type.rank != b->type.rank
                : !type_equal(&a->type, &b->type))
@@ -52,7 +53,8 @@ static bool tensor_equal(const kg_tensor *a, const kg_tensor *b, int rank)
 
 static bool double_equal(double a, double b)
 {
-    return !memcmp(&a, &b, sizeof a) || (a != a && b != b); // -0.0 is not 0.0, one NaN is as good as another
+    // -0.0 is not 0.0, one NaN is as good as another
+    return !memcmp(&a, &b, sizeof a) || (a != a && b != b);
 }
 
 static bool attr_equal(const kg_attr *a, const kg_attr *b)
@@ -102,7 +104,8 @@ static bool block_equal(const kg_block *a, const kg_block *b)
 
 bool kg_kernel_equal(const kg_kernel *a, const kg_kernel *b)
 {
-    kg_kernel_number((kg_kernel *)a, NULL); // ids are scratch: numbering changes nothing that is compared
+    // ids are scratch: numbering changes nothing that is compared
+    kg_kernel_number((kg_kernel *)a, NULL);
     kg_kernel_number((kg_kernel *)b, NULL);
     if (strcmp(a->name, b->name) || a->n_params != b->n_params || a->n_declared != b->n_declared ||
         a->n_grid != b->n_grid || a->n_assumes != b->n_assumes || a->warps != b->warps ||

@@ -1,83 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Type rules. One function a group of ops; `rules` below says which group an op belongs to.
 #include "ir/infer.h"
-#include <stdio.h>
-#include <string.h>
 
-// ---- types and shapes --------------------------------------------------------------------------------
-kg_type kg_scalar_type(kg_dtype dtype)
-{
-    return (kg_type){.dtype = dtype, .home = KG_HOME_FRAG};
-}
-
-static bool extent_equal(int32_t a, int32_t b)
-{
-    return a == b || a == KG_OPEN || b == KG_OPEN;
-}
-
-bool kg_shape_equal(const kg_type *a, const kg_type *b)
-{
-    if (a->rank != b->rank) return false;
-    for (int d = 0; d < a->rank; d++)
-        if (!extent_equal(a->dims[d], b->dims[d])) return false;
-    return true;
-}
-
-bool kg_type_equal(const kg_type *a, const kg_type *b)
-{
-    return a->dtype == b->dtype && a->home == b->home && kg_shape_equal(a, b);
-}
-
-bool kg_shape_join(const kg_type *a, const kg_type *b, kg_type *out)
-{
-    const kg_type *longer = a->rank >= b->rank ? a : b, *shorter = longer == a ? b : a;
-    int32_t dims[KG_MAX_RANK] = {0};
-    int lead = longer->rank - shorter->rank;
-    for (int d = 0; d < longer->rank; d++) {
-        int32_t x = longer->dims[d], y = d < lead ? 1 : shorter->dims[d - lead];
-        if (x != y && x != 1 && y != 1 && x != KG_OPEN && y != KG_OPEN) return false;
-        if (x == 1 || y == 1)
-            dims[d] = x == 1 ? y : x;
-        else
-            dims[d] = x == KG_OPEN ? y : x;
-    }
-    out->rank = longer->rank;
-    memcpy(out->dims, dims, sizeof dims);
-    return true;
-}
-
-const char *kg_shape_problem(kg_arena *arena, const kg_type *type, bool allow_open)
-{
-    if (type->rank < 0 || type->rank > KG_MAX_RANK)
-        return kg_arena_printf(arena, "rank %d is above the limit of %d", type->rank, KG_MAX_RANK);
-    int64_t elements = 1;
-    for (int d = 0; d < type->rank; d++) {
-        if (allow_open && type->dims[d] == KG_OPEN) continue;
-        if (type->dims[d] <= 0)
-            return kg_arena_printf(arena, "extent %d of dimension %d is not positive", type->dims[d], d);
-        elements *= type->dims[d];
-        if (elements > KG_TILE_ELEMENTS)
-            return kg_arena_printf(arena, "a tile of %s has more than %d elements",
-                                   kg_type_text(arena, type), (int)KG_TILE_ELEMENTS);
-    }
-    return NULL;
-}
-
-const char *kg_type_text(kg_arena *arena, const kg_type *type)
-{
-    char text[128];
-    size_t n = (size_t)snprintf(text, sizeof text, "%s", kg_dtype_info_of(type->dtype)->name);
-    for (int d = 0; d < type->rank && d < KG_MAX_RANK; d++) {
-        n += (size_t)snprintf(text + n, sizeof text - n, "%s", d ? ", " : "[");
-        if (type->dims[d] == KG_OPEN)
-            n += (size_t)snprintf(text + n, sizeof text - n, "?");
-        else
-            n += (size_t)snprintf(text + n, sizeof text - n, "%d", type->dims[d]);
-    }
-    return kg_arena_printf(arena, "%s%s", text, type->rank ? "]" : "");
-}
-
-// ---- findings ----------------------------------------------------------------------------------------
+// ---- findings ----------------------------------------------------------------------------------
 #define FAIL(q, problem, blamed, ...)                                                              \
     ((q)->id = KG_D_##problem, (q)->operand = (blamed),                                            \
      (q)->text = kg_arena_printf((q)->arena, __VA_ARGS__), false)
@@ -131,7 +56,8 @@ static bool same_dtype(kg_infer *q, int a, int b)
 {
     if (q->types[a].dtype == q->types[b].dtype) return true;
     return FAIL(q, T102, b, "element types of %s do not match: %s and %s", name_of(q),
-                kg_dtype_info_of(q->types[a].dtype)->name, kg_dtype_info_of(q->types[b].dtype)->name);
+                kg_dtype_info_of(q->types[a].dtype)->name,
+                kg_dtype_info_of(q->types[b].dtype)->name);
 }
 
 static bool bad_dtype(kg_infer *q, int operand, const char *wanted)
@@ -143,7 +69,8 @@ static bool bad_dtype(kg_infer *q, int operand, const char *wanted)
 static bool needs_integer_scalar(kg_infer *q, int operand)
 {
     const kg_type *t = &q->types[operand];
-    if (t->home == KG_HOME_FRAG && t->rank == 0 && !is_float(t->dtype) && t->dtype != KG_I1) return true;
+    if (t->home == KG_HOME_FRAG && t->rank == 0 && !is_float(t->dtype) && t->dtype != KG_I1)
+        return true;
     return FAIL(q, T102, operand, "%s needs an integer scalar here, not %s", name_of(q),
                 type_of(q, operand));
 }
@@ -177,7 +104,7 @@ static bool axis_of(kg_infer *q, int rank, int *axis)
     return true;
 }
 
-// ---- groups of rules ---------------------------------------------------------------------------------
+// ---- groups of rules ---------------------------------------------------------------------------
 static bool rule_none(kg_infer *q)
 {
     return true;
@@ -212,8 +139,7 @@ static bool rule_binary(kg_infer *q)
     case KG_OP_XOR: return is_float(dtype) ? bad_dtype(q, 0, "integers or i1") : true;
     case KG_OP_MOD:
     case KG_OP_SHL:
-    case KG_OP_SHR:
-        return is_float(dtype) || dtype == KG_I1 ? bad_dtype(q, 0, "integers") : true;
+    case KG_OP_SHR: return is_float(dtype) || dtype == KG_I1 ? bad_dtype(q, 0, "integers") : true;
     case KG_OP_EQ:
     case KG_OP_NE: q->result.dtype = KG_I1; return true;
     default: break;
@@ -281,7 +207,8 @@ static bool rule_iota(kg_infer *q)
     if (!dtype) return FAIL(q, V203, -1, "iota needs a type");
     q->result = kg_scalar_type(dtype->dtype);
     if (is_float(q->result.dtype) || q->result.dtype == KG_I1)
-        return FAIL(q, T102, -1, "iota makes integers, not %s", kg_dtype_info_of(dtype->dtype)->name);
+        return FAIL(q, T102, -1, "iota makes integers, not %s",
+                    kg_dtype_info_of(dtype->dtype)->name);
     return shape_attr(q) && axis_of(q, q->result.rank, &axis);
 }
 
@@ -296,7 +223,8 @@ static bool rule_cast(kg_infer *q)
     if (kg_dtype_info_of(dtype->dtype)->bits != kg_dtype_info_of(q->types[0].dtype)->bits ||
         (dtype->dtype == KG_I1) != (q->types[0].dtype == KG_I1))
         return FAIL(q, T102, 0, "bitcast needs types of the same width, not %s and %s",
-                    kg_dtype_info_of(q->types[0].dtype)->name, kg_dtype_info_of(dtype->dtype)->name);
+                    kg_dtype_info_of(q->types[0].dtype)->name,
+                    kg_dtype_info_of(dtype->dtype)->name);
     return true;
 }
 
@@ -323,7 +251,7 @@ static bool rule_broadcast(kg_infer *q)
     if (from->rank == 0) return true;
     bool fits = from->rank == q->result.rank;
     for (int d = 0; fits && d < from->rank; d++)
-        fits = from->dims[d] == 1 || extent_equal(from->dims[d], q->result.dims[d]);
+        fits = from->dims[d] == 1 || kg_extent_equal(from->dims[d], q->result.dims[d]);
     if (fits) return true;
     return FAIL(q, T101, 0, "%s cannot be broadcast to %s", type_of(q, 0),
                 kg_type_text(q->arena, &q->result));
@@ -344,7 +272,8 @@ static bool rule_transpose(kg_infer *q)
         q->result.dims[d] = from->dims[perm->ints[d]];
     }
     if (fits) return true;
-    return FAIL(q, T108, -1, "the permutation must name each of the %d dimensions once", from->rank);
+    return FAIL(q, T108, -1, "the permutation must name each of the %d dimensions once",
+                from->rank);
 }
 
 static bool rule_reduce(kg_infer *q)
@@ -386,8 +315,10 @@ static bool view_index(kg_infer *q, int d, int64_t kind, int64_t extent, int *op
     if (kind == KG_INDEX_GATHER) {
         if (index->home != KG_HOME_FRAG || index->rank != 1 || is_float(index->dtype) ||
             index->dtype == KG_I1)
-            return FAIL(q, T102, *operand, "an index must be an integer scalar or a rank-1 integer "
-                        "fragment, not %s", type_of(q, *operand));
+            return FAIL(q, T102, *operand,
+                        "an index must be an integer scalar or a rank-1 integer "
+                        "fragment, not %s",
+                        type_of(q, *operand));
         if (extent != index->dims[0] && extent != KG_OPEN && index->dims[0] != KG_OPEN)
             return FAIL(q, T101, *operand, "extent of dimension %d is not that of its indices", d);
     } else if (takes && !needs_integer_scalar(q, *operand)) {
@@ -398,7 +329,8 @@ static bool view_index(kg_infer *q, int d, int64_t kind, int64_t extent, int *op
     if (extent != KG_OPEN && (extent <= 0 || extent > KG_TILE_ELEMENTS))
         return FAIL(q, T106, -1, "extent %lld of dimension %d is not between 1 and %d",
                     (long long)extent, d, (int)KG_TILE_ELEMENTS);
-    if (q->types[0].home == KG_HOME_SHARED && kind != KG_INDEX_GATHER && extent > q->types[0].dims[d])
+    if (q->types[0].home == KG_HOME_SHARED && kind != KG_INDEX_GATHER &&
+        extent > q->types[0].dims[d])
         return FAIL(q, T101, 0, "a range of %lld is longer than dimension %d of the buffer, %d",
                     (long long)extent, d, q->types[0].dims[d]);
     q->result.dims[q->result.rank++] = (int32_t)extent;
@@ -528,8 +460,8 @@ static bool rule_dot(kg_infer *q)
         return FAIL(q, T102, 2, "dot of %s accumulates in %s, not %s",
                     kg_dtype_info_of(a->dtype)->name, kg_dtype_info_of(wanted)->name,
                     kg_dtype_info_of(c->dtype)->name);
-    if (!extent_equal(a->dims[1], b->dims[0]) || !extent_equal(a->dims[0], c->dims[0]) ||
-        !extent_equal(b->dims[1], c->dims[1]))
+    if (!kg_extent_equal(a->dims[1], b->dims[0]) || !kg_extent_equal(a->dims[0], c->dims[0]) ||
+        !kg_extent_equal(b->dims[1], c->dims[1]))
         return FAIL(q, T101, -1, "shapes of dot do not match: %s by %s into %s", type_of(q, 0),
                     type_of(q, 1), type_of(q, 2));
     q->result = *c;
@@ -538,7 +470,7 @@ static bool rule_dot(kg_infer *q)
     return true;
 }
 
-// ---- dispatch ----------------------------------------------------------------------------------------
+// ---- dispatch ----------------------------------------------------------------------------------
 typedef bool (*rule)(kg_infer *);
 
 static rule rule_of(kg_opcode code)
@@ -591,8 +523,8 @@ bool kg_infer_type(kg_infer *q)
     if (q->n < info->min_operands || (info->max_operands >= 0 && q->n > info->max_operands) ||
         q->n > KG_INFER_OPERANDS) {
         if (info->min_operands == info->max_operands)
-            return FAIL(q, T103, -1, "%s takes %d operand%s, not %d", info->name, info->min_operands,
-                        info->min_operands == 1 ? "" : "s", q->n);
+            return FAIL(q, T103, -1, "%s takes %d operand%s, not %d", info->name,
+                        info->min_operands, info->min_operands == 1 ? "" : "s", q->n);
         return FAIL(q, T103, -1, "wrong number of operands of %s: %d", info->name, q->n);
     }
     if (!rule_of(q->code)(q)) return false;

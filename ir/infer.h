@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The type rules of every op, in one place: parser, builder and verifier all ask here.
 //
-// A question is an opcode, the operands' types and the attributes; the answer is the result's type, or a
-// finding. While expressions are being typed an extent may still be KG_OPEN (a range that takes its length
-// from the other side): it matches anything. In finished IR no extent is open.
+// A question is an opcode, the operands' types and the attributes; the answer is the result's type,
+// or a finding. While expressions are being typed an extent may still be KG_OPEN (a range that
+// takes its length from the other side): it matches anything. In finished IR no extent is open.
 #pragma once
 #include "ir/ir.h"
 
@@ -30,11 +30,12 @@ bool kg_infer_type(kg_infer *question);
 bool kg_infer_op(kg_infer *question, const kg_op *op);
 
 kg_type kg_scalar_type(kg_dtype dtype);
+bool kg_extent_equal(int32_t a, int32_t b);             // an open one matches anything
 bool kg_type_equal(const kg_type *a, const kg_type *b); // open extents match anything
 bool kg_shape_equal(const kg_type *a, const kg_type *b);
 // Shape of an elementwise op over two operands (NumPy rules); false when they do not match.
 bool kg_shape_join(const kg_type *a, const kg_type *b, kg_type *out);
-// Rank at most 5, extents positive (or open when allowed), at most KG_TILE_ELEMENTS in all. The text of
-// what is wrong, or NULL.
+// Rank at most 5, extents positive (or open when allowed), at most KG_TILE_ELEMENTS in all. The
+// text of what is wrong, or NULL.
 const char *kg_shape_problem(kg_arena *arena, const kg_type *type, bool allow_open);
 const char *kg_type_text(kg_arena *arena, const kg_type *type); // "bf16[128, 32]"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The tile IR: kernels, blocks, ops, values. One IR at every level; passes make it more explicit.
 //
-// Ownership: everything lives in the unit's arena. Thread safety: a unit belongs to one thread at a time;
-// different units share nothing. Source text form and semantics of each op: docs/language.md.
+// Ownership: everything lives in the unit's arena. Thread safety: a unit belongs to one thread at a
+// time; different units share nothing. Source text form and semantics of each op: docs/language.md.
 #pragma once
 #include "ir/arena.h"
 #include "ir/diag.h"
@@ -22,7 +22,8 @@ typedef struct kg_type {
     kg_dtype dtype;
     kg_home home;
     int8_t rank;
-    int32_t dims[KG_MAX_RANK]; // elements; unused for a global parameter (see kg_tensor), set for its views
+    // elements; unused for a global parameter (see kg_tensor), set for its views
+    int32_t dims[KG_MAX_RANK];
 } kg_type;
 
 typedef enum kg_opcode {
@@ -39,7 +40,14 @@ typedef enum kg_attr_key {
     KG_ATTR_COUNT
 } kg_attr_key;
 
-typedef enum kg_attr_kind { KG_ATTR_INT, KG_ATTR_FLOAT, KG_ATTR_DTYPE, KG_ATTR_NAME, KG_ATTR_INTS, KG_ATTR_LIST } kg_attr_kind;
+typedef enum kg_attr_kind {
+    KG_ATTR_INT,
+    KG_ATTR_FLOAT,
+    KG_ATTR_DTYPE,
+    KG_ATTR_NAME,
+    KG_ATTR_INTS,
+    KG_ATTR_LIST
+} kg_attr_kind;
 
 typedef struct kg_attr {
     kg_attr_key key;
@@ -54,9 +62,15 @@ typedef struct kg_attr {
     struct kg_attr *next; // sorted by key
 } kg_attr;
 
-// How a view addresses one dimension. AT takes one scalar operand and drops the dimension; FROM takes the
-// scalar start and keeps `extent` elements; ALL starts at 0; GATHER takes a rank-1 integer fragment.
-typedef enum kg_index_kind { KG_INDEX_AT, KG_INDEX_FROM, KG_INDEX_ALL, KG_INDEX_GATHER } kg_index_kind;
+// How a view addresses one dimension. AT takes one scalar operand and drops the dimension; FROM
+// takes the scalar start and keeps `extent` elements; ALL starts at 0; GATHER takes a rank-1
+// integer fragment.
+typedef enum kg_index_kind {
+    KG_INDEX_AT,
+    KG_INDEX_FROM,
+    KG_INDEX_ALL,
+    KG_INDEX_GATHER
+} kg_index_kind;
 
 typedef struct kg_op kg_op;
 typedef struct kg_value kg_value;
@@ -65,18 +79,33 @@ typedef struct kg_kernel kg_kernel;
 typedef struct kg_unit kg_unit;
 typedef struct kg_sexpr kg_sexpr;
 
-// Scalar expressions over parameters, for sizes, strides, the grid and assumptions: evaluated by the host
-// at launch and materialized by codegen. Integers of 64 bits.
+// Scalar expressions over parameters, for sizes, strides, the grid and assumptions: evaluated by
+// the host at launch and materialized by codegen. Integers of 64 bits.
 typedef enum kg_sexpr_kind {
-    KG_SX_INT, KG_SX_PARAM,
-    KG_SX_ADD, KG_SX_SUB, KG_SX_MUL, KG_SX_DIV, KG_SX_MOD, KG_SX_CEILDIV, KG_SX_MIN, KG_SX_MAX,
-    KG_SX_EQ, KG_SX_NE, KG_SX_LT, KG_SX_LE, KG_SX_GT, KG_SX_GE, KG_SX_AND, KG_SX_OR
+    KG_SX_INT,
+    KG_SX_PARAM,
+    KG_SX_ADD,
+    KG_SX_SUB,
+    KG_SX_MUL,
+    KG_SX_DIV,
+    KG_SX_MOD,
+    KG_SX_CEILDIV,
+    KG_SX_MIN,
+    KG_SX_MAX,
+    KG_SX_EQ,
+    KG_SX_NE,
+    KG_SX_LT,
+    KG_SX_LE,
+    KG_SX_GT,
+    KG_SX_GE,
+    KG_SX_AND,
+    KG_SX_OR
 } kg_sexpr_kind;
 
 struct kg_sexpr {
     kg_sexpr_kind kind;
-    int64_t value;     // INT
-    kg_value *param;   // PARAM: a scalar integer parameter
+    int64_t value;   // INT
+    kg_value *param; // PARAM: a scalar integer parameter
     kg_sexpr *a, *b;
     kg_loc loc;
 };
@@ -133,11 +162,11 @@ struct kg_block {
 
 // How far lowering has come; printed as `level NAME` in the kernel's header (absent for tile).
 typedef enum kg_level {
-    KG_LEVEL_TILE,      // as written: no layouts, loops not pipelined
-    KG_LEVEL_STAGED,    // rings, prologues and asynchronous copies are explicit
-    KG_LEVEL_LAID_OUT,  // every fragment and buffer has a layout; cross-warp exchange is explicit
-    KG_LEVEL_PLACED,    // every buffer has an offset
-    KG_LEVEL_SYNCED     // every barrier and wait stands in the program
+    KG_LEVEL_TILE,     // as written: no layouts, loops not pipelined
+    KG_LEVEL_STAGED,   // rings, prologues and asynchronous copies are explicit
+    KG_LEVEL_LAID_OUT, // every fragment and buffer has a layout; cross-warp exchange is explicit
+    KG_LEVEL_PLACED,   // every buffer has an offset
+    KG_LEVEL_SYNCED    // every barrier and wait stands in the program
 } kg_level;
 
 typedef struct kg_grid_axis {
@@ -155,11 +184,11 @@ struct kg_kernel {
     int32_t n_grid;
     kg_sexpr **assumes;
     int32_t n_assumes;
-    int32_t warps;         // of the CTA
-    int32_t min_ctas;      // wanted resident CTAs an SM, 0 = no wish
+    int32_t warps;    // of the CTA
+    int32_t min_ctas; // wanted resident CTAs an SM, 0 = no wish
     kg_block *body;
     kg_level level;
-    int64_t shared_bytes;  // from place on
+    int64_t shared_bytes; // from place on
     kg_kernel *next;
 };
 
@@ -170,12 +199,38 @@ struct kg_unit {
     kg_kernel *kernels; // in file order
 };
 
-// ---- the op table as data ---------------------------------------------------------------------------
-typedef enum kg_op_class { KG_CLASS_S, KG_CLASS_P, KG_CLASS_U, KG_CLASS_B, KG_CLASS_C, KG_CLASS_R, KG_CLASS_N, KG_CLASS_M, KG_CLASS_D, KG_CLASS_Y } kg_op_class;
+// ---- the op table as data ----------------------------------------------------------------------
+typedef enum kg_op_class {
+    KG_CLASS_S,
+    KG_CLASS_P,
+    KG_CLASS_U,
+    KG_CLASS_B,
+    KG_CLASS_C,
+    KG_CLASS_R,
+    KG_CLASS_N,
+    KG_CLASS_M,
+    KG_CLASS_D,
+    KG_CLASS_Y
+} kg_op_class;
 typedef enum kg_mode { KG_MODE_R, KG_MODE_W, KG_MODE_A } kg_mode;
 typedef enum kg_proxy { KG_PROXY_GENERIC, KG_PROXY_ASYNC } kg_proxy;
-typedef enum kg_agent { KG_AGENT_THREAD, KG_AGENT_ELECTED, KG_AGENT_WARP, KG_AGENT_WARPGROUP, KG_AGENT_CP_ASYNC, KG_AGENT_BULK, KG_AGENT_TENSOR } kg_agent;
-typedef enum kg_completes { KG_COMPLETES_ISSUE, KG_COMPLETES_GROUP, KG_COMPLETES_MBARRIER, KG_COMPLETES_BULK_READ, KG_COMPLETES_BULK_FULL, KG_COMPLETES_WGMMA_GROUP } kg_completes;
+typedef enum kg_agent {
+    KG_AGENT_THREAD,
+    KG_AGENT_ELECTED,
+    KG_AGENT_WARP,
+    KG_AGENT_WARPGROUP,
+    KG_AGENT_CP_ASYNC,
+    KG_AGENT_BULK,
+    KG_AGENT_TENSOR
+} kg_agent;
+typedef enum kg_completes {
+    KG_COMPLETES_ISSUE,
+    KG_COMPLETES_GROUP,
+    KG_COMPLETES_MBARRIER,
+    KG_COMPLETES_BULK_READ,
+    KG_COMPLETES_BULK_FULL,
+    KG_COMPLETES_WGMMA_GROUP
+} kg_completes;
 
 #define KG_OPERAND_ALL (-1)
 typedef struct kg_effect {
@@ -207,7 +262,10 @@ typedef struct kg_dtype_info {
 } kg_dtype_info;
 const kg_dtype_info *kg_dtype_info_of(kg_dtype dtype);
 bool kg_dtype_named(const char *name, kg_dtype *dtype);
-static inline int kg_dtype_bytes(kg_dtype dtype) { return kg_dtype_info_of(dtype)->bits / 8; }
+static inline int kg_dtype_bytes(kg_dtype dtype)
+{
+    return kg_dtype_info_of(dtype)->bits / 8;
+}
 
 typedef struct kg_attr_info {
     const char *name;
@@ -215,9 +273,10 @@ typedef struct kg_attr_info {
 } kg_attr_info;
 const kg_attr_info *kg_attr_info_of(kg_attr_key key);
 
-// ---- ops and blocks ----------------------------------------------------------------------------------
+// ---- ops and blocks ----------------------------------------------------------------------------
 // A detached op with copies of the operand list. Results are created by kg_op_result.
-kg_op *kg_op_new(kg_kernel *kernel, kg_opcode code, kg_loc loc, int n_operands, kg_value *const *operands);
+kg_op *kg_op_new(kg_kernel *kernel, kg_opcode code, kg_loc loc, int n_operands,
+                 kg_value *const *operands);
 kg_value *kg_op_result(kg_kernel *kernel, kg_op *op, kg_type type, const char *name);
 kg_block *kg_op_add_block(kg_kernel *kernel, kg_op *op);
 void kg_block_append(kg_block *block, kg_op *op);
@@ -225,53 +284,68 @@ void kg_block_insert_before(kg_op *place, kg_op *op);
 void kg_block_insert_after(kg_op *place, kg_op *op);
 void kg_op_remove(kg_op *op); // unlink; memory stays with the arena
 void kg_op_set_operand(kg_op *op, int i, kg_value *value);
-// Deep copy of an op with its regions; `map` (indexed by value id, may hold NULL) says what replaces
-// operands and is extended with the results. Call kg_kernel_number first; map has room for `n_map` values.
+// Deep copy of an op with its regions; `map` (indexed by value id, may hold NULL) says what
+// replaces operands and is extended with the results. Call kg_kernel_number first; map has room for
+// `n_map` values.
 kg_op *kg_op_clone(kg_kernel *kernel, const kg_op *op, kg_value **map, int n_map);
 
 void kg_op_set_int(kg_kernel *kernel, kg_op *op, kg_attr_key key, int64_t value);
 void kg_op_set_float(kg_kernel *kernel, kg_op *op, kg_attr_key key, double value);
 void kg_op_set_dtype(kg_kernel *kernel, kg_op *op, kg_attr_key key, kg_dtype value);
 void kg_op_set_name(kg_kernel *kernel, kg_op *op, kg_attr_key key, const char *value);
-void kg_op_set_ints(kg_kernel *kernel, kg_op *op, kg_attr_key key, int count, const int64_t *values);
+void kg_op_set_ints(kg_kernel *kernel, kg_op *op, kg_attr_key key, int count,
+                    const int64_t *values);
 void kg_op_unset(kg_op *op, kg_attr_key key);
-const kg_attr *kg_op_attr(const kg_op *op, kg_attr_key key);                       // NULL when absent
+// NULL when absent
+const kg_attr *kg_op_attr(const kg_op *op, kg_attr_key key);
 int64_t kg_op_int(const kg_op *op, kg_attr_key key, int64_t otherwise);
 
-// ---- questions that every pass asks ------------------------------------------------------------------
-static inline bool kg_is_scalar(const kg_value *v) { return v->type.home == KG_HOME_FRAG && v->type.rank == 0; }
-static inline bool kg_is_mutable(const kg_value *v) { return v->kind == KG_VALUE_RESULT && v->op->code == KG_OP_FRAG; }
+// ---- questions that every pass asks ------------------------------------------------------------
+static inline bool kg_is_scalar(const kg_value *v)
+{
+    return v->type.home == KG_HOME_FRAG && v->type.rank == 0;
+}
+static inline bool kg_is_mutable(const kg_value *v)
+{
+    return v->kind == KG_VALUE_RESULT && v->op->code == KG_OP_FRAG;
+}
 int64_t kg_type_elements(const kg_type *type);
-// The parameter or SHARED result that a (view of a view of a) memory operand is a part of; NULL for fragments.
+// The parameter or SHARED result that a (view of a view of a) memory operand is a part of; NULL for
+// fragments.
 kg_value *kg_root(kg_value *value);
 bool kg_const_int(const kg_value *value, int64_t *out); // value is a CONST op of integer type
-kg_shared_layout kg_shared_layout_of(const kg_value *buffer); // from PITCH and SWIZZLE; row-major when absent
-int64_t kg_shared_slot_bytes(const kg_value *buffer);         // one slot, with its pitch
-int64_t kg_shared_bytes(const kg_value *buffer);              // all slots
-// Numbers ops (pre-order) and values densely from 0; returns the number of values, ops in *n_ops (may be NULL).
+// from PITCH and SWIZZLE; row-major when absent
+kg_shared_layout kg_shared_layout_of(const kg_value *buffer);
+int64_t kg_shared_slot_bytes(const kg_value *buffer); // one slot, with its pitch
+int64_t kg_shared_bytes(const kg_value *buffer);      // all slots
+// Numbers ops (pre-order) and values densely from 0; returns the number of values, ops in *n_ops
+// (may be NULL).
 int kg_kernel_number(kg_kernel *kernel, int *n_ops);
 // Pre-order walk; false from the callback stops it.
 bool kg_walk(kg_block *block, bool (*visit)(kg_op *op, void *user), void *user);
 
-// ---- scalar expressions ------------------------------------------------------------------------------
+// ---- scalar expressions ------------------------------------------------------------------------
 kg_sexpr *kg_sexpr_int(kg_arena *arena, int64_t value);
 kg_sexpr *kg_sexpr_param(kg_arena *arena, kg_value *param);
-kg_sexpr *kg_sexpr_binary(kg_arena *arena, kg_sexpr_kind kind, kg_sexpr *a, kg_sexpr *b); // folds constants
+// folds constants
+kg_sexpr *kg_sexpr_binary(kg_arena *arena, kg_sexpr_kind kind, kg_sexpr *a, kg_sexpr *b);
 // Values by parameter index. false: division by zero or overflow of 64 bits.
 bool kg_sexpr_eval(const kg_sexpr *expr, const int64_t *params, int64_t *out);
-// Largest known divisor (a power of two, at most 1 << 16) of the value, using the kernel's assumptions.
+// Largest known divisor (a power of two, at most 1 << 16) of the value, using the kernel's
+// assumptions.
 int64_t kg_sexpr_divisor(const kg_kernel *kernel, const kg_sexpr *expr);
 // The same for a scalar value of the body, following its ops.
 int64_t kg_value_divisor(const kg_kernel *kernel, const kg_value *value);
 
-// ---- text --------------------------------------------------------------------------------------------
+// ---- text --------------------------------------------------------------------------------------
 typedef struct kg_define {
     const char *name, *value; // -D NAME=VALUE: integer, float, true/false or a type name
 } kg_define;
 
-// Parses a file. Findings go to unit->diags; NULL when there was any error (all findings of the file are
-// reported at once). The source must outlive the unit.
-kg_unit *kg_parse(kg_arena *arena, kg_diags *diags, const kg_source *source, const kg_define *defines, int n_defines);
+// Parses a file. Findings go to unit->diags; NULL when there was any error (all findings of the
+// file are reported at once). The source must outlive the unit.
+kg_unit *kg_parse(kg_arena *arena, kg_diags *diags, const kg_source *source,
+                  const kg_define *defines, int n_defines);
 // Prints a unit or kernel so that parsing gives the same IR again. Arena memory, ended by '\n'.
 char *kg_print_unit(kg_arena *arena, const kg_unit *unit);
 char *kg_print_kernel(kg_arena *arena, kg_kernel *kernel);

@@ -50,8 +50,9 @@ bool kg_is_keyword(const char *name)
     return false;
 }
 
-// ---- numbers -----------------------------------------------------------------------------------------
-// strtod follows the process's locale; a library may not change it, so both spellings of the point are tried.
+// ---- numbers -----------------------------------------------------------------------------------
+// strtod follows the process's locale; a library may not change it, so both spellings of the point
+// are tried.
 static bool read_double(const char *text, double *out)
 {
     char copy[128], *end;
@@ -89,7 +90,9 @@ static void lex_hex(kg_lexer *lexer, kg_token *token, const char *start)
     const char *digits = lexer->at;
     for (;; lexer->at++) {
         char c = peek(lexer, 0);
-        int digit = is_digit(c) ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+        int digit = is_digit(c)                          ? c - '0'
+                    : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                         : -1;
         if (digit < 0) break;
         overflow |= value >> 59 != 0;
         value = value << 4 | (uint64_t)digit;
@@ -152,7 +155,7 @@ static void lex_number(kg_lexer *lexer, kg_token *token)
         kg_error(lexer->diags, KG_D_P009, token->loc, "number does not fit a double");
 }
 
-// ---- names and punctuation ---------------------------------------------------------------------------
+// ---- names and punctuation ---------------------------------------------------------------------
 static void lex_name(kg_lexer *lexer, kg_token *token)
 {
     const char *start = lexer->at++;
@@ -177,7 +180,8 @@ static void lex_numbered(kg_lexer *lexer, kg_token *token)
 
 static void lex_punctuation(kg_lexer *lexer, kg_token *token)
 {
-    static const char pairs[][3] = {"..", "==", "!=", "<=", ">=", "<<", ">>", "+=", "-=", "*=", "/=", "@#"};
+    static const char pairs[][3] = {"..", "==", "!=", "<=", ">=", "<<",
+                                    ">>", "+=", "-=", "*=", "/=", "@#"};
     static const char singles[] = "()[]{}<>,:?=+-*/%@&|^~#";
     const char *start = lexer->at;
     char c = peek(lexer, 0), d = peek(lexer, 1);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-// Tokens of the text form, made on demand. Newlines are tokens where they end a statement: not inside
-// ( ) or [ ], and not after a token that cannot end one (an operator, a comma, an opening brace).
+// Tokens of the text form, made on demand. Newlines are tokens where they end a statement: not
+// inside ( ) or [ ], and not after a token that cannot end one (an operator, a comma, an opening
+// brace).
 #pragma once
 #include "ir/diag.h"
 
 typedef enum kg_token_kind {
     KG_T_END,
-    KG_T_NEWLINE, // also ';' outside of brackets
-    KG_T_NAME,    // identifier or keyword, also name.3
+    KG_T_NEWLINE,  // also ';' outside of brackets
+    KG_T_NAME,     // identifier or keyword, also name.3
     KG_T_NUMBERED, // %12
     KG_T_INT,
     KG_T_FLOAT,
@@ -17,7 +18,7 @@ typedef enum kg_token_kind {
 } kg_token_kind;
 
 #define KG_P1(a) (KG_T_PUNCT + (a))
-#define KG_P2(a, b) (KG_T_PUNCT + (a) + (b) * 256)
+#define KG_P2(a, b) (KG_T_PUNCT + (a) + (b)*256)
 
 typedef struct kg_token {
     int kind; // kg_token_kind or punctuation
@@ -35,7 +36,7 @@ typedef struct kg_lexer {
     const kg_source *source;
     const char *at, *end, *line_start;
     int line;
-    int brackets; // open ( and [
+    int brackets;       // open ( and [
     bool continues;     // the last token cannot end a statement
     bool after_operand; // the last token ended an operand: % is the operator
 } kg_lexer;

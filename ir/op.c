@@ -1,17 +1,29 @@
 // SPDX-License-Identifier: MIT
-// The tables of ops, types and attributes as data, and the lists that tie ops, blocks and values together.
+// The tables of ops, types and attributes as data, and the lists that tie ops, blocks and values
+// together.
 #include "ir/ir.h"
 #include <string.h>
 
-// ---- the op table ------------------------------------------------------------------------------------
+// ---- the op table ------------------------------------------------------------------------------
 // An op that touches memory and states no effect does not build, and no other op may state one.
-enum { TOUCHES_S, TOUCHES_P = 0, TOUCHES_U = 0, TOUCHES_B = 0, TOUCHES_C = 0, TOUCHES_R = 0, TOUCHES_N = 0,
-       TOUCHES_Y = 0, TOUCHES_M = 1, TOUCHES_D = 1 };
+enum {
+    TOUCHES_S,
+    TOUCHES_P = 0,
+    TOUCHES_U = 0,
+    TOUCHES_B = 0,
+    TOUCHES_C = 0,
+    TOUCHES_R = 0,
+    TOUCHES_N = 0,
+    TOUCHES_Y = 0,
+    TOUCHES_M = 1,
+    TOUCHES_D = 1
+};
 #define NO_EFFECTS 0
 #define EFFECTS(...) 1
-#define KG_OP(E, name, cls, lo, hi, res, blocks, effects, doc)                                          \
-    _Static_assert(TOUCHES_##cls == (effects), "op " name ": memory ops state effects, others none");   \
-    _Static_assert((hi) == -1 || (lo) <= (hi), "op " name ": operand counts");                          \
+#define KG_OP(E, name, cls, lo, hi, res, blocks, effects, doc)                                     \
+    _Static_assert(TOUCHES_##cls == (effects),                                                     \
+                   "op " name ": memory ops state effects, others none");                          \
+    _Static_assert((hi) == -1 || (lo) <= (hi), "op " name ": operand counts");                     \
     _Static_assert((res) <= 1, "op " name ": at most one result");
 #include "ir/ops.def"
 #undef KG_OP
@@ -21,12 +33,22 @@ enum { TOUCHES_S, TOUCHES_P = 0, TOUCHES_U = 0, TOUCHES_B = 0, TOUCHES_C = 0, TO
 enum { OPERAND_0, OPERAND_1, OPERAND_2, OPERAND_ALL = KG_OPERAND_ALL };
 #define NO_EFFECTS
 #define EFFECTS(...) __VA_ARGS__
-#define E(operand, mode, proxy, agent, completes)                                                       \
-    {OPERAND_##operand, KG_MODE_##mode, KG_PROXY_##proxy, KG_AGENT_##agent, KG_COMPLETES_##completes}
+#define E(operand, mode, proxy, agent, completes)                                                  \
+    {                                                                                              \
+        OPERAND_##operand, KG_MODE_##mode, KG_PROXY_##proxy, KG_AGENT_##agent,                     \
+            KG_COMPLETES_##completes                                                               \
+    }
 static const kg_op_info op_table[KG_OP_COUNT] = {
-#define KG_OP(ENUM, name, cls, lo, hi, res, blocks, effects, doc)                                       \
-    [KG_OP_##ENUM] = {name, KG_CLASS_##cls, lo, hi, res, blocks,                                        \
-                      sizeof((kg_effect[]){effects}) / sizeof(kg_effect), {effects}, doc},
+#define KG_OP(ENUM, name, cls, lo, hi, res, blocks, effects, doc)                                  \
+    [KG_OP_##ENUM] = {name,                                                                        \
+                      KG_CLASS_##cls,                                                              \
+                      lo,                                                                          \
+                      hi,                                                                          \
+                      res,                                                                         \
+                      blocks,                                                                      \
+                      sizeof((kg_effect[]){effects}) / sizeof(kg_effect),                          \
+                      {effects},                                                                   \
+                      doc},
 #include "ir/ops.def"
 #undef KG_OP
 };
@@ -83,8 +105,9 @@ const kg_attr_info *kg_attr_info_of(kg_attr_key key)
     return &attr_table[key];
 }
 
-// ---- ops, values, blocks -----------------------------------------------------------------------------
-kg_op *kg_op_new(kg_kernel *kernel, kg_opcode code, kg_loc loc, int n_operands, kg_value *const *operands)
+// ---- ops, values, blocks -----------------------------------------------------------------------
+kg_op *kg_op_new(kg_kernel *kernel, kg_opcode code, kg_loc loc, int n_operands,
+                 kg_value *const *operands)
 {
     kg_arena *arena = kernel->unit->arena;
     kg_op *op = KG_NEW(arena, kg_op);
@@ -186,7 +209,7 @@ void kg_op_set_operand(kg_op *op, int i, kg_value *value)
     op->operands[i] = value;
 }
 
-// ---- cloning -----------------------------------------------------------------------------------------
+// ---- cloning -----------------------------------------------------------------------------------
 typedef struct cloner {
     kg_kernel *kernel;
     kg_value **map;
@@ -195,7 +218,8 @@ typedef struct cloner {
 
 static kg_value *mapped(const cloner *c, kg_value *value)
 {
-    if (value && value->id >= 0 && value->id < c->n_map && c->map[value->id]) return c->map[value->id];
+    if (value && value->id >= 0 && value->id < c->n_map && c->map[value->id])
+        return c->map[value->id];
     return value;
 }
 
@@ -207,7 +231,8 @@ static void remember(const cloner *c, const kg_value *from, kg_value *to)
 static kg_attr *clone_attrs(kg_arena *arena, const kg_attr *attrs)
 {
     kg_attr *first = NULL, **end = &first;
-    for (; attrs; attrs = attrs->next) { // lists of integers and names never change, so they are shared
+    // lists of integers and names never change, so they are shared
+    for (; attrs; attrs = attrs->next) {
         *end = KG_NEW(arena, kg_attr);
         **end = *attrs;
         (*end)->next = NULL;
@@ -254,7 +279,7 @@ kg_op *kg_op_clone(kg_kernel *kernel, const kg_op *op, kg_value **map, int n_map
     return clone_op(&c, op);
 }
 
-// ---- attributes --------------------------------------------------------------------------------------
+// ---- attributes --------------------------------------------------------------------------------
 static kg_attr *attr_slot(kg_kernel *kernel, kg_op *op, kg_attr_key key)
 {
     kg_attr **place = &op->attrs;
@@ -318,7 +343,7 @@ int64_t kg_op_int(const kg_op *op, kg_attr_key key, int64_t otherwise)
     return attr ? attr->i : otherwise;
 }
 
-// ---- questions ---------------------------------------------------------------------------------------
+// ---- questions ---------------------------------------------------------------------------------
 int64_t kg_type_elements(const kg_type *type)
 {
     int64_t elements = 1;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// The parser's entry: tokens, recovery, and the kernels of a file. parse.h says how its files work together.
+// The parser's entry: tokens, recovery, and the kernels of a file. parse.h says how its files work
+// together.
 #include "ir/parse.h"
 #include <string.h>
 
-// ---- tokens ------------------------------------------------------------------------------------------
+// ---- tokens ------------------------------------------------------------------------------------
 void kg_advance(kg_parser *p)
 {
     p->token = p->ahead;
@@ -19,7 +20,8 @@ bool kg_accept(kg_parser *p, int kind)
 
 bool kg_at_word(const kg_parser *p, const char *word)
 {
-    return p->token.kind == KG_T_NAME && p->token.text[0] == word[0] && !strcmp(p->token.text, word);
+    return p->token.kind == KG_T_NAME && p->token.text[0] == word[0] &&
+           !strcmp(p->token.text, word);
 }
 
 bool kg_accept_word(kg_parser *p, const char *word)
@@ -78,7 +80,7 @@ void kg_recover(kg_parser *p)
     p->nesting = 0;
 }
 
-// ---- kernels -----------------------------------------------------------------------------------------
+// ---- kernels -----------------------------------------------------------------------------------
 static void skip_to_kernel(kg_parser *p)
 {
     p->lexer.brackets = 0;
@@ -91,8 +93,8 @@ static void append_kernel(kg_parser *p)
     kg_kernel **end = &p->unit->kernels;
     for (; *end; end = &(*end)->next)
         if (!strcmp((*end)->name, p->kernel->name)) {
-            kg_diag *d = kg_error(p->diags, KG_D_P007, p->kernel->loc, "kernel '%s' is defined twice",
-                                  p->kernel->name);
+            kg_diag *d = kg_error(p->diags, KG_D_P007, p->kernel->loc,
+                                  "kernel '%s' is defined twice", p->kernel->name);
             kg_diag_note(p->diags, d, (*end)->loc, "the first definition is here");
         }
     *end = p->kernel;
@@ -137,8 +139,8 @@ static void unused_defines(kg_parser *p)
 static bool is_text(kg_parser *p, const kg_source *source)
 {
     if (source->length > KG_LARGEST_SOURCE) {
-        kg_error(p->diags, KG_D_P011, (kg_loc){.source = source}, "the file has %zu bytes, the limit is %d",
-                 source->length, KG_LARGEST_SOURCE);
+        kg_error(p->diags, KG_D_P011, (kg_loc){.source = source},
+                 "the file has %zu bytes, the limit is %d", source->length, KG_LARGEST_SOURCE);
         return false;
     }
     for (size_t i = 0; i < source->length; i++) {
@@ -152,8 +154,8 @@ static bool is_text(kg_parser *p, const kg_source *source)
     return true;
 }
 
-kg_unit *kg_parse(kg_arena *arena, kg_diags *diags, const kg_source *source, const kg_define *defines,
-                  int n_defines)
+kg_unit *kg_parse(kg_arena *arena, kg_diags *diags, const kg_source *source,
+                  const kg_define *defines, int n_defines)
 {
     int errors = diags->errors;
     kg_parser *p = KG_NEW(arena, kg_parser);
@@ -169,7 +171,8 @@ kg_unit *kg_parse(kg_arena *arena, kg_diags *diags, const kg_source *source, con
     p->ahead = kg_lexer_next(&p->lexer);
     kg_advance(p);
     kg_skip_newlines(p);
-    if (p->token.kind == KG_T_END) kg_error(diags, KG_D_P002, p->token.loc, "no kernel in this file");
+    if (p->token.kind == KG_T_END)
+        kg_error(diags, KG_D_P002, p->token.loc, "no kernel in this file");
     while (p->token.kind != KG_T_END) {
         if (!kg_accept_word(p, "kernel")) {
             kg_unexpected(p, "'kernel'");

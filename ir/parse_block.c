@@ -3,13 +3,14 @@
 #include "ir/parse_stmt.h"
 #include <string.h>
 
-// ---- blocks ------------------------------------------------------------------------------------------
-// Behind a syntax error in a block's head: the body is still read, so that all findings come at once.
+// ---- blocks ------------------------------------------------------------------------------------
+// Behind a syntax error in a block's head: the body is still read, so that all findings come at
+// once.
 static void skip_to_body(kg_parser *p)
 {
     p->lexer.brackets = 0;
-    while (p->token.kind != KG_T_END && p->token.kind != KG_T_NEWLINE && p->token.kind != KG_P1('{') &&
-           p->token.kind != KG_P1('}'))
+    while (p->token.kind != KG_T_END && p->token.kind != KG_T_NEWLINE &&
+           p->token.kind != KG_P1('{') && p->token.kind != KG_P1('}'))
         kg_advance(p);
     if (p->token.kind == KG_P1('{')) p->panic = false;
     p->nesting = 0;
@@ -37,8 +38,8 @@ static void count_attr(kg_parser *p, kg_op *op, kg_node *n, kg_attr_key key)
     int64_t value;
     if (!n || !kg_constant_int(p, n, kg_attr_info_of(key)->name, &value)) return;
     if (value < 1 || value > 1 << 20)
-        kg_error(p->diags, KG_D_T106, n->loc, "%s must be positive, not %lld", kg_attr_info_of(key)->name,
-                 (long long)value);
+        kg_error(p->diags, KG_D_T106, n->loc, "%s must be positive, not %lld",
+                 kg_attr_info_of(key)->name, (long long)value);
     else
         kg_op_set_int(p->kernel, op, key, value);
 }
@@ -55,7 +56,8 @@ bool kg_make_bounds(kg_parser *p, kg_node *const *n, kg_value **operands)
     for (int i = 0; i < 3; i++) {
         kg_dtype own = kg_natural_dtype(n[i]);
         if (n[i]->type.rank || (own != KG_I32 && own != KG_I64)) {
-            kg_error(p->diags, KG_D_T102, n[i]->loc, "a loop's bound must be an i32 or i64 scalar, not %s",
+            kg_error(p->diags, KG_D_T102, n[i]->loc,
+                     "a loop's bound must be an i32 or i64 scalar, not %s",
                      kg_type_text(p->arena, &n[i]->type));
             return false;
         }
@@ -129,8 +131,12 @@ static kg_op *make_for(kg_parser *p, for_text *text)
     if (!op) return NULL;
     kg_block *body = kg_op_add_block(p->kernel, op);
     body->arg = KG_NEW(p->arena, kg_value);
-    *body->arg = (kg_value){.kind = KG_VALUE_ARG, .type = op->operands[0]->type, .loc = text->name_loc,
-                            .op = op, .id = -1, .name = text->name[0] == '%' ? NULL : text->name};
+    *body->arg = (kg_value){.kind = KG_VALUE_ARG,
+                            .type = op->operands[0]->type,
+                            .loc = text->name_loc,
+                            .op = op,
+                            .id = -1,
+                            .name = text->name[0] == '%' ? NULL : text->name};
     count_attr(p, op, text->pipeline, KG_A_PIPELINE);
     count_attr(p, op, text->unroll, KG_A_UNROLL);
     kg_apply_attrs(p, op, text->attrs);
@@ -172,7 +178,8 @@ void kg_while_statement(kg_parser *p)
         nested(p, condition);
         bool yields = condition->last && condition->last->code == KG_OP_YIELD;
         if (!p->panic && !p->dead && !yields && p->diags->errors == 0) {
-            kg_diag *d = kg_error(p->diags, KG_D_V203, loc, "the condition of this loop yields nothing");
+            kg_diag *d =
+                kg_error(p->diags, KG_D_V203, loc, "the condition of this loop yields nothing");
             kg_diag_help(p->diags, d, "end its block with `yield E`");
         }
         if (!p->panic && p->token.kind != KG_P1('{')) kg_unexpected(p, "'{' and the loop's body");
@@ -203,7 +210,8 @@ static void dead_block(kg_parser *p)
 static void else_part(kg_parser *p, kg_block *block)
 {
     kg_block *outer = p->block;
-    if (p->token.kind == KG_T_NEWLINE && p->ahead.kind == KG_T_NAME && !strcmp(p->ahead.text, "else"))
+    if (p->token.kind == KG_T_NEWLINE && p->ahead.kind == KG_T_NAME &&
+        !strcmp(p->ahead.text, "else"))
         kg_advance(p);
     if (p->panic || !kg_accept_word(p, "else")) return;
     if (!kg_at_word(p, "if")) {
@@ -293,8 +301,9 @@ void kg_warps_statement(kg_parser *p)
     bool ok = !broken && kg_constant_int(p, first, "a warp's number", &a);
     ok = ok && kg_constant_int(p, last, "a warp's number", &b);
     if (ok && (a < 0 || b <= a || b > p->kernel->warps)) {
-        kg_error(p->diags, KG_D_V205, loc, "warps %lld .. %lld do not lie within the %d warps of the CTA",
-                 (long long)a, (long long)b, p->kernel->warps);
+        kg_error(p->diags, KG_D_V205, loc,
+                 "warps %lld .. %lld do not lie within the %d warps of the CTA", (long long)a,
+                 (long long)b, p->kernel->warps);
         ok = false;
     }
     if (!ok) return nested(p, detached(p));
@@ -307,7 +316,7 @@ void kg_warps_statement(kg_parser *p)
     nested(p, kg_op_add_block(p->kernel, op));
 }
 
-// ---- synchronization by hand -------------------------------------------------------------------------
+// ---- synchronization by hand -------------------------------------------------------------------
 static void sync_int(kg_parser *p, kg_op *op, kg_node *n, kg_attr_key key)
 {
     int64_t value;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Builtins: what name(args, key=value) stands for. Each becomes an OP with attributes, or a small tree of them
-// (sum over all axes, ceildiv, zeros), and is then typed like an operator.
+// Builtins: what name(args, key=value) stands for. Each becomes an OP with attributes, or a small
+// tree of them (sum over all axes, ceildiv, zeros), and is then typed like an operator.
 #include "ir/parse.h"
 #include <string.h>
 
@@ -9,7 +9,7 @@ static void poison(kg_node *n)
     n->kind = KG_N_POISON;
 }
 
-// ---- arguments by key --------------------------------------------------------------------------------
+// ---- arguments by key --------------------------------------------------------------------------
 static kg_node *take_key(kg_node *n, const char *key)
 {
     for (kg_keyed **k = &n->keyed; *k; k = &(*k)->next)
@@ -25,8 +25,8 @@ static bool no_more_keys(kg_parser *p, kg_node *n)
 {
     static const char *const keys[] = {"axis", "shape", "perm", "dtype", "partial"};
     if (!n->keyed) return true;
-    kg_diag *d = kg_error(p->diags, KG_D_P006, n->keyed->loc, "%s has no key '%s'", n->name,
-                          n->keyed->key);
+    kg_diag *d =
+        kg_error(p->diags, KG_D_P006, n->keyed->loc, "%s has no key '%s'", n->name, n->keyed->key);
     const char *nearest = kg_nearest_name(n->keyed->key, keys, sizeof keys / sizeof *keys);
     if (nearest) kg_diag_help(p->diags, d, "did you mean '%s'?", nearest);
     poison(n);
@@ -98,7 +98,7 @@ static void as_op(kg_parser *p, kg_node *n, kg_opcode op)
     n->op = op;
 }
 
-// ---- builtins of their own ---------------------------------------------------------------------------
+// ---- builtins of their own ---------------------------------------------------------------------
 // Axis counted from the end when negative. Needs the operand's rank, so the operand is typed first.
 static bool axis_attr(kg_parser *p, kg_node *n, kg_node *value, int rank)
 {
@@ -142,8 +142,9 @@ static void call_reduce(kg_parser *p, kg_node *n, kg_opcode op)
     bool scan = kg_op_info_of(op)->cls == KG_CLASS_N;
     bool index = op == KG_OP_ARGMAX || op == KG_OP_ARGMIN;
     if (rank == 0 || (!axis && rank > 1 && (scan || index))) {
-        kg_diag *d = kg_error(p->diags, KG_D_T108, n->loc, rank ? "%s of a tile needs an axis"
-                                                                : "%s needs a tile, not a scalar", n->name);
+        kg_diag *d = kg_error(p->diags, KG_D_T108, n->loc,
+                              rank ? "%s of a tile needs an axis" : "%s needs a tile, not a scalar",
+                              n->name);
         if (rank) kg_diag_help(p->diags, d, "write %s(x, axis=0)", n->name);
         poison(n);
         return;
@@ -297,11 +298,13 @@ static void call_typed(kg_parser *p, kg_node *n, kg_dtype dtype)
     if (!no_more_keys(p, n) || !count_is(p, n, 1, 1)) return;
     const kg_node *value = n->args[0];
     bool is_float = kg_dtype_info_of(dtype)->is_float;
-    bool fits = value->kind == KG_N_INT ? dtype != KG_I1
-                : value->kind == KG_N_FLOAT ? is_float : value->kind == KG_N_TRUTH && dtype == KG_I1;
+    bool fits = value->kind == KG_N_INT     ? dtype != KG_I1
+                : value->kind == KG_N_FLOAT ? is_float
+                                            : value->kind == KG_N_TRUTH && dtype == KG_I1;
     if (!fits) {
         if (value->kind != KG_N_POISON) {
-            kg_diag *d = kg_error(p->diags, KG_D_T102, n->loc, "%s(..) takes a constant of that type", n->name);
+            kg_diag *d = kg_error(p->diags, KG_D_T102, n->loc,
+                                  "%s(..) takes a constant of that type", n->name);
             kg_diag_help(p->diags, d, "to convert a value write cast(x, %s)", n->name);
         }
         poison(n);
@@ -315,7 +318,7 @@ static void call_typed(kg_parser *p, kg_node *n, kg_dtype dtype)
     n->type = kg_scalar_type(dtype);
 }
 
-// ---- dispatch ----------------------------------------------------------------------------------------
+// ---- dispatch ----------------------------------------------------------------------------------
 static const char *const extra_builtins[] = {"zeros", "full", "ceildiv"};
 
 static void unknown(kg_parser *p, kg_node *n)
@@ -323,7 +326,8 @@ static void unknown(kg_parser *p, kg_node *n)
     const char *names[KG_OP_COUNT + 3];
     int count = 0;
     for (int i = 0; i < KG_OP_COUNT; i++)
-        if (kg_op_info_of((kg_opcode)i)->results && !kg_is_keyword(kg_op_info_of((kg_opcode)i)->name))
+        if (kg_op_info_of((kg_opcode)i)->results &&
+            !kg_is_keyword(kg_op_info_of((kg_opcode)i)->name))
             names[count++] = kg_op_info_of((kg_opcode)i)->name;
     for (int i = 0; i < 3; i++) names[count++] = extra_builtins[i];
     kg_diag *d = kg_error(p->diags, KG_D_P004, n->loc, "unknown op or builtin '%s'", n->name);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Trees to ops, operands first and left to right, each followed by what converts it: cast, expand, broadcast.
-// The order is a contract with print.c, which prints ops inline only when they stand in exactly this order.
+// Trees to ops, operands first and left to right, each followed by what converts it: cast, expand,
+// broadcast. The order is a contract with print.c, which prints ops inline only when they stand in
+// exactly this order.
 #include "ir/parse.h"
 #include <string.h>
 
-// ---- attributes and ops ------------------------------------------------------------------------------
+// ---- attributes and ops ------------------------------------------------------------------------
 static kg_attr *insert(kg_parser *p, kg_attr **list, kg_attr_key key)
 {
     while (*list && (*list)->key < key) list = &(*list)->next;
@@ -27,7 +28,8 @@ kg_attr *kg_attr_dtype(kg_parser *p, kg_attr *next, kg_attr_key key, kg_dtype va
     return next;
 }
 
-kg_attr *kg_attr_ints(kg_parser *p, kg_attr *next, kg_attr_key key, int count, const int64_t *values)
+kg_attr *kg_attr_ints(kg_parser *p, kg_attr *next, kg_attr_key key, int count,
+                      const int64_t *values)
 {
     kg_attr *attr = insert(p, &next, key);
     int64_t *copy = KG_NEW_ARRAY(p->arena, int64_t, count);
@@ -37,7 +39,8 @@ kg_attr *kg_attr_ints(kg_parser *p, kg_attr *next, kg_attr_key key, int count, c
     return next;
 }
 
-kg_op *kg_emit_op(kg_parser *p, kg_opcode code, kg_loc loc, int n, kg_value *const *operands, kg_attr *attrs)
+kg_op *kg_emit_op(kg_parser *p, kg_opcode code, kg_loc loc, int n, kg_value *const *operands,
+                  kg_attr *attrs)
 {
     for (int i = 0; i < n; i++)
         if (!operands[i]) return NULL;
@@ -53,8 +56,8 @@ kg_op *kg_emit_op(kg_parser *p, kg_opcode code, kg_loc loc, int n, kg_value *con
     return op;
 }
 
-static kg_value *emit_one(kg_parser *p, kg_opcode code, kg_loc loc, int n, kg_value *const *operands,
-                          kg_attr *attrs)
+static kg_value *emit_one(kg_parser *p, kg_opcode code, kg_loc loc, int n,
+                          kg_value *const *operands, kg_attr *attrs)
 {
     kg_op *op = kg_emit_op(p, code, loc, n, operands, attrs);
     return op ? op->results[0] : NULL;
@@ -72,7 +75,7 @@ static kg_value *emit_const(kg_parser *p, const kg_node *n, kg_dtype dtype)
     return emit_one(p, KG_OP_CONST, n->loc, 0, NULL, attrs);
 }
 
-// ---- open extents ------------------------------------------------------------------------------------
+// ---- open extents ------------------------------------------------------------------------------
 bool kg_is_open(const kg_type *type)
 {
     for (int d = 0; d < type->rank; d++)
@@ -96,7 +99,7 @@ static bool closed(kg_parser *p, const kg_type *type, kg_loc loc)
     return false;
 }
 
-// ---- memory ------------------------------------------------------------------------------------------
+// ---- memory ------------------------------------------------------------------------------------
 static bool at_is_gather(const kg_item *item)
 {
     return item->kind == KG_ITEM_AT && item->start->type.rank == 1;
@@ -178,7 +181,7 @@ kg_value *kg_emit_memory(kg_parser *p, kg_node *n, const kg_type *shape)
     return emit_one(p, KG_OP_TRANSPOSE, n->loc, 1, &operand, n->attrs);
 }
 
-// ---- values ------------------------------------------------------------------------------------------
+// ---- values ------------------------------------------------------------------------------------
 // Brings a value to an element type and shape: cast, leading axes, broadcast, in this order.
 static kg_value *convert(kg_parser *p, kg_value *value, kg_loc loc, const kg_type *type)
 {

@@ -30,7 +30,8 @@ static kg_node *grown(kg_parser *p, kg_node *n)
     if (n->depth <= KG_DEEPEST_EXPRESSION) return n;
     if (!p->panic) {
         kg_diag *d = kg_error(p->diags, KG_D_P011, n->loc, "expression is nested too deeply");
-        kg_diag_help(p->diags, d, "name a part of it; %d levels are allowed", KG_DEEPEST_EXPRESSION);
+        kg_diag_help(p->diags, d, "name a part of it; %d levels are allowed",
+                     KG_DEEPEST_EXPRESSION);
     }
     p->panic = true;
     return kg_node_new(p, KG_N_POISON, n->loc);
@@ -55,11 +56,14 @@ static kg_loc span(kg_loc from, kg_loc to)
     return from;
 }
 
-// ---- pieces ------------------------------------------------------------------------------------------
+// ---- pieces ------------------------------------------------------------------------------------
 static kg_node *list(kg_parser *p)
 {
     kg_node *n = kg_node_new(p, KG_N_LIST, p->token.loc);
-    struct { kg_node **items; int count, capacity; } items = {0};
+    struct {
+        kg_node **items;
+        int count, capacity;
+    } items = {0};
     kg_advance(p);
     while (p->token.kind != KG_P1(']') && !p->panic) {
         kg_node *item = kg_expression(p);
@@ -110,7 +114,10 @@ static kg_node *call(kg_parser *p)
 {
     kg_node *n = kg_node_new(p, KG_N_CALL, p->token.loc);
     n->name = p->token.text;
-    struct { kg_node **items; int count, capacity; } args = {0};
+    struct {
+        kg_node **items;
+        int count, capacity;
+    } args = {0};
     kg_keyed **end = &n->keyed;
     kg_advance(p);
     kg_advance(p);
@@ -161,7 +168,10 @@ static kg_node *indexed(kg_parser *p, kg_node *base)
     n->args = KG_NEW_ARRAY(p->arena, kg_node *, 1);
     n->args[0] = base;
     n->n_args = 1;
-    struct { kg_item *items; int count, capacity; } items = {0};
+    struct {
+        kg_item *items;
+        int count, capacity;
+    } items = {0};
     kg_advance(p);
     while (p->token.kind != KG_P1(']') && !p->panic) {
         kg_item item = index_item(p);
@@ -292,32 +302,43 @@ static kg_node *unary(kg_parser *p)
     return n;
 }
 
-// ---- binary operators --------------------------------------------------------------------------------
-typedef struct operator {
-    int kind;         // of the token; 0 for a word
+// ---- binary operators --------------------------------------------------------------------------
+typedef struct operator
+{
+    int kind; // of the token; 0 for a word
     const char *word;
-    int level;        // binds tighter when higher
-    kg_opcode op;     // KG_OP_COUNT: @
-} operator;
+    int level;    // binds tighter when higher
+    kg_opcode op; // KG_OP_COUNT: @
+}
+operator;
 
 static const operator operators[] = {
-    {KG_P1('|'), NULL, 1, KG_OP_OR},       {0, "or", 1, KG_OP_OR},
-    {KG_P1('^'), NULL, 2, KG_OP_XOR},      {KG_P1('&'), NULL, 3, KG_OP_AND},
-    {0, "and", 3, KG_OP_AND},              {KG_P2('=', '='), NULL, 4, KG_OP_EQ},
-    {KG_P2('!', '='), NULL, 4, KG_OP_NE},  {KG_P1('<'), NULL, 4, KG_OP_LT},
-    {KG_P2('<', '='), NULL, 4, KG_OP_LE},  {KG_P1('>'), NULL, 4, KG_OP_GT},
-    {KG_P2('>', '='), NULL, 4, KG_OP_GE},  {KG_P2('<', '<'), NULL, 5, KG_OP_SHL},
-    {KG_P2('>', '>'), NULL, 5, KG_OP_SHR}, {KG_P1('+'), NULL, 6, KG_OP_ADD},
-    {KG_P1('-'), NULL, 6, KG_OP_SUB},      {KG_P1('*'), NULL, 7, KG_OP_MUL},
-    {KG_P1('/'), NULL, 7, KG_OP_DIV},      {KG_P1('%'), NULL, 7, KG_OP_MOD},
+    {KG_P1('|'), NULL, 1, KG_OP_OR},
+    {0, "or", 1, KG_OP_OR},
+    {KG_P1('^'), NULL, 2, KG_OP_XOR},
+    {KG_P1('&'), NULL, 3, KG_OP_AND},
+    {0, "and", 3, KG_OP_AND},
+    {KG_P2('=', '='), NULL, 4, KG_OP_EQ},
+    {KG_P2('!', '='), NULL, 4, KG_OP_NE},
+    {KG_P1('<'), NULL, 4, KG_OP_LT},
+    {KG_P2('<', '='), NULL, 4, KG_OP_LE},
+    {KG_P1('>'), NULL, 4, KG_OP_GT},
+    {KG_P2('>', '='), NULL, 4, KG_OP_GE},
+    {KG_P2('<', '<'), NULL, 5, KG_OP_SHL},
+    {KG_P2('>', '>'), NULL, 5, KG_OP_SHR},
+    {KG_P1('+'), NULL, 6, KG_OP_ADD},
+    {KG_P1('-'), NULL, 6, KG_OP_SUB},
+    {KG_P1('*'), NULL, 7, KG_OP_MUL},
+    {KG_P1('/'), NULL, 7, KG_OP_DIV},
+    {KG_P1('%'), NULL, 7, KG_OP_MOD},
     {KG_P1('@'), NULL, 7, KG_OP_COUNT},
 };
 
-static const operator *operator_at(const kg_parser *p)
+static const operator* operator_at(const kg_parser *p)
 {
     if (p->token.kind != KG_T_NAME && p->token.kind < KG_T_PUNCT) return NULL;
     for (size_t i = 0; i < sizeof operators / sizeof *operators; i++) {
-        const operator *o = &operators[i];
+        const operator* o = & operators[i];
         if (o->kind ? o->kind == p->token.kind : kg_at_word(p, o->word)) return o;
     }
     return NULL;
@@ -336,7 +357,7 @@ static kg_node *binary(kg_parser *p, int level)
 {
     kg_node *left = unary(p);
     for (;;) {
-        const operator *o = operator_at(p);
+        const operator* o = operator_at(p);
         if (!o || o->level < level || p->panic) return left;
         kg_loc loc = p->token.loc;
         kg_advance(p);
@@ -349,7 +370,8 @@ static kg_node *binary(kg_parser *p, int level)
 kg_node *kg_expression(kg_parser *p)
 {
     if (p->nesting >= KG_DEEPEST_EXPRESSION) {
-        if (!p->panic) kg_error(p->diags, KG_D_P011, p->token.loc, "expression is nested too deeply");
+        if (!p->panic)
+            kg_error(p->diags, KG_D_P011, p->token.loc, "expression is nested too deeply");
         p->panic = true;
         return kg_node_new(p, KG_N_POISON, p->token.loc);
     }

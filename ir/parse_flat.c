@@ -3,7 +3,7 @@
 #include "ir/parse.h"
 #include <string.h>
 
-// ---- attributes --------------------------------------------------------------------------------------
+// ---- attributes --------------------------------------------------------------------------------
 static bool attr_named(const char *name, kg_attr_key *key)
 {
     for (int i = 0; i < KG_ATTR_COUNT; i++)
@@ -25,7 +25,10 @@ static void unknown_attr(kg_parser *p, const kg_keyed *k)
 
 static void set_ints(kg_parser *p, kg_op *op, kg_attr_key key, const kg_keyed *k)
 {
-    struct { int64_t *items; int count, capacity; } ints = {0};
+    struct {
+        int64_t *items;
+        int count, capacity;
+    } ints = {0};
     if (k->value->kind != KG_N_LIST) {
         if (k->value->kind != KG_N_POISON)
             kg_error(p->diags, KG_D_P010, k->value->loc, "%s is a list of integers", k->key);
@@ -83,12 +86,13 @@ void kg_apply_attrs(kg_parser *p, kg_op *op, kg_keyed *keyed)
     }
 }
 
-// ---- layouts -----------------------------------------------------------------------------------------
+// ---- layouts -----------------------------------------------------------------------------------
 static bool list_of_ints(kg_parser *p, kg_node *list, int most, int32_t *out, int *count)
 {
     if (list->kind != KG_N_LIST || list->n_args > most) {
         if (list->kind != KG_N_POISON)
-            kg_error(p->diags, KG_D_V204, list->loc, "a list of at most %d integers is expected", most);
+            kg_error(p->diags, KG_D_V204, list->loc, "a list of at most %d integers is expected",
+                     most);
         return false;
     }
     *count = list->n_args;
@@ -117,16 +121,18 @@ static bool bases(kg_parser *p, kg_layout *layout, int in, const char *name)
     kg_node *list = kg_expression(p);
     if (p->panic) return false;
     if (list->kind != KG_N_LIST || list->n_args > KG_MAX_BITS) {
-        kg_error(p->diags, KG_D_V204, list->loc, "%s is a list of at most %d bases", name, KG_MAX_BITS);
+        kg_error(p->diags, KG_D_V204, list->loc, "%s is a list of at most %d bases", name,
+                 KG_MAX_BITS);
         return false;
     }
     layout->bits[in] = list->n_args;
     for (int i = 0; i < list->n_args; i++) {
         int count;
-        if (!list_of_ints(p, list->args[i], KG_MAX_RANK, layout->basis[in][i], &count)) return false;
+        if (!list_of_ints(p, list->args[i], KG_MAX_RANK, layout->basis[in][i], &count))
+            return false;
         if (count == layout->rank) continue;
-        kg_error(p->diags, KG_D_V204, list->args[i]->loc, "a basis has %d numbers, not %d", layout->rank,
-                 count);
+        kg_error(p->diags, KG_D_V204, list->args[i]->loc, "a basis has %d numbers, not %d",
+                 layout->rank, count);
         return false;
     }
     return true;
@@ -137,18 +143,21 @@ static bool layout_body(kg_parser *p, kg_layout *layout)
     int reps;
     if (!word(p, "core")) return false;
     kg_node *core = kg_expression(p);
-    if (!list_of_ints(p, core, KG_MAX_RANK, layout->core, &layout->rank) || !word(p, "reps")) return false;
+    if (!list_of_ints(p, core, KG_MAX_RANK, layout->core, &layout->rank) || !word(p, "reps"))
+        return false;
     kg_node *list = kg_expression(p);
     if (!list_of_ints(p, list, KG_MAX_RANK, layout->reps, &reps)) return false;
     if (reps != layout->rank) {
-        kg_error(p->diags, KG_D_V204, list->loc, "reps has %d numbers, core has %d", reps, layout->rank);
+        kg_error(p->diags, KG_D_V204, list->loc, "reps has %d numbers, core has %d", reps,
+                 layout->rank);
         return false;
     }
     return bases(p, layout, KG_IN_REG, "reg") && bases(p, layout, KG_IN_LANE, "lane") &&
            bases(p, layout, KG_IN_WARP, "warp");
 }
 
-// layout #n = core [..] reps [..] reg [[..], ..] lane [[..], ..] warp [[..], ..]; numbered from 0 in order.
+// layout #n = core [..] reps [..] reg [[..], ..] lane [[..], ..] warp [[..], ..]; numbered from 0
+// in order.
 void kg_layout_clause(kg_parser *p)
 {
     kg_expect(p, KG_P1('#'), "'#' and the layout's number");
@@ -156,7 +165,8 @@ void kg_layout_clause(kg_parser *p)
     int64_t number = p->token.i;
     if (!kg_expect(p, KG_T_INT, "the layout's number")) return;
     if (number != p->n_layouts) {
-        kg_error(p->diags, KG_D_P007, loc, "layouts are numbered in order: this one is #%d", p->n_layouts);
+        kg_error(p->diags, KG_D_P007, loc, "layouts are numbered in order: this one is #%d",
+                 p->n_layouts);
         p->panic = true;
         return;
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Constants: named ones are replaced by their value, arithmetic on literals is done here with 64-bit checks,
-// and of `c ? a : b` with a constant c only the chosen arm is looked at.
+// Constants: named ones are replaced by their value, arithmetic on literals is done here with
+// 64-bit checks, and of `c ? a : b` with a constant c only the chosen arm is looked at.
 #include "ir/parse.h"
 #include <math.h>
 #include <string.h>
@@ -23,7 +23,7 @@ static double number(const kg_node *n)
     return n->kind == KG_N_FLOAT ? n->f : (double)n->i;
 }
 
-// ---- arithmetic --------------------------------------------------------------------------------------
+// ---- arithmetic --------------------------------------------------------------------------------
 static bool fold_divide(kg_opcode op, int64_t a, int64_t b, int64_t *out)
 {
     if (b == 0 || (a == INT64_MIN && b == -1)) return false;
@@ -134,10 +134,14 @@ static double reciprocal_root(double x)
 // Functions of one number that are folded; the result is a float.
 static bool fold_function(kg_node *n)
 {
-    static const struct { const char *name; double (*f)(double); } functions[] = {
-        {"exp", exp}, {"exp2", exp2}, {"log", log}, {"log2", log2}, {"sqrt", sqrt},
-        {"rsqrt", reciprocal_root}, {"rcp", reciprocal}, {"sin", sin}, {"cos", cos},
-        {"tanh", tanh}, {"erf", erf}, {"floor", floor}, {"ceil", ceil}, {"round", nearbyint}};
+    static const struct {
+        const char *name;
+        double (*f)(double);
+    } functions[] = {{"exp", exp},        {"exp2", exp2},      {"log", log},
+                     {"log2", log2},      {"sqrt", sqrt},      {"rsqrt", reciprocal_root},
+                     {"rcp", reciprocal}, {"sin", sin},        {"cos", cos},
+                     {"tanh", tanh},      {"erf", erf},        {"floor", floor},
+                     {"ceil", ceil},      {"round", nearbyint}};
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
         if (!strcmp(functions[i].name, n->name)) {
             become(n, KG_N_FLOAT, 0, functions[i].f(number(n->args[0])));
@@ -185,12 +189,13 @@ static void fold_call(kg_parser *p, kg_node *n)
     }
 }
 
-// ---- names -------------------------------------------------------------------------------------------
+// ---- names -------------------------------------------------------------------------------------
 bool kg_constant_symbol(kg_parser *p, kg_symbol *symbol)
 {
     if (symbol->done) return symbol->node->kind != KG_N_POISON;
     if (symbol->busy) {
-        kg_error(p->diags, KG_D_P010, symbol->loc, "constant '%s' is defined by itself", symbol->name);
+        kg_error(p->diags, KG_D_P010, symbol->loc, "constant '%s' is defined by itself",
+                 symbol->name);
         poison(symbol->node);
         return false;
     }
@@ -199,8 +204,8 @@ bool kg_constant_symbol(kg_parser *p, kg_symbol *symbol)
     symbol->busy = false;
     symbol->done = true;
     if (!kg_is_literal(symbol->node) && symbol->node->kind != KG_N_POISON) {
-        kg_error(p->diags, KG_D_P010, symbol->node->loc, "the value of constant '%s' is not constant",
-                 symbol->name);
+        kg_error(p->diags, KG_D_P010, symbol->node->loc,
+                 "the value of constant '%s' is not constant", symbol->name);
         poison(symbol->node);
     }
     return symbol->node->kind != KG_N_POISON;
@@ -256,7 +261,7 @@ void kg_fold(kg_parser *p, kg_node *n)
         fold_unary(n);
 }
 
-// ---- what needs a constant ---------------------------------------------------------------------------
+// ---- what needs a constant ---------------------------------------------------------------------
 bool kg_constant_int(kg_parser *p, kg_node *n, const char *what, int64_t *out)
 {
     kg_fold(p, n);
@@ -317,6 +322,7 @@ bool kg_dtype_of_name(kg_parser *p, const char *name, kg_loc loc, kg_dtype *out)
     if (nearest)
         kg_diag_help(p->diags, d, "did you mean '%s'?", nearest);
     else
-        kg_diag_help(p->diags, d, "types are i1 i8 i16 i32 i64 f16 bf16 f32 f64 tf32 f8e4m3 f8e5m2");
+        kg_diag_help(p->diags, d,
+                     "types are i1 i8 i16 i32 i64 f16 bf16 f32 f64 tf32 f8e4m3 f8e5m2");
     return false;
 }

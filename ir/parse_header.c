@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// A kernel's header. It is read whole; then constants are folded, types and sizes resolved, and names that are
-// neither constants nor parameters become implicit parameters. Their order does not depend on the order of the
-// clauses: parameters first (dims, then strides, of each), then the grid, then assumptions.
+// A kernel's header. It is read whole; then constants are folded, types and sizes resolved, and
+// names that are neither constants nor parameters become implicit parameters. Their order does not
+// depend on the order of the clauses: parameters first (dims, then strides, of each), then the
+// grid, then assumptions.
 #include "ir/parse.h"
 #include <string.h>
 
@@ -14,14 +15,26 @@ typedef struct param_text {
 } param_text;
 
 typedef struct header {
-    struct { param_text *items; int count, capacity; } params;
-    struct { kg_value **items; int count, capacity; } values; // declared and implicit
-    struct { kg_node **items; int count, capacity; } assumes;
-    struct { kg_node **items; int count, capacity; } extents; // of the grid
+    struct {
+        param_text *items;
+        int count, capacity;
+    } params;
+    struct {
+        kg_value **items;
+        int count, capacity;
+    } values; // declared and implicit
+    struct {
+        kg_node **items;
+        int count, capacity;
+    } assumes;
+    struct {
+        kg_node **items;
+        int count, capacity;
+    } extents; // of the grid
     kg_node *warps, *ctas, *shared_bytes;
 } header;
 
-// ---- parameters --------------------------------------------------------------------------------------
+// ---- parameters --------------------------------------------------------------------------------
 static kg_value *param_value(kg_parser *p, header *h, const char *name, kg_loc loc)
 {
     kg_value *value = KG_NEW(p->arena, kg_value);
@@ -67,7 +80,8 @@ static void param(kg_parser *p, header *h)
     if (p->token.kind == KG_P1('[')) {
         text.dims = kg_postfix(p);
         if (!global && !p->panic) {
-            kg_diag *d = kg_error(p->diags, KG_D_P001, loc, "a tensor parameter lives in global memory");
+            kg_diag *d =
+                kg_error(p->diags, KG_D_P001, loc, "a tensor parameter lives in global memory");
             kg_diag_help(p->diags, d, "write %s: global %s[..]", name, text.dtype);
         }
         tensor_options(p, &text);
@@ -87,7 +101,7 @@ static void params(kg_parser *p, header *h)
     kg_expect(p, KG_P1(')'), "')'");
 }
 
-// ---- clauses -----------------------------------------------------------------------------------------
+// ---- clauses -----------------------------------------------------------------------------------
 static const kg_define *define_of(kg_parser *p, const char *name)
 {
     const kg_define *found = NULL;
@@ -118,8 +132,8 @@ static kg_node *define_literal(kg_parser *p, const char *text, kg_loc loc)
     kg_lexer_init(&sub->lexer, p->arena, &quiet, source);
     sub->ahead = kg_lexer_next(&sub->lexer);
     kg_advance(sub);
-    bool known = sub->token.kind != KG_T_NAME || kg_at_word(sub, "true") || kg_at_word(sub, "false") ||
-                 kg_at_word(sub, "inf") || kg_at_word(sub, "nan");
+    bool known = sub->token.kind != KG_T_NAME || kg_at_word(sub, "true") ||
+                 kg_at_word(sub, "false") || kg_at_word(sub, "inf") || kg_at_word(sub, "nan");
     kg_node *n = known ? kg_expression(sub) : NULL;
     if (!n || sub->token.kind != KG_T_END || sub->panic || quiet.errors) return NULL;
     kg_fold(sub, n);
@@ -149,7 +163,8 @@ static void constants(kg_parser *p)
     do {
         kg_loc loc = p->token.loc;
         const char *name = p->token.text;
-        if (!kg_expect(p, KG_T_NAME, "a constant's name") || !kg_expect(p, KG_P1('='), "'='")) return;
+        if (!kg_expect(p, KG_T_NAME, "a constant's name") || !kg_expect(p, KG_P1('='), "'='"))
+            return;
         kg_symbol *symbol = kg_define_name(p, KG_S_CONSTANT, name, loc);
         kg_node *value = kg_expression(p);
         if (symbol) symbol->node = value;
@@ -188,15 +203,20 @@ static void grid(kg_parser *p, header *h)
     do {
         kg_loc loc = p->token.loc;
         const char *name = p->token.text;
-        if (!kg_expect(p, KG_T_NAME, "the name of a grid axis") || !kg_expect(p, KG_P1(':'), "':'")) return;
+        if (!kg_expect(p, KG_T_NAME, "the name of a grid axis") || !kg_expect(p, KG_P1(':'), "':'"))
+            return;
         kg_node *extent = kg_expression(p);
         if (p->kernel->n_grid == 3) {
             kg_error(p->diags, KG_D_T103, loc, "a grid has at most three axes");
             continue;
         }
         kg_value *value = KG_NEW(p->arena, kg_value);
-        *value = (kg_value){.kind = KG_VALUE_GRID, .type = kg_scalar_type(KG_I32), .name = name,
-                            .loc = loc, .index = p->kernel->n_grid, .id = -1};
+        *value = (kg_value){.kind = KG_VALUE_GRID,
+                            .type = kg_scalar_type(KG_I32),
+                            .name = name,
+                            .loc = loc,
+                            .index = p->kernel->n_grid,
+                            .id = -1};
         kg_define_value(p, name, loc, value);
         p->kernel->grid[p->kernel->n_grid++].value = value;
         KG_PUSH(p->arena, &h->extents, extent);
@@ -225,7 +245,8 @@ static void implicit(kg_parser *p, header *h)
         kg_loc loc = p->token.loc;
         const char *name = p->token.text;
         kg_dtype dtype;
-        if (!kg_expect(p, KG_T_NAME, "a parameter's name") || !kg_expect(p, KG_P1(':'), "':'")) return;
+        if (!kg_expect(p, KG_T_NAME, "a parameter's name") || !kg_expect(p, KG_P1(':'), "':'"))
+            return;
         const char *type = p->token.text;
         kg_loc type_loc = p->token.loc;
         if (!kg_expect(p, KG_T_NAME, "i32 or i64")) return;
@@ -238,15 +259,15 @@ static void implicit(kg_parser *p, header *h)
 
 static void unknown_clause(kg_parser *p)
 {
-    static const char *const names[] = {"type", "const", "assume", "warps", "ctas", "grid",
-                                        "level", "shared_bytes", "layout", "implicit"};
+    static const char *const names[] = {"type", "const", "assume",       "warps",  "ctas",
+                                        "grid", "level", "shared_bytes", "layout", "implicit"};
     if (p->token.kind != KG_T_NAME) {
         kg_unexpected(p, "a clause of the header or '{'");
         return;
     }
     p->panic = true;
-    kg_diag *d = kg_error(p->diags, KG_D_P006, p->token.loc, "unknown clause '%s' in the kernel's header",
-                          p->token.text);
+    kg_diag *d = kg_error(p->diags, KG_D_P006, p->token.loc,
+                          "unknown clause '%s' in the kernel's header", p->token.text);
     const char *nearest = kg_nearest_name(p->token.text, names, sizeof names / sizeof *names);
     if (nearest) kg_diag_help(p->diags, d, "did you mean '%s'?", nearest);
 }
@@ -281,21 +302,25 @@ static void clause(kg_parser *p, header *h)
     }
     if (p->panic) {
         p->lexer.brackets = 0;
-        while (p->token.kind != KG_T_END && p->token.kind != KG_T_NEWLINE && p->token.kind != KG_P1('{'))
+        while (p->token.kind != KG_T_END && p->token.kind != KG_T_NEWLINE &&
+               p->token.kind != KG_P1('{'))
             kg_advance(p);
         p->panic = false;
         p->nesting = 0;
     }
 }
 
-// ---- resolution --------------------------------------------------------------------------------------
+// ---- resolution --------------------------------------------------------------------------------
 static bool sexpr_kind_of(const kg_node *n, kg_sexpr_kind *kind)
 {
-    static const struct { kg_opcode op; kg_sexpr_kind kind; } kinds[] = {
-        {KG_OP_ADD, KG_SX_ADD}, {KG_OP_SUB, KG_SX_SUB}, {KG_OP_MUL, KG_SX_MUL}, {KG_OP_DIV, KG_SX_DIV},
-        {KG_OP_MOD, KG_SX_MOD}, {KG_OP_MIN, KG_SX_MIN}, {KG_OP_MAX, KG_SX_MAX}, {KG_OP_EQ, KG_SX_EQ},
-        {KG_OP_NE, KG_SX_NE},   {KG_OP_LT, KG_SX_LT},   {KG_OP_LE, KG_SX_LE},   {KG_OP_GT, KG_SX_GT},
-        {KG_OP_GE, KG_SX_GE},   {KG_OP_AND, KG_SX_AND}, {KG_OP_OR, KG_SX_OR}};
+    static const struct {
+        kg_opcode op;
+        kg_sexpr_kind kind;
+    } kinds[] = {{KG_OP_ADD, KG_SX_ADD}, {KG_OP_SUB, KG_SX_SUB}, {KG_OP_MUL, KG_SX_MUL},
+                 {KG_OP_DIV, KG_SX_DIV}, {KG_OP_MOD, KG_SX_MOD}, {KG_OP_MIN, KG_SX_MIN},
+                 {KG_OP_MAX, KG_SX_MAX}, {KG_OP_EQ, KG_SX_EQ},   {KG_OP_NE, KG_SX_NE},
+                 {KG_OP_LT, KG_SX_LT},   {KG_OP_LE, KG_SX_LE},   {KG_OP_GT, KG_SX_GT},
+                 {KG_OP_GE, KG_SX_GE},   {KG_OP_AND, KG_SX_AND}, {KG_OP_OR, KG_SX_OR}};
     kg_opcode op = n->op;
     if (n->kind == KG_N_CALL && !strcmp(n->name, "ceildiv")) return *kind = KG_SX_CEILDIV, true;
     if (n->kind == KG_N_CALL && !kg_op_named(n->name, &op)) return false;
@@ -322,8 +347,10 @@ static kg_sexpr *param_sexpr(kg_parser *p, header *h, kg_node *n, kg_dtype impli
     const kg_value *value = symbol->kind == KG_S_VALUE ? symbol->value : NULL;
     if (!value || value->kind != KG_VALUE_PARAM || value->type.home != KG_HOME_FRAG ||
         kg_dtype_info_of(value->type.dtype)->is_float || value->type.dtype == KG_I1) {
-        kg_error(p->diags, KG_D_T102, n->loc, "sizes are made of constants and integer parameters; '%s' is "
-                 "neither", n->name);
+        kg_error(p->diags, KG_D_T102, n->loc,
+                 "sizes are made of constants and integer parameters; '%s' is "
+                 "neither",
+                 n->name);
         return NULL;
     }
     return kg_sexpr_param(p->arena, symbol->value);
@@ -349,14 +376,16 @@ static kg_sexpr *sexpr(kg_parser *p, header *h, kg_node *n, kg_dtype implicit_dt
         e = a ? kg_sexpr_binary(p->arena, KG_SX_SUB, kg_sexpr_int(p->arena, 0), a) : NULL;
     } else {
         kg_diag *d = kg_error(p->diags, KG_D_P010, n->loc, "this cannot stand in a size");
-        kg_diag_help(p->diags, d, "sizes know integers, names, + - * / %%, comparisons, and, or, min, max, "
+        kg_diag_help(p->diags, d,
+                     "sizes know integers, names, + - * / %%, comparisons, and, or, min, max, "
                      "ceildiv");
     }
     if (e) e->loc = n->loc;
     return e;
 }
 
-static kg_sexpr *size_sexpr(kg_parser *p, header *h, kg_node *n, kg_dtype implicit_dtype, bool positive)
+static kg_sexpr *size_sexpr(kg_parser *p, header *h, kg_node *n, kg_dtype implicit_dtype,
+                            bool positive)
 {
     kg_fold(p, n);
     kg_sexpr *e = sexpr(p, h, n, implicit_dtype);
@@ -373,13 +402,13 @@ void kg_row_major(kg_arena *arena, kg_tensor *tensor, int rank)
     for (int d = rank - 1; d >= 0; d--) {
         tensor->strides[d] = stride;
         bool one = stride->kind == KG_SX_INT && stride->value == 1;
-        stride = one ? tensor->dims[d]
-                     : kg_sexpr_binary(arena, KG_SX_MUL, tensor->dims[d], stride);
+        stride = one ? tensor->dims[d] : kg_sexpr_binary(arena, KG_SX_MUL, tensor->dims[d], stride);
     }
     tensor->row_major = true;
 }
 
-static void resolve_strides(kg_parser *p, header *h, const param_text *text, kg_tensor *tensor, int rank)
+static void resolve_strides(kg_parser *p, header *h, const param_text *text, kg_tensor *tensor,
+                            int rank)
 {
     if (!text->strides) {
         kg_row_major(p->arena, tensor, rank);
@@ -387,8 +416,8 @@ static void resolve_strides(kg_parser *p, header *h, const param_text *text, kg_
     }
     if (text->strides->kind != KG_N_LIST || text->strides->n_args != rank) {
         if (text->strides->kind != KG_N_POISON)
-            kg_error(p->diags, KG_D_T103, text->strides->loc, "strides are a list of %d, one a dimension",
-                     rank);
+            kg_error(p->diags, KG_D_T103, text->strides->loc,
+                     "strides are a list of %d, one a dimension", rank);
         kg_row_major(p->arena, tensor, rank);
         return;
     }
@@ -426,7 +455,8 @@ static void resolve_tensor(kg_parser *p, header *h, const param_text *text)
     int rank = text->dims->n_args;
     if (text->dims->kind != KG_N_LIST || rank < 1 || rank > KG_MAX_RANK) {
         if (text->dims->kind == KG_N_LIST)
-            kg_error(p->diags, KG_D_T106, text->dims->loc, "a tensor has 1 to %d dimensions", KG_MAX_RANK);
+            kg_error(p->diags, KG_D_T106, text->dims->loc, "a tensor has 1 to %d dimensions",
+                     KG_MAX_RANK);
         rank = 1;
         tensor->dims[0] = tensor->strides[0] = kg_sexpr_int(p->arena, 1);
         value->type.rank = 1;
@@ -458,17 +488,20 @@ static void resolve_count(kg_parser *p, kg_node *n, const char *what, int64_t mo
     int64_t value;
     if (!n || !kg_constant_int(p, n, what, &value)) return;
     if (value < 1 || value > most)
-        kg_error(p->diags, KG_D_T106, n->loc, "%s must be 1 to %lld, not %lld", what, (long long)most,
-                 (long long)value);
+        kg_error(p->diags, KG_D_T106, n->loc, "%s must be 1 to %lld, not %lld", what,
+                 (long long)most, (long long)value);
     else
         *out = (int32_t)value;
 }
 
-// Values of -D take their places before anything is folded; then their kinds are checked in the order of the
-// definitions, so that what a default refers to has its final kind.
+// Values of -D take their places before anything is folded; then their kinds are checked in the
+// order of the definitions, so that what a default refers to has its final kind.
 static void resolve_constants(kg_parser *p)
 {
-    struct { kg_symbol **items; int count, capacity; } all = {0};
+    struct {
+        kg_symbol **items;
+        int count, capacity;
+    } all = {0};
     for (kg_symbol *s = p->scope->last; s; s = s->previous)
         if (s->kind == KG_S_CONSTANT) KG_PUSH(p->arena, &all, s);
     kg_node **defaults = KG_NEW_ARRAY(p->arena, kg_node *, all.count);
@@ -495,7 +528,8 @@ static void resolve(kg_parser *p, header *h)
     for (int i = 0; i < h->params.count; i++)
         if (h->params.items[i].dims) resolve_tensor(p, h, &h->params.items[i]);
     for (int i = 0; i < h->params.count; i++)
-        if (h->params.items[i].dims) resolve_alias(p, &h->params.items[i], h->params.items[i].value->tensor);
+        if (h->params.items[i].dims)
+            resolve_alias(p, &h->params.items[i], h->params.items[i].value->tensor);
     for (int i = 0; i < k->n_grid; i++)
         k->grid[i].extent = size_sexpr(p, h, h->extents.items[i], KG_I32, true);
     k->assumes = KG_NEW_ARRAY(p->arena, kg_sexpr *, h->assumes.count);
@@ -526,12 +560,14 @@ bool kg_kernel_header(kg_parser *p)
     p->kernel->name = p->token.text;
     if (!kg_expect(p, KG_T_NAME, "the kernel's name")) return false;
     if (kg_is_keyword(p->kernel->name) || strchr(p->kernel->name, '.'))
-        kg_error(p->diags, KG_D_P001, p->kernel->loc, "'%s' cannot be the name of a kernel", p->kernel->name);
+        kg_error(p->diags, KG_D_P001, p->kernel->loc, "'%s' cannot be the name of a kernel",
+                 p->kernel->name);
     params(p, &h);
     p->kernel->n_declared = h.values.count;
     if (p->panic) { // go on with the clauses: what they say is worth checking
         p->lexer.brackets = 0;
-        while (p->token.kind != KG_T_END && p->token.kind != KG_T_NEWLINE && p->token.kind != KG_P1('{'))
+        while (p->token.kind != KG_T_END && p->token.kind != KG_T_NEWLINE &&
+               p->token.kind != KG_P1('{'))
             kg_advance(p);
         p->panic = false;
     }

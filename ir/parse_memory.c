@@ -3,7 +3,7 @@
 #include "ir/parse_stmt.h"
 #include <string.h>
 
-// ---- stores, copies, atomics -------------------------------------------------------------------------
+// ---- stores, copies, atomics -------------------------------------------------------------------
 // A mask may be broadcast like an operand.
 static kg_value *emit_mask(kg_parser *p, kg_node *n, const kg_type *like)
 {
@@ -23,8 +23,8 @@ static void close_from_mask(kg_type *type, kg_type mask)
     kg_close_from(type, &mask);
 }
 
-void kg_make_store(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *view, kg_node *value, kg_node *mask,
-                   kg_keyed *attrs)
+void kg_make_store(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *view, kg_node *value,
+                   kg_node *mask, kg_keyed *attrs)
 {
     kg_value *operands[3] = {NULL};
     bool ok = kg_typed_memory(p, view, kg_op_info_of(code)->name);
@@ -57,7 +57,8 @@ void kg_store_statement(kg_parser *p, kg_opcode code)
     if (!p->panic && !p->dead) kg_make_store(p, code, loc, view, value, mask, attrs);
 }
 
-void kg_make_copy(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *to, kg_node *from, kg_keyed *attrs)
+void kg_make_copy(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *to, kg_node *from,
+                  kg_keyed *attrs)
 {
     kg_value *operands[2];
     const char *name = kg_op_info_of(code)->name;

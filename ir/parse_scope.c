@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Names: a hash table of what is visible, undone at the end of each block. Names of ended blocks stay in
-// the table as `gone`, so that a use behind the block can say where the name was.
+// Names: a hash table of what is visible, undone at the end of each block. Names of ended blocks
+// stay in the table as `gone`, so that a use behind the block can say where the name was.
 #include "ir/parse.h"
 #include <string.h>
 
@@ -56,7 +56,8 @@ kg_symbol *kg_define_name(kg_parser *p, kg_symbol_kind kind, const char *name, k
 {
     kg_dtype dtype;
     if (kg_is_keyword(name) || kg_dtype_named(name, &dtype)) {
-        kg_error(p->diags, KG_D_P001, loc, "'%s' is a word of the language and cannot be a name", name);
+        kg_error(p->diags, KG_D_P001, loc, "'%s' is a word of the language and cannot be a name",
+                 name);
         return NULL;
     }
     kg_symbol *taken = kg_lookup(p, name);
@@ -87,7 +88,10 @@ void kg_unknown_name(kg_parser *p, const char *name, kg_loc loc)
 {
     kg_diag *d = kg_error(p->diags, KG_D_P003, loc, "unknown name '%s'", name);
     kg_symbol *gone = find(p, name, true);
-    struct { const char **items; int count, capacity; } names = {0};
+    struct {
+        const char **items;
+        int count, capacity;
+    } names = {0};
     for (kg_scope *scope = p->scope; scope; scope = scope->outer)
         for (kg_symbol *s = scope->last; s; s = s->previous)
             if (s->kind != KG_S_POISON) KG_PUSH(p->arena, &names, s->name);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Statements. Each is read completely before anything is looked up, so that the untaken arm of a constant `if`
-// (p->dead) is checked for its syntax only.
+// Statements. Each is read completely before anything is looked up, so that the untaken arm of a
+// constant `if` (p->dead) is checked for its syntax only.
 #include "ir/parse_stmt.h"
 #include <string.h>
 
-// ---- helpers -----------------------------------------------------------------------------------------
+// ---- helpers -----------------------------------------------------------------------------------
 bool kg_at_name(const kg_parser *p)
 {
     return p->token.kind == KG_T_NAME || p->token.kind == KG_T_NUMBERED;
@@ -47,10 +47,11 @@ kg_value *kg_emit_into(kg_parser *p, kg_node *n, const kg_type *type)
 {
     if (n->kind == KG_N_POISON) return NULL;
     if (!kg_literal_fits(n, type->dtype)) {
-        kg_diag *d = kg_error(p->diags, KG_D_T102, n->loc, "element types do not match: %s is needed, this is %s",
-                              kg_dtype_info_of(type->dtype)->name,
-                              kg_dtype_info_of(kg_natural_dtype(n))->name);
-        kg_diag_help(p->diags, d, "convert it with cast(x, %s)", kg_dtype_info_of(type->dtype)->name);
+        kg_diag *d = kg_error(
+            p->diags, KG_D_T102, n->loc, "element types do not match: %s is needed, this is %s",
+            kg_dtype_info_of(type->dtype)->name, kg_dtype_info_of(kg_natural_dtype(n))->name);
+        kg_diag_help(p->diags, d, "convert it with cast(x, %s)",
+                     kg_dtype_info_of(type->dtype)->name);
         return NULL;
     }
     if (n->type.rank && !kg_shape_equal(&n->type, type)) {
@@ -91,7 +92,7 @@ void kg_close_from(kg_type *type, const kg_type *other)
     if (type->rank == other->rank) kg_fill_open(type, other);
 }
 
-// ---- declarations ------------------------------------------------------------------------------------
+// ---- declarations ------------------------------------------------------------------------------
 typedef struct type_text {
     const char *name;
     kg_loc loc;
@@ -117,7 +118,8 @@ static bool resolve_type(kg_parser *p, const type_text *text, kg_type *type)
 kg_value *kg_make_frag(kg_parser *p, kg_node *init, const kg_type *type, kg_loc loc)
 {
     kg_typed_value(p, init);
-    kg_value *first = type ? kg_emit_into(p, init, type) : kg_emit(p, init, kg_natural_dtype(init), NULL);
+    kg_value *first =
+        type ? kg_emit_into(p, init, type) : kg_emit(p, init, kg_natural_dtype(init), NULL);
     kg_op *op = kg_emit_op(p, KG_OP_FRAG, loc, 1, &first, NULL);
     return op ? op->results[0] : NULL;
 }
@@ -152,8 +154,10 @@ static void fill_buffer(kg_parser *p, kg_value *buffer, kg_node *init)
     kg_value *operands[2] = {buffer, NULL};
     kg_typed_value(p, init);
     if (init->kind == KG_N_POISON) return;
-    bool plain = init->kind == KG_N_LOAD && !init->args[1] && init->args[0]->type.home == KG_HOME_GLOBAL;
-    if (plain && init->type.dtype == buffer->type.dtype && kg_shape_equal(&init->type, &buffer->type)) {
+    bool plain =
+        init->kind == KG_N_LOAD && !init->args[1] && init->args[0]->type.home == KG_HOME_GLOBAL;
+    if (plain && init->type.dtype == buffer->type.dtype &&
+        kg_shape_equal(&init->type, &buffer->type)) {
         operands[1] = kg_emit_memory(p, init->args[0], &buffer->type);
         kg_emit_op(p, KG_OP_COPY, init->loc, 2, operands, NULL);
         return;
@@ -164,7 +168,8 @@ static void fill_buffer(kg_parser *p, kg_value *buffer, kg_node *init)
     kg_emit_op(p, KG_OP_STORE, init->loc, 2, operands, NULL);
 }
 
-kg_value *kg_make_shared(kg_parser *p, const kg_type *type, int64_t slots, int64_t align, kg_loc loc)
+kg_value *kg_make_shared(kg_parser *p, const kg_type *type, int64_t slots, int64_t align,
+                         kg_loc loc)
 {
     if (slots < 0 || slots > 64) {
         kg_error(p->diags, KG_D_T106, loc, "a ring has 1 to 64 slots, not %lld", (long long)slots);
@@ -194,8 +199,8 @@ static bool stated(kg_parser *p, kg_node *n, const char *what, int64_t *out)
     return false;
 }
 
-static void make_buffer(kg_parser *p, const kg_name_text *name, const type_text *text, kg_node *ring,
-                        kg_node *align, kg_node *init, kg_keyed *attrs)
+static void make_buffer(kg_parser *p, const kg_name_text *name, const type_text *text,
+                        kg_node *ring, kg_node *align, kg_node *init, kg_keyed *attrs)
 {
     kg_type type;
     int64_t slots = 0, alignment = 0;
@@ -203,7 +208,8 @@ static void make_buffer(kg_parser *p, const kg_name_text *name, const type_text 
     ok &= stated(p, ring, "ring", &slots);
     ok &= stated(p, align, "align", &alignment);
     if (ok && ring && init) {
-        kg_error(p->diags, KG_D_T103, init->loc, "a ring is filled slot by slot, not where it is declared");
+        kg_error(p->diags, KG_D_T103, init->loc,
+                 "a ring is filled slot by slot, not where it is declared");
         ok = false;
     }
     kg_loc loc = ring ? ring->loc : align ? align->loc : name->loc;
@@ -239,7 +245,7 @@ static void shared_statement(kg_parser *p)
     if (!p->dead) make_buffer(p, &name, &type, ring, align, init, attrs);
 }
 
-// ---- assignment and definition -----------------------------------------------------------------------
+// ---- assignment and definition -----------------------------------------------------------------
 // A new name for what an expression gives. Memory is named without being read.
 static kg_value *make_value(kg_parser *p, kg_node *n, bool *is_new, bool *snapshot)
 {
@@ -247,7 +253,8 @@ static kg_value *make_value(kg_parser *p, kg_node *n, bool *is_new, bool *snapsh
     kg_type_node(p, n);
     if (n->kind == KG_N_POISON) return NULL;
     bool memory = !kg_is_literal(n) && n->type.home != KG_HOME_FRAG;
-    kg_value *value = memory ? kg_emit_memory(p, n, NULL) : kg_emit(p, n, kg_natural_dtype(n), NULL);
+    kg_value *value =
+        memory ? kg_emit_memory(p, n, NULL) : kg_emit(p, n, kg_natural_dtype(n), NULL);
     *is_new = n->kind != KG_N_NAME || (value && value != n->value);
     if (!value || *is_new || !kg_is_mutable(value)) return value;
     kg_op *op = kg_emit_op(p, KG_OP_FRAG, n->loc, 1, &value, NULL); // its value as it is now
@@ -269,8 +276,8 @@ static void make_definition(kg_parser *p, const kg_name_text *name, kg_node *n, 
 
 static void immutable(kg_parser *p, const kg_name_text *name, const kg_symbol *symbol)
 {
-    kg_diag *d = kg_error(p->diags, KG_D_T107, name->loc, "'%s' cannot be assigned: it is immutable",
-                          name->name);
+    kg_diag *d = kg_error(p->diags, KG_D_T107, name->loc,
+                          "'%s' cannot be assigned: it is immutable", name->name);
     kg_diag_note(p->diags, d, symbol->loc, "it is defined here");
     if (symbol->kind == KG_S_VALUE && symbol->value->kind == KG_VALUE_RESULT)
         kg_diag_help(p->diags, d, "declare it with `frag %s = ..` to change it later", name->name);
@@ -282,7 +289,8 @@ static bool is_dot(const kg_node *n)
 }
 
 // x op= E as x = x op E; acc += a @ b accumulates in the dot.
-static kg_node *compound(kg_parser *p, kg_opcode code, const kg_name_text *name, kg_node *n, kg_loc loc)
+static kg_node *compound(kg_parser *p, kg_opcode code, const kg_name_text *name, kg_node *n,
+                         kg_loc loc)
 {
     kg_node *self = kg_node_new(p, KG_N_NAME, name->loc);
     self->name = name->name;
@@ -304,8 +312,8 @@ kg_op *kg_make_assign(kg_parser *p, kg_loc loc, kg_value *target, kg_node *n)
     return kg_emit_op(p, KG_OP_ASSIGN, loc, 2, operands, NULL);
 }
 
-static void make_assignment(kg_parser *p, const kg_name_text *name, const kg_symbol *symbol, kg_node *n,
-                            kg_keyed *attrs)
+static void make_assignment(kg_parser *p, const kg_name_text *name, const kg_symbol *symbol,
+                            kg_node *n, kg_keyed *attrs)
 {
     kg_value *target = symbol->value;
     if (target->type.home == KG_HOME_SHARED) {
@@ -371,9 +379,14 @@ static void indexed_statement(kg_parser *p)
 
 static void name_statement(kg_parser *p)
 {
-    static const struct { int token; kg_opcode op; } forms[] = {
-        {KG_P1('='), KG_OP_COUNT}, {KG_P2('+', '='), KG_OP_ADD}, {KG_P2('-', '='), KG_OP_SUB},
-        {KG_P2('*', '='), KG_OP_MUL}, {KG_P2('/', '='), KG_OP_DIV}};
+    static const struct {
+        int token;
+        kg_opcode op;
+    } forms[] = {{KG_P1('='), KG_OP_COUNT},
+                 {KG_P2('+', '='), KG_OP_ADD},
+                 {KG_P2('-', '='), KG_OP_SUB},
+                 {KG_P2('*', '='), KG_OP_MUL},
+                 {KG_P2('/', '='), KG_OP_DIV}};
     kg_name_text name;
     if (p->ahead.kind == KG_P1('[')) {
         indexed_statement(p);
@@ -394,13 +407,16 @@ static void name_statement(kg_parser *p)
     kg_unexpected(p, "'=' behind the name");
 }
 
-// ---- dispatch ----------------------------------------------------------------------------------------
+// ---- dispatch ----------------------------------------------------------------------------------
 static bool keyword_statement(kg_parser *p)
 {
-    static const struct { const char *word; void (*read)(kg_parser *); } forms[] = {
-        {"frag", frag_statement}, {"shared", shared_statement}, {"for", kg_for_statement},
-        {"while", kg_while_statement}, {"if", kg_if_statement}, {"warps", kg_warps_statement},
-        {"yield", kg_yield_statement}};
+    static const struct {
+        const char *word;
+        void (*read)(kg_parser *);
+    } forms[] = {{"frag", frag_statement},     {"shared", shared_statement},
+                 {"for", kg_for_statement},    {"while", kg_while_statement},
+                 {"if", kg_if_statement},      {"warps", kg_warps_statement},
+                 {"yield", kg_yield_statement}};
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++)
         if (kg_at_word(p, forms[i].word)) {
             forms[i].read(p);
@@ -473,7 +489,8 @@ void kg_block_read(kg_parser *p, kg_block *block)
     p->depth--;
     if (kg_accept(p, KG_P1('}'))) return;
     if (!p->truncated) { // one finding for all the blocks that are open
-        kg_diag *d = kg_error(p->diags, KG_D_P002, p->token.loc, "unexpected end of the file, expected '}'");
+        kg_diag *d =
+            kg_error(p->diags, KG_D_P002, p->token.loc, "unexpected end of the file, expected '}'");
         kg_diag_note(p->diags, d, start, "the block begins here");
     }
     p->truncated = true;

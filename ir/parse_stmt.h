@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the files of statements share: parse_stmt.c (definitions, dispatch), parse_memory.c, parse_block.c.
+// What the files of statements share: parse_stmt.c (definitions, dispatch), parse_memory.c,
+// parse_block.c.
 #pragma once
 #include "ir/parse.h"
 
@@ -12,7 +13,7 @@ typedef struct kg_name_text { // NAME [@#n]
 bool kg_at_name(const kg_parser *p);
 bool kg_read_name(kg_parser *p, kg_name_text *out);
 void kg_name_value(const kg_name_text *text, kg_value *value);
-kg_keyed *kg_statement_attrs(kg_parser *p); // in braces behind a statement, for its op
+kg_keyed *kg_statement_attrs(kg_parser *p);             // in braces behind a statement, for its op
 bool kg_literal_fits(const kg_node *n, kg_dtype dtype); // or, of a typed value: it has that type
 // A typed expression as a value of exactly this type; only scalars are broadcast.
 kg_value *kg_emit_into(kg_parser *p, kg_node *n, const kg_type *type);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Types of expression trees, bottom-up. Names of builtins become ops here, memory used as a value becomes a
-// load, and each elementwise op learns the type that its operands are converted to. An extent that is taken
-// from the other side is KG_OPEN; parse_emit.c closes it.
+// Types of expression trees, bottom-up. Names of builtins become ops here, memory used as a value
+// becomes a load, and each elementwise op learns the type that its operands are converted to. An
+// extent that is taken from the other side is KG_OPEN; parse_emit.c closes it.
 #include "ir/parse.h"
 #include <string.h>
 
@@ -28,7 +28,7 @@ kg_dtype kg_natural_dtype(const kg_node *n)
     return n->type.dtype;
 }
 
-// ---- asking infer.c ----------------------------------------------------------------------------------
+// ---- asking infer.c ----------------------------------------------------------------------------
 static void report(kg_parser *p, const kg_infer *q, kg_node *n)
 {
     bool at_operand = q->operand >= 0 && q->operand < n->n_args && n->args[q->operand];
@@ -55,7 +55,7 @@ static void infer_as_is(kg_parser *p, kg_node *n)
     infer(p, n, types);
 }
 
-// ---- elementwise -------------------------------------------------------------------------------------
+// ---- elementwise -------------------------------------------------------------------------------
 bool kg_same_promoted(kg_dtype a, kg_dtype b, kg_dtype *out)
 {
     *out = a;
@@ -73,7 +73,8 @@ static bool literal_fits(const kg_node *literal, kg_dtype dtype)
     return dtype != KG_I1;
 }
 
-static bool unify_two(const kg_node *a, kg_dtype sofar, bool literal, const kg_node *b, kg_dtype *out)
+static bool unify_two(const kg_node *a, kg_dtype sofar, bool literal, const kg_node *b,
+                      kg_dtype *out)
 {
     if (literal && !kg_is_literal(b)) {
         *out = b->type.dtype;
@@ -83,8 +84,8 @@ static bool unify_two(const kg_node *a, kg_dtype sofar, bool literal, const kg_n
         *out = sofar;
         return literal_fits(b, sofar);
     }
-    if (literal && (a->kind == KG_N_FLOAT) != (b->kind == KG_N_FLOAT) &&
-        a->kind != KG_N_TRUTH && b->kind != KG_N_TRUTH)
+    if (literal && (a->kind == KG_N_FLOAT) != (b->kind == KG_N_FLOAT) && a->kind != KG_N_TRUTH &&
+        b->kind != KG_N_TRUTH)
         return *out = KG_F32, true;
     return kg_same_promoted(sofar, kg_natural_dtype(b), out);
 }
@@ -99,10 +100,11 @@ static bool unify(kg_parser *p, kg_node *n, int first)
         const kg_node *b = n->args[i];
         kg_dtype joined;
         if (!unify_two(a, dtype, literal, b, &joined)) {
-            kg_diag *d = kg_error(p->diags, KG_D_T102, n->loc, "element types do not match: %s and %s",
-                                  kg_dtype_info_of(dtype)->name,
-                                  kg_dtype_info_of(kg_natural_dtype(b))->name);
-            kg_diag_help(p->diags, d, "convert one side with cast(x, %s)", kg_dtype_info_of(dtype)->name);
+            kg_diag *d = kg_error(
+                p->diags, KG_D_T102, n->loc, "element types do not match: %s and %s",
+                kg_dtype_info_of(dtype)->name, kg_dtype_info_of(kg_natural_dtype(b))->name);
+            kg_diag_help(p->diags, d, "convert one side with cast(x, %s)",
+                         kg_dtype_info_of(dtype)->name);
             poison(n);
             return false;
         }
@@ -134,7 +136,7 @@ static void type_elementwise(kg_parser *p, kg_node *n, int first)
     infer(p, n, types);
 }
 
-// ---- pieces of trees ---------------------------------------------------------------------------------
+// ---- pieces of trees ---------------------------------------------------------------------------
 static kg_node *op_over(kg_parser *p, kg_opcode op, kg_node *operand, kg_attr *attrs)
 {
     kg_node *n = kg_node_op(p, op, operand->loc, 1, operand, NULL);
@@ -178,7 +180,7 @@ static bool values(kg_parser *p, kg_node *n)
     return ok;
 }
 
-// ---- names and views ---------------------------------------------------------------------------------
+// ---- names and views ---------------------------------------------------------------------------
 static void type_of_value(kg_node *n, kg_value *value)
 {
     n->value = value;
@@ -186,7 +188,8 @@ static void type_of_value(kg_node *n, kg_value *value)
     if (!value->tensor) return;
     for (int d = 0; d < n->type.rank; d++) { // a tensor as a whole: constant dimensions are known
         const kg_sexpr *dim = value->tensor->dims[d];
-        bool known = dim && dim->kind == KG_SX_INT && dim->value > 0 && dim->value <= KG_TILE_ELEMENTS;
+        bool known =
+            dim && dim->kind == KG_SX_INT && dim->value > 0 && dim->value <= KG_TILE_ELEMENTS;
         n->type.dims[d] = known ? (int32_t)dim->value : KG_OPEN;
     }
 }
@@ -223,8 +226,8 @@ static void type_name(kg_parser *p, kg_node *n)
     kg_value *value = named_value(p, n);
     if (!value) return;
     if (is_ring(value)) {
-        kg_diag *d = kg_error(p->diags, KG_D_T103, n->loc, "'%s' is a ring: it needs an iteration number",
-                              n->name);
+        kg_diag *d = kg_error(p->diags, KG_D_T103, n->loc,
+                              "'%s' is a ring: it needs an iteration number", n->name);
         kg_diag_help(p->diags, d, "write %s[i]", n->name);
         poison(n);
         return;
@@ -232,7 +235,8 @@ static void type_name(kg_parser *p, kg_node *n)
     type_of_value(n, value);
 }
 
-// x[:, None] becomes expand(x[:], axis=1): the None items are taken out, from the last to the first.
+// x[:, None] becomes expand(x[:], axis=1): the None items are taken out, from the last to the
+// first.
 static void take_out_none(kg_parser *p, kg_node *n)
 {
     kg_node *inner = copy_of(p, n);
@@ -280,10 +284,12 @@ static void type_indexed_fragment(kg_parser *p, kg_node *n, kg_node *base)
     }
     kg_diag *d;
     if (n->n_items != base->type.rank)
-        d = kg_error(p->diags, KG_D_T103, n->loc, "%d indices for rank %d", n->n_items, base->type.rank);
+        d = kg_error(p->diags, KG_D_T103, n->loc, "%d indices for rank %d", n->n_items,
+                     base->type.rank);
     else
         d = kg_error(p->diags, KG_D_T104, n->loc, "a fragment cannot be indexed by position");
-    kg_diag_help(p->diags, d, "fragments take ':' and None only; keep the tile in a shared buffer to "
+    kg_diag_help(p->diags, d,
+                 "fragments take ':' and None only; keep the tile in a shared buffer to "
                  "take parts of it");
     poison(n);
 }
@@ -344,7 +350,8 @@ static bool slot_is_right(kg_parser *p, kg_node *n, const kg_value *value, const
         d = kg_error(p->diags, KG_D_T103, n->loc, "a ring takes its iteration number first");
         kg_diag_help(p->diags, d, "write %s[i; ..]", name);
     } else {
-        d = kg_error(p->diags, KG_D_T103, n->slot->loc, "'%s' is not a ring: it has no slots", name);
+        d = kg_error(p->diags, KG_D_T103, n->slot->loc, "'%s' is not a ring: it has no slots",
+                     name);
     }
     return false;
 }
@@ -359,12 +366,13 @@ static bool type_view(kg_parser *p, kg_node *n, kg_node *base)
     if (n->slot && n->n_items == 0) { // the whole slot
         n->items = KG_NEW_ARRAY(p->arena, kg_item, value->type.rank);
         n->n_items = value->type.rank;
-        for (int d = 0; d < n->n_items; d++) n->items[d] = (kg_item){KG_ITEM_ALL, NULL, NULL, n->loc};
+        for (int d = 0; d < n->n_items; d++)
+            n->items[d] = (kg_item){KG_ITEM_ALL, NULL, NULL, n->loc};
     }
     if (n->n_items != value->type.rank) {
         kg_error(p->diags, KG_D_T103, n->loc, "%d ind%s for the %d dimension%s of '%s'", n->n_items,
-                 n->n_items == 1 ? "ex" : "ices", value->type.rank, value->type.rank == 1 ? "" : "s",
-                 base->name);
+                 n->n_items == 1 ? "ex" : "ices", value->type.rank,
+                 value->type.rank == 1 ? "" : "s", base->name);
         return false;
     }
     n->type = (kg_type){.dtype = value->type.dtype, .home = value->type.home};
@@ -402,7 +410,7 @@ static void type_index(kg_parser *p, kg_node *n)
     }
 }
 
-// ---- loads and choices -------------------------------------------------------------------------------
+// ---- loads and choices -------------------------------------------------------------------------
 static void type_load(kg_parser *p, kg_node *n)
 {
     kg_node *view = n->args[0];
@@ -449,7 +457,7 @@ static void type_dot(kg_parser *p, kg_node *n)
     infer(p, n, types);
 }
 
-// ---- operators and builtins --------------------------------------------------------------------------
+// ---- operators and builtins --------------------------------------------------------------------
 void kg_type_op(kg_parser *p, kg_node *n)
 {
     kg_op_class cls = kg_op_info_of(n->op)->cls;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// The printer: kernels, statements, names. Parsing the text gives the same IR again; printing that gives the same
-// text. Names of authors are kept; where passes have made copies the later ones become name.1, name.2.
+// The printer: kernels, statements, names. Parsing the text gives the same IR again; printing that
+// gives the same text. Names of authors are kept; where passes have made copies the later ones
+// become name.1, name.2.
 #include "ir/print.h"
 #include "ir/lexer.h"
 #include <stdio.h>
 #include <string.h>
 
-// ---- output ------------------------------------------------------------------------------------------
+// ---- output ------------------------------------------------------------------------------------
 void kg_put(kg_printer *p, const char *format, ...)
 {
     char small[256];
@@ -35,7 +36,7 @@ static void indent(kg_printer *p, int depth)
     for (int i = 0; i < depth; i++) kg_put(p, "  ");
 }
 
-// ---- names -------------------------------------------------------------------------------------------
+// ---- names -------------------------------------------------------------------------------------
 static bool is_visible(const kg_printer *p, const char *name)
 {
     for (int i = p->visible.count - 1; i >= 0; i--)
@@ -44,7 +45,7 @@ static bool is_visible(const kg_printer *p, const char *name)
 }
 
 // Gives a value its name in the text, different from all that are visible.
-static const char *define(kg_printer *p, const kg_value *value)
+const char *kg_define_printed(kg_printer *p, const kg_value *value)
 {
     const char *name = value->name;
     if (!p->names || value->id < 0) return kg_value_text(p, value);
@@ -90,13 +91,13 @@ static int layout_number(const kg_printer *p, const kg_layout *layout)
 // `name` or `name @#2` where a statement defines a value.
 static void put_definition(kg_printer *p, const kg_value *value)
 {
-    kg_put(p, "%s", define(p, value));
+    kg_put(p, "%s", kg_define_printed(p, value));
     if (!value->layout) return;
     int number = layout_number(p, value->layout);
     if (number >= 0) kg_put(p, " @#%d", number);
 }
 
-// ---- attributes --------------------------------------------------------------------------------------
+// ---- attributes --------------------------------------------------------------------------------
 // Attributes that the syntax of the op says; the others stand in braces.
 static bool in_syntax(const kg_op *op, const kg_attr *attr)
 {
@@ -111,7 +112,8 @@ static bool in_syntax(const kg_op *op, const kg_attr *attr)
     case KG_A_PARTIAL: {
         kg_op_class cls = kg_op_info_of(op->code)->cls;
         if (attr->key == KG_A_PARTIAL) return cls == KG_CLASS_R;
-        return cls == KG_CLASS_R || cls == KG_CLASS_N || op->code == KG_OP_EXPAND || op->code == KG_OP_IOTA;
+        return cls == KG_CLASS_R || cls == KG_CLASS_N || op->code == KG_OP_EXPAND ||
+               op->code == KG_OP_IOTA;
     }
     case KG_A_PERM: return op->code == KG_OP_TRANSPOSE;
     case KG_A_INDEX:
@@ -157,7 +159,8 @@ static void put_attr(kg_printer *p, const kg_attr *attr)
 // At level tile what stands in the text is by hand: the parser adds the attribute itself.
 static bool is_left_out(const kg_printer *p, const kg_attr *attr)
 {
-    return attr->key == KG_A_BY_HAND && attr->i == 1 && p->kernel && p->kernel->level == KG_LEVEL_TILE;
+    return attr->key == KG_A_BY_HAND && attr->i == 1 && p->kernel &&
+           p->kernel->level == KG_LEVEL_TILE;
 }
 
 void kg_put_attrs(kg_printer *p, const kg_op *op, const char *lead)
@@ -183,7 +186,7 @@ static void put_type(kg_printer *p, const kg_type *type)
     if (type->rank) kg_put(p, "]");
 }
 
-// ---- statements --------------------------------------------------------------------------------------
+// ---- statements --------------------------------------------------------------------------------
 static void put_block(kg_printer *p, kg_block *block, int depth);
 
 static void put_body(kg_printer *p, kg_block *block, int depth)
@@ -205,16 +208,19 @@ static void put_for(kg_printer *p, const kg_op *op, int depth)
 {
     int outer = p->visible.count;
     int64_t step;
-    bool one = kg_const_int(op->operands[2], &step) && step == 1 && kg_is_inlined(p, op->operands[2]);
+    bool one =
+        kg_const_int(op->operands[2], &step) && step == 1 && kg_is_inlined(p, op->operands[2]);
     for (int k = 0; one && op->operands[0]->type.dtype != KG_I32; k++) {
-        if (k == 2) one = false; // i64 and nothing but literals: step must say its type
-        else if (!kg_is_inlined(p, op->operands[k]) || op->operands[k]->op->code != KG_OP_CONST) break;
+        if (k == 2)
+            one = false; // i64 and nothing but literals: step must say its type
+        else if (!kg_is_inlined(p, op->operands[k]) || op->operands[k]->op->code != KG_OP_CONST)
+            break;
     }
     const char *name = p->names ? NULL : "";
     kg_put(p, "for ");
     // The bounds do not see the index: its name is taken before they are printed, visible after.
     const kg_value *index = op->blocks[0]->arg;
-    name = index ? define(p, index) : "%unnumbered";
+    name = index ? kg_define_printed(p, index) : "%unnumbered";
     kg_put(p, "%s in ", name);
     kg_put_bound(p, op, 0);
     kg_put(p, " .. ");
@@ -259,8 +265,8 @@ static void put_if(kg_printer *p, const kg_op *op, int depth)
 {
     kg_put(p, "if ");
     const kg_value *truth = op->operands[0];
-    bool literal = truth->kind == KG_VALUE_RESULT && truth->op->code == KG_OP_CONST &&
-                   kg_is_inlined(p, truth);
+    bool literal =
+        truth->kind == KG_VALUE_RESULT && truth->op->code == KG_OP_CONST && kg_is_inlined(p, truth);
     if (literal) // typed: a bare constant would make the parser choose
         kg_put(p, "i1(%s)", kg_op_int(truth->op, KG_A_VALUE_INT, 0) ? "true" : "false");
     else
@@ -403,127 +409,7 @@ static void put_block(kg_printer *p, kg_block *block, int depth)
     }
 }
 
-// ---- header ------------------------------------------------------------------------------------------
-static void put_param(kg_printer *p, const kg_value *param)
-{
-    const kg_tensor *tensor = param->tensor;
-    kg_put(p, "%s: %s%s", kg_value_text(p, param), tensor ? "global " : "",
-           kg_dtype_info_of(param->type.dtype)->name);
-    if (!tensor) return;
-    for (int d = 0; d < param->type.rank; d++) {
-        kg_put(p, "%s", d ? ", " : "[");
-        kg_put_sexpr(p, tensor->dims[d], 0);
-    }
-    kg_put(p, "]");
-    for (int d = 0; d < param->type.rank && !tensor->row_major; d++) {
-        kg_put(p, "%s", d ? ", " : " strides [");
-        kg_put_sexpr(p, tensor->strides[d], 0);
-    }
-    if (!tensor->row_major) kg_put(p, "]");
-    if (tensor->align != 16) kg_put(p, " align %d", tensor->align);
-    if (tensor->alias) kg_put(p, " alias %s", kg_value_text(p, tensor->alias));
-}
-
-// Checks that the parser would make the implicit parameters in the order and with the types they have.
-typedef struct implicit_order {
-    const kg_kernel *kernel;
-    int next;
-    bool same;
-} implicit_order;
-
-static void follow(implicit_order *order, const kg_sexpr *e, kg_dtype dtype)
-{
-    if (e->kind == KG_SX_INT) return;
-    if (e->kind != KG_SX_PARAM) {
-        follow(order, e->a, dtype);
-        follow(order, e->b, dtype);
-    } else if (e->param->index >= order->next) {
-        order->same &= e->param->index == order->next && e->param->type.dtype == dtype;
-        order->next = e->param->index + 1;
-    }
-}
-
-static bool implicit_is_clear(const kg_kernel *k)
-{
-    implicit_order order = {k, k->n_declared, true};
-    for (int i = 0; i < k->n_declared; i++) {
-        const kg_value *param = k->params[i];
-        for (int d = 0; param->tensor && d < param->type.rank; d++)
-            follow(&order, param->tensor->dims[d], KG_I32);
-        for (int d = 0; param->tensor && d < param->type.rank && !param->tensor->row_major; d++)
-            follow(&order, param->tensor->strides[d], KG_I64);
-    }
-    for (int i = 0; i < k->n_grid; i++) follow(&order, k->grid[i].extent, KG_I32);
-    for (int i = 0; i < k->n_assumes; i++) follow(&order, k->assumes[i], KG_I32);
-    return order.same && order.next == k->n_params;
-}
-
-static void put_implicit(kg_printer *p, const kg_kernel *k)
-{
-    if (implicit_is_clear(k)) return;
-    for (int i = k->n_declared; i < k->n_params; i++)
-        kg_put(p, "%s%s: %s", i > k->n_declared ? ", " : "  implicit ", kg_value_text(p, k->params[i]),
-               kg_dtype_info_of(k->params[i]->type.dtype)->name);
-    kg_put(p, "\n");
-}
-
-static void put_bases(kg_printer *p, const kg_layout *layout, int in, const char *name)
-{
-    kg_put(p, " %s [", name);
-    for (int i = 0; i < layout->bits[in]; i++) {
-        kg_put(p, "%s[", i ? ", " : "");
-        for (int d = 0; d < layout->rank; d++) kg_put(p, "%s%d", d ? ", " : "", layout->basis[in][i][d]);
-        kg_put(p, "]");
-    }
-    kg_put(p, "]");
-}
-
-static void put_layouts(kg_printer *p)
-{
-    for (int i = 0; i < p->layouts.count; i++) {
-        const kg_layout *layout = p->layouts.items[i];
-        kg_put(p, "  layout #%d = core [", i);
-        for (int d = 0; d < layout->rank; d++) kg_put(p, "%s%d", d ? ", " : "", layout->core[d]);
-        kg_put(p, "] reps [");
-        for (int d = 0; d < layout->rank; d++) kg_put(p, "%s%d", d ? ", " : "", layout->reps[d]);
-        kg_put(p, "]");
-        put_bases(p, layout, KG_IN_REG, "reg");
-        put_bases(p, layout, KG_IN_LANE, "lane");
-        put_bases(p, layout, KG_IN_WARP, "warp");
-        kg_put(p, "\n");
-    }
-}
-
-static void put_header(kg_printer *p, const kg_kernel *k)
-{
-    static const char *const levels[] = {"tile", "staged", "laid_out", "placed", "synced"};
-    for (int i = 0; i < k->n_params; i++) define(p, k->params[i]);
-    for (int i = 0; i < k->n_grid; i++) define(p, k->grid[i].value);
-    kg_put(p, "kernel %s(", k->name);
-    for (int i = 0; i < k->n_declared; i++) {
-        if (i) kg_put(p, ", ");
-        put_param(p, k->params[i]);
-    }
-    kg_put(p, ")\n");
-    put_implicit(p, k);
-    for (int i = 0; i < k->n_assumes; i++) {
-        kg_put(p, i ? ", " : "  assume ");
-        kg_put_sexpr(p, k->assumes[i], 0);
-    }
-    if (k->n_assumes) kg_put(p, "\n");
-    kg_put(p, "  warps %d\n", k->warps);
-    if (k->min_ctas) kg_put(p, "  ctas %d\n", k->min_ctas);
-    for (int i = 0; i < k->n_grid; i++) {
-        kg_put(p, "%s%s: ", i ? ", " : "  grid ", kg_value_text(p, k->grid[i].value));
-        kg_put_sexpr(p, k->grid[i].extent, 0);
-    }
-    if (k->n_grid) kg_put(p, "\n");
-    if (k->level != KG_LEVEL_TILE) kg_put(p, "  level %s\n", levels[k->level]);
-    if (k->shared_bytes) kg_put(p, "  shared_bytes %lld\n", (long long)k->shared_bytes);
-    put_layouts(p);
-}
-
-// ---- entries -----------------------------------------------------------------------------------------
+// ---- entries -----------------------------------------------------------------------------------
 static bool note_op(kg_op *op, void *user)
 {
     kg_printer *p = user;
@@ -548,7 +434,7 @@ static void put_kernel(kg_printer *p, kg_kernel *kernel)
     p->layouts.count = 0;
     kg_walk(kernel->body, note_op, p);
     p->flat = kernel->level >= KG_LEVEL_LAID_OUT || p->layouts.count > 0;
-    put_header(p, kernel);
+    kg_put_header(p, kernel);
     put_body(p, kernel->body, 0);
     kg_put(p, "\n");
 }
@@ -581,7 +467,8 @@ char *kg_print_op(kg_arena *arena, const kg_op *op)
 {
     kg_printer p = {.arena = arena, .flat = true};
     if (op->code == KG_OP_FOR)
-        kg_put(&p, "for %s in %s .. %s", op->blocks[0]->arg ? kg_value_text(&p, op->blocks[0]->arg) : "_",
+        kg_put(&p, "for %s in %s .. %s",
+               op->blocks[0]->arg ? kg_value_text(&p, op->blocks[0]->arg) : "_",
                kg_value_text(&p, op->operands[0]), kg_value_text(&p, op->operands[1]));
     else if (op->code == KG_OP_WHILE)
         kg_put(&p, "while");

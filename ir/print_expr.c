@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Expressions. An op is printed inside of its only user when its result has no name and the ops stand in exactly
-// the order in which the parser would make them again (see parse_emit.c): operands left to right, each behind
-// its own operands. A broadcast is left out where the parser puts it back.
+// Expressions. An op is printed inside of its only user when its result has no name and the ops
+// stand in exactly the order in which the parser would make them again (see parse_emit.c): operands
+// left to right, each behind its own operands. A broadcast is left out where the parser puts it
+// back.
 #include "ir/infer.h"
 #include "ir/lexer.h"
 #include "ir/print.h"
@@ -10,10 +11,11 @@
 
 bool kg_is_inlined(const kg_printer *p, const kg_value *value)
 {
-    return value->kind == KG_VALUE_RESULT && p->inlined && value->op->id >= 0 && p->inlined[value->op->id];
+    return value->kind == KG_VALUE_RESULT && p->inlined && value->op->id >= 0 &&
+           p->inlined[value->op->id];
 }
 
-// ---- which ops stand inside of others ----------------------------------------------------------------
+// ---- which ops stand inside of others ----------------------------------------------------------
 static bool can_inline(const kg_printer *p, const kg_op *op)
 {
     if (op->n_results != 1 || op->results[0]->name || op->results[0]->layout) return false;
@@ -35,11 +37,14 @@ static bool can_inline(const kg_printer *p, const kg_op *op)
     }
 }
 
-// `pending` holds ops that nobody has used yet, each with its operands folded in, in order: an operand can be
-// printed inline when it is the last of them.
+// `pending` holds ops that nobody has used yet, each with its operands folded in, in order: an
+// operand can be printed inline when it is the last of them.
 void kg_mark_inlined(kg_printer *p, kg_block *block)
 {
-    struct { kg_op **items; int count, capacity; } pending = {0};
+    struct {
+        kg_op **items;
+        int count, capacity;
+    } pending = {0};
     for (kg_op *op = block->first; op; op = op->next) {
         for (int i = op->n_operands - 1; i >= 0 && pending.count; i--) {
             kg_op *last = pending.items[pending.count - 1];
@@ -54,7 +59,7 @@ void kg_mark_inlined(kg_printer *p, kg_block *block)
     }
 }
 
-// ---- literals ----------------------------------------------------------------------------------------
+// ---- literals ----------------------------------------------------------------------------------
 static bool is_const(const kg_value *value)
 {
     return value->kind == KG_VALUE_RESULT && value->op->code == KG_OP_CONST;
@@ -93,9 +98,9 @@ static void put_const(kg_printer *p, const kg_op *op, bool bare)
         kg_put(p, "%s(%s)", kg_dtype_info_of(op->results[0]->type.dtype)->name, text);
 }
 
-// ---- broadcasts that the parser puts back ------------------------------------------------------------
-// The value that is converted to `type` by expand, broadcast as the parser would, all of it inline; or the value
-// itself.
+// ---- broadcasts that the parser puts back ------------------------------------------------------
+// The value that is converted to `type` by expand, broadcast as the parser would, all of it inline;
+// or the value itself.
 static const kg_value *unconverted(const kg_printer *p, const kg_value *value)
 {
     const kg_type *to = &value->type;
@@ -119,11 +124,12 @@ static const kg_value *unconverted(const kg_printer *p, const kg_value *value)
 static bool is_elementwise(const kg_op *op)
 {
     kg_op_class cls = kg_op_info_of(op->code)->cls;
-    return cls == KG_CLASS_B || cls == KG_CLASS_C || op->code == KG_OP_SELECT || op->code == KG_OP_FMA;
+    return cls == KG_CLASS_B || cls == KG_CLASS_C || op->code == KG_OP_SELECT ||
+           op->code == KG_OP_FMA;
 }
 
-// Whether the operands of an elementwise op, shown without their broadcasts but for number `kept`, still give
-// the shape of its result.
+// Whether the operands of an elementwise op, shown without their broadcasts but for number `kept`,
+// still give the shape of its result.
 static bool shows_shape(const kg_printer *p, const kg_op *op, int kept, const kg_value **shown)
 {
     kg_type shape = {0};
@@ -148,14 +154,17 @@ static void shown_operands(const kg_printer *p, const kg_op *op, const kg_value 
     for (int i = 0; i < op->n_operands; i++) shown[i] = op->operands[i];
 }
 
-// ---- precedence --------------------------------------------------------------------------------------
+// ---- precedence --------------------------------------------------------------------------------
 enum { LEVEL_ANY = 0, LEVEL_UNARY = 8, LEVEL_POSTFIX = 9 };
 
-static const struct { kg_opcode op; const char *text; int level; } infix[] = {
-    {KG_OP_OR, "|", 1}, {KG_OP_XOR, "^", 2}, {KG_OP_AND, "&", 3}, {KG_OP_EQ, "==", 4},
-    {KG_OP_NE, "!=", 4}, {KG_OP_LT, "<", 4}, {KG_OP_LE, "<=", 4}, {KG_OP_GT, ">", 4},
-    {KG_OP_GE, ">=", 4}, {KG_OP_SHL, "<<", 5}, {KG_OP_SHR, ">>", 5}, {KG_OP_ADD, "+", 6},
-    {KG_OP_SUB, "-", 6}, {KG_OP_MUL, "*", 7}, {KG_OP_DIV, "/", 7}, {KG_OP_MOD, "%", 7}};
+static const struct {
+    kg_opcode op;
+    const char *text;
+    int level;
+} infix[] = {{KG_OP_OR, "|", 1},  {KG_OP_XOR, "^", 2},  {KG_OP_AND, "&", 3},  {KG_OP_EQ, "==", 4},
+             {KG_OP_NE, "!=", 4}, {KG_OP_LT, "<", 4},   {KG_OP_LE, "<=", 4},  {KG_OP_GT, ">", 4},
+             {KG_OP_GE, ">=", 4}, {KG_OP_SHL, "<<", 5}, {KG_OP_SHR, ">>", 5}, {KG_OP_ADD, "+", 6},
+             {KG_OP_SUB, "-", 6}, {KG_OP_MUL, "*", 7},  {KG_OP_DIV, "/", 7},  {KG_OP_MOD, "%", 7}};
 
 static const char *infix_of(const kg_op *op, int *level)
 {
@@ -174,8 +183,10 @@ static const kg_op *ceildiv_of(const kg_printer *p, const kg_op *op)
 {
     if (op->code != KG_OP_NEG || op->results[0]->type.rank || p->flat) return NULL;
     const kg_value *quotient = op->operands[0];
-    if (kg_dtype_info_of(quotient->type.dtype)->is_float || !kg_is_inlined(p, quotient)) return NULL;
-    if (quotient->op->code != KG_OP_DIV || !kg_is_inlined(p, quotient->op->operands[0])) return NULL;
+    if (kg_dtype_info_of(quotient->type.dtype)->is_float || !kg_is_inlined(p, quotient))
+        return NULL;
+    if (quotient->op->code != KG_OP_DIV || !kg_is_inlined(p, quotient->op->operands[0]))
+        return NULL;
     const kg_op *minus = quotient->op->operands[0]->op;
     if (minus->code != KG_OP_NEG || inline_const(p, minus->operands[0])) return NULL;
     return quotient->op;
@@ -241,7 +252,7 @@ void kg_put_bound(kg_printer *p, const kg_op *loop, int i)
         put_at(p, loop->operands[i], LEVEL_ANY);
 }
 
-// ---- memory ------------------------------------------------------------------------------------------
+// ---- memory ------------------------------------------------------------------------------------
 static void put_view(kg_printer *p, const kg_op *op)
 {
     const kg_attr *kinds = kg_op_attr(op, KG_A_INDEX), *extents = kg_op_attr(op, KG_A_EXTENT);
@@ -274,7 +285,7 @@ void kg_put_memory(kg_printer *p, const kg_value *value)
     }
 }
 
-// ---- ops as expressions ------------------------------------------------------------------------------
+// ---- ops as expressions ------------------------------------------------------------------------
 static bool all_inline_consts(const kg_printer *p, const kg_value *const *values, int n)
 {
     for (int i = 0; i < n; i++)
@@ -282,9 +293,10 @@ static bool all_inline_consts(const kg_printer *p, const kg_value *const *values
     return true;
 }
 
-// An operand of an elementwise op: a literal is bare when it takes its type from another operand. When all are
-// literals they say their types, which also keeps the parser from folding them.
-static void put_operand(kg_printer *p, const kg_op *op, const kg_value *const *shown, int i, int level)
+// An operand of an elementwise op: a literal is bare when it takes its type from another operand.
+// When all are literals they say their types, which also keeps the parser from folding them.
+static void put_operand(kg_printer *p, const kg_op *op, const kg_value *const *shown, int i,
+                        int level)
 {
     if (!inline_const(p, shown[i])) {
         put_at(p, shown[i], level);
@@ -444,8 +456,13 @@ static void put_fetch_add(kg_printer *p, const kg_op *op)
 void kg_put_rhs(kg_printer *p, const kg_op *op)
 {
     switch (op->code) {
-    case KG_OP_CONST: put_const(p, op, natural(op) == op->results[0]->type.dtype && !p->flat); return;
-    case KG_OP_VIEW: kg_put(p, "view "); put_view(p, op); return;
+    case KG_OP_CONST:
+        put_const(p, op, natural(op) == op->results[0]->type.dtype && !p->flat);
+        return;
+    case KG_OP_VIEW:
+        kg_put(p, "view ");
+        put_view(p, op);
+        return;
     case KG_OP_LOAD: put_load(p, op); return;
     case KG_OP_EXPAND: put_expand(p, op); return;
     case KG_OP_DOT: put_dot(p, op); return;
@@ -465,14 +482,18 @@ void kg_put_rhs(kg_printer *p, const kg_op *op)
         put_call(p, op);
 }
 
-// ---- scalar expressions of the header ----------------------------------------------------------------
+// ---- scalar expressions of the header ----------------------------------------------------------
 void kg_put_sexpr(kg_printer *p, const kg_sexpr *e, int level)
 {
-    static const struct { const char *text; int level; } forms[] = {
-        [KG_SX_ADD] = {"+", 6}, [KG_SX_SUB] = {"-", 6}, [KG_SX_MUL] = {"*", 7}, [KG_SX_DIV] = {"/", 7},
-        [KG_SX_MOD] = {"%", 7}, [KG_SX_CEILDIV] = {"ceildiv", 0}, [KG_SX_MIN] = {"min", 0},
-        [KG_SX_MAX] = {"max", 0}, [KG_SX_EQ] = {"==", 4}, [KG_SX_NE] = {"!=", 4}, [KG_SX_LT] = {"<", 4},
-        [KG_SX_LE] = {"<=", 4}, [KG_SX_GT] = {">", 4}, [KG_SX_GE] = {">=", 4}, [KG_SX_AND] = {"and", 3},
+    static const struct {
+        const char *text;
+        int level;
+    } forms[] = {
+        [KG_SX_ADD] = {"+", 6},   [KG_SX_SUB] = {"-", 6},   [KG_SX_MUL] = {"*", 7},
+        [KG_SX_DIV] = {"/", 7},   [KG_SX_MOD] = {"%", 7},   [KG_SX_CEILDIV] = {"ceildiv", 0},
+        [KG_SX_MIN] = {"min", 0}, [KG_SX_MAX] = {"max", 0}, [KG_SX_EQ] = {"==", 4},
+        [KG_SX_NE] = {"!=", 4},   [KG_SX_LT] = {"<", 4},    [KG_SX_LE] = {"<=", 4},
+        [KG_SX_GT] = {">", 4},    [KG_SX_GE] = {">=", 4},   [KG_SX_AND] = {"and", 3},
         [KG_SX_OR] = {"or", 1}};
     if (e->kind == KG_SX_INT) {
         kg_put(p, "%lld", (long long)e->value);

@@ -90,7 +90,7 @@ bool kg_sexpr_eval(const kg_sexpr *expr, const int64_t *params, int64_t *out)
     return kg_sexpr_eval(expr->b, params, &b) && apply(expr->kind, a, b, out);
 }
 
-// ---- divisors ----------------------------------------------------------------------------------------
+// ---- divisors ----------------------------------------------------------------------------------
 static int64_t power_of_two_in(int64_t value)
 {
     if (value == 0) return LARGEST_DIVISOR;
@@ -127,10 +127,12 @@ static bool same(const kg_sexpr *a, const kg_sexpr *b)
     return same(a->a, b->a) && same(a->b, b->b);
 }
 
-// What one assumption says about the divisibility of `expr`: (expr % n) == 0, alone or joined by `and`.
+// What one assumption says about the divisibility of `expr`: (expr % n) == 0, alone or joined by
+// `and`.
 static int64_t assumed(const kg_sexpr *assume, const kg_sexpr *expr)
 {
-    if (assume->kind == KG_SX_AND) return larger(assumed(assume->a, expr), assumed(assume->b, expr));
+    if (assume->kind == KG_SX_AND)
+        return larger(assumed(assume->a, expr), assumed(assume->b, expr));
     if (assume->kind != KG_SX_EQ) return 1;
     const kg_sexpr *mod = assume->a, *zero = assume->b;
     if (mod->kind != KG_SX_MOD) mod = assume->b, zero = assume->a;
@@ -187,7 +189,8 @@ static int64_t op_divisor(const kg_kernel *kernel, const kg_op *op, int depth)
     case KG_OP_DIV: return kg_const_int(op->operands[1], &constant) ? quotient(a, constant) : 1;
     case KG_OP_SHL:
         if (!kg_const_int(op->operands[1], &constant)) return a;
-        return constant >= 0 && constant < 16 ? product(a, (int64_t)1 << constant) : LARGEST_DIVISOR;
+        return constant >= 0 && constant < 16 ? product(a, (int64_t)1 << constant)
+                                              : LARGEST_DIVISOR;
     case KG_OP_SELECT: return smaller(b, value_divisor(kernel, op->operands[2], depth));
     case KG_OP_NEG: return a;
     default: return 1;
@@ -197,7 +200,8 @@ static int64_t op_divisor(const kg_kernel *kernel, const kg_op *op, int depth)
 static int64_t value_divisor(const kg_kernel *kernel, const kg_value *value, int depth)
 {
     int64_t constant;
-    if (value->type.rank != 0 || value->type.home != KG_HOME_FRAG || depth >= DEEPEST_SEARCH) return 1;
+    if (value->type.rank != 0 || value->type.home != KG_HOME_FRAG || depth >= DEEPEST_SEARCH)
+        return 1;
     if (kg_dtype_info_of(value->type.dtype)->is_float) return 1;
     if (kg_const_int(value, &constant)) return power_of_two_in(constant);
     if (value->kind == KG_VALUE_PARAM) {

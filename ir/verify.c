@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: MIT
-// The verifier: what holds in every legal kernel, so that no pass has to check it again. It never changes the
-// kernel (but for numbering) and reports every finding.
+// The verifier: what holds in every legal kernel, so that no pass has to check it again. It never
+// changes the kernel (but for numbering) and reports every finding.
 //
 // Checked here:
-//   header     1 to 32 warps, at most 3 grid axes, parameters with sizes and strides, alias of a tensor
-//   values     an operand is defined before its use in this block or one around it; results belong to their op
-//   types      every op by the rules of infer.c; results have the inferred type, positive extents, at most 2^20
-//              elements; no open extent is left
-//   regions    the number of blocks; `while` conditions end in their only yield; nothing else yields
-//   memory     views start at a parameter or buffer, never at a view; a ring is used through a view with a slot,
-//              a buffer without ring through one without; constant starts lie within a buffer
+//   header     1 to 32 warps, at most 3 grid axes, parameters with sizes and strides, alias of a
+//              tensor
+//   values     an operand is defined before its use in this block or one around it; results belong
+//              to their op
+//   types      every op by the rules of infer.c; results have the inferred type, positive extents,
+//              at most 2^20 elements; no open extent is left
+//   regions    the number of blocks; `while` conditions end in their only yield; nothing else
+//              yields
+//   memory     views start at a parameter or buffer, never at a view; a ring is used through a view
+//              with a slot, a buffer without ring through one without; constant starts lie within a
+//              buffer
 //   mutation   only `frag` is assigned to
-//   roles      `warps` regions lie within the CTA and within the region around them; a barrier inside of one
-//              names its barrier and count; hardware barriers 0 to 15 of whole warps
+//   roles      `warps` regions lie within the CTA and within the region around them; a barrier
+//              inside of one names its barrier and count; hardware barriers 0 to 15 of whole warps
 //   levels     what must be there and what must not, from each level on (see `level_rules`)
 // In verify_attrs.c: attributes are legal for their op and in range; placement of buffers.
 // In verify_layout.c: layouts fit their values, and agree where an op works register by register.
 //
-// Not checked: whether synchronization is right (passes/sync), whether indices are in bounds (loads and stores
-// of global memory are guarded), whether a run-time index of a shared buffer is.
+// Not checked: whether synchronization is right (passes/sync), whether indices are in bounds (loads
+// and stores of global memory are guarded), whether a run-time index of a shared buffer is.
 #include "ir/verify.h"
 #include <stdio.h>
 #include <string.h>
@@ -37,7 +41,7 @@ static const char *name_of(const kg_op *op)
     return kg_op_info_of(op->code)->name;
 }
 
-// ---- values ------------------------------------------------------------------------------------------
+// ---- values ------------------------------------------------------------------------------------
 static bool is_defined(const kg_verifier *v, const kg_value *value)
 {
     return value && value->id >= 0 && value->id < v->n_values && v->defined[value->id] == value;
@@ -49,7 +53,8 @@ static bool check_operands(kg_verifier *v, const kg_op *op)
     if (op->n_operands < info->min_operands ||
         (info->max_operands >= 0 && op->n_operands > info->max_operands) ||
         op->n_operands > KG_INFER_OPERANDS) {
-        kg_verify_fail(v, KG_D_T103, op, "wrong number of operands of %s: %d", info->name, op->n_operands);
+        kg_verify_fail(v, KG_D_T103, op, "wrong number of operands of %s: %d", info->name,
+                       op->n_operands);
         return false;
     }
     for (int i = 0; i < op->n_operands; i++) {
@@ -66,8 +71,8 @@ static bool check_results(kg_verifier *v, const kg_op *op)
 {
     const kg_op_info *info = kg_op_info_of(op->code);
     if (op->n_results != info->results || op->n_blocks != info->blocks) {
-        kg_verify_fail(v, KG_D_V203, op, "%s has %d results and %d blocks, not %d and %d", info->name,
-                       info->results, info->blocks, op->n_results, op->n_blocks);
+        kg_verify_fail(v, KG_D_V203, op, "%s has %d results and %d blocks, not %d and %d",
+                       info->name, info->results, info->blocks, op->n_results, op->n_blocks);
         return false;
     }
     for (int i = 0; i < op->n_results; i++) {
@@ -94,12 +99,13 @@ static bool check_types(kg_verifier *v, const kg_op *op)
         return false;
     }
     if (kg_type_equal(type, &q.result)) return true;
-    kg_verify_fail(v, KG_D_T102, op, "the result of %s is %s, but its operands give %s", name_of(op),
-                   kg_type_text(v->diags->arena, type), kg_type_text(v->diags->arena, &q.result));
+    kg_verify_fail(v, KG_D_T102, op, "the result of %s is %s, but its operands give %s",
+                   name_of(op), kg_type_text(v->diags->arena, type),
+                   kg_type_text(v->diags->arena, &q.result));
     return false;
 }
 
-// ---- memory ------------------------------------------------------------------------------------------
+// ---- memory ------------------------------------------------------------------------------------
 static bool is_ring(const kg_value *root)
 {
     return root->kind == KG_VALUE_RESULT && kg_op_attr(root->op, KG_A_RING);
@@ -112,10 +118,12 @@ static void check_starts(kg_verifier *v, const kg_op *op, const kg_value *root)
     for (int d = 0; d < kinds->count; d++) {
         int64_t start;
         bool takes = kinds->ints[d] != KG_INDEX_ALL;
-        bool known = takes && kinds->ints[d] != KG_INDEX_GATHER && kg_const_int(op->operands[operand], &start);
+        bool known = takes && kinds->ints[d] != KG_INDEX_GATHER &&
+                     kg_const_int(op->operands[operand], &start);
         if (takes) operand++;
         if (!known || (start >= 0 && start <= root->type.dims[d] - extents->ints[d])) continue;
-        kg_verify_fail(v, KG_D_V203, op, "index %lld is outside of dimension %d of the buffer, which has %d",
+        kg_verify_fail(v, KG_D_V203, op,
+                       "index %lld is outside of dimension %d of the buffer, which has %d",
                        (long long)start, d, root->type.dims[d]);
     }
 }
@@ -131,8 +139,9 @@ static void check_view(kg_verifier *v, const kg_op *op)
     }
     bool slot = kg_op_int(op, KG_A_SLOT, 0) != 0;
     if (slot != is_ring(root))
-        kg_verify_fail(v, KG_D_T103, op, slot ? "the buffer is not a ring: it has no slots"
-                                              : "a ring takes its iteration number first");
+        kg_verify_fail(v, KG_D_T103, op,
+                       slot ? "the buffer is not a ring: it has no slots"
+                            : "a ring takes its iteration number first");
     if (root->kind == KG_VALUE_RESULT) check_starts(v, op, root);
 }
 
@@ -144,18 +153,20 @@ static void check_memory_operands(kg_verifier *v, const kg_op *op)
         if (value->kind == KG_VALUE_PARAM && value->tensor)
             kg_verify_fail(v, KG_D_T104, op, "operand %d of %s is a tensor and not a view of it", i,
                            name_of(op));
-        else if (value->type.home == KG_HOME_SHARED && value->op->code == KG_OP_SHARED && is_ring(value))
+        else if (value->type.home == KG_HOME_SHARED && value->op->code == KG_OP_SHARED &&
+                 is_ring(value))
             kg_verify_fail(v, KG_D_T103, op, "operand %d of %s is a ring and not a slot of it", i,
                            name_of(op));
     }
 }
 
-// ---- ops with rules of their own ---------------------------------------------------------------------
+// ---- ops with rules of their own ---------------------------------------------------------------
 static void check_warps(kg_verifier *v, const kg_op *op)
 {
     int64_t first = kg_op_int(op, KG_A_FIRST, -1), last = kg_op_int(op, KG_A_LAST, -1);
     if (first < v->first_warp || last > v->last_warp || first >= last)
-        kg_verify_fail(v, KG_D_V205, op, "warps %lld .. %lld do not lie within %d .. %d around them",
+        kg_verify_fail(v, KG_D_V205, op,
+                       "warps %lld .. %lld do not lie within %d .. %d around them",
                        (long long)first, (long long)last, v->first_warp, v->last_warp);
 }
 
@@ -166,13 +177,18 @@ static void check_barrier(kg_verifier *v, const kg_op *op)
     if (op->code == KG_OP_ARRIVE && (!id || !count))
         kg_verify_fail(v, KG_D_V203, op, "arrive needs the barrier's id and count");
     else if (!whole && (!id || !count))
-        kg_verify_fail(v, KG_D_V205, op, "a barrier of the whole CTA inside of `warps %d .. %d`: the other "
-                       "warps never come; give it an id and a count", v->first_warp, v->last_warp);
+        kg_verify_fail(v, KG_D_V205, op,
+                       "a barrier of the whole CTA inside of `warps %d .. %d`: the other "
+                       "warps never come; give it an id and a count",
+                       v->first_warp, v->last_warp);
     if (id && (id->i < 0 || id->i > 15))
-        kg_verify_fail(v, KG_D_V203, op, "barrier %lld does not exist: there are 0 to 15", (long long)id->i);
+        kg_verify_fail(v, KG_D_V203, op, "barrier %lld does not exist: there are 0 to 15",
+                       (long long)id->i);
     if (count && (count->i < 32 || count->i % 32 || count->i > 32 * v->kernel->warps))
-        kg_verify_fail(v, KG_D_V203, op, "a barrier counts whole warps of the CTA: %lld is not a multiple of "
-                       "32 between 32 and %d", (long long)count->i, 32 * v->kernel->warps);
+        kg_verify_fail(v, KG_D_V203, op,
+                       "a barrier counts whole warps of the CTA: %lld is not a multiple of "
+                       "32 between 32 and %d",
+                       (long long)count->i, 32 * v->kernel->warps);
 }
 
 static bool is_one_of(const char *word, const char *const *words, int count)
@@ -215,7 +231,8 @@ static void check_yield(kg_verifier *v, const kg_op *op)
 {
     const kg_op *owner = op->parent->owner;
     if (!owner || owner->code != KG_OP_WHILE || owner->blocks[0] != op->parent || op->next)
-        kg_verify_fail(v, KG_D_V203, op, "yield ends the condition of a while and stands nowhere else");
+        kg_verify_fail(v, KG_D_V203, op,
+                       "yield ends the condition of a while and stands nowhere else");
 }
 
 static void check_assign(kg_verifier *v, const kg_op *op)
@@ -257,18 +274,20 @@ static void check_special(kg_verifier *v, const kg_op *op)
     check_memory_operands(v, op);
 }
 
-// ---- levels ------------------------------------------------------------------------------------------
+// ---- levels ------------------------------------------------------------------------------------
 static void level_rules(kg_verifier *v, const kg_op *op)
 {
     kg_level level = v->kernel->level;
     if (level == KG_LEVEL_TILE && op->code == KG_OP_CONVERT)
-        kg_verify_fail(v, KG_D_V201, op, "convert changes layouts, and at level tile there are none");
+        kg_verify_fail(v, KG_D_V201, op,
+                       "convert changes layouts, and at level tile there are none");
     if (level == KG_LEVEL_TILE && op->n_results && op->results[0]->layout)
         kg_verify_fail(v, KG_D_V201, op, "layouts come with the layout pass, this is level tile");
     if (level >= KG_LEVEL_STAGED && op->code == KG_OP_DOT)
         for (int i = 0; i < 2; i++)
             if (op->operands[i]->type.home == KG_HOME_GLOBAL)
-                kg_verify_fail(v, KG_D_V201, op, "from level staged on dot reads shared memory or fragments");
+                kg_verify_fail(v, KG_D_V201, op,
+                               "from level staged on dot reads shared memory or fragments");
     if (level >= KG_LEVEL_STAGED && kg_op_attr(op, KG_A_PIPELINE))
         kg_verify_fail(v, KG_D_V201, op, "pipelined loops are gone from level staged on");
     if (level >= KG_LEVEL_LAID_OUT && op->code == KG_OP_FETCH_ADD && op->n_operands < 3)
@@ -277,7 +296,7 @@ static void level_rules(kg_verifier *v, const kg_op *op)
         kg_verify_fail(v, KG_D_V201, op, "from level placed on every buffer has an offset");
 }
 
-// ---- walk --------------------------------------------------------------------------------------------
+// ---- walk --------------------------------------------------------------------------------------
 static void check_block(kg_verifier *v, const kg_block *block, const kg_op *owner);
 
 static void check_blocks(kg_verifier *v, const kg_op *op)
@@ -326,14 +345,17 @@ static void check_param(kg_verifier *v, const kg_value *param)
     const kg_tensor *tensor = param->tensor;
     if ((param->type.home == KG_HOME_GLOBAL) != (tensor != NULL) ||
         (!tensor && param->type.rank != 0) || (tensor && param->type.rank < 1)) {
-        kg_verify_fail(v, KG_D_V203, NULL, "parameter %s is neither a tensor nor a scalar", param->name);
+        kg_verify_fail(v, KG_D_V203, NULL, "parameter %s is neither a tensor nor a scalar",
+                       param->name);
         return;
     }
     for (int d = 0; tensor && d < param->type.rank; d++)
         if (!tensor->dims[d] || !tensor->strides[d])
-            kg_verify_fail(v, KG_D_V203, NULL, "dimension %d of %s has no size or stride", d, param->name);
+            kg_verify_fail(v, KG_D_V203, NULL, "dimension %d of %s has no size or stride", d,
+                           param->name);
     if (tensor && tensor->alias && !tensor->alias->tensor)
-        kg_verify_fail(v, KG_D_T104, NULL, "%s is an alias of something that is no tensor", param->name);
+        kg_verify_fail(v, KG_D_T104, NULL, "%s is an alias of something that is no tensor",
+                       param->name);
 }
 
 static void check_header(kg_verifier *v)

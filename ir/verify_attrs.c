@@ -28,7 +28,8 @@ static bool is_legal(const kg_op *op, kg_attr_key key)
     case KG_A_VALUE_INT:
     case KG_A_VALUE_FLOAT: return code == KG_OP_CONST;
     case KG_A_DTYPE:
-        return code == KG_OP_CONST || code == KG_OP_CAST || code == KG_OP_BITCAST || code == KG_OP_IOTA;
+        return code == KG_OP_CONST || code == KG_OP_CAST || code == KG_OP_BITCAST ||
+               code == KG_OP_IOTA;
     case KG_A_AXIS: return by_axis || code == KG_OP_EXPAND || code == KG_OP_IOTA;
     case KG_A_SHAPE: return code == KG_OP_BROADCAST || code == KG_OP_IOTA;
     case KG_A_PERM: return code == KG_OP_TRANSPOSE;
@@ -60,12 +61,13 @@ static bool is_legal(const kg_op *op, kg_attr_key key)
     }
 }
 
-static void in_range(kg_verifier *v, const kg_op *op, const kg_attr *attr, int64_t low, int64_t high)
+static void in_range(kg_verifier *v, const kg_op *op, const kg_attr *attr, int64_t low,
+                     int64_t high)
 {
     if (attr->i >= low && attr->i <= high) return;
     kg_verify_fail(v, KG_D_V203, op, "%s=%lld of %s is not between %lld and %lld",
-                   kg_attr_info_of(attr->key)->name, (long long)attr->i, kg_op_info_of(op->code)->name,
-                   (long long)low, (long long)high);
+                   kg_attr_info_of(attr->key)->name, (long long)attr->i,
+                   kg_op_info_of(op->code)->name, (long long)low, (long long)high);
 }
 
 static void power_of_two(kg_verifier *v, const kg_op *op, const kg_attr *attr, int64_t high)
@@ -87,14 +89,16 @@ static void check_vec(kg_verifier *v, const kg_op *op, const kg_attr *attr)
     power_of_two(v, op, attr, 16);
     int bytes = kg_dtype_bytes(op->operands[0]->type.dtype);
     if (attr->i > 0 && attr->i <= 16 && attr->i * (bytes ? bytes : 1) > 16)
-        kg_verify_fail(v, KG_D_V203, op, "%lld elements of %d bytes are wider than an access of 16 bytes",
+        kg_verify_fail(v, KG_D_V203, op,
+                       "%lld elements of %d bytes are wider than an access of 16 bytes",
                        (long long)attr->i, bytes);
 }
 
 static void check_async(kg_verifier *v, const kg_op *op, const kg_attr *attr)
 {
     if (attr->i != 4 && attr->i != 8 && attr->i != 16)
-        kg_verify_fail(v, KG_D_V203, op, "cp.async copies 4, 8 or 16 bytes, not %lld", (long long)attr->i);
+        kg_verify_fail(v, KG_D_V203, op, "cp.async copies 4, 8 or 16 bytes, not %lld",
+                       (long long)attr->i);
 }
 
 static void check_cache(kg_verifier *v, const kg_op *op, const kg_attr *attr)
@@ -105,7 +109,7 @@ static void check_cache(kg_verifier *v, const kg_op *op, const kg_attr *attr)
     kg_verify_fail(v, KG_D_V203, op, "unknown cache hint '%s'", attr->name ? attr->name : "");
 }
 
-// ---- buffers -----------------------------------------------------------------------------------------
+// ---- buffers -----------------------------------------------------------------------------------
 static void check_swizzle(kg_verifier *v, const kg_op *op, const kg_attr *attr)
 {
     const kg_type *type = &op->results[0]->type;
@@ -115,13 +119,15 @@ static void check_swizzle(kg_verifier *v, const kg_op *op, const kg_attr *attr)
     }
     int64_t chunk = attr->ints[0], bits = attr->ints[1], shift = attr->ints[2];
     if (chunk < 0 || chunk > 12 || bits < 0 || bits > 6 || shift < 0 || shift > 20) {
-        kg_verify_fail(v, KG_D_V204, op, "swizzle [%lld, %lld, %lld] is out of range", (long long)chunk,
-                       (long long)bits, (long long)shift);
+        kg_verify_fail(v, KG_D_V204, op, "swizzle [%lld, %lld, %lld] is out of range",
+                       (long long)chunk, (long long)bits, (long long)shift);
         return;
     }
     int64_t row = (int64_t)kg_shared_layout_of(op->results[0]).pitch * kg_dtype_bytes(type->dtype);
-    if (bits && (row % ((int64_t)1 << (chunk + bits)) || (1 << chunk) < kg_dtype_bytes(type->dtype)))
-        kg_verify_fail(v, KG_D_V204, op, "swizzle [%lld, %lld, %lld] does not stay within a row of %lld bytes",
+    if (bits &&
+        (row % ((int64_t)1 << (chunk + bits)) || (1 << chunk) < kg_dtype_bytes(type->dtype)))
+        kg_verify_fail(v, KG_D_V204, op,
+                       "swizzle [%lld, %lld, %lld] does not stay within a row of %lld bytes",
                        (long long)chunk, (long long)bits, (long long)shift, (long long)row);
 }
 
@@ -141,7 +147,8 @@ static void check_buffer(kg_verifier *v, const kg_op *op)
         return;
     }
     if (!offset) return;
-    int64_t bytes = kg_shared_bytes(buffer), align = kg_op_int(op, KG_A_ALIGN, kg_dtype_bytes(type->dtype));
+    int64_t bytes = kg_shared_bytes(buffer),
+            align = kg_op_int(op, KG_A_ALIGN, kg_dtype_bytes(type->dtype));
     if (offset->i < 0 || offset->i > INT32_MAX || (align > 0 && offset->i % align))
         kg_verify_fail(v, KG_D_M402, op, "offset=%lld of the buffer is not aligned to %lld bytes",
                        (long long)offset->i, (long long)align);
@@ -150,7 +157,7 @@ static void check_buffer(kg_verifier *v, const kg_op *op)
                        (long long)(offset->i + bytes), (long long)v->kernel->shared_bytes);
 }
 
-// ---- all attributes ----------------------------------------------------------------------------------
+// ---- all attributes ----------------------------------------------------------------------------
 static void check_attr(kg_verifier *v, const kg_op *op, const kg_attr *attr)
 {
     switch (attr->key) {
@@ -175,10 +182,11 @@ void kg_verify_attrs(kg_verifier *v, const kg_op *op)
         if (is_legal(op, attr->key))
             check_attr(v, op, attr);
         else
-            kg_verify_fail(v, KG_D_V203, op, "%s has no attribute '%s'", kg_op_info_of(op->code)->name,
-                           kg_attr_info_of(attr->key)->name);
+            kg_verify_fail(v, KG_D_V203, op, "%s has no attribute '%s'",
+                           kg_op_info_of(op->code)->name, kg_attr_info_of(attr->key)->name);
         if (attr->next && attr->next->key <= attr->key)
-            kg_verify_fail(v, KG_D_V203, op, "attributes of %s are not in order", kg_op_info_of(op->code)->name);
+            kg_verify_fail(v, KG_D_V203, op, "attributes of %s are not in order",
+                           kg_op_info_of(op->code)->name);
     }
     if (op->code == KG_OP_SHARED) check_buffer(v, op);
 }

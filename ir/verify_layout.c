@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Layouts of fragments: each is a bijection (up to copies) between its threads' registers and the tile, and ops
-// that work register by register find their operands in the layout of their result.
+// Layouts of fragments: each is a bijection (up to copies) between its threads' registers and the
+// tile, and ops that work register by register find their operands in the layout of their result.
 #include "ir/verify.h"
 
 enum { MOST_REGISTERS = 4096 };
@@ -20,8 +20,8 @@ static int64_t packed(const kg_layout *layout, const int32_t *basis)
     return value;
 }
 
-// The number of independent bases; the bases that are not zero must be independent, or an element would have
-// two places.
+// The number of independent bases; the bases that are not zero must be independent, or an element
+// would have two places.
 static bool covers_core(const kg_layout *layout, int wanted)
 {
     int64_t reduced[64];
@@ -61,7 +61,8 @@ static const char *finding(const kg_layout *layout, const kg_type *type, int war
     if (layout->bits[KG_IN_LANE] != 5) return "does not have 32 lanes";
     // A number of warps that is no power of two: the warps beyond the last power hold copies.
     int warp_bits = layout->bits[KG_IN_WARP];
-    if (1 << warp_bits < warps || 1 << warp_bits >= 2 * warps) return "is for another number of warps";
+    if (1 << warp_bits < warps || 1 << warp_bits >= 2 * warps)
+        return "is for another number of warps";
     for (int d = 0; d < layout->rank && 1 << warp_bits != warps; d++)
         if (layout->basis[KG_IN_WARP][warp_bits - 1][d]) return "is for another number of warps";
     for (int d = 0; d < layout->rank; d++) registers *= layout->reps[d];
@@ -83,7 +84,8 @@ void kg_verify_layout(kg_verifier *v, const kg_op *op, const kg_value *value)
     }
     if (!value->layout) {
         if (v->has_layouts)
-            kg_verify_fail(v, KG_D_V204, op, "the result of %s has no layout", kg_op_info_of(op->code)->name);
+            kg_verify_fail(v, KG_D_V204, op, "the result of %s has no layout",
+                           kg_op_info_of(op->code)->name);
         return;
     }
     const char *text = finding(value->layout, &value->type, v->last_warp - v->first_warp);
@@ -92,12 +94,13 @@ void kg_verify_layout(kg_verifier *v, const kg_op *op, const kg_value *value)
                        kg_type_text(v->diags->arena, &value->type), text);
 }
 
-// ---- agreement ---------------------------------------------------------------------------------------
+// ---- agreement ---------------------------------------------------------------------------------
 static void same(kg_verifier *v, const kg_op *op, const kg_value *a, const kg_value *b)
 {
     if (!a->layout || !b->layout || a->type.rank != b->type.rank || !a->type.rank) return;
     if (kg_layout_equal(a->layout, b->layout)) return;
-    kg_verify_fail(v, KG_D_V204, op, "%s works register by register, but its values have different layouts",
+    kg_verify_fail(v, KG_D_V204, op,
+                   "%s works register by register, but its values have different layouts",
                    kg_op_info_of(op->code)->name);
 }
 

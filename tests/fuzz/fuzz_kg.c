@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The text form under libFuzzer. Any input gives findings or a unit; a unit that the verifier accepts prints to a
-// text that parses back to the same IR and prints the same again. Anything else is a bug and aborts.
+// The text form under libFuzzer. Any input gives findings or a unit; a unit that the verifier
+// accepts prints to a text that parses back to the same IR and prints the same again. Anything else
+// is a bug and aborts.
 #include "ir/ir.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Random programs: see gen_program.h. Values that are in scope wait in a pool; each statement takes some that fit and
-// adds what it makes. A region's values leave the pool with it.
+// Random programs: see gen_program.h. Values that are in scope wait in a pool; each statement takes
+// some that fit and adds what it makes. A region's values leave the pool with it.
 #include "tests/ir/gen_program.h"
 #include <stdio.h>
 
@@ -19,7 +19,7 @@ typedef struct gen {
     bool in_role;
 } gen;
 
-// ---- choices -----------------------------------------------------------------------------------------
+// ---- choices -----------------------------------------------------------------------------------
 static unsigned roll(gen *g, unsigned sides)
 {
     g->state = g->state * 6364136223846793005u + 1442695040888963407u;
@@ -44,13 +44,15 @@ static int random_shape(gen *g, int *shape)
     static const int extents[] = {16, 32, 64, 8}, odd[] = {12, 48, 5, 1};
     int rank = 1 + (int)roll(g, 2) + (chance(g, 10) ? 1 : 0);
     for (int d = 0; d < rank; d++)
-        shape[d] = g->options->odd_shapes && chance(g, 30) ? odd[roll(g, 4)] : extents[roll(g, rank > 2 ? 2 : 4)];
+        shape[d] = g->options->odd_shapes && chance(g, 30) ? odd[roll(g, 4)]
+                                                           : extents[roll(g, rank > 2 ? 2 : 4)];
     return rank;
 }
 
 static const char *random_name(gen *g)
 {
-    static const char *const names[] = {"x", "sum", "row", "tile", "acc", "m", "step", "ring", "value"};
+    static const char *const names[] = {"x", "sum",  "row",  "tile", "acc",
+                                        "m", "step", "ring", "value"};
     static char text[32];
     if (chance(g, 55)) return NULL;
     if (chance(g, 50)) return names[roll(g, 9)];
@@ -58,11 +60,12 @@ static const char *random_name(gen *g)
     return text;
 }
 
-// ---- the pool ----------------------------------------------------------------------------------------
+// ---- the pool ----------------------------------------------------------------------------------
 static void add(gen *g, kg_value *value)
 {
     const char *name = value && value->kind == KG_VALUE_RESULT && value->op && !value->name
-                           ? random_name(g) : NULL;
+                           ? random_name(g)
+                           : NULL;
     if (!value) return;
     if (name) kg_build_name(g->b, value, name);
     if (g->count < MOST_VALUES) g->pool[g->count++] = value;
@@ -120,7 +123,8 @@ static bool same_shape(const kg_type *a, const kg_type *b)
     return true;
 }
 
-// Fits beside a value in an elementwise op: the same type, a scalar of it, or a shape that broadcasts.
+// Fits beside a value in an elementwise op: the same type, a scalar of it, or a shape that
+// broadcasts.
 static bool fits_beside(const kg_value *v, const void *like)
 {
     const kg_value *other = like;
@@ -146,24 +150,27 @@ static bool is_mutable(const kg_value *v, const void *like)
 static kg_value *literal_for(gen *g, const kg_value *like)
 {
     if (like->type.dtype == KG_I1) return kg_build_truth(g->b, chance(g, 50));
-    if (is_float(like) && chance(g, 60)) return kg_build_float(g->b, (double)roll(g, 1000) / 16 - 20);
+    if (is_float(like) && chance(g, 60))
+        return kg_build_float(g->b, (double)roll(g, 1000) / 16 - 20);
     return kg_build_int(g->b, (int)roll(g, 9) + 1);
 }
 
-// ---- values ------------------------------------------------------------------------------------------
+// ---- values ------------------------------------------------------------------------------------
 static void make_constant(gen *g)
 {
     kg_dtype dtype = chance(g, 15) ? KG_I1 : random_dtype(g);
     if (kg_dtype_info_of(dtype)->is_float)
         add(g, kg_build_const(g->b, dtype, (double)roll(g, 64) / 4 - 8));
     else
-        add(g, kg_build_const_int(g->b, dtype, dtype == KG_I1 ? (int)roll(g, 2) : (int)roll(g, 100) - 50));
+        add(g, kg_build_const_int(g->b, dtype,
+                                  dtype == KG_I1 ? (int)roll(g, 2) : (int)roll(g, 100) - 50));
 }
 
 static void make_iota(gen *g)
 {
     int shape[KG_MAX_RANK], rank = random_shape(g, shape);
-    add(g, kg_build_iota_array(g->b, chance(g, 90) ? KG_I32 : KG_I64, (int)roll(g, (unsigned)rank), rank, shape));
+    add(g, kg_build_iota_array(g->b, chance(g, 90) ? KG_I32 : KG_I64, (int)roll(g, (unsigned)rank),
+                               rank, shape));
 }
 
 static void make_tile(gen *g)
@@ -176,8 +183,9 @@ static void make_tile(gen *g)
 
 static void make_unary(gen *g)
 {
-    static const kg_opcode floats[] = {KG_OP_NEG, KG_OP_ABS, KG_OP_EXP, KG_OP_EXP2, KG_OP_LOG, KG_OP_SQRT,
-                                       KG_OP_TANH, KG_OP_SIGMOID, KG_OP_FLOOR, KG_OP_ERF, KG_OP_RSQRT};
+    static const kg_opcode floats[] = {KG_OP_NEG,   KG_OP_ABS,  KG_OP_EXP,  KG_OP_EXP2,
+                                       KG_OP_LOG,   KG_OP_SQRT, KG_OP_TANH, KG_OP_SIGMOID,
+                                       KG_OP_FLOOR, KG_OP_ERF,  KG_OP_RSQRT};
     kg_value *x = pick(g, chance(g, 80) ? any_float : any_number, NULL);
     if (!x) return;
     kg_opcode op = is_float(x) ? floats[roll(g, 11)] : chance(g, 50) ? KG_OP_NEG : KG_OP_NOT;
@@ -186,9 +194,11 @@ static void make_unary(gen *g)
 
 static void make_binary(gen *g)
 {
-    static const kg_opcode ops[] = {KG_OP_ADD, KG_OP_SUB, KG_OP_MUL, KG_OP_DIV, KG_OP_MIN, KG_OP_MAX,
-                                    KG_OP_LT, KG_OP_GE, KG_OP_EQ, KG_OP_NE, KG_OP_GT, KG_OP_LE};
-    static const kg_opcode integer[] = {KG_OP_MOD, KG_OP_AND, KG_OP_OR, KG_OP_XOR, KG_OP_SHL, KG_OP_SHR};
+    static const kg_opcode ops[] = {KG_OP_ADD, KG_OP_SUB, KG_OP_MUL, KG_OP_DIV,
+                                    KG_OP_MIN, KG_OP_MAX, KG_OP_LT,  KG_OP_GE,
+                                    KG_OP_EQ,  KG_OP_NE,  KG_OP_GT,  KG_OP_LE};
+    static const kg_opcode integer[] = {KG_OP_MOD, KG_OP_AND, KG_OP_OR,
+                                        KG_OP_XOR, KG_OP_SHL, KG_OP_SHR};
     kg_value *x = pick(g, any_number, NULL);
     if (!x) return;
     kg_value *y = chance(g, 35) ? literal_for(g, x) : pick(g, fits_beside, x);
@@ -230,8 +240,8 @@ static void make_logic(gen *g)
 
 static void make_along(gen *g)
 {
-    static const kg_opcode ops[] = {KG_OP_SUM, KG_OP_RMAX, KG_OP_RMIN, KG_OP_PROD, KG_OP_ARGMAX,
-                                    KG_OP_ARGMIN, KG_OP_CUMSUM, KG_OP_CUMMAX};
+    static const kg_opcode ops[] = {KG_OP_SUM,    KG_OP_RMAX,   KG_OP_RMIN,   KG_OP_PROD,
+                                    KG_OP_ARGMAX, KG_OP_ARGMIN, KG_OP_CUMSUM, KG_OP_CUMMAX};
     kg_value *x = pick(g, any_tile, NULL);
     if (!x) return;
     kg_opcode op = ops[roll(g, 8)];
@@ -257,11 +267,12 @@ static void make_cast(gen *g)
     if (x) add(g, kg_build_cast(g->b, x, random_dtype(g)));
 }
 
-// ---- memory ------------------------------------------------------------------------------------------
+// ---- memory ------------------------------------------------------------------------------------
 static kg_value *random_start(gen *g)
 {
     kg_value *start = chance(g, 70) ? pick(g, index_scalar, NULL) : NULL;
-    if (start && chance(g, 40)) return kg_build_op(g->b, KG_OP_MUL, 2, start, kg_build_int(g->b, 16));
+    if (start && chance(g, 40))
+        return kg_build_op(g->b, KG_OP_MUL, 2, start, kg_build_int(g->b, 16));
     return start ? start : kg_build_int(g->b, (int)roll(g, 4) * 16);
 }
 
@@ -272,7 +283,8 @@ static kg_value *tensor_view(gen *g, int which, const int *shape, int rank)
     if (tensor->type.rank == 1 && rank == 1)
         return kg_build_view(g->b, tensor, 1, kg_from(random_start(g), shape[0]));
     if (tensor->type.rank == 2 && rank == 1)
-        return kg_build_view(g->b, tensor, 2, kg_at(random_start(g)), kg_from(random_start(g), shape[0]));
+        return kg_build_view(g->b, tensor, 2, kg_at(random_start(g)),
+                             kg_from(random_start(g), shape[0]));
     if (tensor->type.rank == 2 && rank == 2)
         return kg_build_view(g->b, tensor, 2, kg_from(random_start(g), shape[0]),
                              chance(g, 50) ? kg_all(shape[1]) : kg_from(random_start(g), shape[1]));
@@ -298,7 +310,9 @@ static bool is_index_tile(const kg_value *v, const void *like)
 static void make_gather(gen *g)
 {
     kg_value *indices = pick(g, is_index_tile, NULL);
-    if (indices) add(g, kg_build_load(g->b, kg_build_view(g->b, g->tensors[0], 1, kg_gather(indices)), NULL, NULL));
+    if (indices)
+        add(g, kg_build_load(g->b, kg_build_view(g->b, g->tensors[0], 1, kg_gather(indices)), NULL,
+                             NULL));
 }
 
 static bool storable(const kg_value *v, const void *like)
@@ -317,17 +331,20 @@ static void make_store(gen *g)
     kg_value *view = tensor_view(g, which, shape, rank);
     kg_value *mask = chance(g, 25) ? pick(g, any_truth, NULL) : NULL;
     if (which == 2 && chance(g, 50))
-        kg_build_atomic(g->b, chance(g, 50) ? KG_OP_ATOMIC_ADD : KG_OP_ATOMIC_MAX, view, value, mask);
+        kg_build_atomic(g->b, chance(g, 50) ? KG_OP_ATOMIC_ADD : KG_OP_ATOMIC_MAX, view, value,
+                        mask);
     else
         kg_build_store(g->b, view, value, mask);
 }
 
 static void make_buffer(gen *g)
 {
-    int shape[KG_MAX_RANK], rank = random_shape(g, shape), ring = chance(g, 35) ? 2 + (int)roll(g, 3) : 0;
+    int shape[KG_MAX_RANK], rank = random_shape(g, shape),
+                            ring = chance(g, 35) ? 2 + (int)roll(g, 3) : 0;
     if (g->n_buffers == MOST_BUFFERS) return;
     const char *name = random_name(g);
-    kg_value *buffer = kg_build_shared_array(g->b, name, random_dtype(g), ring, chance(g, 20) ? 64 : 0, rank, shape);
+    kg_value *buffer = kg_build_shared_array(g->b, name, random_dtype(g), ring,
+                                             chance(g, 20) ? 64 : 0, rank, shape);
     g->rings[g->n_buffers] = ring;
     g->buffers[g->n_buffers++] = buffer;
 }
@@ -351,8 +368,9 @@ static void use_buffer(gen *g)
     if (chance(g, 50))
         add(g, kg_build_load(g->b, buffer_view(g, which), NULL, NULL));
     else if (chance(g, 30) && buffer->type.dtype == KG_F32 && buffer->type.rank <= 2)
-        kg_build_copy(g->b, buffer_view(g, which),
-                      tensor_view(g, buffer->type.rank == 1 ? 0 : 1, buffer->type.dims, buffer->type.rank));
+        kg_build_copy(
+            g->b, buffer_view(g, which),
+            tensor_view(g, buffer->type.rank == 1 ? 0 : 1, buffer->type.dims, buffer->type.rank));
     else
         kg_build_store(g->b, buffer_view(g, which), value ? value : kg_build_int(g->b, 1), NULL);
 }
@@ -360,16 +378,21 @@ static void use_buffer(gen *g)
 static void make_dot(gen *g)
 {
     int m = 16 << roll(g, 2), n = 16 << roll(g, 2), k = 16 << roll(g, 2);
-    kg_value *a = kg_build_view(g->b, g->tensors[3], 2, kg_from(random_start(g), m), kg_from(random_start(g), k));
+    kg_value *a = kg_build_view(g->b, g->tensors[3], 2, kg_from(random_start(g), m),
+                                kg_from(random_start(g), k));
     kg_value *b = kg_build_view(g->b, g->tensors[3], 2, kg_from(random_start(g), k), kg_all(n));
-    kg_value *transposed = chance(g, 30) ? kg_build_transpose(g->b, kg_build_view(
-        g->b, g->tensors[3], 2, kg_from(random_start(g), n), kg_all(k))) : b;
+    kg_value *transposed =
+        chance(g, 30)
+            ? kg_build_transpose(g->b, kg_build_view(g->b, g->tensors[3], 2,
+                                                     kg_from(random_start(g), n), kg_all(k)))
+            : b;
     kg_value *s = kg_build_shared(g->b, random_name(g), KG_F16, 0, 2, m, k);
     kg_build_copy(g->b, s, a);
-    add(g, kg_build_op(g->b, KG_OP_DOT, 2, chance(g, 50) ? s : kg_build_load(g->b, a, NULL, NULL), transposed));
+    add(g, kg_build_op(g->b, KG_OP_DOT, 2, chance(g, 50) ? s : kg_build_load(g->b, a, NULL, NULL),
+                       transposed));
 }
 
-// ---- mutable values and regions ----------------------------------------------------------------------
+// ---- mutable values and regions ----------------------------------------------------------------
 static void make_frag(gen *g)
 {
     kg_value *x = pick(g, any_number, NULL);
@@ -459,21 +482,23 @@ static void make_sync(gen *g)
     case 2: kg_build_arrive(g->b, (int)roll(g, 16), 64); break;
     case 3: kg_build_commit(g->b); break;
     case 4: kg_build_wait(g->b, (int)roll(g, 4)); break;
-    case 5: kg_build_fence(g->b, chance(g, 50) ? "acq_rel" : "release", chance(g, 50) ? "gpu" : "cta"); break;
+    case 5:
+        kg_build_fence(g->b, chance(g, 50) ? "acq_rel" : "release", chance(g, 50) ? "gpu" : "cta");
+        break;
     case 6: add(g, kg_build_fetch_add(g->b, cell, kg_build_int(g->b, 1))); break;
     case 7: kg_build_signal(g->b, cell, kg_build_int(g->b, 1)); break;
     default: kg_build_await(g->b, cell, chance(g, 50), kg_build_int(g->b, 1)); break;
     }
 }
 
-// ---- programs ----------------------------------------------------------------------------------------
+// ---- programs ----------------------------------------------------------------------------------
 static void statement(gen *g)
 {
     static void (*const makers[])(gen *) = {
-        make_constant, make_iota, make_tile, make_unary, make_unary, make_binary, make_binary, make_binary,
-        make_select, make_fma, make_logic, make_along, make_shape, make_cast, make_load, make_load,
-        make_gather, make_store, make_store, make_buffer, use_buffer, use_buffer, make_dot, make_frag,
-        make_assign};
+        make_constant, make_iota,   make_tile,   make_unary, make_unary, make_binary, make_binary,
+        make_binary,   make_select, make_fma,    make_logic, make_along, make_shape,  make_cast,
+        make_load,     make_load,   make_gather, make_store, make_store, make_buffer, use_buffer,
+        use_buffer,    make_dot,    make_frag,   make_assign};
     static void (*const regions[])(gen *) = {make_for, make_if, make_while};
     if (g->options->sync && chance(g, 12)) {
         chance(g, 20) ? make_role(g) : make_sync(g);
@@ -499,7 +524,8 @@ static void header(gen *g)
     g->tensors[1] = kg_build_tensor(b, "b", KG_F32, 2, m, n);
     g->tensors[2] = kg_build_tensor(b, "c", KG_I32, 1, n);
     g->tensors[3] = kg_build_tensor(b, "d", KG_F16, 2, m, kg_build_size_int(b, 64));
-    if (strided) kg_build_strides(b, g->tensors[1], 2, kg_build_stride(b, "ldb"), kg_build_size_int(b, 1));
+    if (strided)
+        kg_build_strides(b, g->tensors[1], 2, kg_build_stride(b, "ldb"), kg_build_size_int(b, 1));
     if (chance(g, 30)) kg_build_align(b, g->tensors[0], 4 << roll(g, 5));
     if (chance(g, 20)) kg_build_alias(b, g->tensors[1], g->tensors[0]);
     add(g, kg_build_scalar(b, "scale", KG_F32));
@@ -507,15 +533,19 @@ static void header(gen *g)
     add(g, kg_build_grid(b, "p", kg_build_size_op(b, KG_SX_CEILDIV, n, kg_build_size_int(b, 64))));
     if (chance(g, 50)) add(g, kg_build_grid(b, "q", m));
     if (chance(g, 50))
-        kg_build_assume(b, kg_build_size_op(b, KG_SX_EQ, kg_build_size_op(b, KG_SX_MOD, n, kg_build_size_int(b, 8)),
-                                            kg_build_size_int(b, 0)));
+        kg_build_assume(b,
+                        kg_build_size_op(b, KG_SX_EQ,
+                                         kg_build_size_op(b, KG_SX_MOD, n, kg_build_size_int(b, 8)),
+                                         kg_build_size_int(b, 0)));
     if (chance(g, 30)) kg_build_ctas(b, 2);
 }
 
 void gen_program(kg_build *b, const gen_options *options)
 {
     char name[32];
-    gen g = {.b = b, .options = options, .state = options->seed * 2654435761u + 12345,
+    gen g = {.b = b,
+             .options = options,
+             .state = options->seed * 2654435761u + 12345,
              .budget = options->statements ? options->statements : 24};
     for (int i = 0; i < 4; i++) roll(&g, 2);
     snprintf(name, sizeof name, "random_%u", options->seed);

@@ -34,14 +34,18 @@ static void test_matmul(void **state)
     kg_value *c = kg_build_tensor(b, "c", KG_F32, 2, m, n);
     kg_build_strides(b, a, 2, kg_build_stride(b, "lda"), kg_build_size_int(b, 1));
     kg_build_align(b, w, 32);
-    kg_build_assume(b, kg_build_size_op(b, KG_SX_EQ, kg_build_size_op(b, KG_SX_MOD, k, kg_build_size_int(b, 8)),
+    kg_build_assume(b, kg_build_size_op(b, KG_SX_EQ,
+                                        kg_build_size_op(b, KG_SX_MOD, k, kg_build_size_int(b, 8)),
                                         kg_build_size_int(b, 0)));
     kg_build_warps(b, 8);
     kg_build_ctas(b, 2);
-    kg_value *j = kg_build_grid(b, "j", kg_build_size_op(b, KG_SX_CEILDIV, n, kg_build_size_int(b, BN)));
-    kg_value *i = kg_build_grid(b, "i", kg_build_size_op(b, KG_SX_CEILDIV, m, kg_build_size_int(b, BM)));
+    kg_value *j =
+        kg_build_grid(b, "j", kg_build_size_op(b, KG_SX_CEILDIV, n, kg_build_size_int(b, BN)));
+    kg_value *i =
+        kg_build_grid(b, "i", kg_build_size_op(b, KG_SX_CEILDIV, m, kg_build_size_int(b, BM)));
     kg_value *acc = kg_build_frag_tile(b, "acc", KG_F32, kg_build_float(b, 0), 2, BM, BN);
-    kg_value *steps = kg_build_name(b, kg_build_op(b, KG_OP_DIV, 2, kg_build_param(b, "K"), kg_build_int(b, BK)), "steps");
+    kg_value *steps = kg_build_name(
+        b, kg_build_op(b, KG_OP_DIV, 2, kg_build_param(b, "K"), kg_build_int(b, BK)), "steps");
     kg_value *s = kg_build_for(b, "s", kg_build_int(b, 0), steps, NULL, 3, 0);
     kg_value *sa = kg_build_shared(b, "sa", KG_BF16, 0, 2, BM, BK);
     kg_value *from = times(b, i, BM);
@@ -52,14 +56,18 @@ static void test_matmul(void **state)
     kg_build_assign(b, acc, kg_build_op(b, KG_OP_DOT, 3, sa, sw, acc));
     kg_build_end(b);
     kg_value *row = times(b, i, BM);
-    kg_build_store(b, kg_build_view(b, c, 2, kg_from(row, BM), kg_from(times(b, j, BN), BN)), acc, NULL);
-    check_equal(b, "kernel matmul(a: global bf16[M, K] strides [lda, 1], w: global bf16[K, N] align 32, c: global f32[M, N])\n"
-                   "  implicit M: i32, K: i32, N: i32, lda: i64\n"
-                   "  warps 8\n  ctas 2\n  assume K % 8 == 0\n  grid j: ceildiv(N, 64), i: ceildiv(M, 128)\n{\n"
-                   "  frag acc: f32[128, 64] = 0.0\n  steps = K / 32\n  for s in 0 .. steps pipeline 3 {\n"
-                   "    shared sa: bf16[128, 32] = load a[i*128 .., s*32 ..]\n"
-                   "    shared sw: bf16[32, 64] = load w[s*32 .., j*64 ..]\n    acc += sa @ sw\n  }\n"
-                   "  store c[i*128 .., j*64 ..] = acc\n}\n");
+    kg_build_store(b, kg_build_view(b, c, 2, kg_from(row, BM), kg_from(times(b, j, BN), BN)), acc,
+                   NULL);
+    check_equal(
+        b, "kernel matmul(a: global bf16[M, K] strides [lda, 1], w: global bf16[K, N] align 32, c: "
+           "global f32[M, N])\n"
+           "  implicit M: i32, K: i32, N: i32, lda: i64\n"
+           "  warps 8\n  ctas 2\n  assume K % 8 == 0\n  grid j: ceildiv(N, 64), i: ceildiv(M, "
+           "128)\n{\n"
+           "  frag acc: f32[128, 64] = 0.0\n  steps = K / 32\n  for s in 0 .. steps pipeline 3 {\n"
+           "    shared sa: bf16[128, 32] = load a[i*128 .., s*32 ..]\n"
+           "    shared sw: bf16[32, 64] = load w[s*32 .., j*64 ..]\n    acc += sa @ sw\n  }\n"
+           "  store c[i*128 .., j*64 ..] = acc\n}\n");
 }
 
 static void test_everything(void **state)
@@ -74,9 +82,12 @@ static void test_everything(void **state)
     kg_build_alias(b, y, x);
     kg_value *lanes = kg_build_name(b, kg_build_iota(b, KG_I32, 0, 1, 16), "lanes");
     kg_value *small = kg_build_name(b, kg_build_op(b, KG_OP_LT, 2, lanes, limit), "small");
-    kg_value *t = kg_build_load(b, kg_build_view(b, x, 1, kg_from(limit, 16)), small, kg_build_float(b, 2));
+    kg_value *t =
+        kg_build_load(b, kg_build_view(b, x, 1, kg_from(limit, 16)), small, kg_build_float(b, 2));
     kg_build_name(b, t, "t");
-    kg_build_name(b, kg_build_load(b, kg_build_view(b, y, 2, kg_at(limit), kg_gather(lanes)), NULL, NULL), "g");
+    kg_build_name(
+        b, kg_build_load(b, kg_build_view(b, y, 2, kg_at(limit), kg_gather(lanes)), NULL, NULL),
+        "g");
     kg_value *u = kg_build_name(b, kg_build_op(b, KG_OP_ADD, 2, kg_build_expand(b, t, 1), t), "u");
     kg_build_name(b, kg_build_transpose(b, u), "v");
     kg_build_name(b, kg_build_along(b, KG_OP_SUM, u, KG_ALL_AXES), "total");
@@ -94,18 +105,21 @@ static void test_everything(void **state)
     kg_build_commit(b);
     kg_build_wait(b, 1);
     kg_build_barrier(b);
-    kg_build_store(b, kg_build_slot(b, ring, limit, 1, kg_from(kg_build_int(b, 0), 8)), kg_build_int(b, 3), NULL);
+    kg_build_store(b, kg_build_slot(b, ring, limit, 1, kg_from(kg_build_int(b, 0), 8)),
+                   kg_build_int(b, 3), NULL);
     kg_build_role(b, 0, 2, "first");
     kg_build_arrive(b, 1, 128);
     kg_build_warp_sync(b);
     kg_build_end(b);
     kg_build_named_barrier(b, 2, 128);
     kg_build_fence(b, "release", "gpu");
-    kg_value *old = kg_build_fetch_add(b, kg_build_view(b, c, 1, kg_at(kg_build_int(b, 0))), kg_build_int(b, 1));
+    kg_value *old = kg_build_fetch_add(b, kg_build_view(b, c, 1, kg_at(kg_build_int(b, 0))),
+                                       kg_build_int(b, 1));
     kg_build_name(b, old, "old");
     kg_build_signal(b, kg_build_view(b, c, 1, kg_at(kg_build_int(b, 1))), old);
     kg_build_await(b, kg_build_view(b, c, 1, kg_at(kg_build_int(b, 2))), true, kg_build_int(b, 4));
-    kg_build_atomic(b, KG_OP_ATOMIC_MAX, kg_build_view(b, c, 1, kg_from(kg_build_int(b, 0), 16)), lanes, small);
+    kg_build_atomic(b, KG_OP_ATOMIC_MAX, kg_build_view(b, c, 1, kg_from(kg_build_int(b, 0), 16)),
+                    lanes, small);
     kg_value *count = kg_build_frag(b, "count", kg_build_int(b, 0));
     kg_build_while(b);
     kg_build_do(b, kg_build_op(b, KG_OP_LT, 2, count, limit));
@@ -115,16 +129,25 @@ static void test_everything(void **state)
     kg_build_assign(b, count, kg_build_op(b, KG_OP_ADD, 2, count, kg_build_int(b, 1)));
     kg_build_end(b);
     kg_build_end(b);
-    check_equal(b, "kernel all(x: global f32[N], y: global f32[64, N] alias x, c: global i32[N], limit: i32)\n{\n"
-                   "  lanes = iota(16)\n  small = lanes < limit\n  t = load x[limit .. + 16] where small else 2.0\n"
-                   "  g = load y[limit, lanes]\n  u = t[:, None] + t\n  v = transpose(u)\n  total = sum(u)\n"
-                   "  top = max(u, axis=1)\n  run = cumsum(u, axis=0)\n  half = cast(t, f16)\n  bits = bitcast(t, i32)\n"
-                   "  full = full(f64(1.5), [4, 4])\n  chosen = select(small, t, 1)\n  f = fma(t, t, 0.5)\n"
-                   "  shared ring: f32[16] ring 3\n  copy_async ring[limit] = x[..] {async=16}\n  commit\n  wait 1\n  barrier\n"
-                   "  ring[limit; 0 ..+ 8] = 3\n  warps 0 .. 2 as first {\n    arrive id 1 count 128\n    warp_sync\n  }\n"
-                   "  barrier id 2 count 128\n  fence release gpu\n  old = fetch_add c[0], 1\n  signal c[1] = old\n"
-                   "  await c[2] >= 4\n  atomic_max c[0 ..] = lanes where small\n  frag count = 0\n  while count < limit {\n"
-                   "    if count == 2 { count = 5 } else { count += 1 }\n  }\n}\n");
+    check_equal(
+        b,
+        "kernel all(x: global f32[N], y: global f32[64, N] alias x, c: global i32[N], limit: "
+        "i32)\n{\n"
+        "  lanes = iota(16)\n  small = lanes < limit\n  t = load x[limit .. + 16] where small else "
+        "2.0\n"
+        "  g = load y[limit, lanes]\n  u = t[:, None] + t\n  v = transpose(u)\n  total = sum(u)\n"
+        "  top = max(u, axis=1)\n  run = cumsum(u, axis=0)\n  half = cast(t, f16)\n  bits = "
+        "bitcast(t, i32)\n"
+        "  full = full(f64(1.5), [4, 4])\n  chosen = select(small, t, 1)\n  f = fma(t, t, 0.5)\n"
+        "  shared ring: f32[16] ring 3\n  copy_async ring[limit] = x[..] {async=16}\n  commit\n  "
+        "wait 1\n  barrier\n"
+        "  ring[limit; 0 ..+ 8] = 3\n  warps 0 .. 2 as first {\n    arrive id 1 count 128\n    "
+        "warp_sync\n  }\n"
+        "  barrier id 2 count 128\n  fence release gpu\n  old = fetch_add c[0], 1\n  signal c[1] = "
+        "old\n"
+        "  await c[2] >= 4\n  atomic_max c[0 ..] = lanes where small\n  frag count = 0\n  while "
+        "count < limit {\n"
+        "    if count == 2 { count = 5 } else { count += 1 }\n  }\n}\n");
 }
 
 // A first failure gives one finding; all that depends on it stays silent, regions still pair.
@@ -206,7 +229,7 @@ static void test_wrong_calls(void **state)
     assert_int_equal(kg_build_errors(NULL), 1);
 }
 
-// ---- failing allocators ------------------------------------------------------------------------------
+// ---- failing allocators ------------------------------------------------------------------------
 typedef struct budget {
     int left;  // allocations that still succeed
     int alive; // not released yet
@@ -262,7 +285,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matmul), cmocka_unit_test(test_everything), cmocka_unit_test(test_null_in_null_out),
-        cmocka_unit_test(test_wrong_calls), cmocka_unit_test(test_no_memory)};
+        cmocka_unit_test(test_matmul), cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_null_in_null_out), cmocka_unit_test(test_wrong_calls),
+        cmocka_unit_test(test_no_memory)};
     return cmocka_run_group_tests_name("ir_builder", tests, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// ---- arena -------------------------------------------------------------------------------------------
+// ---- arena -------------------------------------------------------------------------------------
 static void test_arena(void **state)
 {
     kg_arena arena;
@@ -63,12 +63,14 @@ static char *long_text(void)
 {
     char *text = malloc(200000), *p = text;
     p += sprintf(p, "kernel k(x: global f32[N])\n{\n");
-    for (int i = 0; i < 2000; i++) p += sprintf(p, "  v%d = exp(load x[%d ..+ 16]) * %d.5\n", i, i, i);
+    for (int i = 0; i < 2000; i++)
+        p += sprintf(p, "  v%d = exp(load x[%d ..+ 16]) * %d.5\n", i, i, i);
     sprintf(p, "}\n");
     return text;
 }
 
-// Parse, verify and print with the n-th allocation failing, for every n: back at the recovery point, nothing lost.
+// Parse, verify and print with the n-th allocation failing, for every n: back at the recovery
+// point, nothing lost.
 static void test_no_memory(void **state)
 {
     char *text = long_text();
@@ -97,7 +99,7 @@ static void test_no_memory(void **state)
     free(text);
 }
 
-// ---- tables ------------------------------------------------------------------------------------------
+// ---- tables ------------------------------------------------------------------------------------
 static void test_op_table(void **state)
 {
     for (int i = 0; i < KG_OP_COUNT; i++) {
@@ -136,17 +138,18 @@ static void test_nearest_name(void **state)
     assert_null(kg_nearest_name("", names, 4));
 }
 
-// ---- scalar expressions ------------------------------------------------------------------------------
-static const char sizes[] =
-    "kernel k(x: global f32[A, B], n: i32)\n"
-    "  assume A % 8 == 0, B % 6 == 0 and n % 32 == 0, (A + n) % 64 == 0\n"
-    "  grid a: ceildiv(A, 8), b: max(A / 4, B - 1) % 7, c: A * B\n"
-    "{\n"
-    "  for i in n .. 100 step 16 {\n"
-    "    p = i * 4\n    q = p + 8\n    r = p / 16\n    s = i % 24\n    t = i << 3\n    u = -q\n    v = select(i > 3, p, i)\n"
-    "    store x[p, q] = 1.0\n    store x[r, s] = 1.0\n    store x[t, u] = 1.0\n    store x[v, n + 0] = 1.0\n"
-    "  }\n"
-    "}\n";
+// ---- scalar expressions ------------------------------------------------------------------------
+static const char sizes[] = "kernel k(x: global f32[A, B], n: i32)\n"
+                            "  assume A % 8 == 0, B % 6 == 0 and n % 32 == 0, (A + n) % 64 == 0\n"
+                            "  grid a: ceildiv(A, 8), b: max(A / 4, B - 1) % 7, c: A * B\n"
+                            "{\n"
+                            "  for i in n .. 100 step 16 {\n"
+                            "    p = i * 4\n    q = p + 8\n    r = p / 16\n    s = i % 24\n    t = "
+                            "i << 3\n    u = -q\n    v = select(i > 3, p, i)\n"
+                            "    store x[p, q] = 1.0\n    store x[r, s] = 1.0\n    store x[t, u] = "
+                            "1.0\n    store x[v, n + 0] = 1.0\n"
+                            "  }\n"
+                            "}\n";
 
 static void test_eval(void **state)
 {
@@ -172,11 +175,15 @@ static void test_fold(void **state)
 {
     ir_test *t = ir_test_new();
     kg_arena *a = &t->arena;
-    const struct { kg_sexpr_kind kind; int64_t x, y, out; } folds[] = {
-        {KG_SX_ADD, 2, 3, 5}, {KG_SX_DIV, -7, 2, -4}, {KG_SX_MOD, -7, 2, 1}, {KG_SX_CEILDIV, 7, 2, 4},
-        {KG_SX_CEILDIV, -7, 2, -3}, {KG_SX_MIN, 2, 3, 2}, {KG_SX_AND, 2, 0, 0}, {KG_SX_LE, 2, 2, 1}};
+    const struct {
+        kg_sexpr_kind kind;
+        int64_t x, y, out;
+    } folds[] = {{KG_SX_ADD, 2, 3, 5},     {KG_SX_DIV, -7, 2, -4},     {KG_SX_MOD, -7, 2, 1},
+                 {KG_SX_CEILDIV, 7, 2, 4}, {KG_SX_CEILDIV, -7, 2, -3}, {KG_SX_MIN, 2, 3, 2},
+                 {KG_SX_AND, 2, 0, 0},     {KG_SX_LE, 2, 2, 1}};
     for (size_t i = 0; i < sizeof folds / sizeof *folds; i++) {
-        kg_sexpr *e = kg_sexpr_binary(a, folds[i].kind, kg_sexpr_int(a, folds[i].x), kg_sexpr_int(a, folds[i].y));
+        kg_sexpr *e = kg_sexpr_binary(a, folds[i].kind, kg_sexpr_int(a, folds[i].x),
+                                      kg_sexpr_int(a, folds[i].y));
         assert_int_equal(e->kind, KG_SX_INT);
         assert_int_equal(e->value, folds[i].out);
     }
@@ -221,7 +228,7 @@ static void test_divisors(void **state)
     ir_test_free(t);
 }
 
-// ---- the reference -----------------------------------------------------------------------------------
+// ---- the reference -----------------------------------------------------------------------------
 // docs/language.md names every op with its own line of documentation, as it stands in the table.
 static const char *reference;
 
@@ -249,7 +256,8 @@ static void test_reference(void **state)
         if (!strstr(text, word)) fail_msg("attribute %s is not in the reference", word);
     }
     for (int i = 0; i < KG_DIAG_COUNT; i++)
-        if (kg_diag_id_name((kg_diag_id)i)[3] <= 'V' && !strstr(text, kg_diag_id_name((kg_diag_id)i)) &&
+        if (kg_diag_id_name((kg_diag_id)i)[3] <= 'V' &&
+            !strstr(text, kg_diag_id_name((kg_diag_id)i)) &&
             strchr("PTV", kg_diag_id_name((kg_diag_id)i)[3]))
             fail_msg("%s is not in the reference", kg_diag_id_name((kg_diag_id)i));
 }
@@ -258,9 +266,10 @@ int main(int argc, char **argv)
 {
     reference = argc > 1 ? argv[1] : "docs/language.md";
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_arena), cmocka_unit_test(test_arena_request_too_large), cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_op_table), cmocka_unit_test(test_dtypes), cmocka_unit_test(test_nearest_name),
-        cmocka_unit_test(test_eval), cmocka_unit_test(test_fold), cmocka_unit_test(test_divisors),
-        cmocka_unit_test(test_reference)};
+        cmocka_unit_test(test_arena),     cmocka_unit_test(test_arena_request_too_large),
+        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_op_table),
+        cmocka_unit_test(test_dtypes),    cmocka_unit_test(test_nearest_name),
+        cmocka_unit_test(test_eval),      cmocka_unit_test(test_fold),
+        cmocka_unit_test(test_divisors),  cmocka_unit_test(test_reference)};
     return cmocka_run_group_tests_name("ir_core", tests, NULL, NULL);
 }

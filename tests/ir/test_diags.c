@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every finding of parser, type rules and verifier: id, words, and that one mistake gives one message.
+// Every finding of parser, type rules and verifier: id, words, and that one mistake gives one
+// message.
 #include "tests/ir/ir_test.h"
 #include "ir/builder.h"
 #include <stdio.h>
@@ -8,11 +9,13 @@
 
 typedef struct finding_case {
     const char *id, *words; // words: part of the rendered finding, its notes and help
-    const char *text;       // a whole file, or the body of a kernel when it does not begin with "kernel"
+    const char *text; // a whole file, or the body of a kernel when it does not begin with "kernel"
 } finding_case;
 
-#define HEAD "kernel k(x: global f32[N], y: global f32[M, N], h: global f16[N], c: global i32[N], n: i32, s: f32)\n" \
-             "  const BM = 64\n  warps 4\n  grid b: ceildiv(N, 64)\n"
+#define HEAD                                                                                       \
+    "kernel k(x: global f32[N], y: global f32[M, N], h: global f16[N], c: global i32[N], n: i32, " \
+    "s: f32)\n"                                                                                    \
+    "  const BM = 64\n  warps 4\n  grid b: ceildiv(N, 64)\n"
 
 static const finding_case cases[] = {
     // P: text
@@ -49,7 +52,8 @@ static const finding_case cases[] = {
     {"P007", "'b' is defined twice", "frag b: f32 = 0.0"},
     {"P007", "the first definition is here", "frag q = 1.0\nfrag q = 2.0"},
     {"P007", "kernel 'k' is defined twice", "kernel k()\n{\n}\nkernel k()\n{\n}\n"},
-    {"P007", "layouts are numbered in order", "kernel k()\n  layout #1 = core [32] reps [1] reg [] lane [] warp []\n{\n}\n"},
+    {"P007", "layouts are numbered in order",
+     "kernel k()\n  layout #1 = core [32] reps [1] reg [] lane [] warp []\n{\n}\n"},
     {"P009", "does not fit 64 bits", "a = 99999999999999999999"},
     {"P009", "does not fit a double", "a = 1e999"},
     {"P009", "constant does not fit 64 bits", "a = 9223372036854775807 + 1"},
@@ -63,8 +67,10 @@ static const finding_case cases[] = {
     // T: types and shapes
     {"T101", "shapes do not match: f32[64] and f32[32]", "a = load x[0 ..+ 64] + load x[0 ..+ 32]"},
     {"T101", "f32[64] is needed, this is f32[32]", "frag a: f32[64] = load x[0 ..+ 32]"},
-    {"T101", "a range of 65 is longer than dimension 0 of the buffer, 64", "shared t: f32[64]\na = load t[0 ..+ 65]"},
-    {"T101", "shapes of dot do not match", "shared p: f16[16, 32]\nshared q: f16[16, 32]\na = p @ q"},
+    {"T101", "a range of 65 is longer than dimension 0 of the buffer, 64",
+     "shared t: f32[64]\na = load t[0 ..+ 65]"},
+    {"T101", "shapes of dot do not match",
+     "shared p: f16[16, 32]\nshared q: f16[16, 32]\na = p @ q"},
     {"T102", "element types do not match: f32 and i32", "a = s + n"},
     {"T102", "help: convert one side with cast", "a = s + n"},
     {"T102", "f16 is needed, this is f32", "store h[0 ..+ 64] = load x[0 ..+ 64]"},
@@ -72,7 +78,8 @@ static const finding_case cases[] = {
     {"T102", "an index must be an integer scalar", "a = load x[s]"},
     {"T102", "this is f32", "if s {\n}"},
     {"T102", "a loop's bound must be an i32 or i64 scalar", "for i in 0 .. s {\n}"},
-    {"T102", "sizes are made of constants and integer parameters", "kernel k(x: global f32[s], s: f32)\n{\n}\n"},
+    {"T102", "sizes are made of constants and integer parameters",
+     "kernel k(x: global f32[s], s: f32)\n{\n}\n"},
     {"T103", "1 index for the 2 dimensions of 'y'", "a = load y[0 ..+ 4]"},
     {"T103", "exp takes 1 argument, not 2", "a = exp(s, s)"},
     {"T103", "a view cannot be indexed again", "v = x[0 ..+ 4]\na = load v[0]"},
@@ -83,7 +90,8 @@ static const finding_case cases[] = {
     {"T104", "global memory is written by a store", "x[0 ..+ 4] = 1.0"},
     {"T104", "a fragment cannot be indexed by position", "a = load x[0 ..+ 4]\nb2 = a[0]"},
     {"T104", "copy writes a shared buffer", "copy x[0 ..+ 4] = x[4 ..+ 4]"},
-    {"T104", "alias names another tensor parameter", "kernel k(x: global f32[4] alias n, n: i32)\n{\n}\n"},
+    {"T104", "alias names another tensor parameter",
+     "kernel k(x: global f32[4] alias n, n: i32)\n{\n}\n"},
     {"T105", "the extent of this range cannot be inferred", "a = load x[0 ..]"},
     {"T105", "help: write it: `e .. + N`", "a = sum(load x[n ..])"},
     {"T106", "extent 0 is not between 1 and 1048576", "shared t: f32[0]"},
@@ -105,11 +113,15 @@ static const finding_case cases[] = {
      "a = transpose(load y[0 ..+ 4, 0 ..+ 4], [0, 0])"},
     // V: structure and levels
     {"V201", "layouts come with the layout pass",
-     "kernel k(x: global f32[N])\n  layout #0 = core [32] reps [1] reg [] lane [[1], [2], [4], [8], [16]] warp [[0], [0]]\n"
+     "kernel k(x: global f32[N])\n  layout #0 = core [32] reps [1] reg [] lane [[1], [2], [4], "
+     "[8], [16]] warp [[0], [0]]\n"
      "{\n  %0 @#0 = load x[0 ..+ 32]\n}\n"},
-    {"V201", "pipelined loops are gone", "kernel k()\n  level staged\n{\n  for i in 0 .. 4 pipeline 3 {\n  }\n}\n"},
-    {"V201", "every buffer has an offset", "kernel k()\n  level placed\n{\n  shared t: f32[4]\n}\n"},
-    {"V203", "index 60 is outside of dimension 0 of the buffer", "shared t: f32[64]\na = load t[60 ..+ 8]"},
+    {"V201", "pipelined loops are gone",
+     "kernel k()\n  level staged\n{\n  for i in 0 .. 4 pipeline 3 {\n  }\n}\n"},
+    {"V201", "every buffer has an offset",
+     "kernel k()\n  level placed\n{\n  shared t: f32[4]\n}\n"},
+    {"V203", "index 60 is outside of dimension 0 of the buffer",
+     "shared t: f32[64]\na = load t[60 ..+ 8]"},
     {"V203", "barrier 16 does not exist", "barrier id 16 count 128"},
     {"V203", "40 is not a multiple of 32", "barrier id 1 count 40"},
     {"V203", "arrive needs the barrier's id and count", "arrive"},
@@ -119,7 +131,8 @@ static const finding_case cases[] = {
     {"V203", "yield ends the condition of a while", "yield true"},
     {"V203", "load has no attribute 'ring'", "a = load x[0 ..+ 4] {ring=2}"},
     {"V203", "vec=3 is not a power of two", "a = load x[0 ..+ 4] {vec=3}"},
-    {"V203", "cp.async copies 4, 8 or 16 bytes", "shared t: f32[64]\ncopy t = x[0 ..+ 64] {async=12}"},
+    {"V203", "cp.async copies 4, 8 or 16 bytes",
+     "shared t: f32[64]\ncopy t = x[0 ..+ 64] {async=12}"},
     {"V203", "wait needs the number", "wait -1"},
     {"V204", "does not stay within a row", "shared t: f32[8, 8] {swizzle=[4, 3, 0]}"},
     {"V204", "pitch=4 does not fit rows of 8", "shared t: f32[8, 8] {pitch=4}"},
@@ -131,12 +144,16 @@ static const finding_case cases[] = {
      "kernel k(x: global f32[N])\n  level staged\n"
      "  layout #0 = core [32] reps [1] reg [] lane [[1], [2], [4], [8], [16]] warp [[0]]\n"
      "{\n  %0 @#0 = load x[0 ..+ 32]\n}\n"},
-    {"V204", "the result of load has no layout", "kernel k(x: global f32[N])\n  level laid_out\n{\n  %0 = load x[0 ..+ 32]\n}\n"},
-    {"V204", "a list of at most 5 integers", "kernel k()\n  layout #0 = core 3 reps [1] reg [] lane [] warp []\n{\n}\n"},
+    {"V204", "the result of load has no layout",
+     "kernel k(x: global f32[N])\n  level laid_out\n{\n  %0 = load x[0 ..+ 32]\n}\n"},
+    {"V204", "a list of at most 5 integers",
+     "kernel k()\n  layout #0 = core 3 reps [1] reg [] lane [] warp []\n{\n}\n"},
     {"V205", "do not lie within the 4 warps of the CTA", "warps 2 .. 6 {\n}"},
     {"V205", "do not lie within 0 .. 2 around them", "warps 0 .. 2 {\n  warps 2 .. 4 {\n  }\n}"},
     {"V205", "a barrier of the whole CTA inside of `warps 0 .. 2`", "warps 0 .. 2 {\n  barrier\n}"},
-    {"M402", "is not aligned to 16 bytes", "kernel k()\n  level placed\n  shared_bytes 64\n{\n  shared t: f32[4] align 16 {offset=4}\n}\n"},
+    {"M402", "is not aligned to 16 bytes",
+     "kernel k()\n  level placed\n  shared_bytes 64\n{\n  shared t: f32[4] align 16 "
+     "{offset=4}\n}\n"},
     {"M402", "the buffer ends at byte 20, the kernel has 16",
      "kernel k()\n  level placed\n  shared_bytes 16\n{\n  shared t: f32[4] {offset=4}\n}\n"},
 };
@@ -151,7 +168,8 @@ static int count_kept(const kg_diags *diags)
 static bool check(const finding_case *c)
 {
     ir_test *t = ir_test_new();
-    bool whole = !strncmp(c->text, "kernel", 6) || !strncmp(c->text, "hello", 5) || c->text[0] == '\n';
+    bool whole =
+        !strncmp(c->text, "kernel", 6) || !strncmp(c->text, "hello", 5) || c->text[0] == '\n';
     const char *text = whole ? c->text : kg_arena_printf(&t->arena, HEAD "{\n%s\n}\n", c->text);
     kg_unit *unit = ir_parse(t, text);
     if (unit) ir_verify(t, unit);
@@ -184,7 +202,8 @@ static void test_no_cascade(void **state)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         ir_test *t = ir_test_new();
         ir_parse(t, kg_arena_printf(&t->arena, HEAD "{\n%s}\n", texts[i]));
-        if (count_kept(&t->diags) != 1) fail_msg("not one finding for:\n%s\n%s", texts[i], ir_report(t));
+        if (count_kept(&t->diags) != 1)
+            fail_msg("not one finding for:\n%s\n%s", texts[i], ir_report(t));
         ir_test_free(t);
     }
 }
@@ -193,11 +212,14 @@ static void test_no_cascade(void **state)
 static void test_all_at_once(void **state)
 {
     ir_test *t = ir_test_new();
-    assert_null(ir_parse(t, HEAD "{\n  a = one\n  for i in 0 .. {\n    c2 = two\n  }\n  frag q: f99 = 0\n  x = 1\n}\n"
-                            "kernel other()\n{\n  z = three\n}\n"));
+    assert_null(ir_parse(
+        t,
+        HEAD "{\n  a = one\n  for i in 0 .. {\n    c2 = two\n  }\n  frag q: f99 = 0\n  x = 1\n}\n"
+             "kernel other()\n{\n  z = three\n}\n"));
     assert_int_equal(count_kept(&t->diags), 6);
     const char *report = ir_report(t);
-    const char *words[] = {"'one'", "expected an expression", "'two'", "'f99'", "immutable", "'three'"};
+    const char *words[] = {"'one'",  "expected an expression", "'two'", "'f99'", "immutable",
+                           "'three'"};
     for (int i = 0; i < 6; i++) {
         const char *found = strstr(report, words[i]);
         assert_non_null(found);
@@ -231,7 +253,10 @@ static kg_unit *parse_bytes(ir_test *t, const char *bytes, size_t length)
 static void test_not_text(void **state)
 {
     ir_test *t = ir_test_new();
-    assert_null(parse_bytes(t, "\x7f" "ELF\0\0\1", 7));
+    assert_null(parse_bytes(t,
+                            "\x7f"
+                            "ELF\0\0\1",
+                            7));
     assert_non_null(strstr(ir_report(t), "[KG-P008]"));
     assert_int_equal(count_kept(&t->diags), 1);
     ir_test_free(t);
@@ -250,12 +275,19 @@ static char *repeated(const char *head, const char *piece, int count, const char
 
 static void test_too_deep(void **state)
 {
-    const struct { const char *head, *piece; int count; const char *tail; } deep[] = {
-        {HEAD "{\na = ", "(", 100000, "\n}\n"},   {HEAD "{\na = ", "-", 100000, "1\n}\n"},
-        {HEAD "{\na = n", " + n", 100000, "\n}\n"}, {HEAD "{\n", "if n > 1 {\n", 100000, ""},
-        {HEAD "{\na = ", "load x[", 100000, "\n}\n"}, {HEAD "{\na = ", "sum(", 50000, "\n}\n"},
-        {HEAD "{\nif n > 1 {\n}", " else if n > 1 {\n}", 100000, "\n}\n"},
-        {HEAD "{\na = ", "n ? n : ", 100000, "n\n}\n"}, {HEAD "{\na = ", "[", 100000, "\n}\n"}};
+    const struct {
+        const char *head, *piece;
+        int count;
+        const char *tail;
+    } deep[] = {{HEAD "{\na = ", "(", 100000, "\n}\n"},
+                {HEAD "{\na = ", "-", 100000, "1\n}\n"},
+                {HEAD "{\na = n", " + n", 100000, "\n}\n"},
+                {HEAD "{\n", "if n > 1 {\n", 100000, ""},
+                {HEAD "{\na = ", "load x[", 100000, "\n}\n"},
+                {HEAD "{\na = ", "sum(", 50000, "\n}\n"},
+                {HEAD "{\nif n > 1 {\n}", " else if n > 1 {\n}", 100000, "\n}\n"},
+                {HEAD "{\na = ", "n ? n : ", 100000, "n\n}\n"},
+                {HEAD "{\na = ", "[", 100000, "\n}\n"}};
     for (size_t i = 0; i < sizeof deep / sizeof *deep; i++) {
         ir_test *t = ir_test_new();
         char *text = repeated(deep[i].head, deep[i].piece, deep[i].count, deep[i].tail);
@@ -279,8 +311,9 @@ static void test_too_large(void **state)
 // Whatever a file is cut to, there are findings and no crash.
 static void test_truncated(void **state)
 {
-    static const char text[] = HEAD "{\n  shared t: f32[64] = load x[b*64 ..]\n  for i in 0 .. n {\n"
-                                    "    a = sum(t * 2.0, axis=0)\n    store x[i] = a\n  }\n}\n";
+    static const char text[] =
+        HEAD "{\n  shared t: f32[64] = load x[b*64 ..]\n  for i in 0 .. n {\n"
+             "    a = sum(t * 2.0, axis=0)\n    store x[i] = a\n  }\n}\n";
     for (size_t length = 0; length + 2 < sizeof text; length++) {
         ir_test *t = ir_test_new();
         assert_null(parse_bytes(t, text, length));
@@ -319,9 +352,10 @@ static void test_out_of_scope(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each), cmocka_unit_test(test_no_cascade), cmocka_unit_test(test_all_at_once),
-        cmocka_unit_test(test_rendering), cmocka_unit_test(test_not_text), cmocka_unit_test(test_too_deep),
-        cmocka_unit_test(test_too_large), cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_each),        cmocka_unit_test(test_no_cascade),
+        cmocka_unit_test(test_all_at_once), cmocka_unit_test(test_rendering),
+        cmocka_unit_test(test_not_text),    cmocka_unit_test(test_too_deep),
+        cmocka_unit_test(test_too_large),   cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_many_errors), cmocka_unit_test(test_out_of_scope)};
     return cmocka_run_group_tests_name("ir_diags", tests, NULL, NULL);
 }

@@ -5,8 +5,11 @@
 
 static void check_seed(unsigned seed)
 {
-    gen_options options = {.seed = seed, .statements = 10 + (int)(seed % 40), .sync = seed % 2,
-                           .odd_shapes = seed % 3 == 0, .wide_types = seed % 5 == 0};
+    gen_options options = {.seed = seed,
+                           .statements = 10 + (int)(seed % 40),
+                           .sync = seed % 2,
+                           .odd_shapes = seed % 3 == 0,
+                           .wide_types = seed % 5 == 0};
     kg_build *b = kg_build_new(NULL);
     gen_program(b, &options);
     kg_unit *unit = kg_build_unit(b);

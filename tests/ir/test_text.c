@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Each construct of the language: what it becomes, and that printing and parsing are each other's inverse.
+// Each construct of the language: what it becomes, and that printing and parsing are each other's
+// inverse.
 #include "tests/ir/ir_test.h"
 #include <stdio.h>
 #include <string.h>
 
-#define HEAD "kernel k(x: global f32[N], y: global f32[M, N], h: global f16[N], c: global i32[N], n: i32, s: f32, w: i64)\n"
+#define HEAD                                                                                       \
+    "kernel k(x: global f32[N], y: global f32[M, N], h: global f16[N], c: global i32[N], n: i32, " \
+    "s: f32, w: i64)\n"
 #define CLAUSES "  warps 4\n  grid b: ceildiv(N, 64)\n"
 
 // Body as written, body as printed; NULL: printed as written.
@@ -13,8 +16,10 @@ static const char *const bodies[][2] = {
     {"  a = 1\n  b2 = 2.5\n  c2 = true\n  d = f16(0.5)\n  e = i64(7)\n", NULL},
     {"  a = 2 * 3 + 7 % 4\n", "  a = 9\n"},
     {"  a = -7 / 2\n  b2 = -7 % 2\n  c2 = ceildiv(7, 2)\n", "  a = -4\n  b2 = 1\n  c2 = 4\n"},
-    {"  a = 0x10 << 2\n  b2 = min(3, 4)\n  d = 1.0 / 3\n", "  a = 64\n  b2 = 3\n  d = 0.3333333333333333\n"},
-    {"  a = rsqrt(64)\n  e = inf\n  f = -inf\n  g = nan\n", "  a = 0.125\n  e = inf\n  f = -inf\n  g = nan\n"},
+    {"  a = 0x10 << 2\n  b2 = min(3, 4)\n  d = 1.0 / 3\n",
+     "  a = 64\n  b2 = 3\n  d = 0.3333333333333333\n"},
+    {"  a = rsqrt(64)\n  e = inf\n  f = -inf\n  g = nan\n",
+     "  a = 0.125\n  e = inf\n  f = -inf\n  g = nan\n"},
     {"  a = -9223372036854775808\n", NULL},
     {"  a = true ? n : oops\n", ""},
     {"  a = n > 2 ? s : 1.0\n", "  a = select(n > 2, s, 1.0)\n"},
@@ -33,7 +38,8 @@ static const char *const bodies[][2] = {
     // tiles, broadcasting, shapes
     {"  t = load x[0 ..+64] * 2.0\n", NULL},
     {"  t = load y[0 ..+8, 0 ..+16]\n  u = t + load x[0 ..+16]\n", NULL},
-    {"  t = load x[0 ..+16]\n  u = t[:, None] * t[None, :]\n", "  t = load x[0 ..+16]\n  u = t[:, None] * t\n"},
+    {"  t = load x[0 ..+16]\n  u = t[:, None] * t[None, :]\n",
+     "  t = load x[0 ..+16]\n  u = t[:, None] * t\n"},
     {"  t = load x[0 ..+16]\n  u = t[:, None]\n  v = t[None, :]\n", NULL},
     {"  t = s + zeros(f32, [4, 4])\n", "  t = s + broadcast(f32(0.0), [4, 4])\n"},
     {"  t = full(3, [4])\n", "  t = broadcast(i32(3), [4])\n"},
@@ -41,39 +47,53 @@ static const char *const bodies[][2] = {
      "  t = iota([32], axis=0)\n  u = iota([4, 8], axis=1, dtype=i64)\n"},
     {"  t = expand(load x[0 ..+4], axis=1)\n", "  t = (load x[0 ..+4])[:, None]\n"},
     {"  t = broadcast(load x[0 ..+1], [32])\n", NULL},
-    {"  t = transpose(load y[0 ..+4, 0 ..+8])\n", "  t = transpose(load y[0 ..+4, 0 ..+8], [1, 0])\n"},
+    {"  t = transpose(load y[0 ..+4, 0 ..+8])\n",
+     "  t = transpose(load y[0 ..+4, 0 ..+8], [1, 0])\n"},
     {"  t = load y[0 ..+4, 0 ..+8]\n  a = sum(t, axis=-1)\n  d = sum(t)\n",
      "  t = load y[0 ..+4, 0 ..+8]\n  a = sum(t, axis=1)\n  d = sum(sum(t, axis=1), axis=0)\n"},
-    {"  t = load x[0 ..+8]\n  a = max(t)\n  d = min(t, axis=0)\n  e = argmax(t, axis=0)\n  f = cumsum(t, axis=0)\n",
+    {"  t = load x[0 ..+8]\n  a = max(t)\n  d = min(t, axis=0)\n  e = argmax(t, axis=0)\n  f = "
+     "cumsum(t, axis=0)\n",
      "  t = load x[0 ..+8]\n  a = max(t, axis=0)\n  d = min(t, axis=0)\n  e = argmax(t, axis=0)\n"
      "  f = cumsum(t, axis=0)\n"},
     {"  t = load x[0 ..+8] > 0.0\n  a = any(t, axis=0)\n  d = all(t, axis=0)\n", NULL},
     {"  t = cast(load h[0 ..+8], f32) * s\n", NULL},
-    {"  t = load h[0 ..+8] * load x[0 ..+8]\n", "  t = cast(load h[0 ..+8], f32) * load x[0 ..+8]\n"},
+    {"  t = load h[0 ..+8] * load x[0 ..+8]\n",
+     "  t = cast(load h[0 ..+8], f32) * load x[0 ..+8]\n"},
     // memory
     {"  shared t: f32[64]\n  copy t = x[b * 64 ..+64]\n", NULL},
-    {"  shared t: f32[64] = load x[b*64 ..]\n", "  shared t: f32[64]\n  copy t = x[b * 64 ..+64]\n"},
-    {"  shared t: f32[64] = load x[b*64 ..] * 2.0\n", "  shared t: f32[64]\n  store t = load x[b * 64 ..+64] * 2.0\n"},
+    {"  shared t: f32[64] = load x[b*64 ..]\n",
+     "  shared t: f32[64]\n  copy t = x[b * 64 ..+64]\n"},
+    {"  shared t: f32[64] = load x[b*64 ..] * 2.0\n",
+     "  shared t: f32[64]\n  store t = load x[b * 64 ..+64] * 2.0\n"},
     {"  shared t: f32[64]\n  t = 0.0\n  t[0 ..+32] = load x[0 ..]\n",
      "  shared t: f32[64]\n  store t = 0.0\n  store t[0 ..+32] = load x[0 ..+32]\n"},
-    {"  shared t: f32[8, 8] align 128\n  a = t + 1.0\n", "  shared t: f32[8, 8] align 128\n  a = load t + 1.0\n"},
+    {"  shared t: f32[8, 8] align 128\n  a = t + 1.0\n",
+     "  shared t: f32[8, 8] align 128\n  a = load t + 1.0\n"},
     {"  shared r: f32[8] ring 3\n  copy r[n] = x[0 ..]\n  a = sum(r[n + 1; 0 .. + 4])\n",
-     "  shared r: f32[8] ring 3\n  copy r[n; ..+8] = x[0 ..+8]\n  a = sum(load r[n + 1; 0 ..+4], axis=0)\n"},
+     "  shared r: f32[8] ring 3\n  copy r[n; ..+8] = x[0 ..+8]\n  a = sum(load r[n + 1; 0 ..+4], "
+     "axis=0)\n"},
     {"  shared t: f32[8]\n  copy_async t = x[0 ..+8] {async=16}\n  commit\n  wait 0\n", NULL},
-    {"  store x[n ..+4] = 1.0 where iota(4) < n\n", "  store x[n ..+4] = 1.0 where iota([4], axis=0) < n\n"},
+    {"  store x[n ..+4] = 1.0 where iota(4) < n\n",
+     "  store x[n ..+4] = 1.0 where iota([4], axis=0) < n\n"},
     {"  t = load x[0 ..+4] where iota(4) < n else 1\n",
      "  t = load x[0 ..+4] where iota([4], axis=0) < n else 1.0\n"},
     {"  t = (load x[n] where n < 4) + 1.0\n", NULL},
-    {"  i = iota(16) * 2\n  t = load y[i, 0 ..+4]\n", "  i = iota([16], axis=0) * 2\n  t = load y[i, 0 ..+4]\n"},
+    {"  i = iota(16) * 2\n  t = load y[i, 0 ..+4]\n",
+     "  i = iota([16], axis=0) * 2\n  t = load y[i, 0 ..+4]\n"},
     {"  i = load x[c[0]]\n", "  i = load x[load c[0]]\n"},
-    {"  v = x[n ..+16]\n  store v = load v + 1.0\n", "  v = view x[n ..+16]\n  store v = load v + 1.0\n"},
+    {"  v = x[n ..+16]\n  store v = load v + 1.0\n",
+     "  v = view x[n ..+16]\n  store v = load v + 1.0\n"},
     {"  t = transpose(y[0 ..+4, 0 ..+8])\n  a = sum(t)\n",
      "  t = transpose(y[0 ..+4, 0 ..+8], [1, 0])\n  a = sum(sum(load t, axis=1), axis=0)\n"},
-    {"  atomic_add x[0 ..+4] = 1.0\n  atomic_max c[0] = n where n > 1\n  atomic_min c[1] = 3\n", NULL},
-    {"  old = fetch_add c[0], 1\n  signal c[1] = old + 1\n  await c[2] >= 3\n  await c[3] == n\n", NULL},
+    {"  atomic_add x[0 ..+4] = 1.0\n  atomic_max c[0] = n where n > 1\n  atomic_min c[1] = 3\n",
+     NULL},
+    {"  old = fetch_add c[0], 1\n  signal c[1] = old + 1\n  await c[2] >= 3\n  await c[3] == n\n",
+     NULL},
     // matmul
-    {"  shared p: f16[16, 32]\n  shared q: f16[32, 16]\n  frag acc: f32[16, 16] = 0.0\n  acc += p @ q\n",
-     "  shared p: f16[16, 32]\n  shared q: f16[32, 16]\n  frag acc: f32[16, 16] = 0.0\n  acc = dot(p, q, acc)\n"},
+    {"  shared p: f16[16, 32]\n  shared q: f16[32, 16]\n  frag acc: f32[16, 16] = 0.0\n  acc += p "
+     "@ q\n",
+     "  shared p: f16[16, 32]\n  shared q: f16[32, 16]\n  frag acc: f32[16, 16] = 0.0\n  acc = "
+     "dot(p, q, acc)\n"},
     {"  shared p: f16[16, 32]\n  shared q: f16[16, 32]\n  a = p @ transpose(q)\n",
      "  shared p: f16[16, 32]\n  shared q: f16[16, 32]\n  a = dot(p, transpose(q, [1, 0]), 0.0)\n"},
     // mutable values, regions
@@ -84,22 +104,36 @@ static const char *const bodies[][2] = {
     {"  for i in 0 .. n {\n    a = i\n  }\n", "  for i in 0 .. n {\n  }\n"},
     {"  for i in n .. w step 4 pipeline 3 unroll 2 {\n    store x[i] = 1.0\n  }\n",
      "  for i in cast(n, i64) .. w step 4 pipeline 3 unroll 2 {\n    store x[i] = 1.0\n  }\n"},
-    {"  frag a = 0\n  while a < n {\n    a = a + 1\n  }\n", "  frag a: i32 = 0\n  while a < n {\n    a = a + 1\n  }\n"},
-    {"  frag a: i32 = 0\n  while {\n    q = a * a\n    store c[a] = q\n    yield q < n\n  } {\n    a = a + 1\n  }\n", NULL},
+    {"  frag a = 0\n  while a < n {\n    a = a + 1\n  }\n",
+     "  frag a: i32 = 0\n  while a < n {\n    a = a + 1\n  }\n"},
+    {"  frag a: i32 = 0\n  while {\n    q = a * a\n    store c[a] = q\n    yield q < n\n  } {\n    "
+     "a = a + 1\n  }\n",
+     NULL},
     {"  if n > 1 {\n    store x[0] = s\n  } else if n > 0 {\n    store x[1] = s\n  }\n",
-     "  if n > 1 {\n    store x[0] = s\n  } else {\n    if n > 0 {\n      store x[1] = s\n    }\n  }\n"},
-    {"  if 2 > 1 {\n    store x[0] = s\n  } else {\n    store nowhere = s\n  }\n", "  store x[0] = s\n"},
+     "  if n > 1 {\n    store x[0] = s\n  } else {\n    if n > 0 {\n      store x[1] = s\n    }\n  "
+     "}\n"},
+    {"  if 2 > 1 {\n    store x[0] = s\n  } else {\n    store nowhere = s\n  }\n",
+     "  store x[0] = s\n"},
     {"  if false { a = oops } else { store x[0] = s }\n", "  store x[0] = s\n"},
-    {"  warps 0 .. 1 as producer {\n    arrive id 1 count 128\n  }\n  warps 1 .. 4 {\n    barrier id 1 count 128\n  }\n", NULL},
-    {"  barrier\n  warp_sync\n  fence acq_rel gpu\n  wait 2\n  barrier id 3\n  barrier {by_hand=0}\n", NULL},
-    {"  for i in 0 .. 4 {\n    a = i + 1\n    store c[a] = a\n  }\n  for i in 0 .. 4 {\n    a = i + 2\n    store c[a] = a\n  }\n", NULL},
+    {"  warps 0 .. 1 as producer {\n    arrive id 1 count 128\n  }\n  warps 1 .. 4 {\n    barrier "
+     "id 1 count 128\n  }\n",
+     NULL},
+    {"  barrier\n  warp_sync\n  fence acq_rel gpu\n  wait 2\n  barrier id 3\n  barrier "
+     "{by_hand=0}\n",
+     NULL},
+    {"  for i in 0 .. 4 {\n    a = i + 1\n    store c[a] = a\n  }\n  for i in 0 .. 4 {\n    a = i "
+     "+ 2\n    store c[a] = a\n  }\n",
+     NULL},
     // lines
     {"  a = n +\n      1; b2 = (n\n  + 2)\n", "  a = n + 1\n  b2 = n + 2\n"},
-    {"  step = 3\n  ring = step + n\n  align = ring % step\n", "  step = 3\n  ring = step + n\n  align = ring % step\n"},
+    {"  step = 3\n  ring = step + n\n  align = ring % step\n",
+     "  step = 3\n  ring = step + n\n  align = ring % step\n"},
     {"  a = n %8\n  %7 = n + 1\n  b2 = %7 % 8\n  c2 = %7\n", "  a = n % 8\n  b2 = (n + 1) % 8\n"},
     {"  a = load x[0 ..+4] {vec=4, cache=nc}\n  store x[0 ..+4] = a {vec=2}\n", NULL},
-    {"  %0 = view x[0 ..+4]{divisible=[4], inbounds=[1]}\n  a = load x[4 ..+4]{inbounds=[1]} {vec=4}\n",
-     "  %0 = view x[0 ..+4] {inbounds=[1], divisible=[4]}\n  a = load x[4 ..+4]{inbounds=[1]} {vec=4}\n"},
+    {"  %0 = view x[0 ..+4]{divisible=[4], inbounds=[1]}\n  a = load x[4 ..+4]{inbounds=[1]} "
+     "{vec=4}\n",
+     "  %0 = view x[0 ..+4] {inbounds=[1], divisible=[4]}\n  a = load x[4 ..+4]{inbounds=[1]} "
+     "{vec=4}\n"},
 };
 
 static const char *printed_body(const char *text)
@@ -147,7 +181,8 @@ static bool check_body(const char *body, const char *wanted)
 static void test_bodies(void **state)
 {
     int failed = 0;
-    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) failed += !check_body(bodies[i][0], bodies[i][1]);
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++)
+        failed += !check_body(bodies[i][0], bodies[i][1]);
     assert_int_equal(failed, 0);
 }
 
@@ -181,18 +216,21 @@ static void test_header(void **state)
 static void test_header_order(void **state)
 {
     ir_test *t = ir_test_new();
-    kg_unit *unit = ir_parse(t, "kernel h(a: global T[M, K] strides [FLIP ? 1 : K, FLIP ? M : 1], c: global U[M])\n"
-                                "  grid i: ceildiv(M, BM)\n  assume Q > 0\n  const FLIP = BM > 32, BM = HALF * 2\n"
-                                "  type T = bf16, U = f32\n  const HALF = 32\n{\n}\n");
+    kg_unit *unit = ir_parse(
+        t, "kernel h(a: global T[M, K] strides [FLIP ? 1 : K, FLIP ? M : 1], c: global U[M])\n"
+           "  grid i: ceildiv(M, BM)\n  assume Q > 0\n  const FLIP = BM > 32, BM = HALF * 2\n"
+           "  type T = bf16, U = f32\n  const HALF = 32\n{\n}\n");
     if (!unit) fail_msg("%s", ir_report(t));
-    assert_string_equal(ir_print(t, unit), "kernel h(a: global bf16[M, K] strides [1, M], c: global f32[M])\n"
-                                           "  assume Q > 0\n  warps 4\n  grid i: ceildiv(M, 64)\n{\n}\n");
+    assert_string_equal(ir_print(t, unit),
+                        "kernel h(a: global bf16[M, K] strides [1, M], c: global f32[M])\n"
+                        "  assume Q > 0\n  warps 4\n  grid i: ceildiv(M, 64)\n{\n}\n");
     assert_true(round_trip(t, unit, ir_print(t, unit)));
     ir_test_free(t);
 }
 
-static const char defined[] = "kernel d(x: global T[64])\n  type T = f16\n  const A = 2, B = A * 2, F = 0.5, ON = false\n{\n"
-                              "  a = A\n  b = B\n  f = F\n  if ON { store x[0] = 1 } else { store x[1] = 1 }\n}\n";
+static const char defined[] =
+    "kernel d(x: global T[64])\n  type T = f16\n  const A = 2, B = A * 2, F = 0.5, ON = false\n{\n"
+    "  a = A\n  b = B\n  f = F\n  if ON { store x[0] = 1 } else { store x[1] = 1 }\n}\n";
 
 static void test_defines(void **state)
 {
@@ -200,18 +238,26 @@ static void test_defines(void **state)
     const kg_define defines[] = {{"A", "5"}, {"T", "bf16"}, {"F", "3"}, {"ON", "true"}};
     kg_unit *unit = ir_parse_with(t, defined, defines, 4);
     if (!unit) fail_msg("%s", ir_report(t));
-    assert_string_equal(ir_print(t, unit), "kernel d(x: global bf16[64])\n  warps 4\n{\n  a = 5\n  b = 10\n  f = 3.0\n"
-                                           "  store x[0] = 1.0\n}\n");
+    assert_string_equal(ir_print(t, unit),
+                        "kernel d(x: global bf16[64])\n  warps 4\n{\n  a = 5\n  b = 10\n  f = 3.0\n"
+                        "  store x[0] = 1.0\n}\n");
     ir_test_free(t);
 }
 
 static void test_bad_defines(void **state)
 {
-    static const struct { kg_define define; const char *words; } bad[] = {
-        {{"AA", "5"}, "names no constant"}, {{"FF", "5"}, "did you mean 'F'?"}, {{"A", "x"}, "does not give a constant"},
-        {{"A", "1.5"}, "does not give an integer"}, {{"ON", "7"}, "does not give true or false"},
-        {{"T", "f99"}, "does not give a type"}, {{"A", ""}, "does not give a constant"},
-        {{"A", "1 +"}, "does not give a constant"}, {{"A", "99999999999999999999"}, "does not give"}};
+    static const struct {
+        kg_define define;
+        const char *words;
+    } bad[] = {{{"AA", "5"}, "names no constant"},
+               {{"FF", "5"}, "did you mean 'F'?"},
+               {{"A", "x"}, "does not give a constant"},
+               {{"A", "1.5"}, "does not give an integer"},
+               {{"ON", "7"}, "does not give true or false"},
+               {{"T", "f99"}, "does not give a type"},
+               {{"A", ""}, "does not give a constant"},
+               {{"A", "1 +"}, "does not give a constant"},
+               {{"A", "99999999999999999999"}, "does not give"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ir_test *t = ir_test_new();
         assert_null(ir_parse_with(t, defined, &bad[i].define, 1));
@@ -265,8 +311,9 @@ static void test_flat(void **state)
 static void test_clone(void **state)
 {
     ir_test *t = ir_test_new();
-    kg_unit *unit = ir_parse(t, HEAD CLAUSES "{\n  for i in 0 .. n {\n    a = load x[i ..+ 64]\n    q = exp(a) * a\n"
-                                             "    store x[i ..] = q + a\n  }\n}\n");
+    kg_unit *unit = ir_parse(
+        t, HEAD CLAUSES "{\n  for i in 0 .. n {\n    a = load x[i ..+ 64]\n    q = exp(a) * a\n"
+                        "    store x[i ..] = q + a\n  }\n}\n");
     if (!unit) fail_msg("%s", ir_report(t));
     kg_kernel *k = unit->kernels;
     kg_op *loop = k->body->last;
@@ -291,8 +338,10 @@ static void test_clone(void **state)
 static void test_unequal(void **state)
 {
     static const char *const others[] = {
-        "kernel e(x: global f32[N])\n{\n  store x[0] = 2.0\n}\n", "kernel e(x: global f32[M])\n{\n  store x[0] = 1.0\n}\n",
-        "kernel e(x: global f32[N])\n  warps 2\n{\n  store x[0] = 1.0\n}\n", "kernel e(x: global f32[N])\n{\n}\n",
+        "kernel e(x: global f32[N])\n{\n  store x[0] = 2.0\n}\n",
+        "kernel e(x: global f32[M])\n{\n  store x[0] = 1.0\n}\n",
+        "kernel e(x: global f32[N])\n  warps 2\n{\n  store x[0] = 1.0\n}\n",
+        "kernel e(x: global f32[N])\n{\n}\n",
         "kernel e(x: global f32[N])\n{\n  store x[0] = 1.0 {vec=1}\n}\n",
         "kernel e(x: global f32[N] align 4)\n{\n  store x[0] = 1.0\n}\n"};
     ir_test *t = ir_test_new();
@@ -332,8 +381,10 @@ int main(int argc, char **argv)
     n_files = argc - 1;
     files = argv + 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bodies), cmocka_unit_test(test_header), cmocka_unit_test(test_header_order),
-        cmocka_unit_test(test_defines), cmocka_unit_test(test_bad_defines), cmocka_unit_test(test_flat),
-        cmocka_unit_test(test_clone), cmocka_unit_test(test_unequal), cmocka_unit_test(test_files)};
+        cmocka_unit_test(test_bodies),       cmocka_unit_test(test_header),
+        cmocka_unit_test(test_header_order), cmocka_unit_test(test_defines),
+        cmocka_unit_test(test_bad_defines),  cmocka_unit_test(test_flat),
+        cmocka_unit_test(test_clone),        cmocka_unit_test(test_unequal),
+        cmocka_unit_test(test_files)};
     return cmocka_run_group_tests_name("ir_text", tests, NULL, NULL);
 }
