@@ -41,6 +41,13 @@ typedef struct emit_cached_base {
     cg_value address;
 } emit_cached_base;
 
+// Bytes times a stride that is known at run time only.
+typedef struct emit_cached_step {
+    const kg_sexpr *stride;
+    int64_t bytes;
+    cg_value value; // i64
+} emit_cached_step;
+
 typedef struct emit_cached_value {
     const void *key;
     cg_value value;
@@ -69,6 +76,10 @@ typedef struct kg_emit {
         emit_cached_base *items;
         int count, capacity;
     } bases;
+    struct {
+        emit_cached_step *items;
+        int count, capacity;
+    } steps;
     struct {
         emit_cached_value *items;
         int count, capacity;

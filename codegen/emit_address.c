@@ -189,24 +189,71 @@ static void open_global(kg_emit *e, emit_place *place)
             place->inside = emit_and(e, place->inside, inside_dim(e, place, r, 0));
 }
 
+// `count` steps of a stride that is known at run time only, in bytes: the same in the whole region.
+static cg_value stride_steps(kg_emit *e, const emit_place *place, int r, int64_t count)
+{
+    const kg_sexpr *stride = place->root->tensor->strides[r];
+    for (int i = 0; i < e->steps.count; i++)
+        if (e->steps.items[i].stride == stride && e->steps.items[i].bytes == count * place->size)
+            return e->steps.items[i].value;
+    emit_cached_step entry = {stride, count * place->size, NULL};
+    cg_block here = cg_detour_begin(e->m, e->region_start);
+    entry.value = cg_mul(e->m, emit_sexpr(e, stride), cg_i64(e->m, entry.bytes));
+    cg_detour_end(e->m, here);
+    KG_PUSH(e->arena, &e->steps, entry);
+    return entry.value;
+}
+
+// The dimension in which two keys differ, if it is one alone and a plain one; -1 otherwise.
+static int only_difference(const emit_place *place, const int32_t *from, const int32_t *to)
+{
+    int found = -1;
+    for (int r = 0; r < place->rank; r++) {
+        if (from[r] == to[r]) continue;
+        if (found >= 0 || place->gather[r]) return -1;
+        found = r;
+    }
+    return found;
+}
+
+// Where a key of constant parts is reached in one step from an address that exists, the step is
+// taken from the nearest one: rows of a tile become a chain of additions.
+static bool step_from_known(kg_emit *e, emit_place *place, const int32_t *key, cg_value *out)
+{
+    int64_t nearest = INT64_MAX;
+    const emit_place_address *from = NULL;
+    int along = -1;
+    for (int i = 0; i < place->addresses.count; i++) {
+        const emit_place_address *known = &place->addresses.items[i];
+        int r = only_difference(place, known->key, key);
+        if (r < 0) continue;
+        int64_t distance = (int64_t)key[r] - known->key[r];
+        if (distance > 0 && distance < nearest) nearest = distance, from = known, along = r;
+    }
+    if (!from) return false;
+    *out = cg_advance(e->m, CG_SPACE_GLOBAL, from->address, stride_steps(e, place, along, nearest));
+    return true;
+}
+
 // The run-time part of an address for these constants: gathered dimensions and strides known at run
 // time only.
 static cg_value global_address(kg_emit *e, emit_place *place, const int32_t *key)
 {
-    struct cg_module *m = e->m;
     for (int i = 0; i < place->addresses.count; i++)
         if (!memcmp(place->addresses.items[i].key, key, sizeof place->addresses.items[i].key))
             return place->addresses.items[i].address;
     emit_place_address entry = {.address = place->pointer};
-    cg_value bytes = NULL;
     memcpy(entry.key, key, sizeof entry.key);
-    for (int r = 0; r < place->rank; r++) {
-        if (place->gather[r])
-            bytes = add_to(e, bytes, scaled(e, place, r, gathered_index(e, place, r, key[r] - 1)));
-        else if (key[r])
-            bytes = add_to(e, bytes, cg_mul(m, stride_bytes(e, place, r), cg_i64(m, key[r] - 1)));
+    if (!step_from_known(e, place, key, &entry.address)) {
+        cg_value bytes = NULL;
+        for (int r = 0; r < place->rank; r++) {
+            if (place->gather[r])
+                bytes = add_to(e, bytes, scaled(e, place, r, gathered_index(e, place, r, key[r])));
+            else if (key[r])
+                bytes = add_to(e, bytes, stride_steps(e, place, r, key[r]));
+        }
+        if (bytes) entry.address = cg_advance(e->m, CG_SPACE_GLOBAL, place->pointer, bytes);
     }
-    if (bytes) entry.address = cg_advance(m, CG_SPACE_GLOBAL, place->pointer, bytes);
     KG_PUSH(e->arena, &place->addresses, entry);
     return entry.address;
 }
@@ -214,13 +261,13 @@ static cg_value global_address(kg_emit *e, emit_place *place, const int32_t *key
 static emit_element global_at(kg_emit *e, emit_place *place, const int32_t *constant)
 {
     emit_element out = {.inside = place->inside};
-    int32_t key[KG_MAX_RANK] = {0}; // constant + 1 where it takes part in the run-time address
+    int32_t key[KG_MAX_RANK] = {0}; // constants that take part in the run-time address
     for (int r = 0; r < place->rank; r++) {
         int d = place->operand_dim[r];
         int32_t c = d >= 0 ? constant[d] : 0;
-        if (place->gather[r] || (!place->known[r] && c))
-            key[r] = c + 1;
-        else if (place->known[r])
+        if (place->gather[r] || !place->known[r])
+            key[r] = c;
+        else
             out.offset += (place->constant[r] + c) * place->stride[r];
         if (d >= 0) out.inside = emit_and(e, out.inside, inside_dim(e, place, r, c));
     }

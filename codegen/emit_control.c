@@ -55,6 +55,7 @@ static void emit_warps(kg_emit *e, kg_op *op)
     e->region_start = outer.region_start;
     e->parts.count = outer.parts.count;
     e->bases.count = outer.bases.count;
+    e->steps.count = outer.steps.count;
 }
 
 static cg_value to_width(kg_emit *e, cg_value value, cg_type type)

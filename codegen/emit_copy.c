@@ -200,10 +200,7 @@ static void load_chunk(copying *c, const chunk *x, cg_value *out)
                                .flags = c->constant ? CG_ACCESS_NONCOHERENT : 0};
     cg_type type = emit_memory_type(c->type->dtype);
     cg_value inside = emit_and(c->e, x->mine, x->from.inside);
-    if (inside)
-        cg_load_if(m, &access, inside, type, (unsigned)c->vec, out);
-    else
-        cg_load(m, &access, type, (unsigned)c->vec, out);
+    cg_load_if(m, &access, inside, type, (unsigned)c->vec, out);
 }
 
 static void store_chunk(copying *c, const chunk *x, const cg_value *values)
@@ -213,10 +210,7 @@ static void store_chunk(copying *c, const chunk *x, const cg_value *values)
                                .address = x->to.address,
                                .offset = x->to.offset,
                                .align = (unsigned)c->bytes};
-    if (x->mine)
-        cg_store_if(m, &access, x->mine, values, (unsigned)c->vec);
-    else
-        cg_store(m, &access, values, (unsigned)c->vec);
+    cg_store_if(m, &access, x->mine, values, (unsigned)c->vec);
 }
 
 // A batch of loads, then its stores, so that the loads overlap.

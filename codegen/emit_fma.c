@@ -78,7 +78,7 @@ static void load_run(fma_dot *x, side *s, int step, int outer, int run, cg_value
                                .offset = at.offset,
                                .align = (unsigned)(run * s->place.size)};
     cg_value got[16];
-    cg_load(x->e->m, &access, emit_type(s->value->type.dtype), (unsigned)run, got);
+    cg_load_if(x->e->m, &access, NULL, emit_type(s->value->type.dtype), (unsigned)run, got);
     emit_cast(x->e, s->value->type.dtype, x->dtype, got, run, out);
 }
 

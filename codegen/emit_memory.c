@@ -143,10 +143,7 @@ static void load_group(kg_emit *e, loading *l, int reg)
     cg_value inside = emit_and(e, at.inside, l->mask ? l->mask[reg] : NULL);
     inside = emit_and(e, inside, e->guard);
     cg_type type = emit_memory_type(l->dtype);
-    if (inside)
-        cg_load_if(e->m, &access, inside, type, (unsigned)l->p.vec, got);
-    else
-        cg_load(e->m, &access, type, (unsigned)l->p.vec, got);
+    cg_load_if(e->m, &access, inside, type, (unsigned)l->p.vec, got);
     for (int k = 0; k < l->p.vec; k++) {
         int to = member(&l->p, reg, k);
         l->out[to] = from_memory(e, l->dtype, got[k]);
@@ -234,10 +231,7 @@ static void store_group(kg_emit *e, storing *s, int reg)
     for (int k = 0; k < s->p.vec; k++)
         values[k] = to_memory(e, s->dtype, s->values[member(&s->p, reg, k)]);
     cg_value inside = emit_and(e, emit_and(e, s->owner, at.inside), s->mask ? s->mask[reg] : NULL);
-    if (inside)
-        cg_store_if(e->m, &access, inside, values, (unsigned)s->p.vec);
-    else
-        cg_store(e->m, &access, values, (unsigned)s->p.vec);
+    cg_store_if(e->m, &access, inside, values, (unsigned)s->p.vec);
 }
 
 void emit_store(kg_emit *e, kg_op *op)

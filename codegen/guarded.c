@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// Loads and stores under a predicate, as one guarded instruction. A branch around each would cut a
-// tile's edge code into hundreds of blocks, and LLVM has no predicates of its own.
+// Loads and stores as one instruction of our own, under a predicate if there is one. A branch
+// around each would cut a tile's edge code into hundreds of blocks, and LLVM has no predicates of
+// its own. Its own accesses cost it more time than these, too: straight-line strength reduction
+// compares the address of each with those of fifty before it.
 #include "codegen/internal.h"
 
 #include <stdarg.h>
@@ -48,6 +50,8 @@ static bool shape_of(struct cg_module *m, cg_type element, unsigned count, struc
     out->words = count / out->per_word;
     out->word = out->bits == 64 ? CG_I64 : out->bits == 32 ? CG_I32 : CG_I16;
     out->letter = out->bits == 64 ? 'l' : out->bits == 32 ? 'r' : 'h';
+    if (element == CG_F32) out->word = CG_F32, out->letter = 'f';
+    if (element == CG_F64) out->word = CG_F64, out->letter = 'd';
     return true;
 }
 
@@ -101,33 +105,61 @@ static void from_word(struct cg_module *m, const struct shape *shape, cg_type el
     }
 }
 
+// -- Both
+// --------------------------------------------------------------------------------------------
+
+struct access_text {
+    struct text text, constraints;
+    cg_value arguments[2 + WORD_LIMIT];
+    unsigned count; // of the arguments
+};
+
+static void add_constraint(struct access_text *x, const char *prefix, char letter)
+{
+    say(&x->constraints, "%s%s%c", x->constraints.length ? "," : "", prefix, letter);
+}
+
+static void add_argument(struct access_text *x, cg_value value, char letter)
+{
+    add_constraint(x, "", letter);
+    x->arguments[x->count++] = value;
+}
+
+static char address_letter(const struct cg_access *access)
+{
+    return access->space == CG_SPACE_SHARED ? 'r' : 'l';
+}
+
 bool cg_load_if(struct cg_module *m, const struct cg_access *access, cg_value inside,
                 cg_type element, unsigned count, cg_value *out)
 {
     struct shape shape;
-    struct text text = {.length = 0}, constraints = {.length = 0};
+    struct access_text x = {.count = 0};
     cg_type types[WORD_LIMIT];
-    cg_value arguments[] = {inside, access->address};
     memset(out, 0, count * sizeof *out);
-    if (!cg_ready_with(m, arguments, 2) || !shape_of(m, element, count, &shape)) return false;
+    if (!cg_ready_with(m, &access->address, 1) || !shape_of(m, element, count, &shape))
+        return false;
     bool constant = (access->flags & CG_ACCESS_NONCOHERENT) != 0;
     for (unsigned i = 0; i < shape.words; i++) {
         // Early clobber: the zero is written before the address is read.
-        say(&constraints, "=&%c,", shape.letter);
-        say(&text, "mov.b%u $%u, 0;\n\t", shape.bits < 16 ? 16 : shape.bits, i);
+        add_constraint(&x, inside ? "=&" : "=", shape.letter);
+        if (inside) say(&x.text, "mov.b%u $%u, 0;\n\t", shape.bits < 16 ? 16 : shape.bits, i);
         types[i] = shape.word;
     }
-    say(&constraints, "b,%c%s", access->space == CG_SPACE_SHARED ? 'r' : 'l',
-        constant ? "" : ",~{memory}");
-    say(&text, "@$%u ld.%s%s.b%u ", shape.words, space_name(access), vector_name(shape.words),
-        shape.bits);
-    say_words(&text, 0, shape.words);
-    say(&text, ", ");
-    say_address(&text, access, shape.words + 1);
-    say(&text, ";");
-    cg_value call = cg_raw_asm(m, text.bytes, constraints.bytes,
+    add_argument(&x, access->address, address_letter(access));
+    if (inside) {
+        say(&x.text, "@$%u ", shape.words + 1);
+        add_argument(&x, inside, 'b');
+    }
+    say(&x.text, "ld.%s%s.b%u ", space_name(access), vector_name(shape.words), shape.bits);
+    say_words(&x.text, 0, shape.words);
+    say(&x.text, ", ");
+    say_address(&x.text, access, shape.words);
+    say(&x.text, ";");
+    if (!constant) say(&x.constraints, ",~{memory}");
+    cg_value call = cg_raw_asm(m, x.text.bytes, x.constraints.bytes,
                                constant ? 0 : CG_PTX_SIDE_EFFECT | CG_PTX_MEMORY, types,
-                               shape.words, arguments, 2);
+                               shape.words, x.arguments, x.count);
     for (unsigned i = 0; i < shape.words; i++)
         from_word(m, &shape, element, cg_raw_result(m, call, i), out + i * shape.per_word);
     return !cg_module_status(m);
@@ -137,22 +169,24 @@ bool cg_store_if(struct cg_module *m, const struct cg_access *access, cg_value i
                  const cg_value *values, unsigned count)
 {
     struct shape shape;
-    struct text text = {.length = 0}, constraints = {.length = 0};
-    cg_value arguments[2 + WORD_LIMIT] = {inside, access->address};
-    if (!cg_ready_with(m, arguments, 2) || !cg_ready_with(m, values, count)) return false;
+    struct access_text x = {.count = 0};
+    if (!cg_ready_with(m, &access->address, 1) || !cg_ready_with(m, values, count)) return false;
     if (!shape_of(m, cg_type_of(m, values[0]), count, &shape)) return false;
+    add_argument(&x, access->address, address_letter(access));
     for (unsigned i = 0; i < shape.words; i++)
-        arguments[2 + i] = to_word(m, &shape, values + i * shape.per_word);
-    say(&constraints, "b,%c", access->space == CG_SPACE_SHARED ? 'r' : 'l');
-    for (unsigned i = 0; i < shape.words; i++) say(&constraints, ",%c", shape.letter);
-    say(&constraints, ",~{memory}");
-    say(&text, "@$0 st.%s%s.b%u ", access->space == CG_SPACE_SHARED ? "shared" : "global",
+        add_argument(&x, to_word(m, &shape, values + i * shape.per_word), shape.letter);
+    if (inside) {
+        say(&x.text, "@$%u ", x.count);
+        add_argument(&x, inside, 'b');
+    }
+    say(&x.text, "st.%s%s.b%u ", access->space == CG_SPACE_SHARED ? "shared" : "global",
         vector_name(shape.words), shape.bits);
-    say_address(&text, access, 1);
-    say(&text, ", ");
-    say_words(&text, 2, shape.words);
-    say(&text, ";");
-    cg_raw_asm(m, text.bytes, constraints.bytes, CG_PTX_SIDE_EFFECT | CG_PTX_MEMORY, NULL, 0,
-               arguments, 2 + shape.words);
+    say_address(&x.text, access, 0);
+    say(&x.text, ", ");
+    say_words(&x.text, 1, shape.words);
+    say(&x.text, ";");
+    say(&x.constraints, ",~{memory}");
+    cg_raw_asm(m, x.text.bytes, x.constraints.bytes, CG_PTX_SIDE_EFFECT | CG_PTX_MEMORY, NULL, 0,
+               x.arguments, x.count);
     return !cg_module_status(m);
 }
