@@ -335,8 +335,9 @@ bool cg_load(struct cg_module *m, const struct cg_access *access, cg_type elemen
 bool cg_store(struct cg_module *m, const struct cg_access *access, const cg_value *values,
               unsigned count);
 
-// The same under a predicate, as one guarded instruction without a branch: a load gives zeros
-// where `inside` does not hold, a store does nothing there. The address may then point anywhere.
+// The same as one instruction of our own, without a branch: where `inside` does not hold, a load
+// gives zeros and a store does nothing, and the address may point anywhere. `inside` may be NULL.
+// The address must be aligned to the whole access.
 bool cg_load_if(struct cg_module *m, const struct cg_access *access, cg_value inside,
                 cg_type element, unsigned count, cg_value *out);
 bool cg_store_if(struct cg_module *m, const struct cg_access *access, cg_value inside,
@@ -351,6 +352,32 @@ bool cg_template(struct cg_module *m, enum cg_ptx_id id, const cg_value *argumen
 // The same for a template with exactly one result; NULL on error.
 cg_value cg_template1(struct cg_module *m, enum cg_ptx_id id, const cg_value *arguments,
                       unsigned count, const char *comment);
+// A run of templates as one inline assembly: what one step gives to the next stays in registers of
+// the text, where LLVM spends no time on it. For long rows of ldmatrix and mma.
+enum cg_run_kind {
+    CG_RUN_VARIABLE,  // goes in and comes out
+    CG_RUN_INPUT,     // goes in
+    CG_RUN_TEMPORARY, // 32 bits that live in the run only
+};
+struct cg_run_operand {
+    enum cg_run_kind kind;
+    uint32_t index;
+    int32_t offset; // of an address, in bytes; written into the text
+};
+struct cg_run_step {
+    enum cg_ptx_id id;
+    struct cg_run_operand operands[CG_PTX_OPERAND_LIMIT]; // results, then arguments
+};
+struct cg_run {
+    const struct cg_run_step *steps;
+    unsigned step_count;
+    cg_value *variables; // F32 or I32; each is replaced by what the run leaves in it
+    unsigned variable_count;
+    const cg_value *inputs; // 32 bits
+    unsigned input_count;
+    unsigned temporary_count;
+};
+bool cg_run_emit(struct cg_module *m, const struct cg_run *run);
 // A template without results under a predicate, without a branch. Not for what a whole warp must do.
 bool cg_template_if(struct cg_module *m, enum cg_ptx_id id, cg_value predicate,
                     const cg_value *arguments, unsigned count, const char *comment);

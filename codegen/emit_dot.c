@@ -72,6 +72,8 @@ typedef struct operand {
     emit_place two;          // of b: two matrices, for a tile left over
 } operand;
 
+typedef struct cg_run_operand word; // 32 bits of an operand, as the run knows them
+
 typedef struct dot {
     kg_emit *e;
     kg_op *op;
@@ -80,7 +82,35 @@ typedef struct dot {
     emit_tiles tiles;
     int k, step;
     operand a, b;
+    // the run of ldmatrix and mma that the product becomes
+    struct {
+        struct cg_run_step *items;
+        int count, capacity;
+    } steps;
+    struct {
+        cg_value *items;
+        int count, capacity;
+    } inputs;
+    uint32_t temporaries;
 } dot;
+
+// A value that goes into the run; addresses come again and again.
+static word run_input(dot *x, cg_value value)
+{
+    int at = x->inputs.count - 1;
+    while (at >= 0 && at > x->inputs.count - 32 && x->inputs.items[at] != value) at--;
+    if (at < 0 || x->inputs.items[at] != value) {
+        at = x->inputs.count;
+        KG_PUSH(x->e->arena, &x->inputs, value);
+    }
+    return (word){.kind = CG_RUN_INPUT, .index = (uint32_t)at};
+}
+
+static struct cg_run_step *run_step(dot *x, enum cg_ptx_id id)
+{
+    KG_PUSH(x->e->arena, &x->steps, (struct cg_run_step){.id = id});
+    return &x->steps.items[x->steps.count - 1];
+}
 
 // Every row of 16 bytes that ldmatrix reads must be aligned: pitch, swizzle, offset and starts.
 static bool aligned(const operand *o, int unit)
@@ -189,7 +219,7 @@ static cg_value load_word(dot *x, operand *o, const int32_t *coord)
                                    .address = place.address,
                                    .offset = place.offset,
                                    .align = (unsigned)(run * o->bytes)};
-        cg_load(m, &access, type, (unsigned)run, elements + i);
+        cg_load_if(m, &access, NULL, type, (unsigned)run, elements + i);
     }
     return pack_word(x, o, elements);
 }
@@ -210,26 +240,32 @@ static cg_value fragment_word(dot *x, operand *o, const int32_t *coord)
     return pack_word(x, o, elements);
 }
 
-static cg_value single_word(dot *x, operand *o, int32_t outer, int32_t inner)
+static word single_word(dot *x, operand *o, int32_t outer, int32_t inner)
 {
     int32_t coord[2];
     coord[o->k_dim] = inner;
     coord[1 - o->k_dim] = outer;
-    return o->registers ? fragment_word(x, o, coord) : load_word(x, o, coord);
+    return run_input(x, o->registers ? fragment_word(x, o, coord) : load_word(x, o, coord));
 }
 
 static void load_matrices(dot *x, operand *o, emit_place *place, enum cg_ptx_id id, int32_t outer,
-                          int32_t inner, cg_value *out)
+                          int32_t inner, word *out)
 {
     int32_t coord[KG_MAX_RANK] = {0};
     coord[o->k_dim] = inner;
     coord[1 - o->k_dim] = outer;
-    cg_value address = emit_element_address(x->e, place, emit_place_at(x->e, place, coord));
-    cg_template(x->e->m, id, &address, 1, out, NULL);
+    emit_element at = emit_place_at(x->e, place, coord);
+    word address = run_input(x, at.address);
+    address.offset = (int32_t)at.offset;
+    struct cg_run_step *step = run_step(x, id);
+    int count = (int)cg_ptx_operands(cg_ptx_get(id)).results;
+    for (int i = 0; i < count; i++)
+        out[i] = step->operands[i] = (word){.kind = CG_RUN_TEMPORARY, .index = x->temporaries++};
+    step->operands[count] = address;
 }
 
 // Words of A: rows 0 and 8 for the first half of K, then for the second.
-static void load_a(dot *x, int32_t row, int32_t inner, cg_value *out)
+static void load_a(dot *x, int32_t row, int32_t inner, word *out)
 {
     int half = x->step / 2;
     if (x->a.matrix) {
@@ -243,7 +279,7 @@ static void load_a(dot *x, int32_t row, int32_t inner, cg_value *out)
 }
 
 // Words of B for all tiles of a step: two a tile, the halves of K.
-static void load_b(dot *x, int32_t inner, cg_value (*out)[2])
+static void load_b(dot *x, int32_t inner, word (*out)[2])
 {
     bool trans = x->b.transposed;
     int count = x->tiles.n_n;
@@ -274,12 +310,16 @@ static enum cg_ptx_id mma_template(const dot *x)
                                              : CG_PTX_MMA_M16N8K16_F32_F16;
 }
 
-static void multiply(dot *x, const cg_value *a, const cg_value *b, const int *regs, cg_value *acc)
+static void multiply(dot *x, const word *a, const word *b, const int *regs)
 {
-    cg_value arguments[10] = {a[0], a[1], a[2], a[3], b[0], b[1]}, results[4];
-    for (int j = 0; j < 4; j++) arguments[6 + j] = acc[regs[j]];
-    cg_template(x->e->m, mma_template(x), arguments, 10, results, NULL);
-    for (int j = 0; j < 4; j++) acc[regs[j]] = results[j];
+    struct cg_run_step *step = run_step(x, mma_template(x));
+    for (int j = 0; j < 4; j++) {
+        word acc = {.kind = CG_RUN_VARIABLE, .index = (uint32_t)regs[j]};
+        step->operands[j] = step->operands[10 + j] = acc;
+        step->operands[4 + j] = a[j];
+    }
+    step->operands[8] = b[0];
+    step->operands[9] = b[1];
 }
 
 // Registers of the four elements of a tile: two columns, rows 0 and 8.
@@ -307,8 +347,8 @@ static void emit_mma(dot *x, cg_value *acc)
     kg_emit *e = x->e;
     emit_tile_origins(e, x->acc, 16, 8, &x->tiles);
     int *map = emit_coordinate_map(e, x->acc), regs[4] = {0};
-    cg_value(*a)[4] = kg_arena_alloc(e->arena, sizeof *a * (size_t)x->tiles.n_m);
-    cg_value(*b)[2] = kg_arena_alloc(e->arena, sizeof *b * (size_t)(x->tiles.n_n + 1));
+    word(*a)[4] = kg_arena_alloc(e->arena, sizeof *a * (size_t)x->tiles.n_m);
+    word(*b)[2] = kg_arena_alloc(e->arena, sizeof *b * (size_t)(x->tiles.n_n + 1));
     if (!mma_layout(x->acc) || !open_operand(x, &x->a) || !open_operand(x, &x->b)) {
         emit_error(e, KG_D_L301, "the accumulator has no layout of mma");
         return;
@@ -319,8 +359,16 @@ static void emit_mma(dot *x, cg_value *acc)
         for (int i = 0; i < x->tiles.n_m && !e->failed; i++)
             for (int j = 0; j < x->tiles.n_n; j++)
                 if (tile_registers(x, map, x->tiles.m[i], x->tiles.n[j], regs))
-                    multiply(x, a[i], b[j], regs, acc);
+                    multiply(x, a[i], b[j], regs);
     }
+    const struct cg_run run = {.steps = x->steps.items,
+                               .step_count = (unsigned)x->steps.count,
+                               .variables = acc,
+                               .variable_count = (unsigned)kg_layout_registers(x->acc),
+                               .inputs = x->inputs.items,
+                               .input_count = (unsigned)x->inputs.count,
+                               .temporary_count = x->temporaries};
+    if (!e->failed) cg_run_emit(e->m, &run);
 }
 
 // -- the op ---------------------------------------------------------------------------------------

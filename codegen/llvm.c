@@ -922,15 +922,22 @@ cg_value cg_raw_asm(struct cg_module *m, const char *text, const char *constrain
                     const cg_type *results, unsigned result_count, const cg_value *arguments,
                     unsigned argument_count)
 {
-    LLVMTypeRef types[CG_PTX_OPERAND_LIMIT];
+    LLVMTypeRef few[CG_PTX_OPERAND_LIMIT], *types = few;
     LLVMContextRef llvm = m->context->llvm;
     LLVMTypeRef result = LLVMVoidTypeInContext(llvm);
     if (!cg_ready_with(m, arguments, argument_count)) return NULL;
+    unsigned most = result_count > argument_count ? result_count : argument_count;
+    if (most > CG_PTX_OPERAND_LIMIT) types = cg_allocate(&m->common.allocator, most * sizeof *types);
+    if (!types) {
+        cg_fail(m, CG_ERROR_MEMORY, "out of memory");
+        return NULL;
+    }
     for (unsigned i = 0; i < result_count; i++) types[i] = type_of(m, results[i]);
     if (result_count == 1) result = types[0];
     if (result_count > 1) result = LLVMStructTypeInContext(llvm, types, result_count, false);
     for (unsigned i = 0; i < argument_count; i++) types[i] = LLVMTypeOf(val(arguments[i]));
     LLVMTypeRef signature = LLVMFunctionType(result, types, argument_count, false);
+    if (types != few) cg_release(&m->common.allocator, types);
     LLVMValueRef assembly =
         LLVMGetInlineAsm(signature, text, strlen(text), constraints, strlen(constraints),
                          (flags & CG_PTX_SIDE_EFFECT) != 0, false, LLVMInlineAsmDialectATT, false);

@@ -117,16 +117,22 @@ static void flush(walker *w)
     w->run_bytes = 0;
 }
 
-static void touch(walker *w, const int32_t *coord)
+// `count` elements that lie side by side.
+static void touch_some(walker *w, const int32_t *coord, int count)
 {
     int64_t offset = byte_of(w, coord);
     if (w->run_bytes && offset == w->run_start + w->run_bytes) {
-        w->run_bytes += w->bytes;
+        w->run_bytes += count * w->bytes;
         return;
     }
     flush(w);
     w->run_start = offset;
-    w->run_bytes = w->bytes;
+    w->run_bytes = count * w->bytes;
+}
+
+static void touch(walker *w, const int32_t *coord)
+{
+    touch_some(w, coord, 1);
 }
 
 static void next_thread(walker *w, int thread)
@@ -282,6 +288,16 @@ static bool needs(const warp_rows *rows, const int32_t *coord)
     return (((coord[rows->dim] & (rows->core - 1)) ^ rows->own) & ~rows->free_bits) == 0;
 }
 
+// Eight neighbours along `inner` lie side by side and are needed together: one touch for all.
+static int side_by_side(const walker *w, const warp_rows *rows, int inner, int extent)
+{
+    bool contiguous = w->info.dim[inner] == w->root_rank - 1;
+    bool whole = !w->shared.bits || 8 * w->bytes <= 1 << w->shared.chunk_log2;
+    bool together = rows->dim != inner || (rows->free_bits & 7) == 7;
+    bool even = extent % 8 == 0 && w->origin[w->root_rank - 1] % 8 == 0;
+    return contiguous && whole && together && even ? 8 : 1;
+}
+
 static void touch_operand(walker *w)
 {
     const kg_op *dot = w->access->op;
@@ -299,10 +315,11 @@ static void touch_operand(walker *w)
         warp_rows rows = {.free_bits = -1, .core = 1};
         int32_t coord[KG_MAX_RANK] = {0};
         if (acc) rows = rows_of_warp(&layout, is_a ? 0 : 1, warp);
+        int step = side_by_side(w, &rows, inner, type->dims[inner]);
         next_thread(w, (w->region.first_warp + warp) * 32);
         for (coord[outer] = 0; coord[outer] < type->dims[outer]; coord[outer]++)
-            for (coord[inner] = 0; coord[inner] < type->dims[inner]; coord[inner]++)
-                if (needs(&rows, coord)) touch(w, coord);
+            for (coord[inner] = 0; coord[inner] < type->dims[inner]; coord[inner] += step)
+                if (needs(&rows, coord)) touch_some(w, coord, step);
     }
 }
 

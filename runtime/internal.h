@@ -46,6 +46,7 @@ struct kgen_program {
     size_t ptx_length;
     kgen_program_info info;
     kg_sync_report sync_report;
+    bool has_reasons; // sync_report is filled
     bool *used;           // by parameter
     pthread_mutex_t lock; // over what is made on demand
 };

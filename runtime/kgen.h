@@ -89,6 +89,7 @@ typedef struct kgen_compile_options {
     const char *passes;     // comma-separated pass names; NULL = whole pipeline
     const char *stop_after; // pass name; the program then has IR but no PTX
     int no_share;           // give every shared buffer bytes of its own
+    int reasons;            // keep what kgen_program_explain tells; takes a few milliseconds more
     // Called with the IR text before the first pass (pass NULL) and after each pass. May be NULL.
     void (*after_pass)(const char *pass, const char *ir, void *user);
     void *user;
@@ -124,7 +125,7 @@ typedef struct kgen_param_info {
 } kgen_param_info;
 KGEN_API kgen_status kgen_program_get_param(const kgen_program *program, int index,
                                             kgen_param_info *out);
-// How the syncs came about, one paragraph each; see `kgen explain`.
+// How the syncs came about, one paragraph each; NULL unless compiled with `reasons`.
 KGEN_API const char *kgen_program_explain(const kgen_program *program);
 
 // ---- devices

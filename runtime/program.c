@@ -135,9 +135,11 @@ static kgen_status compile(compilation *c)
                           .sm = (int32_t)program->target->sm,
                           .shared_limit = program->target->shared_cta,
                           .registers = CG_REGISTERS_PER_THREAD};
-    kg_pass_context passes = {
-        .arena = &program->arena, .diags = &c->diags, .machine = &machine, .no_share = o->no_share,
-                              .sync_report = &program->sync_report};
+    kg_pass_context passes = {.arena = &program->arena,
+                              .diags = &c->diags,
+                              .machine = &machine,
+                              .no_share = o->no_share,
+                              .sync_report = o->reasons ? &program->sync_report : NULL};
     kg_pipeline_options pipeline = {.passes = o->passes,
                                     .stop_after = o->stop_after,
                                     .after = o->after_pass ? dump_pass : NULL,
@@ -148,6 +150,7 @@ static kgen_status compile(compilation *c)
         if (status) return status;
     }
     program->info.compile_seconds = now() - start;
+    program->has_reasons = o->reasons && program->kernel->level == KG_LEVEL_SYNCED;
     collect_info(program);
     return KGEN_OK;
 }
@@ -298,7 +301,8 @@ const char *kgen_program_llvm(const kgen_program *program)
 
 const char *kgen_program_explain(const kgen_program *program)
 {
-    return program ? on_demand(program, &((kgen_program *)program)->explain, make_explain) : NULL;
+    if (!program || !program->has_reasons) return NULL;
+    return on_demand(program, &((kgen_program *)program)->explain, make_explain);
 }
 
 kgen_status kgen_program_get_info(const kgen_program *program, kgen_program_info *out)
