@@ -130,8 +130,9 @@ cg_block cg_block_new(struct cg_module *m, const char *name);
 void cg_block_enter(struct cg_module *m, cg_block block);
 cg_block cg_block_current(struct cg_module *m);
 bool cg_block_ended(struct cg_module *m); // has the current block its branch?
-// Builds at the end of an earlier block, before its branch, until the detour ends. For values that do
-// not change where they are used: LLVM takes nothing out of a loop for which registers seem short.
+// Builds at the end of an earlier block, before its branch, until the detour ends. For values that
+// do not change where they are used: LLVM takes nothing out of a loop for which registers seem
+// short.
 cg_block cg_detour_begin(struct cg_module *m, cg_block block);
 void cg_detour_end(struct cg_module *m, cg_block back);
 
@@ -378,7 +379,7 @@ struct cg_run {
     unsigned temporary_count;
 };
 bool cg_run_emit(struct cg_module *m, const struct cg_run *run);
-// A template without results under a predicate, without a branch. Not for what a whole warp must do.
+// A template without results under a predicate, without a branch. Not for what a warp does as one.
 bool cg_template_if(struct cg_module *m, enum cg_ptx_id id, cg_value predicate,
                     const cg_value *arguments, unsigned count, const char *comment);
 // A special register, or any other template without arguments.

@@ -927,7 +927,8 @@ cg_value cg_raw_asm(struct cg_module *m, const char *text, const char *constrain
     LLVMTypeRef result = LLVMVoidTypeInContext(llvm);
     if (!cg_ready_with(m, arguments, argument_count)) return NULL;
     unsigned most = result_count > argument_count ? result_count : argument_count;
-    if (most > CG_PTX_OPERAND_LIMIT) types = cg_allocate(&m->common.allocator, most * sizeof *types);
+    if (most > CG_PTX_OPERAND_LIMIT)
+        types = cg_allocate(&m->common.allocator, most * sizeof *types);
     if (!types) {
         cg_fail(m, CG_ERROR_MEMORY, "out of memory");
         return NULL;

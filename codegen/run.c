@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// A run of templates as one inline assembly. LLVM's time goes with the operands of its calls; a tile
-// product of 64 mma has 900 of them one by one, and 80 as a run: accumulators and addresses. The text
-// is the same instructions in the same order, their temporaries declared in a scope of its own.
+// A run of templates as one inline assembly. LLVM's time goes with the operands of its calls; a
+// tile product of 64 mma has 900 of them one by one, and 80 as a run: accumulators and addresses.
+// The text is the same instructions in the same order, their temporaries declared in a scope of its
+// own.
 #include "codegen/internal.h"
 
 #include <stdarg.h>
@@ -21,8 +22,8 @@ static void put(struct writer *w, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    int added = vsnprintf(w->bytes ? w->bytes + w->length : NULL, w->bytes ? w->room - w->length : 0,
-                          format, arguments);
+    int added = vsnprintf(w->bytes ? w->bytes + w->length : NULL,
+                          w->bytes ? w->room - w->length : 0, format, arguments);
     va_end(arguments);
     if (added > 0) w->length += (size_t)added;
 }
@@ -30,9 +31,15 @@ static void put(struct writer *w, const char *format, ...)
 static void put_operand(struct writer *w, const struct cg_run *run, const struct cg_run_operand *o)
 {
     switch (o->kind) {
-    case CG_RUN_VARIABLE: put(w, "$%u", o->index); break;
-    case CG_RUN_INPUT: put(w, "$%u", run->variable_count + o->index); break;
-    case CG_RUN_TEMPORARY: put(w, "%%kt%u", o->index); break;
+    case CG_RUN_VARIABLE:
+        put(w, "$%u", o->index);
+        break;
+    case CG_RUN_INPUT:
+        put(w, "$%u", run->variable_count + o->index);
+        break;
+    case CG_RUN_TEMPORARY:
+        put(w, "%%kt%u", o->index);
+        break;
     }
     if (o->offset) put(w, "%+d", o->offset);
 }

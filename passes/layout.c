@@ -6,6 +6,7 @@
 // operands have
 //   the layouts that the op demands of them (kg_layout_demand); copies have VEC, asynchronous ones
 //   ASYNC.
+// A kernel that has such layouts already (it was printed behind this pass) keeps them.
 // Never: changes what is computed, or touches synchronization; a conversion is only a `convert`
 // here, how
 //   data crosses warps is the next pass's affair.
@@ -461,6 +462,7 @@ bool kg_pass_layout(kg_pass_context *context, kg_kernel *kernel)
     region_check check = {&ls, true};
     kg_walk(kernel->body, check_region, &check);
     if (!check.fine) return false;
+    if (kg_layouts_stand(kernel)) return true;
     settle_copies(&ls, kernel->body);
     kg_walk(kernel->body, split_free, kg_uses_collect(ls.arena, kernel, NULL));
     ls.n_values = kg_kernel_number(kernel, NULL);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Writes the chosen layouts into the values, then walks the program once and gives every operand
 // the layout that its op demands: by repeating a cheap producer in that layout, or by a `convert`.
+#include "ir/infer.h"
 #include "passes/layout_internal.h"
 #include "passes/rewrite.h"
 
@@ -220,11 +221,88 @@ static bool name_layouts(kg_op *op, void *user)
     return true;
 }
 
+// Nothing of what follows could use a tile that a thread has to keep so many elements of.
+static bool report_too_big(kg_op *op, void *user)
+{
+    kg_layouts *ls = user;
+    for (int i = 0; i < op->n_results; i++) {
+        const kg_value *value = op->results[i];
+        if (!kg_is_tile(value) || !value->layout) continue;
+        int registers = kg_layout_registers(value->layout);
+        if (registers <= KG_MOST_REGISTERS) continue;
+        kg_diag *diag = kg_error(ls->context->diags, KG_D_L301, value->loc,
+                                 "each thread would have to keep %d elements of this %s, and may "
+                                 "keep %d",
+                                 registers, kg_type_text(ls->arena, &value->type),
+                                 KG_MOST_REGISTERS);
+        kg_diag_help(ls->context->diags, diag,
+                     "take smaller tiles; threads share an extent by its factors of two, so an "
+                     "odd one is kept whole by each");
+        return false;
+    }
+    return true;
+}
+
 bool kg_layouts_apply(kg_layouts *ls)
 {
     applier a = {.ls = ls};
     kg_walk(ls->kernel->body, name_layouts, ls);
     apply_block(&a, ls->kernel->body);
     kg_remove_dead(ls->arena, ls->kernel);
+    return kg_walk(ls->kernel->body, report_too_big, ls);
+}
+
+// ---- layouts that stand already -----------------------------------------------------------------
+
+static bool gathers_fit(const kg_op *op)
+{
+    kg_layout tile, index;
+    if (kg_op_info_of(op->code)->cls != KG_CLASS_M || !kg_layout_of_moved(op, &tile)) return true;
+    for (int i = 0; i < op->n_operands && i < 2; i++) {
+        kg_view_info info;
+        if (!kg_gather_view(op->operands[i])) continue;
+        kg_view_resolve(op->operands[i], &info);
+        for (int d = 0; d < info.rank; d++) {
+            if (!info.gather[d]) continue;
+            kg_layout_of_gather(&tile, d, &index);
+            if (!kg_layout_equal(info.gather[d]->layout, &index)) return false;
+        }
+    }
     return true;
+}
+
+static bool axis_fits(const kg_op *op)
+{
+    kg_op_class cls = kg_op_info_of(op->code)->cls;
+    if ((cls != KG_CLASS_R && cls != KG_CLASS_N) || !kg_is_tile(op->operands[0])) return true;
+    int axis = (int)kg_op_int(op, KG_A_AXIS, 0);
+    const kg_layout *operand = op->operands[0]->layout;
+    kg_layout slice = *operand;
+    if (kg_needs_axis_in_warp(op) && kg_layout_axis_spans_warps(operand, axis)) return false;
+    if (cls == KG_CLASS_R) kg_layout_slice(operand, axis, &slice);
+    return !kg_is_tile(op->results[0]) || kg_layout_equal(op->results[0]->layout, &slice);
+}
+
+static bool op_stands(kg_op *op, void *user)
+{
+    bool *any = user;
+    for (int i = 0; i < op->n_results; i++)
+        if (kg_is_tile(op->results[i])) {
+            if (!op->results[i]->layout) return false;
+            *any = true;
+        }
+    for (int i = 0; i < op->n_operands; i++) {
+        kg_layout wanted;
+        const kg_layout *result = op->n_results ? op->results[0]->layout : NULL;
+        if (kg_layout_demand(op, i, result, &wanted) &&
+            kg_layout_distance(op->operands[i]->layout, &wanted) != 0)
+            return false;
+    }
+    return axis_fits(op) && gathers_fit(op);
+}
+
+bool kg_layouts_stand(kg_kernel *kernel)
+{
+    bool any = false;
+    return kg_walk(kernel->body, op_stands, &any) && any;
 }

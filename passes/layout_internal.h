@@ -95,3 +95,6 @@ kg_op *kg_op_like(kg_kernel *kernel, const kg_op *op);
 // ---------------------------------------------------------------------------------- Writes layouts
 // into values and inserts conversions. false: findings were reported.
 bool kg_layouts_apply(kg_layouts *ls);
+// Whether the kernel has layouts already, all as their users demand them: it comes from a text that
+// was printed behind this pass, and what was edited there stays.
+bool kg_layouts_stand(kg_kernel *kernel);

@@ -6,18 +6,19 @@
 
 // What passes need to know of the target; the caller fills it from codegen's target table.
 typedef struct kg_machine {
-    const char *target;      // "sm_80"
-    int32_t sm;              // 80
-    int64_t shared_limit;    // bytes a CTA may have, opt-in included
-    int32_t registers;       // a thread may have
+    const char *target;   // "sm_80"
+    int32_t sm;           // 80
+    int64_t shared_limit; // bytes a CTA may have, opt-in included
+    int32_t registers;    // a thread may have
 } kg_machine;
 
 typedef struct kg_pass_context {
     kg_arena *arena;
     kg_diags *diags;
     const kg_machine *machine;
-    bool no_share;           // place: every buffer gets bytes of its own
-    struct kg_sync_report *sync_report; // sync: filled with the reasons when not NULL (passes/sync/report.h)
+    bool no_share; // place: every buffer gets bytes of its own
+    struct kg_sync_report
+        *sync_report; // sync: filled with the reasons when not NULL (passes/sync/report.h)
 } kg_pass_context;
 
 typedef struct kg_pass {
@@ -31,12 +32,14 @@ extern const kg_pass kg_passes[];
 extern const int kg_n_passes;
 
 typedef struct kg_pipeline_options {
-    const char *passes;      // comma-separated names, NULL = the whole pipeline from the kernel's level on
-    const char *stop_after;  // or NULL
+    const char
+        *passes; // comma-separated names, NULL = the whole pipeline from the kernel's level on
+    const char *stop_after; // or NULL
     // Called after each pass (and once before the first with pass == NULL); for dumps. May be NULL.
     void (*after)(const kg_pass *pass, kg_kernel *kernel, void *user);
     void *user;
 } kg_pipeline_options;
 
 // Runs passes on a verified kernel, verifying after each. false when a finding was reported.
-bool kg_run_pipeline(kg_pass_context *context, kg_kernel *kernel, const kg_pipeline_options *options);
+bool kg_run_pipeline(kg_pass_context *context, kg_kernel *kernel,
+                     const kg_pipeline_options *options);

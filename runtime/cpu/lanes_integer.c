@@ -397,7 +397,7 @@ PREDICATE(selp_pred, (a & c) | (b & ~c))
 
 static lane_fn *const table[L_DP2A + 1][T_COUNT] = {
     [L_ADD] = BY_TYPE(add), [L_SUB] = BY_TYPE(sub), [L_MUL_LO] = BY_TYPE(mul_lo),
-    [L_MAD_LO] = BY_TYPE(mad_lo), [L_SAD] = BY_TYPE(sad), 
+    [L_MAD_LO] = BY_TYPE(mad_lo), [L_SAD] = BY_TYPE(sad),
     [L_ABS] = {[T_S16] = abs_s16, [T_S32] = abs_s32, [T_S64] = abs_s64},
     [L_NEG] = BY_TYPE(neg), [L_MIN] = BY_TYPE(min), [L_MAX] = BY_TYPE(max),
     [L_DIV] = BY_TYPE(div), [L_REM] = BY_TYPE(rem), [L_MUL_HI] = BY_TYPE(mul_hi),
