@@ -255,6 +255,106 @@ static void by_hand(void **state)
     program_run(&c);
 }
 
+static void cross_entropy(void **state)
+{
+    int64_t rows = 5, n = 700;
+    program_case c = {.file = "cross_entropy.kg"};
+    double *x = program_add(&c, "x", "bf16", IN, 0, rows * n);
+    double *label = program_add(&c, "label", "i32", IN, 0, rows);
+    double *loss = program_add(&c, "loss", "f32", OUT, 1e-5, rows);
+    program_scalar(&c, "R", rows);
+    program_scalar(&c, "N", n);
+    for (int64_t r = 0; r < rows; r++) {
+        double total = 0;
+        for (int64_t i = 0; i < n; i++) total += exp(x[r * n + i]);
+        label[r] = (double)(r * 131 % n);
+        loss[r] = log(total) - x[r * n + (int64_t)label[r]];
+    }
+    program_run(&c);
+}
+
+static void scatter(void **state)
+{
+    int64_t n = 37, d = 50, v = 64;
+    program_case c = {.file = "scatter.kg"};
+    double *x = program_add(&c, "x", "f32", IN, 0, n * d);
+    double *idx = program_add(&c, "idx", "i32", IN, 0, n);
+    double *y = program_add(&c, "y", "f32", PROGRAM_ZEROED, 0, v * d);
+    program_scalar(&c, "N", n);
+    program_scalar(&c, "D", d);
+    program_scalar(&c, "V", v);
+    for (int64_t i = 0; i < n; i++) {
+        idx[i] = i % 9 == 4 ? -1 : (double)(i * 5 % v); // -1: not written
+        for (int64_t j = 0; j < d && idx[i] >= 0; j++) y[(int64_t)idx[i] * d + j] = x[i * d + j];
+    }
+    program_run(&c);
+}
+
+static void batched_matmul(void **state)
+{
+    int64_t batch = 3, m = 70, n = 90, k = 80;
+    program_case c = {.file = "batched_matmul.kg"};
+    double *a = program_add(&c, "a", "bf16", IN, 0, batch * m * k);
+    double *b = program_add(&c, "b", "bf16", IN, 0, batch * n * k);
+    double *y = program_add(&c, "c", "bf16", OUT, 0x1p-8, batch * m * n);
+    program_scalar(&c, "B", batch);
+    program_scalar(&c, "M", m);
+    program_scalar(&c, "N", n);
+    program_scalar(&c, "K", k);
+    program_scalar(&c, "G", 5); // 12 tiles on 5 CTAs
+    for (int64_t i = 0; i < batch * m * n; i++)
+        for (int64_t j = 0; j < k; j++)
+            y[i] += a[i / n * k + j] * b[(i / (m * n) * n + i % n) * k + j];
+    program_run(&c);
+}
+
+static void stencil(void **state)
+{
+    int64_t h = 20, w = 45;
+    program_case c = {.file = "stencil.kg"};
+    double *x = program_add(&c, "x", "f32", IN, 0, h * w),
+           *k = program_add(&c, "w", "f32", IN, 0, 9);
+    double *y = program_add(&c, "y", "f32", OUT, 1e-6, h * w);
+    program_scalar(&c, "H", h);
+    program_scalar(&c, "W", w);
+    for (int64_t i = 0; i < h * w; i++)
+        for (int64_t t = 0; t < 9; t++) {
+            int64_t row = i / w + t / 3 - 1, column = i % w + t % 3 - 1;
+            if (row >= 0 && row < h && column >= 0 && column < w)
+                y[i] += k[t] * x[row * w + column];
+        }
+    program_run(&c);
+}
+
+static void pool(void **state)
+{
+    int64_t n = 9;
+    program_case c = {.file = "pool.kg"};
+    double *x = program_add(&c, "x", "f32", IN, 0, n * 128),
+           *y = program_add(&c, "y", "f32", OUT, 0, n * 16);
+    double *z = program_add(&c, "z", "i32", OUT, 0, n * 8);
+    program_scalar(&c, "N", n);
+    for (int64_t i = 0; i < n * 128; i++) {
+        double *most = &y[i / 128 * 16 + i % 16], *least = &z[i / 16];
+        if (i / 16 % 8 == 0 || x[i] > *most) *most = x[i];
+        if (x[i] < x[i / 16 * 16 + (int64_t)*least]) *least = (double)(i % 16);
+    }
+    program_run(&c);
+}
+
+static void odd_extents(void **state)
+{
+    int64_t n = 10;
+    program_case c = {.file = "odd_extents.kg"};
+    double *x = program_add(&c, "x", "f32", IN, 0, n * 100),
+           *y = program_add(&c, "y", "f32", OUT, 1e-5, n * 100);
+    double *s = program_add(&c, "s", "f32", OUT, 1e-5, n);
+    program_scalar(&c, "N", n);
+    for (int64_t i = 0; i < n * 100; i++) s[i / 100] += x[i];
+    for (int64_t i = 0; i < n * 100; i++) y[i] = x[i] - s[i / 100] / 100;
+    program_run(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +374,12 @@ int main(void)
         cmocka_unit_test(newton),
         cmocka_unit_test(float_matmul),
         cmocka_unit_test(by_hand),
+        cmocka_unit_test(cross_entropy),
+        cmocka_unit_test(scatter),
+        cmocka_unit_test(batched_matmul),
+        cmocka_unit_test(stencil),
+        cmocka_unit_test(pool),
+        cmocka_unit_test(odd_extents),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
