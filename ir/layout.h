@@ -39,6 +39,7 @@ typedef struct kg_shared_layout {
 } kg_shared_layout;
 
 int kg_layout_registers(const kg_layout *layout); // elements held by a thread
+enum { KG_MOST_REGISTERS = 4096 };                // that any layout may ask for
 int kg_layout_threads(const kg_layout *layout);   // 32 << warp bits
 void kg_layout_coord(const kg_layout *layout, int reg, int lane, int warp, int32_t *coord);
 // False for the copies of zero bases, see above.

@@ -3,8 +3,6 @@
 // tile, and ops that work register by register find their operands in the layout of their result.
 #include "ir/verify.h"
 
-enum { MOST_REGISTERS = 4096 };
-
 static int log2_of(int64_t value)
 {
     int bits = 0;
@@ -66,7 +64,7 @@ static const char *finding(const kg_layout *layout, const kg_type *type, int war
     for (int d = 0; d < layout->rank && 1 << warp_bits != warps; d++)
         if (layout->basis[KG_IN_WARP][warp_bits - 1][d]) return "is for another number of warps";
     for (int d = 0; d < layout->rank; d++) registers *= layout->reps[d];
-    if (registers > MOST_REGISTERS) return "keeps too many elements in a thread";
+    if (registers > KG_MOST_REGISTERS) return "keeps too many elements in a thread";
     for (int in = 0; in < KG_IN_COUNT; in++)
         for (int i = 0; i < layout->bits[in]; i++)
             for (int d = 0; d < layout->rank; d++)
