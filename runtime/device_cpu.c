@@ -72,15 +72,36 @@ typedef struct listener {
     int errors;
 } listener;
 
+// A complaint about PTX text, in the form of every other diagnostic: place, line, caret.
 static void hear(void *user, const struct ptxm_diagnostic *d)
 {
     listener *l = user;
+    kgen_context *context = l->context;
     l->errors++;
-    if (d->line)
-        context_fail(l->context, KGEN_ERROR_INPUT, KG_D_R706, NULL, "%s:%u:%u: %s: %s", l->name,
-                     d->line, d->column, d->message, d->text ? d->text : "");
-    else
-        context_fail(l->context, KGEN_ERROR_INPUT, KG_D_R706, NULL, "%s: %s", l->name, d->message);
+    if (!d->line) {
+        context_fail(context, KGEN_ERROR_INPUT, KG_D_R706, NULL, "%s: %s", l->name, d->message);
+        return;
+    }
+    if (!context->diagnostic) return;
+    const char *red = context->color ? "\033[1;31m" : "", *off = context->color ? "\033[0m" : "";
+    const char *id = kg_diag_id_name(KG_D_R706), *text = d->text ? d->text : "";
+    char rendered[1024];
+    int n = snprintf(rendered, sizeof rendered, "%.200s:%u:%u: %serror:%s %.300s [%s]\n", l->name,
+                     d->line, d->column, red, off, d->message, id);
+    // A line of a binary file may be anything: it is shown as far as it reads well.
+    int shown = 0;
+    while (shown < 120 && (text[shown] >= ' ' || text[shown] == '\t')) shown++;
+    if (shown) n += snprintf(rendered + n, sizeof rendered - (size_t)n, "  %.*s\n", shown, text);
+    if (d->column && (int)d->column <= shown)
+        snprintf(rendered + n, sizeof rendered - (size_t)n, "  %*s\n", (int)d->column, "^");
+    kgen_diagnostic out = {.severity = KGEN_ERROR,
+                           .id = id,
+                           .file = l->name,
+                           .line = (int)d->line,
+                           .column = (int)d->column,
+                           .text = d->message,
+                           .rendered = rendered};
+    context->diagnostic(&out, context->user);
 }
 
 // ---- device
@@ -158,8 +179,10 @@ static kgen_status cpu_load(kgen_device *device, kgen_module *module, const void
 {
     cpu_state *state = device->state;
     listener l = {device->context, module->name, 0};
-    struct ptxm_load_options o = {
-        .allocator = &state->allocator, .diagnostic = hear, .diagnostic_user = &l};
+    struct ptxm_load_options o = {.allocator = &state->allocator,
+                                  .diagnostic = hear,
+                                  .diagnostic_user = &l,
+                                  .max_errors = 10};
     struct ptxm_module *loaded = NULL;
     enum ptxm_status status = ptxm_module_load(image, bytes, &o, &loaded);
     module->loaded = loaded;
