@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+// The match of emitted PTX with the kernel: what was emitted passes, and every change to a
+// synchronizing, asynchronous or tensor-core instruction is found.
+#include "codegen/codegen.h"
+#include "passes/passes.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static const char source_text[] = "kernel mm(a: global bf16[M, K], b: global bf16[K, N], c: global "
+                                  "f32[M, N], flag: global i32[1])\n"
+                                  "  assume K % 8 == 0, N % 8 == 0\n"
+                                  "  grid n: ceildiv(N, 64), m: ceildiv(M, 64)\n{\n"
+                                  "  frag acc: f32[64, 64] = 0.0\n"
+                                  "  for k in 0 .. ceildiv(K, 32) pipeline 3 {\n"
+                                  "    shared sa: bf16[64, 32] = load a[m*64.., k*32..]\n"
+                                  "    shared sb: bf16[32, 64] = load b[k*32.., n*64..]\n"
+                                  "    acc = dot(sa, sb, acc)\n  }\n"
+                                  "  store c[m*64.., n*64..] = acc\n"
+                                  "  signal flag[0] = 1\n}\n";
+
+typedef struct world {
+    kg_arena arena;
+    kg_diags diags;
+    kg_source source;
+    kg_kernel *kernel;
+    kg_codegen *codegen;
+    kg_codegen_output out;
+} world;
+
+static world w;
+static jmp_buf no_memory;
+
+static int compile(void **state)
+{
+    const struct cg_target *target = cg_target_find("sm_80");
+    kg_machine machine = {target->name, (int32_t)target->sm, target->shared_cta, 255};
+    kg_arena_init(&w.arena, NULL);
+    w.arena.recovery = &no_memory;
+    if (setjmp(no_memory)) return 1;
+    w.diags.arena = &w.arena;
+    w.source = (kg_source){"mm.kg", source_text, sizeof source_text - 1};
+    kg_unit *unit = kg_parse(&w.arena, &w.diags, &w.source, NULL, 0);
+    if (!unit) return 1;
+    w.kernel = unit->kernels;
+    kg_pass_context context = {.arena = &w.arena, .diags = &w.diags, .machine = &machine};
+    kg_pipeline_options pipeline = {0};
+    w.codegen = kg_codegen_new(NULL);
+    kg_codegen_options options = {.target = target};
+    return !kg_run_pipeline(&context, w.kernel, &pipeline) ||
+           !kg_codegen_emit(w.codegen, w.kernel, &w.arena, &w.diags, &options, &w.out);
+}
+
+static int release(void **state)
+{
+    kg_codegen_free(w.codegen);
+    kg_arena_free(&w.arena);
+    return 0;
+}
+
+// Does the text match? A finding must have the right id.
+static bool matches(const char *ptx, size_t length)
+{
+    kg_diags diags = {.arena = &w.arena};
+    bool fine = kg_codegen_check(w.kernel, ptx, length, NULL, &w.arena, &diags);
+    assert_int_equal(fine, diags.errors == 0);
+    if (!fine) assert_int_equal(diags.first->id, KG_D_C604);
+    return fine;
+}
+
+static void as_emitted(void **state)
+{
+    assert_true(matches(w.out.ptx, w.out.ptx_length));
+    assert_false(w.out.local_memory);
+}
+
+typedef struct line {
+    const char *start;
+    size_t length;
+} line;
+
+static line find(const char *what, int nth)
+{
+    const char *at = w.out.ptx;
+    for (int i = 0; (at = strstr(at, what)) && i < nth; i++) at++;
+    if (!at) return (line){NULL, 0};
+    while (at > w.out.ptx && at[-1] != '\n') at--;
+    return (line){at, (size_t)(strchr(at, '\n') + 1 - at)};
+}
+
+// The text with a line replaced by some others.
+static bool matches_with(line old, const char *text, size_t length)
+{
+    size_t before = (size_t)(old.start - w.out.ptx);
+    size_t after = w.out.ptx_length - before - old.length;
+    char *changed = malloc(w.out.ptx_length + length + 1);
+    assert_non_null(changed);
+    memcpy(changed, w.out.ptx, before);
+    memcpy(changed + before, text, length);
+    memcpy(changed + before + length, old.start + old.length, after);
+    changed[before + length + after] = '\0';
+    bool fine = matches(changed, before + length + after);
+    free(changed);
+    return fine;
+}
+
+static const char *const kinds[] = {
+    "bar.sync", "cp.async.cg", "cp.async.commit_group", "cp.async.wait_group",
+    "mma.sync", "st.release"};
+
+static void removed(void **state)
+{
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+        int n = 0;
+        for (line at; (at = find(kinds[k], n)).start; n++) assert_false(matches_with(at, "", 0));
+        assert_true(n > 0);
+    }
+}
+
+static void doubled(void **state)
+{
+    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
+        for (int n = 0; find(kinds[k], n).start; n++) {
+            char text[512];
+            line at = find(kinds[k], n);
+            assert_true(2 * at.length < sizeof text);
+            memcpy(text, at.start, at.length);
+            memcpy(text + at.length, at.start, at.length);
+            assert_false(matches_with(at, text, 2 * at.length));
+        }
+}
+
+static void weakened(void **state)
+{
+    static const char loose[] = "\tcp.async.wait_group 7;\n", other[] = "\tbar.sync 3;\n";
+    static const char counted[] = "\tbar.sync 0, 64;\n", warp[] = "\tbar.warp.sync -1;\n";
+    static const char plain[] = "\tst.relaxed.gpu.global.b32 [%rd1], %r1;\n";
+    assert_false(matches_with(find("cp.async.wait_group", 0), loose, sizeof loose - 1));
+    assert_false(matches_with(find("bar.sync", 0), other, sizeof other - 1));
+    assert_false(matches_with(find("bar.sync", 0), counted, sizeof counted - 1));
+    assert_false(matches_with(find("bar.sync", 0), warp, sizeof warp - 1));
+    assert_false(matches_with(find("st.release", 0), plain, sizeof plain - 1));
+}
+
+// A guard is for copies alone; a barrier under one is not what the kernel asks for.
+static void guarded(void **state)
+{
+    static const char text[] = "\t@%p1 bar.sync 0;\n";
+    assert_false(matches_with(find("bar.sync", 0), text, sizeof text - 1));
+}
+
+static void added(void **state)
+{
+    static const char *const strangers[] = {
+        "\tfence.acq_rel.gpu;\n", "\tmbarrier.inval.shared.b64 [%r1];\n",
+        "\tatom.relaxed.gpu.global.add.u32 %r1, [%rd1], %r2;\n", "\tbar.arrive 1, 64;\n"};
+    line at = find("ret;", 0);
+    for (size_t i = 0; i < sizeof strangers / sizeof strangers[0]; i++) {
+        char text[256];
+        int length = snprintf(text, sizeof text, "%s%.*s", strangers[i], (int)at.length, at.start);
+        assert_false(matches_with(at, text, (size_t)length));
+    }
+}
+
+static void targets_and_limits(void **state)
+{
+    kg_codegen_output out;
+    kg_diags diags = {.arena = &w.arena};
+    int64_t bytes = w.kernel->shared_bytes;
+    kg_codegen_options options = {.target = cg_target_find("sm_120"), .want_llvm = true};
+    assert_true(kg_codegen_emit(w.codegen, w.kernel, &w.arena, &diags, &options, &out));
+    assert_non_null(strstr(out.ptx, ".target sm_120"));
+    assert_non_null(out.llvm);
+    w.kernel->shared_bytes = 128 * 1024;
+    assert_false(kg_codegen_emit(w.codegen, w.kernel, &w.arena, &diags, &options, &out));
+    assert_int_equal(diags.first->id, KG_D_C605);
+    w.kernel->shared_bytes = bytes;
+    options.no_optimization = options.no_lines = true;
+    assert_true(kg_codegen_emit(w.codegen, w.kernel, &w.arena, &diags, &options, &out));
+    assert_null(strstr(out.ptx, ".loc"));
+}
+
+static void level_is_asked_for(void **state)
+{
+    kg_codegen_output out;
+    kg_diags diags = {.arena = &w.arena};
+    kg_codegen_options options = {.target = cg_target_find("sm_80")};
+    w.kernel->level = KG_LEVEL_PLACED;
+    assert_false(kg_codegen_emit(w.codegen, w.kernel, &w.arena, &diags, &options, &out));
+    assert_int_equal(diags.first->id, KG_D_V201);
+    w.kernel->level = KG_LEVEL_SYNCED;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(as_emitted),
+        cmocka_unit_test(removed),
+        cmocka_unit_test(doubled),
+        cmocka_unit_test(weakened),
+        cmocka_unit_test(guarded),
+        cmocka_unit_test(added),
+        cmocka_unit_test(targets_and_limits),
+        cmocka_unit_test(level_is_asked_for),
+    };
+    return cmocka_run_group_tests(tests, compile, release);
+}
