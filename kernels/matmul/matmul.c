@@ -125,7 +125,7 @@ static bool plan_tile(kgen_task *task, const int64_t *v, char *error)
     plan_define_int(task, "BM", bm);
     plan_define_int(task, "BN", bn);
     plan_define_int(task, "BK", bk);
-    plan_define_int(task, "WARPS", bm * bn >= 256 * 128 ? 8 : 4);
+    plan_define_int(task, "WARPS", bm * bn >= 128 * 128 ? 8 : 4);
     plan_tensor(task, "partial", "f32", KGEN_TASK_SCRATCH, 3,
                 (int64_t[]){v[K_SPLITS] > 1 ? v[K_SPLITS] : 0, v[K_M], v[K_N]});
     plan_tensor(

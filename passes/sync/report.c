@@ -62,8 +62,9 @@ static void say_reason(writer *w, const kg_sync_reason *r)
 char *kg_sync_explain(kg_arena *arena, const kg_kernel *kernel, const kg_sync_report *report)
 {
     writer w = {.arena = arena};
-    say(&w, kg_arena_printf(arena, "%s: %d synchronizations, %d obligations\n", kernel->name,
-                            report->n_syncs, report->n_reasons));
+    say(&w, kg_arena_printf(arena, "%s: %d synchronization%s, %d obligation%s\n", kernel->name,
+                            report->n_syncs, report->n_syncs == 1 ? "" : "s", report->n_reasons,
+                            report->n_reasons == 1 ? "" : "s"));
     for (int i = 0; i < report->n_syncs; i++) {
         const kg_sync_entry *e = &report->syncs[i];
         say(&w, kg_arena_printf(arena, "S%d %s at %s%s", e->id, sync_text(arena, e->op),
