@@ -212,14 +212,18 @@ cg_value emit_sexpr(kg_emit *e, const kg_sexpr *expr)
 
 // -- the entry ------------------------------------------------------------------------------------
 
+// An acquire may learn of writes to any tensor, by other CTAs or other kernels.
 static bool mark_written(kg_op *op, void *user)
 {
     kg_emit *e = user;
     const kg_op_info *info = kg_op_info_of(op->code);
     for (int i = 0; i < info->n_effects; i++) {
         const kg_effect *effect = &info->effects[i];
-        if (effect->mode == KG_MODE_R || effect->operand < 0 || effect->operand >= op->n_operands)
-            continue;
+        if (effect->mode == KG_MODE_R || effect->operand >= op->n_operands) continue;
+        if (effect->operand == KG_OPERAND_ALL) {
+            memset(e->written, true, sizeof *e->written * (size_t)e->kernel->n_params);
+            return false;
+        }
         kg_value *root = kg_root(op->operands[effect->operand]);
         if (root && root->kind == KG_VALUE_PARAM) e->written[root->index] = true;
     }
