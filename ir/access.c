@@ -21,9 +21,10 @@ typedef struct walker {
     visit_fn visit;
     void *user;
     int thread;
-    bool warp_wide; // report each run for all 32 lanes from `thread` on
+    bool warp_wide; // report each run for `lanes` lanes from `thread` on
     int64_t run_start;
     int run_bytes;
+    int lanes;
 } walker;
 
 kg_region kg_op_region(const kg_op *op)
@@ -112,7 +113,7 @@ static void find_steps(walker *w)
 static void flush(walker *w)
 {
     if (!w->run_bytes) return;
-    for (int lane = 0; lane < (w->warp_wide ? 32 : 1); lane++)
+    for (int lane = 0; lane < (w->warp_wide ? w->lanes : 1); lane++)
         w->visit(w->thread + lane, w->run_start, w->run_bytes, w->user);
     w->run_bytes = 0;
 }
@@ -345,12 +346,12 @@ static void start_walk(walker *w, const kg_access *access)
     find_steps(w);
 }
 
-void kg_access_bytes(const kg_access *access,
-                     void (*visit)(int thread, int64_t offset, int bytes, void *user), void *user)
+static void walk(const kg_access *access, int lanes, visit_fn visit, void *user)
 {
     walker w;
     if (!access->root || access->root->type.home != KG_HOME_SHARED || !access->exact) return;
     start_walk(&w, access);
+    w.lanes = lanes;
     w.visit = visit;
     w.user = user;
     if (access->effect->agent == KG_AGENT_ELECTED) {
@@ -365,4 +366,14 @@ void kg_access_bytes(const kg_access *access,
         touch_by_threads(&w);
     }
     flush(&w);
+}
+
+void kg_access_bytes(const kg_access *access, visit_fn visit, void *user)
+{
+    walk(access, 32, visit, user);
+}
+
+void kg_access_sharers(const kg_access *access, visit_fn visit, void *user)
+{
+    walk(access, 2, visit, user);
 }

@@ -42,6 +42,10 @@ int kg_op_accesses(const kg_op *op, kg_access *out);
 // lane of the warp.
 void kg_access_bytes(const kg_access *access,
                      void (*visit)(int thread, int64_t offset, int bytes, void *user), void *user);
+// The same, but of an agent of a whole warp two lanes only: enough to know who shares a byte.
+void kg_access_sharers(const kg_access *access,
+                       void (*visit)(int thread, int64_t offset, int bytes, void *user),
+                       void *user);
 
 // A view resolved for address computation: dimension d of the operand (after transposes) is
 // dimension dim[d] of the root with start `start[d]` (scalar or NULL = 0) or gather indices

@@ -83,7 +83,7 @@ const kg_footprint *kg_footprint_of(kg_arena *arena, const kg_access *access, in
         memset(p->owner, -1, sizeof *p->owner * (size_t)n);
         p->first = n;
         p->last = -1;
-        kg_access_bytes(access, fill, &(filler){arena, p});
+        kg_access_sharers(access, fill, &(filler){arena, p});
     }
     if (!p->exact) p->spread = spread_of_region(access);
     return p;
