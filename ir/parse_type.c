@@ -103,8 +103,11 @@ static bool unify(kg_parser *p, kg_node *n, int first)
             kg_diag *d = kg_error(
                 p->diags, KG_D_T102, n->loc, "element types do not match: %s and %s",
                 kg_dtype_info_of(dtype)->name, kg_dtype_info_of(kg_natural_dtype(b))->name);
+            // An integer becomes a float without loss of meaning, not the other way round.
+            kg_dtype other = kg_natural_dtype(b);
+            bool to_other = kg_dtype_info_of(other)->is_float && !kg_dtype_info_of(dtype)->is_float;
             kg_diag_help(p->diags, d, "convert one side with cast(x, %s)",
-                         kg_dtype_info_of(dtype)->name);
+                         kg_dtype_info_of(to_other ? other : dtype)->name);
             poison(n);
             return false;
         }
@@ -490,18 +493,37 @@ static void type_literal(kg_node *n)
 void kg_type_node(kg_parser *p, kg_node *n)
 {
     switch (n->kind) {
-    case KG_N_POISON: break;
+    case KG_N_POISON:
+        break;
     case KG_N_INT:
     case KG_N_FLOAT:
-    case KG_N_TRUTH: type_literal(n); break;
-    case KG_N_NAME: type_name(p, n); break;
-    case KG_N_VALUE: type_of_value(n, n->value); break;
-    case KG_N_OP: kg_type_op(p, n); break;
-    case KG_N_CALL: kg_type_call(p, n); break;
-    case KG_N_CHOICE: type_choice(p, n); break;
-    case KG_N_INDEX: type_index(p, n); break;
-    case KG_N_LOAD: type_load(p, n); break;
-    case KG_N_TYPED: n->type = kg_scalar_type(n->dtype); break;
+    case KG_N_TRUTH:
+        type_literal(n);
+        break;
+    case KG_N_NAME:
+        type_name(p, n);
+        break;
+    case KG_N_VALUE:
+        type_of_value(n, n->value);
+        break;
+    case KG_N_OP:
+        kg_type_op(p, n);
+        break;
+    case KG_N_CALL:
+        kg_type_call(p, n);
+        break;
+    case KG_N_CHOICE:
+        type_choice(p, n);
+        break;
+    case KG_N_INDEX:
+        type_index(p, n);
+        break;
+    case KG_N_LOAD:
+        type_load(p, n);
+        break;
+    case KG_N_TYPED:
+        n->type = kg_scalar_type(n->dtype);
+        break;
     case KG_N_LIST:
         kg_error(p->diags, KG_D_P001, n->loc, "a list is not a value");
         poison(n);
