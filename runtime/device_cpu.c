@@ -69,7 +69,6 @@ static kgen_status status_of(enum ptxm_status status)
 typedef struct listener {
     kgen_context *context;
     const char *name;
-    int errors;
 } listener;
 
 // A complaint about PTX text, in the form of every other diagnostic: place, line, caret.
@@ -77,7 +76,6 @@ static void hear(void *user, const struct ptxm_diagnostic *d)
 {
     listener *l = user;
     kgen_context *context = l->context;
-    l->errors++;
     if (!d->line) {
         context_fail(context, KGEN_ERROR_INPUT, KG_D_R706, NULL, "%s: %s", l->name, d->message);
         return;
@@ -178,7 +176,7 @@ static kgen_status cpu_load(kgen_device *device, kgen_module *module, const void
                             size_t bytes)
 {
     cpu_state *state = device->state;
-    listener l = {device->context, module->name, 0};
+    listener l = {device->context, module->name};
     struct ptxm_load_options o = {.allocator = &state->allocator,
                                   .diagnostic = hear,
                                   .diagnostic_user = &l,
@@ -308,7 +306,7 @@ static kgen_status pack_params(kgen_module *module, const kgen_raw_launch *launc
 static kgen_status run_once(kgen_module *module, const struct ptxm_launch *launch,
                             const kgen_launch_options *options)
 {
-    listener l = {module->device->context, module->name, 0};
+    listener l = {module->device->context, module->name};
     struct ptxm_report *report = NULL;
     struct timespec t0, t1;
     clock_gettime(CLOCK_MONOTONIC, &t0);

@@ -268,7 +268,7 @@ static const char *make_explain(kgen_program *program)
 static const char *make_llvm(kgen_program *program)
 {
     if (program->kernel->level != KG_LEVEL_SYNCED) return NULL;
-    kg_codegen *codegen = kg_codegen_new(&program->context->allocator);
+    kg_codegen *codegen = context_take_codegen(program->context);
     if (!codegen) return NULL;
     kg_arena scratch; // its failures jump here, so that the code generator is not lost
     jmp_buf recovery;
@@ -282,7 +282,7 @@ static const char *make_llvm(kgen_program *program)
         if (kg_codegen_emit(codegen, program->kernel, &scratch, &diags, &options, &out) && out.llvm)
             text = context_strdup(program->context, out.llvm, strlen(out.llvm));
     }
-    kg_codegen_free(codegen);
+    context_give_codegen(program->context, codegen);
     kg_arena_free(&scratch);
     if (!text) return NULL;
     program->llvm_text = (char *)text;

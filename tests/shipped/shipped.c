@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "tests/shipped/shipped.h"
+#include "tests/shipped/configurations.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -55,4 +56,14 @@ kgen_program *shipped_program(kgen_context *context, const kgen_task *task,
         kgen_compile(context, task->source, task->source_bytes, &options, &program);
     if (status) fail_msg("%s %s: %s", task->family, task->shape, kgen_status_name(status));
     return program;
+}
+
+int shipped_main(void (*test)(void **state))
+{
+    struct CMUnitTest tests[N_CONFIGURATIONS];
+    for (int i = 0; i < N_CONFIGURATIONS; i++)
+        tests[i] = (struct CMUnitTest){.name = configurations[i],
+                                       .test_func = test,
+                                       .initial_state = (void *)configurations[i]};
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

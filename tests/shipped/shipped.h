@@ -11,3 +11,5 @@ kgen_task *shipped_task(const char *line, unsigned seed);
 kgen_program *shipped_program(kgen_context *context, const kgen_task *task,
                               void (*after_pass)(const char *pass, const char *ir, void *user),
                               void *user);
+// Runs the test once for each configuration, its line as the state; the exit status of the program.
+int shipped_main(void (*test)(void **state));

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The PTX of every configuration assembles for every target, with no spill and no local memory.
 //   test_ptxas PTXAS
-#include "tests/shipped/configurations.h"
 #include "tests/shipped/shipped.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -60,10 +59,5 @@ int main(int argc, char **argv)
 {
     ptxas = argc > 1 ? argv[1] : NULL;
     if (!ptxas || access(ptxas, X_OK)) return printf("1..0 # SKIP no ptxas on this machine\n"), 77;
-    struct CMUnitTest tests[N_CONFIGURATIONS];
-    for (int i = 0; i < N_CONFIGURATIONS; i++)
-        tests[i] = (struct CMUnitTest){.name = configurations[i],
-                                       .test_func = assemble_configuration,
-                                       .initial_state = (void *)configurations[i]};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return shipped_main(assemble_configuration);
 }

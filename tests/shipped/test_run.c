@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Every configuration on the CPU device, in every completion mode, against its reference: right
 // results, no finding.
-#include "tests/shipped/configurations.h"
 #include "tests/shipped/shipped.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -93,10 +92,5 @@ static void run_configuration(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[N_CONFIGURATIONS];
-    for (int i = 0; i < N_CONFIGURATIONS; i++)
-        tests[i] = (struct CMUnitTest){.name = configurations[i],
-                                       .test_func = run_configuration,
-                                       .initial_state = (void *)configurations[i]};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return shipped_main(run_configuration);
 }

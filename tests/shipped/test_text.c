@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Every configuration after every pass: the text parses and prints as itself, and lowering taken up
 // from it ends in the same program.
-#include "tests/shipped/configurations.h"
 #include "tests/shipped/shipped.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -62,10 +61,5 @@ static void text_of_configuration(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[N_CONFIGURATIONS];
-    for (int i = 0; i < N_CONFIGURATIONS; i++)
-        tests[i] = (struct CMUnitTest){.name = configurations[i],
-                                       .test_func = text_of_configuration,
-                                       .initial_state = (void *)configurations[i]};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return shipped_main(text_of_configuration);
 }
