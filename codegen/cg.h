@@ -390,12 +390,14 @@ static inline cg_value cg_special(struct cg_module *m, enum cg_ptx_id id)
 
 // -- The end ------------------------------------------------------------------------------------
 struct cg_finish_options {
-    const char *passes; // LLVM function passes; NULL: CG_DEFAULT_PASSES; "": none
+    const char *passes; // LLVM function passes; NULL: CG_DEFAULT_PASSES; "": the least
     unsigned ptx;       // lowest PTX version wanted, times ten; 0: what the instructions need
     bool want_llvm;     // also return the LLVM IR, after the passes
 };
 // Short on purpose. Never simplifycfg, jump-threading, loop-unroll: they copy or move barriers.
 // `instcombine` must be told not to verify its fixpoint: that check ends the process.
+// Without `sroa` variables would stay in local memory.
+#define CG_LEAST_PASSES "sroa<preserve-cfg>"
 #define CG_DEFAULT_PASSES "sroa<preserve-cfg>,early-cse,instcombine<no-verify-fixpoint>,dce"
 
 struct cg_output {

@@ -231,10 +231,7 @@ static bool step_from_known(kg_emit *e, emit_place *place, const int32_t *key, c
         if (distance > 0 && distance < nearest) nearest = distance, from = known, along = r;
     }
     if (!from) return false;
-    // Hidden from LLVM, which would weigh each link of the chain against fifty before it.
-    cg_value arguments[] = {from->address, stride_steps(e, place, along, nearest)};
-    *out = cg_template1(e->m, CG_PTX_ADD_B64, arguments, 2, NULL);
-    *out = cg_bitcast(e->m, *out, CG_PTR_GLOBAL);
+    *out = cg_advance(e->m, CG_SPACE_GLOBAL, from->address, stride_steps(e, place, along, nearest));
     return true;
 }
 
@@ -308,9 +305,7 @@ static cg_value slot_bytes(kg_emit *e, kg_value *buffer, kg_value *iteration)
                               : cg_trunc(m, i, CG_I32);
     i = ring & (ring - 1) ? cg_urem(m, i, cg_i32(m, (int32_t)ring))
                           : cg_and(m, i, cg_i32(m, (int32_t)ring - 1));
-    // Hidden from LLVM: it would fold the slot into every address of a loop by itself.
-    cg_value offset = scaled32(e, i, bytes);
-    return cg_template1(m, CG_PTX_MOV_B32, &offset, 1, NULL);
+    return scaled32(e, i, bytes);
 }
 
 static void open_shared(kg_emit *e, emit_place *place)

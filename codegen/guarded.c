@@ -2,8 +2,7 @@
 //
 // Loads and stores as one instruction of our own, under a predicate if there is one. A branch
 // around each would cut a tile's edge code into hundreds of blocks, and LLVM has no predicates of
-// its own. Its own accesses cost it more time than these, too: straight-line strength reduction
-// compares the address of each with those of fifty before it.
+// its own.
 #include "codegen/internal.h"
 
 #include <stdarg.h>

@@ -73,4 +73,8 @@ char *cg_clean_text(const struct cg_allocator *allocator, const char *raw, size_
 char *cg_order_blocks(const struct cg_allocator *allocator, const char *text, size_t length,
                       size_t *out_length);
 
+// The same text with fewer registers and hardly a copy between them. From `allocator`, too.
+char *cg_coalesce_copies(const struct cg_allocator *allocator, const char *text, size_t length,
+                         size_t *out_length);
+
 #endif

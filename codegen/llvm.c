@@ -8,6 +8,8 @@
 //   - every function and every template that is not pure is `convergent`: without it barriers get
 //     duplicated;
 //   - the branches are the emitter's: no pass that changes control flow ever runs;
+//   - code generation without optimization takes a third of the time and gives ptxas the same work;
+//     what it leaves besides, copies between registers, coalesce.c removes;
 //   - an unknown CPU is only a warning, a PTX version too low for one is fatal: target.def is asked
 //     first, and the header of the text is ours (text.c);
 //   - kernels are marked by their calling convention, which both releases read; launch bounds are
@@ -240,7 +242,7 @@ static LLVMTargetMachineRef machine_for(struct cg_context *context, const struct
         LLVMDisposeTargetMachine(context->machines[--context->machine_count].machine);
     snprintf(feature, sizeof feature, "+ptx%u", ptx);
     LLVMTargetMachineRef machine =
-        LLVMCreateTargetMachine(context->target, triple, cpu, feature, LLVMCodeGenLevelDefault,
+        LLVMCreateTargetMachine(context->target, triple, cpu, feature, LLVMCodeGenLevelNone,
                                 LLVMRelocDefault, LLVMCodeModelDefault);
     if (machine)
         context->machines[context->machine_count++] = (struct machine){cpu, ptx, machine};
@@ -985,7 +987,7 @@ static enum cg_status run_passes(struct cg_module *m, const char *passes,
                                  LLVMTargetMachineRef machine)
 {
     char pipeline[512];
-    if (!*passes) return CG_OK;
+    if (!*passes) passes = CG_LEAST_PASSES;
     if (!cg_check_passes(m, passes)) return m->common.status;
     int length = snprintf(pipeline, sizeof pipeline, "function(%s)", passes);
     if (length < 0 || (size_t)length >= sizeof pipeline)
@@ -1016,8 +1018,11 @@ static enum cg_status generate(struct cg_module *m, LLVMTargetMachineRef machine
         char *clean = cg_clean_text(&m->common.allocator, LLVMGetBufferStart(buffer),
                                     LLVMGetBufferSize(buffer), m->common.target, out->ptx_version,
                                     &length, &out->local_memory);
-        if (clean)
-            out->ptx = cg_order_blocks(&m->common.allocator, clean, length, &out->ptx_length);
+        char *ordered =
+            clean ? cg_order_blocks(&m->common.allocator, clean, length, &length) : NULL;
+        if (ordered)
+            out->ptx = cg_coalesce_copies(&m->common.allocator, ordered, length, &out->ptx_length);
+        cg_release(&m->common.allocator, ordered);
         cg_release(&m->common.allocator, clean);
         if (!out->ptx) cg_fail(m, CG_ERROR_MEMORY, "out of memory");
     }

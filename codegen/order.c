@@ -125,13 +125,6 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static bool in_order(const struct chain *chains, size_t count)
-{
-    for (size_t i = 1; i < count; i++)
-        if (chains[i].number < chains[i - 1].number) return false;
-    return true;
-}
-
 // The successor by falling through, by its number; -1 for none.
 static void find_followers(struct chain *chains, size_t count)
 {
@@ -211,7 +204,7 @@ char *cg_order_blocks(const struct cg_allocator *allocator, const char *text, si
         if (inside && closes) {
             size_t count = count_labels(body) + 1;
             split(body, chains);
-            end = in_order(chains, count) ? append(end, body) : write_body(end, chains, count);
+            end = write_body(end, chains, count);
             inside = false;
         }
         if (inside)

@@ -28,6 +28,12 @@ static void put(struct writer *w, const char *format, ...)
     if (added > 0) w->length += (size_t)added;
 }
 
+static void put_text_of(struct writer *w, const char *text, size_t length)
+{
+    if (w->bytes) memcpy(w->bytes + w->length, text, length);
+    w->length += length;
+}
+
 static void put_operand(struct writer *w, const struct cg_run *run, const struct cg_run_operand *o)
 {
     switch (o->kind) {
@@ -47,14 +53,14 @@ static void put_operand(struct writer *w, const struct cg_run *run, const struct
 // A row's text with each $n replaced.
 static void put_step(struct writer *w, const struct cg_run *run, const struct cg_run_step *step)
 {
-    put(w, "\n\t");
-    for (const char *c = cg_ptx_get(step->id)->text; *c; c++) {
+    put_text_of(w, "\n\t", 2);
+    for (const char *c = cg_ptx_get(step->id)->text; *c;) {
+        size_t plain = strcspn(c, "$");
+        put_text_of(w, c, plain);
+        c += plain;
+        if (!*c) return;
         unsigned index = 0;
-        if (*c != '$') {
-            put(w, "%c", *c);
-            continue;
-        }
-        while (c[1] >= '0' && c[1] <= '9') index = 10 * index + (unsigned)(*++c - '0');
+        for (c++; *c >= '0' && *c <= '9'; c++) index = 10 * index + (unsigned)(*c - '0');
         put_operand(w, run, &step->operands[index]);
     }
 }

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+//
+// A kernel's body as registers see it: statements, which registers each reads and writes, the
+// blocks between labels and branches, and which registers are live where. Read from PTX text that
+// this folder produced: labels stand alone on their lines, a statement does not span lines.
+#ifndef KGEN_CODEGEN_BODY_H
+#define KGEN_CODEGEN_BODY_H
+
+#include "codegen/cg.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CG_BODY_CLASSES = 12, CG_NOWHERE = -1 };
+
+// `.reg .b32 %r<40>;`: the registers %r1 .. %r39 have the indices first + 1 .. first + 39.
+struct cg_register_class {
+    const char *declaration; // the line
+    size_t declaration_length;
+    const char *name; // "%r"
+    size_t name_length;
+    unsigned first, count;
+};
+
+// A register in the text. One that a guarded statement writes is also read: its lanes that do not
+// run keep what it held.
+struct cg_register_use {
+    uint32_t offset; // from the start of the body
+    uint16_t length;
+    bool reads, writes;
+    unsigned index;
+};
+
+struct cg_statement {
+    uint32_t offset, length; // from its first character to its semicolon
+    unsigned first_use, use_count;
+    bool copy; // `mov` from one register of a class to another, without a guard
+};
+
+struct cg_body_block {
+    unsigned first_statement, statement_count;
+    int successors[2]; // blocks, or CG_NOWHERE
+};
+
+struct cg_body {
+    const char *text;
+    size_t length;
+    struct cg_register_class classes[CG_BODY_CLASSES];
+    unsigned class_count, register_count;
+    struct cg_register_use *uses;
+    struct cg_statement *statements;
+    struct cg_body_block *blocks;
+    unsigned use_count, statement_count, block_count;
+    unsigned words;     // of a set of registers
+    uint64_t *live_out; // a set for each block
+    void *memory;       // what the arrays stand in
+};
+
+enum cg_body_status {
+    CG_BODY_OK,
+    CG_BODY_UNKNOWN, // holds a statement whose reads and writes are not known
+    CG_BODY_MEMORY,
+};
+
+// `text` is what stands between the braces of a kernel, and has to outlive `out`. Frees nothing of
+// it; cg_body_free() frees what was allocated, whatever the status.
+enum cg_body_status cg_body_read(const struct cg_allocator *allocator, const char *text,
+                                 size_t length, struct cg_body *out);
+void cg_body_free(const struct cg_allocator *allocator, struct cg_body *body);
+
+static inline bool cg_in_set(const uint64_t *set, unsigned index)
+{
+    return set[index / 64] >> index % 64 & 1;
+}
+
+static inline void cg_put_in_set(uint64_t *set, unsigned index, bool in)
+{
+    uint64_t bit = UINT64_C(1) << index % 64;
+    set[index / 64] = in ? set[index / 64] | bit : set[index / 64] & ~bit;
+}
+
+#endif

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: MIT
+//
+// Gives the two registers of a copy one name wherever they may share it, and drops the copy. LLVM
+// is asked for code without optimization, which takes it a third of the time and gives ptxas the
+// same work: but it copies each operand of an inline assembly, each value that a loop carries and
+// each that leaves its block. A person would have to read all of that, and every run on the PTX
+// machine to execute it.
+//
+//   mov.b32 %r7, %r3;                     mma.sync... {%r3, ..}, ..., {%r3, ..};
+//   mma.sync... {%r8, ..}, ..., {%r7, ..};
+//   mov.b32 %r3, %r8;
+//
+// Two names may be one when neither is written while the other holds another value that is still
+// read (Chaitin, Register allocation and spilling via graph coloring, 1982). Registers that are
+// written once, one as a copy of the other, hold the same value wherever both are read, as the text
+// comes from SSA form. What is left is numbered anew, in the order of the text.
+#include "codegen/body.h"
+#include "codegen/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct merger {
+    const struct cg_body *body;
+    const struct cg_allocator *allocator;
+    // By register:
+    unsigned *parent; // towards the representative of those that are one
+    unsigned *value;  // the register that it is a copy of for good, or itself
+    unsigned *number; // the new one
+    int *row;         // of the sets below; NO_ROW: in no copy
+    // Sets of registers, one a row:
+    uint64_t *conflicts; // they hold something else when this one is written
+    uint64_t *members;   // one with it, if it represents them
+    uint64_t *copies;    // copies of it for good, if it is their `value`
+    uint64_t *live;      // one set
+    unsigned rows;
+};
+
+enum { NO_ROW = -1 };
+
+static unsigned find(const struct merger *m, unsigned index)
+{
+    while (m->parent[index] != index) index = m->parent[index];
+    return index;
+}
+
+static uint64_t *set_of(const struct merger *m, uint64_t *sets, unsigned index)
+{
+    return sets + (size_t)m->row[index] * m->body->words;
+}
+
+// ---- conflicts ----------------------------------------------------------------------------------
+
+// The statement writes while `live` (what is read behind it) holds values.
+static void note_conflicts(struct merger *m, const struct cg_statement *s)
+{
+    const struct cg_body *body = m->body;
+    const struct cg_register_use *uses = &body->uses[s->first_use];
+    for (unsigned k = 0; k < s->use_count; k++) {
+        unsigned index = uses[k].index;
+        if (!uses[k].writes || m->row[index] == NO_ROW) continue;
+        uint64_t *row = set_of(m, m->conflicts, index);
+        const uint64_t *same = set_of(m, m->copies, m->value[index]);
+        bool keep = s->copy && !cg_in_set(row, uses[1].index);
+        for (unsigned w = 0; w < body->words; w++) row[w] |= m->live[w] & ~same[w];
+        // The results of one statement exist side by side, read or not.
+        for (unsigned j = 0; j < s->use_count; j++)
+            if (uses[j].writes && j != k) cg_put_in_set(row, uses[j].index, true);
+        if (keep) cg_put_in_set(row, uses[1].index, false);
+    }
+}
+
+static void find_conflicts(struct merger *m)
+{
+    const struct cg_body *body = m->body;
+    for (unsigned b = 0; b < body->block_count; b++) {
+        const struct cg_body_block *block = &body->blocks[b];
+        memcpy(m->live, body->live_out + (size_t)b * body->words, body->words * sizeof *m->live);
+        for (unsigned i = block->statement_count; i-- > 0;) {
+            const struct cg_statement *s = &body->statements[block->first_statement + i];
+            const struct cg_register_use *uses = &body->uses[s->first_use];
+            note_conflicts(m, s);
+            for (unsigned k = 0; k < s->use_count; k++)
+                if (uses[k].writes) cg_put_in_set(m->live, uses[k].index, false);
+            for (unsigned k = 0; k < s->use_count; k++)
+                if (uses[k].reads) cg_put_in_set(m->live, uses[k].index, true);
+        }
+    }
+}
+
+// ---- merging ------------------------------------------------------------------------------------
+
+static bool meet(const uint64_t *a, const uint64_t *b, unsigned words)
+{
+    for (unsigned w = 0; w < words; w++)
+        if (a[w] & b[w]) return true;
+    return false;
+}
+
+static void merge(struct merger *m, const struct cg_statement *copy)
+{
+    const struct cg_register_use *uses = &m->body->uses[copy->first_use];
+    unsigned a = find(m, uses[0].index), b = find(m, uses[1].index), words = m->body->words;
+    if (a == b || meet(set_of(m, m->conflicts, a), set_of(m, m->members, b), words) ||
+        meet(set_of(m, m->conflicts, b), set_of(m, m->members, a), words))
+        return;
+    for (unsigned w = 0; w < words; w++) {
+        set_of(m, m->conflicts, a)[w] |= set_of(m, m->conflicts, b)[w];
+        set_of(m, m->members, a)[w] |= set_of(m, m->members, b)[w];
+    }
+    m->parent[b] = a;
+}
+
+static bool prepare_registers(struct merger *m)
+{
+    const struct cg_body *body = m->body;
+    unsigned registers = body->register_count;
+    m->parent = cg_allocate(m->allocator, (4 * registers + 1) * sizeof *m->parent);
+    if (!m->parent) return false;
+    m->value = m->parent + registers;
+    m->number = m->value + registers;
+    m->row = (int *)(m->number + registers);
+    for (unsigned i = 0; i < registers; i++) {
+        m->parent[i] = m->value[i] = i;
+        m->number[i] = 0;
+        m->row[i] = NO_ROW;
+    }
+    return true;
+}
+
+// `number` counts the writes for a moment.
+static void find_values(struct merger *m)
+{
+    const struct cg_body *body = m->body;
+    for (unsigned i = 0; i < body->use_count; i++)
+        m->number[body->uses[i].index] += body->uses[i].writes;
+    for (unsigned i = 0; i < body->statement_count; i++) {
+        const struct cg_register_use *uses = &body->uses[body->statements[i].first_use];
+        if (!body->statements[i].copy) continue;
+        for (unsigned k = 0; k < 2; k++)
+            if (m->row[uses[k].index] == NO_ROW) m->row[uses[k].index] = (int)m->rows++;
+        if (m->number[uses[0].index] == 1 && m->number[uses[1].index] == 1)
+            m->value[uses[0].index] = m->value[uses[1].index];
+    }
+    memset(m->number, 0, body->register_count * sizeof *m->number);
+}
+
+static bool prepare(struct merger *m)
+{
+    size_t words = m->body->words;
+    if (!prepare_registers(m)) return false;
+    find_values(m);
+    size_t step = m->rows * words, total = 3 * step + words;
+    m->live = cg_allocate(m->allocator, total * sizeof *m->live);
+    if (!m->live) return false;
+    memset(m->live, 0, total * sizeof *m->live);
+    m->conflicts = m->live + words;
+    m->members = m->conflicts + step;
+    m->copies = m->members + step;
+    for (unsigned i = 0; i < m->body->register_count; i++)
+        if (m->row[i] != NO_ROW) {
+            cg_put_in_set(set_of(m, m->members, i), i, true);
+            cg_put_in_set(set_of(m, m->copies, m->value[i]), i, true);
+        }
+    return true;
+}
+
+// ---- the text again -----------------------------------------------------------------------------
+
+static bool dropped(const struct merger *m, const struct cg_statement *s)
+{
+    const struct cg_register_use *uses = &m->body->uses[s->first_use];
+    return s->copy && find(m, uses[0].index) == find(m, uses[1].index);
+}
+
+static const struct cg_register_class *class_of(const struct cg_body *body, unsigned index)
+{
+    const struct cg_register_class *c = body->classes;
+    while (index >= c->first + c->count) c++;
+    return c;
+}
+
+// New numbers from 1, by class; the number of registers of each class goes to `used`.
+static void number_all(struct merger *m, unsigned *used)
+{
+    const struct cg_body *body = m->body;
+    for (unsigned i = 0; i < body->statement_count; i++) {
+        const struct cg_statement *s = &body->statements[i];
+        for (unsigned k = 0; !dropped(m, s) && k < s->use_count; k++) {
+            unsigned index = find(m, body->uses[s->first_use + k].index);
+            unsigned class = (unsigned)(class_of(body, index) - body->classes);
+            if (!m->number[index]) m->number[index] = ++used[class];
+        }
+    }
+}
+
+static char *copy_text(char *end, const char *from, const char *to)
+{
+    memcpy(end, from, (size_t)(to - from));
+    return end + (to - from);
+}
+
+static char *write_declarations(char *end, const struct cg_body *body, const unsigned *used,
+                                const char **at)
+{
+    for (unsigned i = 0; i < body->class_count; i++) {
+        const struct cg_register_class *c = &body->classes[i];
+        end = copy_text(end, *at, c->declaration);
+        *at = c->declaration + c->declaration_length;
+        if (used[i]) {
+            end = copy_text(end, c->declaration, c->name + c->name_length);
+            end += sprintf(end, "<%u>;", used[i] + 1);
+        } else if (**at == '\n') {
+            ++*at;
+        }
+    }
+    return end;
+}
+
+// From `at` to behind the statement, which is left out if it is such a copy: with its line, for
+// LLVM prints one a line.
+static char *write_statement(char *end, const struct merger *m, const struct cg_statement *s,
+                             const char **at)
+{
+    const struct cg_body *body = m->body;
+    const char *start = body->text + s->offset, *stop = start + s->length;
+    if (dropped(m, s)) {
+        const char *line = start;
+        while (line > *at && (line[-1] == '\t' || line[-1] == ' ')) line--;
+        end = copy_text(end, *at, line);
+        *at = stop + (*stop == ';');
+        *at += **at == '\n';
+        return end;
+    }
+    for (unsigned k = 0; k < s->use_count; k++) {
+        const struct cg_register_use *use = &body->uses[s->first_use + k];
+        const struct cg_register_class *c = class_of(body, use->index);
+        end = copy_text(end, *at, body->text + use->offset);
+        end = copy_text(end, c->name, c->name + c->name_length);
+        end += sprintf(end, "%u", m->number[find(m, use->index)]);
+        *at = body->text + use->offset + use->length;
+    }
+    end = copy_text(end, *at, stop);
+    *at = stop;
+    return end;
+}
+
+static char *write_body(char *end, const struct merger *m, const unsigned *used)
+{
+    const struct cg_body *body = m->body;
+    const char *at = body->text;
+    end = write_declarations(end, body, used, &at);
+    for (unsigned i = 0; i < body->statement_count; i++)
+        end = write_statement(end, m, &body->statements[i], &at);
+    return copy_text(end, at, body->text + body->length);
+}
+
+// ---- one body, and the whole text ---------------------------------------------------------------
+
+// Appends the body to `*end`.
+static bool coalesce_body(const struct cg_allocator *allocator, const char *text, size_t length,
+                          char **end)
+{
+    struct cg_body body;
+    struct merger m = {.body = &body, .allocator = allocator};
+    enum cg_body_status status = cg_body_read(allocator, text, length, &body);
+    bool ok = status != CG_BODY_MEMORY;
+    if (status == CG_BODY_OK && (ok = prepare(&m))) {
+        unsigned used[CG_BODY_CLASSES] = {0};
+        find_conflicts(&m);
+        for (unsigned i = 0; i < body.statement_count; i++)
+            if (body.statements[i].copy) merge(&m, &body.statements[i]);
+        number_all(&m, used);
+        *end = write_body(*end, &m, used);
+    } else if (ok) {
+        *end = copy_text(*end, text, text + length);
+    }
+    cg_release(allocator, m.parent);
+    cg_release(allocator, m.live);
+    cg_body_free(allocator, &body);
+    return ok;
+}
+
+char *cg_coalesce_copies(const struct cg_allocator *allocator, const char *text, size_t length,
+                         size_t *out_length)
+{
+    // A register and the comma behind it have four characters at least, and at most eight.
+    char *out = cg_allocate(allocator, 2 * length + 1), *end = out;
+    const char *at = text, *stop = text + length;
+    while (out && at < stop) {
+        const char *newline = memchr(at, '\n', (size_t)(stop - at));
+        const char *next = newline ? newline + 1 : stop;
+        bool opens = *at == '{';
+        end = copy_text(end, at, next);
+        at = next;
+        if (!opens) continue;
+        // LLVM closes a kernel with a brace at the start of a line.
+        const char *close = at;
+        while (close < stop && *close != '}') {
+            newline = memchr(close, '\n', (size_t)(stop - close));
+            close = newline ? newline + 1 : stop;
+        }
+        if (!coalesce_body(allocator, at, (size_t)(close - at), &end)) {
+            cg_release(allocator, out);
+            return NULL;
+        }
+        at = close;
+    }
+    if (!out) return NULL;
+    *end = '\0';
+    *out_length = (size_t)(end - out);
+    return out;
+}
