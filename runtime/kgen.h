@@ -89,6 +89,7 @@ typedef struct kgen_compile_options {
     const char *passes;     // comma-separated pass names; NULL = whole pipeline
     const char *stop_after; // pass name; the program then has IR but no PTX
     int no_share;           // give every shared buffer bytes of its own
+    int no_repair;          // keep buffers and order as they are, whatever barriers they need
     int reasons;            // keep what kgen_program_explain tells; takes a few milliseconds more
     // Called with the IR text before the first pass (pass NULL) and after each pass. May be NULL.
     void (*after_pass)(const char *pass, const char *ir, void *user);

@@ -134,12 +134,16 @@ static kgen_status compile(compilation *c)
     kg_machine machine = {.target = program->target->name,
                           .sm = (int32_t)program->target->sm,
                           .shared_limit = program->target->shared_cta,
-                          .registers = CG_REGISTERS_PER_THREAD};
+                          .registers = CG_REGISTERS_PER_THREAD,
+                          .threads_sm = (int32_t)program->target->threads_sm,
+                          .ctas_sm = (int32_t)program->target->ctas_sm};
     kg_pass_context passes = {.arena = &program->arena,
                               .diags = &c->diags,
                               .machine = &machine,
                               .no_share = o->no_share,
-                              .sync_report = o->reasons ? &program->sync_report : NULL};
+                              .no_repair = o->no_repair,
+                              .sync_report = o->reasons ? &program->sync_report : NULL,
+                              .repairs = o->reasons ? &program->repairs : NULL};
     kg_pipeline_options pipeline = {.passes = o->passes,
                                     .stop_after = o->stop_after,
                                     .after = o->after_pass ? dump_pass : NULL,
@@ -262,7 +266,9 @@ static const char *make_ir(kgen_program *program)
 
 static const char *make_explain(kgen_program *program)
 {
-    return kg_sync_explain(&program->arena, program->kernel, &program->sync_report);
+    const char *syncs = kg_sync_explain(&program->arena, program->kernel, &program->sync_report);
+    return kg_arena_printf(&program->arena, "%s%s", syncs,
+                           kg_repairs_explain(&program->arena, &program->repairs));
 }
 
 static const char *make_llvm(kgen_program *program)

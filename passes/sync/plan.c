@@ -256,7 +256,7 @@ static void count_waits(planner *l)
         l->plan->wait_count[i] = replay.count[i] > 0 ? replay.count[i] : 0;
 }
 
-void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan)
+static planner make_planner(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan)
 {
     planner l = {p, o, plan, KG_NEW_ARRAY(p->arena, kg_points, o->count + 1), NULL};
     plan->barrier = kg_points_new(p);
@@ -274,6 +274,18 @@ void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan
     use_hand_written(&l);
     respect_open_groups(&l);
     price_points(&l);
+    return l;
+}
+
+void kg_sync_plan_points(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan)
+{
+    planner l = make_planner(p, o, plan);
+    choose_all(&l);
+}
+
+void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan)
+{
+    planner l = make_planner(p, o, plan);
     choose_all(&l);
     count_waits(&l);
 }
