@@ -377,7 +377,8 @@ static void summarize(placer *l)
     else if (!p.barriers)
         l->context->repairs->summary = "the barriers that the author wrote are enough";
     else if (p.barriers == 1)
-        l->context->repairs->summary = "1 barrier: something has to be ordered";
+        l->context->repairs->summary =
+            kg_arena_printf(arena, "1 barrier, for %d obligations between warps", p.between_warps);
     else if (p.apart == p.barriers)
         l->context->repairs->summary =
             kg_arena_printf(arena,

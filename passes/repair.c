@@ -17,19 +17,21 @@
 //     %d = load q                        %d = load q[t; ..]
 //   }                                  }
 //
-// The search tries whole kernels: all candidate rings at once, then all stores that can go in front
-// of a read, read by read; what pays nothing is taken back, one by one. The same without any ring
-// is the second attempt, the kernel as it was the third. Each try is priced by deriving its
-// obligations, placing its buffers and covering what is left with the exact solver of the sync
-// pass.
+// The repairs: rings of 2 (widen.c), second reads spared (keep.c), stores moved ahead of reads
+// (gather.c). The search tries whole kernels. An attempt starts with all rings or none, all second
+// reads or none; then the stores go in front of reads, read by read, where that makes the kernel
+// cheaper; then what pays nothing is taken back, one by one. The cheapest of the four attempts and
+// of the kernel as it was stands. Each try is priced by deriving its obligations, placing its
+// buffers and covering what is left with the exact solver of the sync pass.
 #include "passes/pass_list.h"
 #include "passes/repair_internal.h"
 
 enum {
-    MOST_TRIES = 64, // of one round
+    MOST_TRIES = 96, // of one round
     MOST_ROUNDS = 4,
-    MOST_CHANGES = 16,  // rings or moves; loops with more keep their barriers
-    ACCESS_OVERHEAD = 2 // cycles to find the slot of a ring, at each access
+    MOST_CHANGES = 16,   // rings or moves; loops with more keep their barriers
+    ACCESS_OVERHEAD = 2, // cycles to find the slot of a ring, at each access
+    REGISTER_PRICE = 1   // for each register held longer, in cycles where it is held
 };
 
 typedef struct move {
@@ -42,6 +44,7 @@ typedef struct search {
     kg_kernel *kernel;
     kg_edits edits;
     kg_widenings rings;
+    kg_keepings keeps;
     kg_gatherings possible;
     struct {
         move *items;
@@ -65,6 +68,7 @@ static int apply(search *s)
 {
     int made = 0;
     kg_edits_undo(&s->edits);
+    kg_keep_apply(&s->edits, &s->keeps);
     for (int i = 0; i < s->moves.count; i++)
         if (s->moves.items[i].on) made += kg_gather_apply(&s->edits, s->moves.items[i].what) > 0;
     kg_widen_apply(&s->edits, &s->rings);
@@ -89,6 +93,11 @@ static kg_cost price(search *s)
         if (w->on)
             cost.total +=
                 w->accesses * ACCESS_OVERHEAD * kg_runs_in_loops(loops_around(w->loop) + 1);
+    }
+    for (int i = 0; i < s->keeps.count; i++) {
+        const kg_keeping *k = &s->keeps.items[i];
+        if (k->on)
+            cost.total += k->registers * REGISTER_PRICE * kg_runs_in_loops(loops_around(k->first));
     }
     for (int i = 0; i < s->moves.count; i++)
         if (s->moves.items[i].on)
@@ -120,9 +129,14 @@ static void note(search *s, const char *what, kg_loc loc, kg_verdict verdict,
                         .cost_after = with->total,
                         .bytes = with->bytes - without->bytes,
                         .loc = loc};
-    n.text = kg_arena_printf(arena, "barriers in loops %d -> %d, shared memory %lld -> %lld bytes",
-                             without->sync.loop_barriers, with->sync.loop_barriers,
-                             (long long)without->bytes, (long long)with->bytes);
+    n.text = kg_arena_printf(arena, "barriers in loops %d -> %d", without->sync.loop_barriers,
+                             with->sync.loop_barriers);
+    if (without->sync.warp_syncs != with->sync.warp_syncs)
+        n.text = kg_arena_printf(arena, "%s, warp syncs %d -> %d", n.text, without->sync.warp_syncs,
+                                 with->sync.warp_syncs);
+    if (n.bytes)
+        n.text = kg_arena_printf(arena, "%s, shared memory %lld -> %lld bytes", n.text,
+                                 (long long)without->bytes, (long long)with->bytes);
     KG_PUSH(arena, s->context->repairs, n);
 }
 
@@ -149,12 +163,40 @@ static const char *move_text(const search *s, const kg_gathering *g)
                            root ? name_of(s, root) : "");
 }
 
-// ---- the search ---------------------------------------------------------------------------------
-static void switch_rings(search *s, bool on)
+static const char *keep_text(const search *s, const kg_keeping *k)
 {
-    for (int i = 0; i < s->rings.count; i++) s->rings.items[i].on = on;
+    return kg_arena_printf(s->context->arena, "%d registers for %s, so that it is read once",
+                           k->registers, name_of(s, kg_root(k->first->operands[0])));
 }
 
+// One thing that is done or not.
+typedef struct repair {
+    bool *on;
+    const char *what;
+    kg_loc loc;
+} repair;
+
+static int count_repairs(const search *s)
+{
+    return s->rings.count + s->keeps.count + s->moves.count;
+}
+
+static repair repair_at(search *s, int i)
+{
+    if (i < s->rings.count) {
+        kg_widening *w = &s->rings.items[i];
+        return (repair){&w->on, ring_text(s, w), w->buffer->op->loc};
+    }
+    i -= s->rings.count;
+    if (i < s->keeps.count) {
+        kg_keeping *k = &s->keeps.items[i];
+        return (repair){&k->on, keep_text(s, k), k->second->loc};
+    }
+    move *m = &s->moves.items[i - s->keeps.count];
+    return (repair){&m->on, move_text(s, &m->what), m->what.store->loc};
+}
+
+// ---- the search ---------------------------------------------------------------------------------
 // All stores behind the target that can go before it are switched on; how many.
 static int add_moves(search *s, const kg_op *target)
 {
@@ -194,22 +236,16 @@ static kg_cost gather(search *s, kg_cost cost)
 // Takes back what pays nothing, the largest rings first. With `final`, says what stays and why.
 static kg_cost prune(search *s, kg_cost cost, bool final)
 {
-    int n = s->moves.count + s->rings.count;
-    for (int i = 0; i < n; i++) {
-        bool is_ring = i < s->rings.count;
-        kg_widening *w = is_ring ? &s->rings.items[i] : NULL;
-        move *m = is_ring ? NULL : &s->moves.items[i - s->rings.count];
-        bool *on = is_ring ? &w->on : &m->on;
-        if (!*on) continue;
-        *on = false;
+    for (int i = 0; i < count_repairs(s); i++) {
+        repair r = repair_at(s, i);
+        if (!*r.on) continue;
+        *r.on = false;
         kg_cost without = price(s);
-        bool pays = without.total > cost.total;
-        *on = pays;
-        if (final && pays)
-            note(s, is_ring ? ring_text(s, w) : move_text(s, &m->what),
-                 is_ring ? w->buffer->op->loc : m->what.store->loc, KG_VERDICT_TAKEN, &without,
-                 &cost);
-        if (!pays) cost = without;
+        *r.on = without.total > cost.total;
+        if (!*r.on)
+            cost = without;
+        else if (final)
+            note(s, r.what, r.loc, KG_VERDICT_TAKEN, &without, &cost);
     }
     return cost;
 }
@@ -224,22 +260,22 @@ static void sort_rings(search *s)
         }
 }
 
-// What each ring that was not taken would have done alone, on top of the result.
+// What each repair that was not taken would have done alone, on top of the result.
 static void note_refused(search *s, const kg_cost *cost)
 {
-    for (int i = 0; s->context->repairs && i < s->rings.count; i++) {
-        kg_widening *w = &s->rings.items[i];
-        if (w->on) continue;
-        w->on = true;
+    s->moves.count = 0;
+    for (int i = 0; s->context->repairs && i < count_repairs(s); i++) {
+        repair r = repair_at(s, i);
+        *r.on = true;
         kg_cost with = price(s);
-        w->on = false;
-        note(s, ring_text(s, w), w->buffer->op->loc, KG_VERDICT_REJECTED, cost, &with);
+        *r.on = false;
+        note(s, r.what, r.loc, KG_VERDICT_REJECTED, cost, &with);
     }
 }
 
 typedef struct outcome {
     kg_cost cost;
-    bool rings[MOST_CHANGES];
+    bool rings[MOST_CHANGES], keeps[MOST_CHANGES];
     move moves[MOST_CHANGES];
     int n_moves;
 } outcome;
@@ -248,6 +284,7 @@ static void remember(const search *s, kg_cost cost, outcome *best)
 {
     best->cost = cost;
     for (int i = 0; i < s->rings.count; i++) best->rings[i] = s->rings.items[i].on;
+    for (int i = 0; i < s->keeps.count; i++) best->keeps[i] = s->keeps.items[i].on;
     for (int i = 0; i < s->moves.count; i++) best->moves[i] = s->moves.items[i];
     best->n_moves = s->moves.count;
 }
@@ -255,38 +292,47 @@ static void remember(const search *s, kg_cost cost, outcome *best)
 static void recall(search *s, const outcome *best)
 {
     for (int i = 0; i < s->rings.count; i++) s->rings.items[i].on = best->rings[i];
+    for (int i = 0; i < s->keeps.count; i++) s->keeps.items[i].on = best->keeps[i];
     s->moves.count = 0;
     for (int i = 0; i < best->n_moves; i++) KG_PUSH(s->context->arena, &s->moves, best->moves[i]);
 }
 
-static void attempt(search *s, bool rings, outcome *best)
+static void attempt(search *s, bool rings, bool keeps, outcome *best)
 {
+    if ((rings && !s->rings.count) || (keeps && !s->keeps.count)) return;
     s->moves.count = 0;
-    switch_rings(s, rings);
-    kg_cost cost = rings ? price(s) : best->cost;
-    cost = prune(s, gather(s, cost), false);
+    for (int i = 0; i < s->rings.count; i++) s->rings.items[i].on = rings;
+    for (int i = 0; i < s->keeps.count; i++) s->keeps.items[i].on = keeps;
+    kg_cost cost = prune(s, gather(s, price(s)), false);
     if (cost.total < best->cost.total) remember(s, cost, best);
+}
+
+static void find_candidates(search *s)
+{
+    kg_arena *arena = s->context->arena;
+    kg_widen_find(arena, s->kernel, &s->rings);
+    kg_keep_find(arena, s->kernel, &s->keeps);
+    kg_gather_find(arena, s->kernel, &s->possible);
+    if (s->rings.count > MOST_CHANGES) s->rings.count = 0;
+    if (s->keeps.count > MOST_CHANGES) s->keeps.count = 0;
+    sort_rings(s);
 }
 
 // One round; false when nothing was changed.
 static bool improve(kg_pass_context *context, kg_kernel *kernel)
 {
     search s = {.context = context, .kernel = kernel};
-    s.edits = (kg_edits){.arena = context->arena, .kernel = kernel};
-    kg_widen_find(context->arena, kernel, &s.rings);
-    kg_gather_find(context->arena, kernel, &s.possible);
-    if (s.rings.count > MOST_CHANGES) s.rings.count = 0;
-    if (!s.rings.count && !s.possible.count) return false;
-    sort_rings(&s);
     outcome best = {0};
+    s.edits = (kg_edits){.arena = context->arena, .kernel = kernel};
+    find_candidates(&s);
+    if (!s.rings.count && !s.keeps.count && !s.possible.count) return false;
     kg_cost base = price(&s);
     if (!base.sync.loop_barriers) return false;
     remember(&s, base, &best);
-    attempt(&s, false, &best);
-    if (s.rings.count) attempt(&s, true, &best);
+    for (int i = 0; i < 4; i++) attempt(&s, i & 1, i & 2, &best);
     recall(&s, &best);
     bool changed = best.cost.total < base.total;
-    if (changed) best.cost = prune(&s, best.cost, true);
+    if (changed) prune(&s, best.cost, true);
     if (!changed) note_refused(&s, &base);
     apply(&s);
     return changed;

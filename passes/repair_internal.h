@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What the files of the repair pass share: edit.c undoes changes, widen.c makes rings of 2,
-// gather.c moves stores ahead, repair.c searches.
+// keep.c spares second reads, gather.c moves stores ahead, repair.c searches.
 #pragma once
 #include "passes/repair.h"
 #include "passes/rewrite.h"
@@ -45,6 +45,21 @@ typedef struct kg_widenings {
 void kg_widen_find(kg_arena *arena, kg_kernel *kernel, kg_widenings *out);
 // Makes rings of those that are on.
 void kg_widen_apply(kg_edits *edits, const kg_widenings *all);
+
+// ---- values kept in registers (keep.c) ----------------------------------------------------------
+typedef struct kg_keeping {
+    kg_op *first, *second; // reads of the same bytes; the second one goes
+    int registers;         // of a thread, held from the first to where the second stood
+    bool on;
+} kg_keeping;
+
+typedef struct kg_keepings {
+    kg_keeping *items;
+    int count, capacity;
+} kg_keepings;
+
+void kg_keep_find(kg_arena *arena, kg_kernel *kernel, kg_keepings *out);
+void kg_keep_apply(kg_edits *edits, const kg_keepings *all);
 
 // ---- stores ahead of earlier reads (gather.c) ---------------------------------------------------
 typedef struct kg_gathering {
