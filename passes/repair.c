@@ -27,7 +27,8 @@
 #include "passes/repair_internal.h"
 
 enum {
-    MOST_TRIES = 96, // of one round
+    WORK = 2048,       // tries of one round, times accesses of the kernel:
+    FEWEST_TRIES = 16, // large kernels get fewer tries, so that compiling stays quick
     MOST_ROUNDS = 4,
     MOST_CHANGES = 16,   // rings or moves; loops with more keep their barriers
     ACCESS_OVERHEAD = 2, // cycles to find the slot of a ring, at each access
@@ -51,7 +52,7 @@ typedef struct search {
         int count, capacity;
     } moves;
     kg_footprints known;
-    int tries;
+    int tries, most_tries;
 } search;
 
 // ---- one kernel ---------------------------------------------------------------------------------
@@ -216,7 +217,7 @@ static int add_moves(search *s, const kg_op *target)
 static kg_cost gather(search *s, kg_cost cost)
 {
     const kg_op *done = NULL;
-    for (int i = 0; i < s->possible.count && s->tries < MOST_TRIES; i++) {
+    for (int i = 0; i < s->possible.count && s->tries < s->most_tries; i++) {
         const kg_op *target = s->possible.items[i].target;
         bool seen = target == done;
         for (int k = 0; k < i && !seen; k++) seen = s->possible.items[k].target == target;
@@ -238,7 +239,7 @@ static kg_cost prune(search *s, kg_cost cost, bool final)
 {
     for (int i = 0; i < count_repairs(s); i++) {
         repair r = repair_at(s, i);
-        if (!*r.on) continue;
+        if (!*r.on || (!final && s->tries >= s->most_tries)) continue;
         *r.on = false;
         kg_cost without = price(s);
         *r.on = without.total > cost.total;
@@ -307,9 +308,18 @@ static void attempt(search *s, bool rings, bool keeps, outcome *best)
     if (cost.total < best->cost.total) remember(s, cost, best);
 }
 
+static bool count_effects(kg_op *op, void *user)
+{
+    *(int *)user += kg_op_info_of(op->code)->n_effects;
+    return true;
+}
+
 static void find_candidates(search *s)
 {
     kg_arena *arena = s->context->arena;
+    int accesses = 1;
+    kg_walk(s->kernel->body, count_effects, &accesses);
+    s->most_tries = WORK / accesses > FEWEST_TRIES ? WORK / accesses : FEWEST_TRIES;
     kg_widen_find(arena, s->kernel, &s->rings);
     kg_keep_find(arena, s->kernel, &s->keeps);
     kg_gather_find(arena, s->kernel, &s->possible);
