@@ -46,7 +46,7 @@ int64_t kg_memory_cost(const kg_machine *machine, const kg_kernel *kernel, int64
     int64_t cost = bytes / BYTES_PER_UNIT;
     if (!machine) return cost;
     if (bytes > machine->shared_limit)
-        return (INT64_C(1) << 50) + (bytes - machine->shared_limit) * (INT64_C(1) << 10);
+        return KG_DOES_NOT_FIT + (bytes - machine->shared_limit) * (INT64_C(1) << 10);
     int64_t wished = wished_ctas(machine, kernel);
     int64_t resident = (machine->shared_limit + CTA_RESERVED) / (bytes + CTA_RESERVED);
     if (resident >= wished) return cost;

@@ -17,15 +17,21 @@
 //   shared tile: f32[64, 64]               shared tile: f32[64, 64] {offset=0, ...}
 //
 // How much to share is a question of cost (repair.h): nothing, or buffers of SHARE_WORTH bytes and
-// more whose lifetimes meet outside of loops, or (to fit the target, or the wished CTAs) whatever
-// may. Bytes saved are held against the synchronization that their new owner has to wait for.
+// more whose lifetimes meet outside of loops, or (to fit the target, or the wished CTAs) such ones
+// anywhere, or whatever may. Bytes saved are held against the synchronization that their new owner
+// has to wait for.
 #include "passes/pass_list.h"
 #include "passes/repair.h"
 #include "passes/sync/program.h"
 
 enum { SHARE_WORTH = 1024, CTA_RESERVED = 1024, LARGEST_NOTED = 3, SHARERS_NAMED = 4 };
 
-typedef enum sharing { SHARE_NOTHING, SHARE_LARGE, SHARE_ALL } sharing;
+typedef enum sharing {
+    SHARE_NOTHING,
+    SHARE_LARGE,    // of at least SHARE_WORTH bytes, where no loop pays for it
+    SHARE_IN_LOOPS, // of at least SHARE_WORTH bytes
+    SHARE_ALL
+} sharing;
 
 typedef struct buffer {
     kg_value *value;
@@ -142,7 +148,7 @@ static bool may_overlap(const placer *l, const buffer *a, const buffer *b, shari
     if (mode == SHARE_NOTHING || alive_together(a, b)) return false;
     if (mode == SHARE_ALL) return true;
     return a->slot_bytes * a->ring >= SHARE_WORTH && b->slot_bytes * b->ring >= SHARE_WORTH &&
-           !meet_in_loop(l, a, b);
+           (mode == SHARE_IN_LOOPS || !meet_in_loop(l, a, b));
 }
 
 static int64_t aligned(int64_t at, int64_t align)

@@ -107,7 +107,7 @@ static kg_cost price(search *s)
 }
 
 // ---- notes --------------------------------------------------------------------------------------
-// The author's name, or what an exchange between warps goes through.
+// The author's name, or the shape of an exchange between warps.
 static const char *name_of(const search *s, const kg_value *value)
 {
     kg_arena *arena = s->context->arena;
@@ -115,8 +115,7 @@ static const char *name_of(const search *s, const kg_value *value)
     const char *dims = "";
     for (int d = 0; d < value->type.rank; d++)
         dims = kg_arena_printf(arena, "%s%s%d", dims, d ? ", " : "", value->type.dims[d]);
-    return kg_arena_printf(arena, "the exchange %s[%s] of line %d",
-                           kg_dtype_info_of(value->type.dtype)->name, dims, value->op->loc.line);
+    return kg_arena_printf(arena, "%s[%s]", kg_dtype_info_of(value->type.dtype)->name, dims);
 }
 
 static void note(search *s, const char *what, kg_loc loc, kg_verdict verdict,
@@ -159,9 +158,9 @@ static const kg_value *shared_read(const kg_op *op)
 static const char *move_text(const search *s, const kg_gathering *g)
 {
     const kg_value *root = shared_read(g->target);
-    return kg_arena_printf(s->context->arena, "store to %s before the read of %s",
-                           name_of(s, kg_root(g->store->operands[0])),
-                           root ? name_of(s, root) : "");
+    return kg_arena_printf(s->context->arena, "store to %s before the read of %s in line %d",
+                           name_of(s, kg_root(g->store->operands[0])), root ? name_of(s, root) : "",
+                           g->target->loc.line);
 }
 
 static const char *keep_text(const search *s, const kg_keeping *k)

@@ -33,6 +33,9 @@ char *kg_repairs_explain(kg_arena *arena, const kg_repairs *repairs);
 // Of so many bytes; more than the target has cost more than anything else does.
 int64_t kg_memory_cost(const kg_machine *machine, const kg_kernel *kernel, int64_t bytes);
 
+// Costs from here on say that the target does not have the bytes.
+#define KG_DOES_NOT_FIT (INT64_C(1) << 50)
+
 typedef struct kg_cost {
     kg_sync_price sync;
     int64_t bytes, total;
