@@ -12,6 +12,12 @@ const char *const kgen_configurations[] = {
     "matmul M=128 N=128 K=160 stages=2",
     "matmul M=128 N=128 K=160 stages=4",
     "matmul M=128 N=128 K=160 stages=5",
+    // Splits shorter than the ring, then the epilogue's tile on the ring's bytes.
+    "matmul M=64 N=64 K=200 splits=3 stages=2",
+    "matmul M=64 N=64 K=200 splits=3 stages=3",
+    "matmul M=64 N=64 K=200 splits=3 stages=4",
+    "matmul M=64 N=64 K=200 splits=3 stages=5",
+    "matmul M=64 N=64 K=200 splits=3 stages=6",
     "matmul M=33 N=65 K=17 activation=relu bias=true",
     "matmul M=64 N=64 K=64 activation=gelu bias=true out=bf16",
     "matmul M=64 N=72 K=48 activation=silu",

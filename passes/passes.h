@@ -10,15 +10,19 @@ typedef struct kg_machine {
     int32_t sm;           // 80
     int64_t shared_limit; // bytes a CTA may have, opt-in included
     int32_t registers;    // a thread may have
+    int32_t threads_sm;   // resident threads of an SM, 0 = not known
+    int32_t ctas_sm;      // resident CTAs of an SM, 0 = not known
 } kg_machine;
 
 typedef struct kg_pass_context {
     kg_arena *arena;
     kg_diags *diags;
     const kg_machine *machine;
-    bool no_share; // place: every buffer gets bytes of its own
+    bool no_share;  // place: every buffer gets bytes of its own
+    bool no_repair; // repair: the program's buffers and order stay as they are
     struct kg_sync_report
         *sync_report; // sync: filled with the reasons when not NULL (passes/sync/report.h)
+    struct kg_repairs *repairs; // repair, place: what was considered (passes/repair.h), or NULL
 } kg_pass_context;
 
 typedef struct kg_pass {

@@ -16,15 +16,22 @@
 //   ... loop over the ring ...             ...
 //   shared tile: f32[64, 64]               shared tile: f32[64, 64] {offset=0, ...}
 //
-// How much to share: nothing, if that costs less than SHARE_WORTH bytes; else buffers of that size
-// and more whose lifetimes meet outside of loops; else (to fit the target, or the wished CTAs)
-// whatever may.
+// How much to share is a question of cost (repair.h): nothing, or buffers of SHARE_WORTH bytes and
+// more whose lifetimes meet outside of loops, or (to fit the target, or the wished CTAs) such ones
+// anywhere, or whatever may. Bytes saved are held against the synchronization that their new owner
+// has to wait for.
 #include "passes/pass_list.h"
+#include "passes/repair.h"
 #include "passes/sync/program.h"
 
-enum { SHARE_WORTH = 1024, CTA_RESERVED = 1024, LARGEST_NOTED = 3 };
+enum { SHARE_WORTH = 1024, CTA_RESERVED = 1024, LARGEST_NOTED = 3, SHARERS_NAMED = 4 };
 
-typedef enum sharing { SHARE_NOTHING, SHARE_LARGE, SHARE_ALL } sharing;
+typedef enum sharing {
+    SHARE_NOTHING,
+    SHARE_LARGE,    // of at least SHARE_WORTH bytes, where no loop pays for it
+    SHARE_IN_LOOPS, // of at least SHARE_WORTH bytes
+    SHARE_ALL
+} sharing;
 
 typedef struct buffer {
     kg_value *value;
@@ -38,6 +45,8 @@ typedef struct placer {
     kg_pass_context *context;
     kg_kernel *kernel;
     kg_sync_program *program;
+    kg_footprints *known;
+    bool exact; // prices count waits as the sync pass will
     struct {
         buffer *items;
         int count, capacity;
@@ -139,7 +148,7 @@ static bool may_overlap(const placer *l, const buffer *a, const buffer *b, shari
     if (mode == SHARE_NOTHING || alive_together(a, b)) return false;
     if (mode == SHARE_ALL) return true;
     return a->slot_bytes * a->ring >= SHARE_WORTH && b->slot_bytes * b->ring >= SHARE_WORTH &&
-           !meet_in_loop(l, a, b);
+           (mode == SHARE_IN_LOOPS || !meet_in_loop(l, a, b));
 }
 
 static int64_t aligned(int64_t at, int64_t align)
@@ -203,17 +212,36 @@ static int64_t wish_of(const placer *l)
     return (limit + CTA_RESERVED) / l->kernel->min_ctas - CTA_RESERVED;
 }
 
-static int64_t choose(placer *l)
+static void set_offsets(placer *l)
 {
-    int64_t alone = place_all(l, SHARE_NOTHING, INT32_MAX);
-    if (l->context->no_share) return alone;
-    int64_t large = place_all(l, SHARE_LARGE, INT32_MAX), wish = wish_of(l);
-    bool large_wanted = alone - large >= SHARE_WORTH || alone > wish;
-    if (large_wanted && large > wish) {
-        int64_t all = place_all(l, SHARE_ALL, INT32_MAX);
-        if (all <= wish || large > limit_of(l)) return all;
-    }
-    return place_all(l, large_wanted ? SHARE_LARGE : SHARE_NOTHING, INT32_MAX);
+    for (int i = 0; i < l->buffers.count; i++)
+        kg_op_set_int(l->kernel, l->buffers.items[i].value->op, KG_A_OFFSET,
+                      l->buffers.items[i].offset);
+}
+
+static int64_t place_and_set(placer *l, sharing mode)
+{
+    int64_t bytes = place_all(l, mode, INT32_MAX);
+    set_offsets(l);
+    return bytes;
+}
+
+static kg_cost cost_of(placer *l, sharing mode)
+{
+    kg_cost cost = {.bytes = place_and_set(l, mode)};
+    cost.sync = kg_sync_price_of(l->context->arena, l->kernel, l->known, l->exact);
+    cost.total = cost.sync.cost + kg_memory_cost(l->context->machine, l->kernel, cost.bytes);
+    return cost;
+}
+
+// The most that may be shared: in loops only where it must be.
+static sharing most_sharing(placer *l, int64_t alone, int64_t large)
+{
+    if (l->context->no_share) return SHARE_NOTHING;
+    int64_t wish = wish_of(l);
+    if (alone <= wish || large <= wish) return SHARE_LARGE;
+    int64_t all = place_all(l, SHARE_ALL, INT32_MAX);
+    return all <= wish || large > limit_of(l) ? SHARE_ALL : SHARE_LARGE;
 }
 
 static const char *name_of(const placer *l, const kg_value *value)
@@ -264,18 +292,128 @@ static void report_too_big(placer *l, int64_t bytes)
                  (long long)place_all(l, mode, 1));
 }
 
+// ---- what was considered ------------------------------------------------------------------------
+static bool overlap(const buffer *a, const buffer *b)
+{
+    return a->offset < b->offset + bytes_of(b, INT32_MAX) &&
+           b->offset < a->offset + bytes_of(a, INT32_MAX);
+}
+
+// "'tile' on the bytes of 'sa'", for the placement as it stands; the later buffer first.
+static const char *sharers(const placer *l, kg_loc *loc)
+{
+    kg_arena *arena = l->context->arena;
+    const char *text = NULL;
+    int named = 0;
+    for (int i = 0; i < l->buffers.count; i++)
+        for (int k = 0; k < i; k++) {
+            const buffer *a = &l->buffers.items[k], *b = &l->buffers.items[i];
+            if (!overlap(a, b) || ++named > SHARERS_NAMED) continue;
+            const buffer *late = a->first > b->first ? a : b, *early = late == a ? b : a;
+            if (named == SHARERS_NAMED)
+                text = kg_arena_printf(arena, "%s, and others", text);
+            else
+                text = kg_arena_printf(arena, "%s%s'%s' on the bytes of '%s'", text ? text : "",
+                                       text ? ", " : "", name_of(l, late->value),
+                                       name_of(l, early->value));
+            if (named == 1) *loc = late->value->op->loc;
+        }
+    return text ? text : "bytes shared";
+}
+
+static void note_sharing(placer *l, kg_repairs *notes, const kg_cost *apart, const kg_cost *shared,
+                         kg_repair_verdict verdict)
+{
+    kg_repair_note note = {.verdict = verdict,
+                           .cost_before = apart->total,
+                           .cost_after = shared->total,
+                           .bytes = shared->bytes - apart->bytes};
+    if (!notes) return;
+    note.what = sharers(l, &note.loc);
+    note.text = kg_arena_printf(l->context->arena,
+                                "%lld bytes fewer; barriers %d -> %d (in loops %d -> %d), waits "
+                                "%d -> %d",
+                                (long long)-note.bytes, apart->sync.barriers, shared->sync.barriers,
+                                apart->sync.loop_barriers, shared->sync.loop_barriers,
+                                apart->sync.waits, shared->sync.waits);
+    KG_PUSH(l->context->arena, notes, note);
+}
+
+// ---- the choice ---------------------------------------------------------------------------------
+static void find_buffers(placer *l)
+{
+    l->program = kg_sync_program_build(l->context->arena, l->kernel, false);
+    kg_walk(l->kernel->body, add_buffer, l);
+}
+
+// The cheapest of the ways to share; with equal costs the one that shares less.
+static kg_cost choose(placer *l, sharing most, kg_repairs *notes)
+{
+    sharing best = SHARE_NOTHING;
+    kg_cost apart = cost_of(l, SHARE_NOTHING), cost = apart;
+    for (sharing mode = SHARE_LARGE; mode <= most; mode++) {
+        if (place_all(l, mode, INT32_MAX) >= cost.bytes) continue;
+        kg_cost shared = cost_of(l, mode);
+        bool cheaper = shared.total < cost.total;
+        note_sharing(l, notes, &apart, &shared, cheaper ? KG_REPAIR_TAKEN : KG_REPAIR_REJECTED);
+        if (!cheaper) continue;
+        best = mode;
+        cost = shared;
+    }
+    place_and_set(l, best);
+    return cost;
+}
+
+kg_cost kg_place_and_price(kg_pass_context *context, kg_kernel *kernel, kg_footprints *known)
+{
+    placer l = {.context = context, .kernel = kernel, .known = known};
+    find_buffers(&l);
+    int64_t alone = place_all(&l, SHARE_NOTHING, INT32_MAX);
+    int64_t large = place_all(&l, SHARE_LARGE, INT32_MAX);
+    return choose(&l, most_sharing(&l, alone, large), NULL);
+}
+
+// What can be said of the result: how near it is to the fewest barriers that there can be.
+static void summarize(placer *l)
+{
+    kg_arena *arena = l->context->arena;
+    kg_sync_price p = kg_sync_price_of(arena, l->kernel, l->known, true);
+    if (!p.between_warps)
+        l->context->repairs->summary = "nothing passes from warp to warp: no barrier is needed";
+    else if (!p.barriers)
+        l->context->repairs->summary = "the barriers that the author wrote are enough";
+    else if (p.barriers == 1)
+        l->context->repairs->summary =
+            kg_arena_printf(arena, "1 barrier, for %d obligations between warps", p.between_warps);
+    else if (p.apart == p.barriers)
+        l->context->repairs->summary =
+            kg_arena_printf(arena,
+                            "%d barriers, and fewer cannot do: %d obligations have pairwise no "
+                            "point in common",
+                            p.barriers, p.apart);
+    else
+        l->context->repairs->summary =
+            kg_arena_printf(arena, "%d barriers; %d obligations have pairwise no point in common",
+                            p.barriers, p.apart);
+}
+
 bool kg_pass_place(kg_pass_context *context, kg_kernel *kernel)
 {
-    placer l = {.context = context, .kernel = kernel};
-    l.program = kg_sync_program_build(context->arena, kernel, false);
-    kg_walk(kernel->body, add_buffer, &l);
-    int64_t bytes = choose(&l);
+    kg_footprints known = {0};
+    placer l = {.context = context, .kernel = kernel, .known = &known, .exact = true};
+    find_buffers(&l);
+    int64_t alone = place_all(&l, SHARE_NOTHING, INT32_MAX);
+    int64_t large = place_all(&l, SHARE_LARGE, INT32_MAX), bytes = alone;
+    sharing most = most_sharing(&l, alone, large);
+    if (place_all(&l, most, INT32_MAX) < alone)
+        bytes = choose(&l, most, context->repairs).bytes;
+    else
+        place_and_set(&l, SHARE_NOTHING);
     if (bytes > limit_of(&l)) {
         report_too_big(&l, bytes);
         return false;
     }
-    for (int i = 0; i < l.buffers.count; i++)
-        kg_op_set_int(kernel, l.buffers.items[i].value->op, KG_A_OFFSET, l.buffers.items[i].offset);
     kernel->shared_bytes = bytes;
+    if (context->repairs) summarize(&l);
     return true;
 }

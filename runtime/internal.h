@@ -4,6 +4,7 @@
 #include "codegen/codegen.h"
 #include "ir/ir.h"
 #include "passes/passes.h"
+#include "passes/repair.h"
 #include "passes/sync/report.h"
 #include "runtime/kgen.h"
 #include <pthread.h>
@@ -46,6 +47,7 @@ struct kgen_program {
     size_t ptx_length;
     kgen_program_info info;
     kg_sync_report sync_report;
+    kg_repairs repairs; // what was considered instead of synchronization; with sync_report
     bool has_reasons; // sync_report is filled
     bool *used;           // by parameter
     pthread_mutex_t lock; // over what is made on demand

@@ -89,6 +89,7 @@ typedef struct kgen_compile_options {
     const char *passes;     // comma-separated pass names; NULL = whole pipeline
     const char *stop_after; // pass name; the program then has IR but no PTX
     int no_share;           // give every shared buffer bytes of its own
+    int no_repair;          // keep buffers and order as they are, whatever barriers they need
     int reasons;            // keep what kgen_program_explain tells; takes a few milliseconds more
     int no_validate;        // compile without the proof of synchronization, and so even what it
                             // would refute: for experiments

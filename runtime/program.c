@@ -176,12 +176,16 @@ static kgen_status compile(compilation *c)
     kg_machine machine = {.target = program->target->name,
                           .sm = (int32_t)program->target->sm,
                           .shared_limit = program->target->shared_cta,
-                          .registers = CG_REGISTERS_PER_THREAD};
+                          .registers = CG_REGISTERS_PER_THREAD,
+                          .threads_sm = (int32_t)program->target->threads_sm,
+                          .ctas_sm = (int32_t)program->target->ctas_sm};
     kg_pass_context passes = {.arena = &program->arena,
                               .diags = &c->diags,
                               .machine = &machine,
                               .no_share = o->no_share,
-                              .sync_report = o->reasons ? &program->sync_report : NULL};
+                              .no_repair = o->no_repair,
+                              .sync_report = o->reasons ? &program->sync_report : NULL,
+                              .repairs = o->reasons ? &program->repairs : NULL};
     kg_pipeline_options pipeline = {.passes = o->passes,
                                     .stop_after = o->stop_after,
                                     .after = o->after_pass ? dump_pass : NULL,
@@ -310,12 +314,14 @@ static const char *make_ir(kgen_program *program)
 static const char *make_explain(kgen_program *program)
 {
     const kgen_program_info *info = &program->info;
-    const char *syncs = kg_sync_explain(&program->arena, program->kernel, &program->sync_report);
-    if (!info->proof) return syncs;
-    return kg_arena_printf(
-        &program->arena, "%sproof: %s%s%s; %d states of %d cells of shared memory\n", syncs,
-        info->proof, info->proof_reason ? ", " : "", info->proof_reason ? info->proof_reason : "",
-        info->proof_states, info->proof_cells);
+    kg_arena *arena = &program->arena;
+    const char *syncs = kg_sync_explain(arena, program->kernel, &program->sync_report);
+    const char *repairs = kg_repairs_explain(arena, &program->repairs);
+    if (!info->proof) return kg_arena_printf(arena, "%s%s", syncs, repairs);
+    return kg_arena_printf(arena, "%s%sproof: %s%s%s; %d states of %d cells of shared memory\n",
+                           syncs, repairs, info->proof, info->proof_reason ? ", " : "",
+                           info->proof_reason ? info->proof_reason : "", info->proof_states,
+                           info->proof_cells);
 }
 
 static const char *make_llvm(kgen_program *program)

@@ -30,7 +30,7 @@ static const kgen_task_key keys[] = {{"M", "256", "rows of a and c"},
                                      {"dtype", "bf16", "of a and b: f16 or bf16"},
                                      {"out", "f32", "of c: f16, bf16 or f32"},
                                      {"splits", "1", "CTAs that share one tile along K, 1 to 8"},
-                                     {"stages", "3", "slots of the operand ring, 2 to 5"},
+                                     {"stages", "3", "slots of the operand ring, 2 to 6"},
                                      {"bias", "false", "add a row of f32 to every row of c"},
                                      {"activation", "none", "none, relu, gelu or silu"},
                                      {"a_col", "false", "a is stored column by column"},
@@ -141,8 +141,8 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
         return false;
     if (v[K_SPLITS] < 1 || v[K_SPLITS] > 8)
         return plan_fail(error, "splits=%s: must be 1 to 8", texts[K_SPLITS]);
-    if (v[K_STAGES] < 2 || v[K_STAGES] > 5)
-        return plan_fail(error, "stages=%s: must be 2 to 5", texts[K_STAGES]);
+    if (v[K_STAGES] < 2 || v[K_STAGES] > 6)
+        return plan_fail(error, "stages=%s: must be 2 to 6", texts[K_STAGES]);
     int activation = 0;
     while (activation < 4 && strcmp(texts[K_ACTIVATION], activations[activation])) activation++;
     if (activation == 4)

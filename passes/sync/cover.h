@@ -54,3 +54,5 @@ typedef struct kg_sync_plan {
 } kg_sync_plan;
 
 void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan);
+// The points alone, without the counts of waits (wait_count stays NULL): what a price needs.
+void kg_sync_plan_points(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan);

@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+enum { TIE = 1024 }; // costs differ by less only to prefer one of equals
+
 typedef struct planner {
     kg_sync_program *p;
     kg_obligations *o;
@@ -94,7 +96,6 @@ static int arms_around(const kg_sync_program *p, int block)
 static void price_points(planner *l)
 {
     const kg_sync_program *p = l->p;
-    enum { TIE = 1024 };
     l->cost = KG_NEW_ARRAY(p->arena, int64_t, p->n_points + 1);
     for (int i = 0; i < p->n_points; i++) {
         const kg_sync_block *b = kg_sync_block_at(p, p->points[i].block);
@@ -145,13 +146,39 @@ static void wait_where_served(planner *l, kg_rendezvous meets, kg_points rendezv
     }
 }
 
+static int64_t cost_of(const planner *l, kg_points chosen)
+{
+    int64_t cost = 0;
+    for (int i = 0; i < l->p->n_points; i++)
+        if (kg_points_has(chosen, i) && !kg_points_has(l->plan->hand, i)) cost += l->cost[i] / TIE;
+    return cost;
+}
+
+// Barriers for what needs them. Of equally cheap sets one that also meets what a warp sync would do
+// for, where there is such a set.
+static void choose_barriers(planner *l, kg_points all)
+{
+    kg_points more = kg_points_new(l->p);
+    join(l, more, all);
+    choose(l, KG_MEET_CTA, all);
+    kg_points *sets = KG_NEW_ARRAY(l->p->arena, kg_points, l->o->count + 1);
+    int n = 0;
+    for (int i = 0; i < l->o->count; i++)
+        if (l->o->items[i].meet != KG_MEET_NONE && ours(&l->o->items[i]) &&
+            !kg_points_meet(l->p, l->plan->cuts[i], l->plan->hand_warp))
+            sets[n++] = l->plan->cuts[i];
+    kg_cover_choose(l->p, sets, n, l->cost, more);
+    if (cost_of(l, more) > cost_of(l, all)) return;
+    subtract(l, all, all);
+    join(l, all, more);
+}
+
 static void choose_all(planner *l)
 {
     kg_sync_plan *plan = l->plan;
     kg_points all = kg_points_new(l->p);
     join(l, all, plan->hand);
-    join(l, all, plan->barrier);
-    choose(l, KG_MEET_CTA, all);
+    choose_barriers(l, all);
     join(l, plan->barrier, all);
     subtract(l, plan->barrier, plan->hand);
     wait_where_served(l, KG_MEET_CTA, all);
@@ -256,7 +283,7 @@ static void count_waits(planner *l)
         l->plan->wait_count[i] = replay.count[i] > 0 ? replay.count[i] : 0;
 }
 
-void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan)
+static planner make_planner(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan)
 {
     planner l = {p, o, plan, KG_NEW_ARRAY(p->arena, kg_points, o->count + 1), NULL};
     plan->barrier = kg_points_new(p);
@@ -274,6 +301,18 @@ void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan
     use_hand_written(&l);
     respect_open_groups(&l);
     price_points(&l);
+    return l;
+}
+
+void kg_sync_plan_points(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan)
+{
+    planner l = make_planner(p, o, plan);
+    choose_all(&l);
+}
+
+void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan)
+{
+    planner l = make_planner(p, o, plan);
     choose_all(&l);
     count_waits(&l);
 }

@@ -5,6 +5,7 @@
 typedef struct builder {
     kg_sync_program *p;
     bool footprints;
+    kg_footprints *known; // or NULL
 } builder;
 
 static bool is_compound(const kg_op *op)
@@ -54,13 +55,23 @@ static bool scalar_store(const kg_access *a)
 }
 
 // Copies of one loop body (prologue, unrolled trips) touch the same bytes: computed once.
-static const kg_footprint *footprint_of(const kg_sync_program *p, const kg_sync_access *a)
+static const kg_footprint *compute(const kg_sync_program *p, const kg_sync_access *a)
 {
     for (int i = 0; i < p->accesses.count; i++) {
         const kg_sync_access *other = &p->accesses.items[i];
         if (other->bytes && kg_footprint_same(&other->at, &a->at)) return other->bytes;
     }
     return kg_footprint_of(p->arena, &a->at, a->slot_bytes);
+}
+
+static const kg_footprint *footprint_of(const builder *b, const kg_sync_access *a)
+{
+    for (int i = 0; b->known && i < b->known->count; i++)
+        if (b->known->items[i].op == a->at.op && b->known->items[i].effect == a->at.effect)
+            return b->known->items[i].bytes;
+    struct kg_known_footprint made = {a->at.op, a->at.effect, compute(b->p, a)};
+    if (b->known) KG_PUSH(b->p->arena, b->known, made);
+    return made.bytes;
 }
 
 static void add_access(builder *b, int node, const kg_access *at)
@@ -80,7 +91,7 @@ static void add_access(builder *b, int node, const kg_access *at)
         a.ring = (int)kg_op_int(at->root->op, KG_A_RING, 1);
         a.slot_bytes = kg_shared_slot_bytes(at->root);
         a.slot = kg_affine_of(&p->assigns, at->slot, at->op, a.ring);
-        if (b->footprints) a.bytes = footprint_of(p, &a);
+        if (b->footprints) a.bytes = footprint_of(b, &a);
     }
     KG_PUSH(p->arena, &p->accesses, a);
 }
@@ -164,17 +175,28 @@ static void number_points(kg_sync_program *p)
         for (int k = 0; k <= p->blocks.items[i].count; k++) p->points[n++] = (kg_sync_point){i, k};
 }
 
-kg_sync_program *kg_sync_program_build(kg_arena *arena, kg_kernel *kernel, bool footprints)
+static kg_sync_program *build(kg_arena *arena, kg_kernel *kernel, bool footprints,
+                              kg_footprints *known)
 {
     kg_sync_program *p = KG_NEW(arena, kg_sync_program);
     p->arena = arena;
     p->kernel = kernel;
     kg_kernel_number(kernel, NULL);
     kg_assigns_collect(arena, kernel, &p->assigns);
-    builder b = {p, footprints};
+    builder b = {p, footprints, known};
     fill_block(&b, new_block(&b, KG_SB_BODY, -1, -1), kernel->body);
     number_points(p);
     return p;
+}
+
+kg_sync_program *kg_sync_program_build(kg_arena *arena, kg_kernel *kernel, bool footprints)
+{
+    return build(arena, kernel, footprints, NULL);
+}
+
+kg_sync_program *kg_sync_program_rebuild(kg_arena *arena, kg_kernel *kernel, kg_footprints *known)
+{
+    return build(arena, kernel, true, known);
 }
 
 // ---- questions ----------------------------------------------------------------------------------

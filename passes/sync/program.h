@@ -93,6 +93,18 @@ typedef struct kg_sync_program {
 // Numbers the kernel and builds the view. Footprints of shared accesses are computed on demand.
 kg_sync_program *kg_sync_program_build(kg_arena *arena, kg_kernel *kernel, bool footprints);
 
+// Footprints that outlive a program: who builds several views of one kernel, with ops moved or
+// buffers placed elsewhere in between, computes each once.
+typedef struct kg_footprints {
+    struct kg_known_footprint {
+        const kg_op *op;
+        const kg_effect *effect;
+        const kg_footprint *bytes;
+    } * items;
+    int count, capacity;
+} kg_footprints;
+kg_sync_program *kg_sync_program_rebuild(kg_arena *arena, kg_kernel *kernel, kg_footprints *known);
+
 static inline kg_sync_node *kg_sync_node_at(const kg_sync_program *p, int node)
 {
     return &p->nodes.items[node];

@@ -195,7 +195,7 @@ KERNEL_COST, OTHER_COST = 4e-6, 6e-6
 
 def planner(family, keys):
     if keys.get("stages") == "9":
-        raise RuntimeError("kgen run: stages=9: must be 2 to 5")
+        raise RuntimeError("kgen run: stages=9: must be 2 to 6")
     cheap = keys.get("stages") == "4"
     return {"ptx": "cheap" if cheap else "default", "kernel": family, "grid": [2, 1, 1],
             "block": [128, 1, 1], "shared_bytes": 2048, "shape": "8x8", "target": "sm_80",
@@ -244,7 +244,7 @@ def kernels_variants_and_contenders_are_timed():
         assert found["contenders"][name]["how"] == "graph"
         assert len(found["contenders"][name]["samples"]) == 5
     assert found["errors"] == {"broken": "RuntimeError: No available kernel. Aborting execution.",
-                               "kgen stages=9": "RuntimeError: kgen run: stages=9: must be 2 to 5"}
+                               "kgen stages=9": "RuntimeError: kgen run: stages=9: must be 2 to 6"}
     assert found["contenders"]["kgen"]["checks"]["c"]["ok"] and own.captured == 3
 
 
@@ -310,7 +310,7 @@ def a_broken_case_does_not_stop_the_next():
     items = [dict(ITEM, keys={"stages": "9"}), ITEM]
     assert timings.run_cases(bench, items, clock.Budget(60), events.append)
     assert [event["event"] for event in events] == ["start", "done"] * 2
-    assert "must be 2 to 5" in events[1]["result"]["error"]
+    assert "must be 2 to 6" in events[1]["result"]["error"]
     assert events[3]["result"]["contenders"]["kgen"]
 
 

@@ -355,6 +355,69 @@ static void odd_extents(void **state)
     program_run(&c);
 }
 
+static void exchanges(void **state)
+{
+    int64_t t_end = 8;
+    program_case c = {.file = "exchanges.kg"};
+    double *x = program_add(&c, "x", "f32", IN, 0, t_end * 4096),
+           *y = program_add(&c, "y", "f32", PROGRAM_ZEROED, 1e-4, t_end * 4),
+           *z = program_add(&c, "z", "f32", PROGRAM_ZEROED, 0, t_end * 512), scale = 1;
+    program_scalar(&c, "T", t_end);
+    for (int64_t t = 1; t < t_end; t += 2) {
+        double sum = 0, most = -1e30;
+        for (int64_t i = 0; i < 4096; i++) sum += x[t * 4096 + i];
+        y[t * 4] = sum;
+        y[t * 4 + 1] = sum * scale;
+        scale = sum * 0.01 + 1;
+        y[t * 4 + 2] = sum * scale;
+        for (int64_t i = 0; i < 512; i++) {
+            z[t * 512 + i] = x[t * 4096 + 511 - i];
+            most = fmax(most, z[t * 512 + i] * scale);
+        }
+        y[t * 4 + 3] = most;
+    }
+    program_run(&c);
+}
+
+// The layout of the hand-written kernel: columns split across warps, sums exchanged.
+static void delta_net_by_columns(void **state)
+{
+    enum { D = 128 };
+    int64_t tokens = 5, heads = 2, keys = 1;
+    program_case c = {.file = "../hazards/b09_columns.kg"};
+    double *q = program_add(&c, "q", "f32", IN, 0, tokens * keys * D),
+           *k = program_add(&c, "k", "f32", IN, 0, tokens * keys * D),
+           *v = program_add(&c, "v", "f32", IN, 0, tokens * heads * D),
+           *g = program_add(&c, "g", "f32", IN, 0, tokens * heads),
+           *beta = program_add(&c, "beta", "f32", IN, 0, tokens * heads),
+           *s0 = program_add(&c, "s0", "f32", IN, 0, heads * D * D),
+           *s1 = program_add(&c, "s1", "f32", OUT, 1e-3, heads * D * D),
+           *o = program_add(&c, "o", "f32", OUT, 1e-3, tokens * heads * D);
+    program_scalar(&c, "T", tokens);
+    program_scalar(&c, "H", heads);
+    program_scalar(&c, "HK", keys);
+    for (int64_t i = 0; i < tokens * D; i++) k[i] = (float)(k[i] * 0.125);
+    for (int64_t h = 0; h < heads; h++)
+        for (int64_t row = 0; row < D; row++) {
+            double *state_row = &s1[(h * D + row) * D];
+            for (int64_t i = 0; i < D; i++) state_row[i] = s0[(h * D + row) * D + i];
+            for (int64_t t = 0; t < tokens; t++) {
+                const double *kt = &k[t * D], *qt = &q[t * D];
+                double a = 0, b = 0, kq = 0, decay = exp(g[t * heads + h]);
+                for (int64_t i = 0; i < D; i++) {
+                    a += state_row[i] * kt[i];
+                    b += state_row[i] * qt[i] / sqrt(D);
+                    kq += kt[i] * qt[i] / sqrt(D);
+                }
+                double rate = 1 / (1 + exp(-beta[t * heads + h]));
+                double d = rate * (v[(t * heads + h) * D + row] - decay * a);
+                o[(t * heads + h) * D + row] = decay * b + d * kq;
+                for (int64_t i = 0; i < D; i++) state_row[i] = decay * state_row[i] + d * kt[i];
+            }
+        }
+    program_run(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -380,6 +443,8 @@ int main(void)
         cmocka_unit_test(stencil),
         cmocka_unit_test(pool),
         cmocka_unit_test(odd_extents),
+        cmocka_unit_test(exchanges),
+        cmocka_unit_test(delta_net_by_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

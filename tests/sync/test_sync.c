@@ -8,6 +8,7 @@
 //   // expect-error: KG-S502                                           the only finding
 //   // mutants: off                                                    (by hand: more than is
 //   needed)
+//   // repair: off                                                    what the sync pass does alone
 //   // runs: off                                                      the executor does not model
 //   it
 //   // proof: unknown                                                  the validator cannot tell
@@ -87,6 +88,7 @@ static void compile(subject *s)
     if (!s->unit) return;
     for (kg_kernel *k = s->unit->kernels; k; k = k->next) {
         kg_pass_context context = {.arena = &s->arena, .diags = &s->diags, .machine = &machine};
+        context.no_repair = strstr(s->text, "// repair: off") != NULL;
         if (!kg_verify(k, &s->diags) || !kg_run_pipeline(&context, k, NULL)) return;
     }
 }

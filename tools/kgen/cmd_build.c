@@ -121,6 +121,7 @@ static int compile(const command_line *options, cli_session *session, const prog
                               .stop_after = options->values[OPTION_stop_after],
                               .no_share = has(options, OPTION_no_share),
                               .no_validate = has(options, OPTION_no_validate),
+                              .no_repair = has(options, OPTION_no_repair),
                               .reasons = options->command == COMMAND_explain,
                               .after_pass = listen ? dump : NULL,
                               .user = dumps};
