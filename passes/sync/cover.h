@@ -51,6 +51,16 @@ typedef struct kg_sync_plan {
     kg_points hand_warp; // the author's warp syncs
     int *wait_count;     // by point
     kg_points *cuts;     // by obligation
+    // By node, what counts of the author's synchronization: -1 nothing, for a wait the groups that
+    // it leaves. NULL: all as written.
+    const int *hand_state;
 } kg_sync_plan;
 
-void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan);
+static inline int kg_sync_hand_count(const kg_sync_plan *plan, int node, const kg_op *op)
+{
+    return plan->hand_state ? plan->hand_state[node] : (int)kg_op_int(op, KG_A_COUNT, 0);
+}
+
+// hand_state as above; where it leaves a barrier out, its place is still the one preferred.
+void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, const int *hand_state,
+                       kg_sync_plan *plan);

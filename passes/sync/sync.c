@@ -54,7 +54,7 @@ bool kg_sync_derive(kg_pass_context *context, kg_kernel *kernel, kg_sync_report 
     kg_sync_check_roles(p, &obligations, context->diags);
     if (context->diags->errors > errors) return false;
     for (int i = 0; i < obligations.count; i++) obligations.items[i].number = i + 1;
-    kg_sync_plan_make(p, &obligations, &plan);
+    kg_sync_plan_make(p, &obligations, NULL, &plan);
     report_unmet(p, &obligations, &plan, context->diags);
     kg_op **op_at = KG_NEW_ARRAY(context->arena, kg_op *, p->n_points + 1);
     if (context->diags->errors > errors || !kg_sync_insert(p, &plan, op_at, context->diags))
