@@ -11,3 +11,14 @@ void kg_sync_check_hand_written(const kg_sync_program *p, kg_diags *diags);
 // Marks obligations between roles that communicate by hand as the author's; KG-S502 where they do
 // not.
 void kg_sync_check_roles(const kg_sync_program *p, kg_obligations *o, kg_diags *diags);
+
+// Roles that the author's barriers hold together, played through (handshake.c).
+typedef enum kg_handshake {
+    KG_HANDSHAKE_FINE,
+    KG_HANDSHAKE_WRONG,  // KG-S505 or KG-S508 was reported
+    KG_HANDSHAKE_UNKNOWN // conditions or trips that only run time knows
+} kg_handshake;
+// state: by node, -1 where a sync does not count, else the groups that a wait leaves; NULL: as
+// written.
+kg_handshake kg_sync_play_handshakes(const kg_sync_program *p, const kg_obligations *o,
+                                     const int *state, kg_diags *diags);

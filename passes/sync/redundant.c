@@ -2,9 +2,10 @@
 // Which of the author's syncs nobody needs.
 //
 // Taken one by one: a sync may go when everything that all of them meet is still met without it,
-// with those that went before it gone. Dear ones are tried first, among equals those that meet
+// with those that went before it gone, and roles still get on. Dear ones are tried first, among equals those that meet
 // least; so what stays is a set of which none can go. Waits that stay are then loosened as far as
 // nothing opens.
+#include "passes/sync/checks.h"
 #include "passes/sync/hand.h"
 
 #include <stdlib.h>
@@ -103,7 +104,8 @@ static bool holds(pruner *r)
     kg_sync_hand_meets(r->p, r->o, &r->plan, r->now);
     for (int i = 0; i < r->o->count; i++)
         if (r->before[i] && !r->now[i]) return false;
-    return true;
+    kg_diags dropped = {.arena = r->p->arena};
+    return kg_sync_play_handshakes(r->p, r->o, r->syncs->state, &dropped) == KG_HANDSHAKE_FINE;
 }
 
 static void set_state(pruner *r, const kg_hand_sync *s, int state)
@@ -134,8 +136,10 @@ static int alone(pruner *r, const kg_hand_sync *s)
 {
     int n = 0;
     set_state(r, s, KG_HAND_OFF);
-    if (!holds(r))
+    if (!holds(r)) {
+        n = 1;
         for (int i = 0; i < r->o->count; i++) n += r->before[i] && !r->now[i];
+    }
     set_state(r, s, s->count);
     return n;
 }
