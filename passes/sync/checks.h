@@ -8,6 +8,8 @@
 void kg_sync_check_contents(const kg_sync_program *p, kg_diags *diags);
 // KG-S503.
 void kg_sync_check_hand_written(const kg_sync_program *p, kg_diags *diags);
+// KG-S509, KG-S510: flags between CTAs.
+void kg_sync_check_flags(const kg_sync_program *p, kg_diags *diags);
 // Marks obligations between roles that communicate by hand as the author's; KG-S502 where they do
 // not.
 void kg_sync_check_roles(const kg_sync_program *p, kg_obligations *o, kg_diags *diags);

@@ -200,6 +200,7 @@ bool kg_sync_judge(kg_pass_context *context, kg_kernel *kernel, const kg_author 
     close_groups(context->arena, kernel, out);
     kg_sync_program *p = out->p = kg_sync_program_build(context->arena, kernel, true);
     kg_sync_check_hand_written(p, context->diags);
+    kg_sync_check_flags(p, context->diags);
     kg_sync_check_contents(p, context->diags);
     kg_obligations_derive(p, &out->o);
     kg_sync_check_roles(p, &out->o, context->diags);

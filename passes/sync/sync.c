@@ -49,6 +49,7 @@ bool kg_sync_derive(kg_pass_context *context, kg_kernel *kernel, kg_sync_report 
     kg_sync_commit_copies(kernel);
     kg_sync_program *p = kg_sync_program_build(context->arena, kernel, true);
     kg_sync_check_hand_written(p, context->diags);
+    kg_sync_check_flags(p, context->diags);
     kg_sync_check_contents(p, context->diags);
     kg_obligations_derive(p, &obligations);
     kg_sync_check_roles(p, &obligations, context->diags);
