@@ -6,6 +6,8 @@
 
 // KG-M403, KG-S504.
 void kg_sync_check_contents(const kg_sync_program *p, kg_diags *diags);
+// KG-M403 where only the trips of a loop tell; when contents.c found nothing.
+void kg_sync_check_played(const kg_sync_program *p, kg_diags *diags);
 // KG-S503.
 void kg_sync_check_hand_written(const kg_sync_program *p, kg_diags *diags);
 // KG-S509, KG-S510: flags between CTAs.

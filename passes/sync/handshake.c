@@ -9,7 +9,7 @@
 // and trip counts that only run time knows end the play without a verdict.
 #include "passes/sync/checks.h"
 #include "passes/sync/phrase.h"
-#include "passes/sync/scalars.h"
+#include "passes/sync/steps.h"
 
 #include <string.h>
 
@@ -54,10 +54,10 @@ typedef struct play {
     const kg_obligations *o;
     kg_diags *diags;
     const int *state; // by node, as in kg_sync_plan: -1 not there
-    kg_scalars s;
+    kg_steps steps;
     bool *meet; // by access a * n + b: a pair that the author has to order
     party parties[PARTIES];
-    int n_parties, current, number, n_values;
+    int n_parties, current, number;
     barrier_state barriers[IDS];
     struct {
         deed *items;
@@ -68,130 +68,36 @@ typedef struct play {
 } play;
 
 // ---- lists --------------------------------------------------------------------------------------
-static void list_block(play *x, const kg_block *block);
-
-static void set(play *x, const kg_value *value, bool known, int64_t number)
+static void push(kg_steps *steps, event e)
 {
-    x->s.known[value->id] = known;
-    x->s.number[value->id] = number;
-}
-
-static void push(play *x, event e)
-{
+    play *x = steps->user;
     event_list *list = &x->parties[x->current].events;
-    if (list->count >= EVENT_LIMIT)
-        x->failed = true;
-    else
-        KG_PUSH(x->p->arena, list, e);
+    KG_PUSH(x->p->arena, list, e);
 }
 
-static void list_scalar(play *x, const kg_op *op)
+static void list_node(kg_steps *steps, int node)
 {
-    kg_value *target = op->code == KG_OP_ASSIGN ? op->operands[0]
-                       : op->n_results          ? op->results[0]
-                                                : NULL;
-    int64_t number = 0;
-    if (!target || !kg_is_scalar(target) || kg_dtype_info_of(target->type.dtype)->is_float) return;
-    bool copies = op->code == KG_OP_FRAG || op->code == KG_OP_ASSIGN;
-    bool known = copies ? kg_scalars_eval(&x->s, op->operands[op->code == KG_OP_ASSIGN], &number)
-                        : kg_scalars_compute(&x->s, op, &number);
-    set(x, target, known, number);
-}
-
-static void list_for(play *x, const kg_op *op)
-{
-    int64_t lo, hi, step;
-    if (!kg_scalars_eval(&x->s, op->operands[0], &lo) ||
-        !kg_scalars_eval(&x->s, op->operands[1], &hi) || !kg_const_int(op->operands[2], &step)) {
-        x->failed = true;
+    play *x = steps->user;
+    const kg_sync_node *n = kg_sync_node_at(x->p, node);
+    if (kg_op_info_of(n->op->code)->cls == KG_CLASS_Y) {
+        if (!x->state || x->state[node] >= 0) push(steps, (event){node, -1, false, 0});
         return;
     }
-    for (int64_t i = lo; i < hi && !x->failed; i += step) {
-        set(x, op->blocks[0]->arg, true, i);
-        list_block(x, op->blocks[0]);
-    }
-}
-
-static void list_while(play *x, const kg_op *op)
-{
-    for (int64_t again = 1; !x->failed;) {
-        list_block(x, op->blocks[0]);
-        if (!kg_scalars_eval(&x->s, op->blocks[0]->last->operands[0], &again)) x->failed = true;
-        if (!again || x->failed) return;
-        list_block(x, op->blocks[1]);
-        // A loop without events of its own must end as well.
-        x->failed |= ++x->s.trip[0] > EVENT_LIMIT;
-    }
-}
-
-static void list_accesses(play *x, int node)
-{
-    const kg_sync_node *n = kg_sync_node_at(x->p, node);
     for (int i = n->first_access; i < n->first_access + n->n_accesses; i++) {
-        const kg_sync_access *a = &x->p->accesses.items[i];
         event e = {node, i, false, 0};
-        if (a->ring > 1 && a->at.slot && kg_scalars_eval(&x->s, a->at.slot, &e.slot)) {
-            e.slot = (e.slot % a->ring + a->ring) % a->ring;
-            e.slot_known = true;
-        }
-        push(x, e);
+        e.slot_known = kg_steps_slot(steps, &x->p->accesses.items[i], &e.slot);
+        push(steps, e);
     }
-}
-
-static int node_of(const play *x, const kg_op *op)
-{
-    for (int i = 0; i < x->p->nodes.count; i++)
-        if (kg_sync_node_at(x->p, i)->op == op) return i;
-    return -1;
-}
-
-static void list_op(play *x, const kg_op *op)
-{
-    const kg_op_info *info = kg_op_info_of(op->code);
-    int64_t c;
-    if (op->code == KG_OP_FOR) {
-        list_for(x, op);
-    } else if (op->code == KG_OP_WHILE) {
-        list_while(x, op);
-    } else if (op->code == KG_OP_IF) {
-        if (kg_scalars_eval(&x->s, op->operands[0], &c)) {
-            if (c || op->n_blocks > 1) list_block(x, op->blocks[c ? 0 : 1]);
-        } else {
-            x->failed |= node_of(x, op) >= 0; // one that touches nothing may go either way
-        }
-    } else if (op->code == KG_OP_WARPS) {
-        int64_t first = kg_op_int(op, KG_A_FIRST, 0), last = kg_op_int(op, KG_A_LAST, first + 1);
-        const party *me = &x->parties[x->current];
-        if (me->first >= first && me->last <= last) list_block(x, op->blocks[0]);
-    } else if (info->n_effects) {
-        list_accesses(x, node_of(x, op));
-        list_scalar(x, op);
-    } else if (info->cls == KG_CLASS_Y) {
-        int node = node_of(x, op);
-        if (!x->state || x->state[node] >= 0) push(x, (event){node, -1, false, 0});
-    } else {
-        list_scalar(x, op);
-    }
-}
-
-static void list_block(play *x, const kg_block *block)
-{
-    for (const kg_op *op = block->first; op && !x->failed; op = op->next) list_op(x, op);
 }
 
 static void list_party(play *x, int current)
 {
+    party *me = &x->parties[current];
     x->current = current;
-    memset(x->s.known, 0, sizeof *x->s.known * (size_t)x->n_values);
-    x->s.trip[0] = 0;
-    for (int i = 0; i < x->p->kernel->n_params; i++) {
-        const kg_value *v = x->p->kernel->params[i];
-        if (kg_is_scalar(v) && !kg_dtype_info_of(v->type.dtype)->is_float)
-            set(x, v, true, x->number);
-    }
-    for (int i = 0; i < x->p->kernel->n_grid; i++) set(x, x->p->kernel->grid[i].value, true, 0);
-    x->parties[current].events.count = 0;
-    list_block(x, x->p->kernel->body);
+    x->steps.first_warp = me->first;
+    x->steps.last_warp = me->last;
+    me->events.count = 0;
+    x->failed |= !kg_steps_run(&x->steps, x->number);
 }
 
 // ---- findings -----------------------------------------------------------------------------------
@@ -460,17 +366,12 @@ kg_handshake kg_sync_play_handshakes(const kg_sync_program *p, const kg_obligati
     if (!hands_over(p)) return KG_HANDSHAKE_FINE;
     play *x = KG_NEW(p->arena, play);
     *x = (play){.p = p, .o = o, .diags = diags, .state = state};
-    x->n_values = kg_kernel_number(p->kernel, NULL);
-    x->s.p = p;
-    x->s.number = KG_NEW_ARRAY(p->arena, int64_t, x->n_values + 1);
-    x->s.known = KG_NEW_ARRAY(p->arena, bool, x->n_values + 1);
-    bool *frozen = KG_NEW_ARRAY(p->arena, bool, x->n_values + 1);
-    memset(frozen, 1, sizeof *frozen * (size_t)x->n_values); // computed where it stands, or not
-    x->s.frozen = frozen;
-    x->s.trip = KG_NEW_ARRAY(p->arena, int, p->blocks.count + 1);
+    x->steps = (kg_steps){
+        .p = p, .strict = true, .visit = list_node, .user = x, .limit = EVENT_LIMIT};
+    kg_steps_begin(&x->steps);
     find_parties(x);
     int most = 2 * find_pairs(x) + 3;
     for (int number = 0; number <= most && !x->failed && !x->stopped; number++)
-        play_once(x, number);
+        if (kg_steps_assumed(p, number)) play_once(x, number);
     return x->stopped ? KG_HANDSHAKE_WRONG : x->failed ? KG_HANDSHAKE_UNKNOWN : KG_HANDSHAKE_FINE;
 }
