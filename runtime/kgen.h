@@ -150,7 +150,7 @@ typedef enum kgen_sync_kind {
 
 typedef struct kgen_sync_item {
     kgen_sync_kind kind;
-    const char *what; // MISSING: what to put where; else what stands there, or should
+    const char *what; // MISSING: what to write where; REDUNDANT: the sync; STRICT: the better one
     const char *text; // one line
     int line, column; // of the access, or of the sync
 } kgen_sync_item;

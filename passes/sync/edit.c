@@ -135,9 +135,10 @@ static int opening_brace(const editor *e, int i)
 {
     for (; i < e->words.count && !is(e, i, KG_T_NEWLINE); i++) {
         if (!is(e, i, KG_P1('{'))) continue;
-        bool attributes = i > 0 && (is_word(e, i - 1, "with") ||
-                                    (is(e, i - 1, KG_P1(']')) &&
-                                     e->words.items[i - 1].to == e->words.items[i].from));
+        bool attributes =
+            i > 0 &&
+            (is_word(e, i - 1, "with") ||
+             (is(e, i - 1, KG_P1(']')) && e->words.items[i - 1].to == e->words.items[i].from));
         if (!attributes) return i;
         i = closing_brace(e, i);
         if (i < 0) return -1;
@@ -345,8 +346,8 @@ static kg_op *sync_of(kg_kernel *kernel, const char *text, kg_loc loc)
     int id = -1, count = -1;
     const char *space = strchr(text, ' ');
     kg_opcode code;
-    char *name = kg_arena_strndup(kernel->unit->arena, text,
-                                  space ? (size_t)(space - text) : strlen(text));
+    char *name =
+        kg_arena_strndup(kernel->unit->arena, text, space ? (size_t)(space - text) : strlen(text));
     if (!kg_op_named(name, &code)) return NULL;
     if (code == KG_OP_WAIT) {
         count = atoi(space);

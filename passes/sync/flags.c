@@ -79,8 +79,7 @@ static void check_twice(const kg_sync_program *p, const kg_sync_access *a, const
     kg_diag *d = kg_error(diags, KG_D_S510, second->loc,
                           "this await sees the flag that the one at line %d%s has seen: %s still "
                           "has the value, and nothing resets it",
-                          first->loc.line, carrier ? " saw a trip earlier" : "",
-                          kg_say_root(p, a));
+                          first->loc.line, carrier ? " saw a trip earlier" : "", kg_say_root(p, a));
     kg_diag_note(diags, d, first->loc, "awaited here first");
     kg_diag_help(diags, d,
                  "signal and await a number that grows with each use, or another element");

@@ -26,7 +26,7 @@ bool kg_sync_is_full_barrier(const kg_sync_program *p, int node);
 typedef struct kg_author {
     struct kg_author_place {
         int line, column;
-    } *items;
+    } * items;
     int count, capacity;
 } kg_author;
 void kg_author_collect(kg_arena *arena, kg_kernel *kernel, kg_author *out); // before the passes
@@ -35,11 +35,11 @@ bool kg_author_owns(const kg_author *author, const kg_sync_program *p, const kg_
 // ---- what is not needed (redundant.c) -----------------------------------------------------------
 // One sync of the text.
 typedef struct kg_hand_sync {
-    const kg_op *op;      // the first of its nodes
-    int *nodes, n_nodes;  // in program order
-    int64_t cost;         // how often it runs, summed over its nodes
-    bool redundant;       // the others meet all that it meets
-    int count, needed;    // waits: as written; the loosest that does
+    const kg_op *op;     // the first of its nodes
+    int *nodes, n_nodes; // in program order
+    int64_t cost;        // how often it runs, summed over its nodes
+    bool redundant;      // the others meet all that it meets
+    int count, needed;   // waits: as written; the loosest that does
 } kg_hand_sync;
 
 typedef struct kg_hand_syncs {

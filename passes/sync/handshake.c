@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Roles that hand work to each other through barriers of the author's: played through.
 //
-// The warps fall into parties that no `warps` region splits. For small numbers of trips each party's
-// barriers, arrivals, waits and accesses are listed in order, and the lists are run side by side
-// with a clock a party. What holds of one schedule holds of all, as long as no arrival can fall into
-// another phase of its barrier; that is checked too. Reported: accesses that nothing orders, a
-// barrier id whose phases can mix (two purposes at once), parties that wait for ever. Conditions
-// and trip counts that only run time knows end the play without a verdict.
+// The warps fall into parties that no `warps` region splits. For small numbers of trips each
+// party's barriers, arrivals, waits and accesses are listed in order, and the lists are run side by
+// side with a clock a party. What holds of one schedule holds of all, as long as no arrival can
+// fall into another phase of its barrier; that is checked too. Reported: accesses that nothing
+// orders, a barrier id whose phases can mix (two purposes at once), parties that wait for ever.
+// Conditions and trip counts that only run time knows end the play without a verdict.
 #include "passes/sync/checks.h"
 #include "passes/sync/phrase.h"
 #include "passes/sync/steps.h"
@@ -36,8 +36,8 @@ typedef struct deed {
 typedef struct barrier_state {
     int threads, waiting, clock[PARTIES]; // of the phase that fills; bits of those that wait
     uint32_t parties;
-    const kg_op *last;    // the arrival that came last
-    int done[PARTIES];    // clock at the end of the phase before
+    const kg_op *last; // the arrival that came last
+    int done[PARTIES]; // clock at the end of the phase before
     uint32_t done_parties;
     const kg_op *done_by; // and its last arrival
 } barrier_state;
@@ -130,9 +130,10 @@ static void report_unordered(play *x, const deed *a, const event *b)
     if (a->stamp == NEVER)
         kg_diag_help(x->diags, d, "let the copying warps `wait` for the copy before they arrive");
     else if (first->writes && !second->writes)
-        kg_diag_help(x->diags, d,
-                     "let the writers arrive at a barrier behind the write, and the readers wait at "
-                     "it in front of the read");
+        kg_diag_help(
+            x->diags, d,
+            "let the writers arrive at a barrier behind the write, and the readers wait at "
+            "it in front of the read");
     else
         kg_diag_help(x->diags, d,
                      "let the readers arrive at a barrier behind the read, and the writers wait at "
@@ -176,7 +177,8 @@ static void report_stuck(play *x)
     if (!d) return;
     kg_diag_help(x->diags, d,
                  "each phase needs as many arrivals as its count, also on the first trips and the "
-                 "last (found with sizes of %d)", x->number);
+                 "last (found with sizes of %d)",
+                 x->number);
     x->stopped = true;
 }
 
@@ -189,8 +191,8 @@ static void check_access(play *x, const event *e)
         const deed *d = &x->deeds.items[i];
         if (d->party == x->current || !x->meet[d->what.access * x->p->accesses.count + e->access])
             continue;
-        bool ring = list[e->access].ring > 1 && list[d->what.access].at.root ==
-                                                    list[e->access].at.root;
+        bool ring =
+            list[e->access].ring > 1 && list[d->what.access].at.root == list[e->access].at.root;
         if (ring && (!d->what.slot_known || !e->slot_known || d->what.slot != e->slot)) continue;
         if (d->stamp > me->clock[d->party]) report_unordered(x, d, e);
     }
@@ -339,7 +341,7 @@ static void find_parties(play *x)
 static int find_pairs(play *x)
 {
     int ring = 1, n = x->p->accesses.count;
-    x->meet = KG_NEW_ARRAY(x->p->arena, bool, n * n + 1);
+    x->meet = KG_NEW_ARRAY(x->p->arena, bool, n *n + 1);
     for (int i = 0; i < x->o->count; i++) {
         const kg_obligation *o = &x->o->items[i];
         const kg_sync_access *a = &x->p->accesses.items[o->a];
@@ -366,8 +368,8 @@ kg_handshake kg_sync_play_handshakes(const kg_sync_program *p, const kg_obligati
     if (!hands_over(p)) return KG_HANDSHAKE_FINE;
     play *x = KG_NEW(p->arena, play);
     *x = (play){.p = p, .o = o, .diags = diags, .state = state};
-    x->steps = (kg_steps){
-        .p = p, .strict = true, .visit = list_node, .user = x, .limit = EVENT_LIMIT};
+    x->steps =
+        (kg_steps){.p = p, .strict = true, .visit = list_node, .user = x, .limit = EVENT_LIMIT};
     kg_steps_begin(&x->steps);
     find_parties(x);
     int most = 2 * find_pairs(x) + 3;

@@ -104,8 +104,7 @@ static bool same_pair(const kg_judgement *j, int a, int b)
 {
     const kg_sync_access *list = j->p->accesses.items;
     const kg_obligation *x = &j->o.items[a], *y = &j->o.items[b];
-    return x->carrier == y->carrier &&
-           list[x->a].at.op->loc.line == list[y->a].at.op->loc.line &&
+    return x->carrier == y->carrier && list[x->a].at.op->loc.line == list[y->a].at.op->loc.line &&
            list[x->b].at.op->loc.line == list[y->b].at.op->loc.line;
 }
 
@@ -126,8 +125,8 @@ static int width(const kg_judgement *j, int obligation)
     return n;
 }
 
-static void note_pair(const kg_judgement *j, const kg_hand_sync *s, int obligation,
-                      kg_diags *diags, kg_diag *d)
+static void note_pair(const kg_judgement *j, const kg_hand_sync *s, int obligation, kg_diags *diags,
+                      kg_diag *d)
 {
     const kg_hand_sync *other = other_between(j, s, obligation);
     const char *pair = kg_say_pair(j->p, &j->o.items[obligation]);
@@ -172,10 +171,10 @@ static void report_redundant(kg_judgement *j, const kg_hand_sync *s, kg_diags *d
             j->p->arena, "this %s orders nothing: no access before it conflicts with one after it",
             name);
     else
-        text = kg_arena_printf(j->p->arena, "this %s orders nothing that others do not order",
-                               name);
-    kg_judge_add(j, (kg_judged){KG_JUDGED_REDUNDANT, name, text, s->op->loc.line,
-                                s->op->loc.column});
+        text =
+            kg_arena_printf(j->p->arena, "this %s orders nothing that others do not order", name);
+    kg_judge_add(j,
+                 (kg_judged){KG_JUDGED_REDUNDANT, name, text, s->op->loc.line, s->op->loc.column});
     kg_diag *d = kg_warn(diags, KG_D_S506, s->op->loc, "%s", text);
     prove(j, s, diags, d);
     kg_diag_help(diags, d, "remove it");
@@ -183,13 +182,32 @@ static void report_redundant(kg_judgement *j, const kg_hand_sync *s, kg_diags *d
 
 static void report_strict(kg_judgement *j, const kg_hand_sync *s, kg_diags *diags)
 {
-    const char *text = kg_arena_printf(
-        j->p->arena, "wait %d is stricter than needed: all that is used behind it is complete "
-        "when %d groups are still in flight", s->count, s->needed);
-    kg_judge_add(j, (kg_judged){KG_JUDGED_STRICT, kg_arena_printf(j->p->arena, "wait %d",
-                                s->needed), text, s->op->loc.line, s->op->loc.column});
+    const char *text =
+        kg_arena_printf(j->p->arena,
+                        "wait %d is stricter than needed: all that is used behind it is complete "
+                        "when %d groups are still in flight",
+                        s->count, s->needed);
+    kg_judge_add(j,
+                 (kg_judged){KG_JUDGED_STRICT, kg_arena_printf(j->p->arena, "wait %d", s->needed),
+                             text, s->op->loc.line, s->op->loc.column});
     kg_diag *d = kg_warn(diags, KG_D_S507, s->op->loc, "%s", text);
     kg_diag_help(diags, d, "write `wait %d`", s->needed);
+}
+
+// A sync that orders nothing as things are, but will once what is missing stands in front of it.
+static void keep_what_will_serve(kg_judgement *j)
+{
+    for (int i = 0; i < j->o.count; i++) {
+        int point = kg_judged_open(j, i) ? kg_judged_point(j, i) : -1;
+        for (int k = 0; k < j->syncs.count && point >= 0; k++) {
+            kg_hand_sync *s = &j->syncs.items[k];
+            for (int n = 0; n < s->n_nodes && s->redundant; n++)
+                s->redundant = point_of(j->p, s->nodes[n]) != point;
+            for (int n = 0; n < s->n_nodes && !s->redundant; n++)
+                if (j->syncs.state[s->nodes[n]] == KG_HAND_OFF)
+                    j->syncs.state[s->nodes[n]] = s->count;
+        }
+    }
 }
 
 bool kg_sync_judge(kg_pass_context *context, kg_kernel *kernel, const kg_author *author,
@@ -209,6 +227,7 @@ bool kg_sync_judge(kg_pass_context *context, kg_kernel *kernel, const kg_author 
     kg_sync_hand_prune(p, &out->o, &out->syncs);
     kg_judge_left(out, NULL);
     kg_sync_plan_make(p, &out->o, NULL, &out->plan);
+    keep_what_will_serve(out);
     kg_judge_missing(out, context->diags, by_hand);
     for (int i = 0; i < out->syncs.count; i++) {
         const kg_hand_sync *s = &out->syncs.items[i];

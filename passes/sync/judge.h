@@ -12,7 +12,8 @@ typedef enum kg_judged_kind {
 
 typedef struct kg_judged {
     kg_judged_kind kind;
-    const char *what; // "barrier", "wait 1 and barrier": to put there, or what stands there
+    const char
+        *what; // missing: "put `barrier` in front of line 9"; else the sync, or the better one
     const char *text; // one line
     int line, column;
 } kg_judged;
@@ -41,6 +42,8 @@ bool kg_sync_judge(kg_pass_context *context, kg_kernel *kernel, const kg_author 
 
 // The obligation is open and between what the author wrote.
 bool kg_judged_open(const kg_judgement *j, int obligation);
+// The point of the plan that meets an open obligation.
+int kg_judged_point(const kg_judgement *j, int obligation);
 // Reports each open obligation; errors where `by_hand`. missing.c
 void kg_judge_missing(kg_judgement *j, kg_diags *diags, bool by_hand);
 // Fills `left` for a state of the author's syncs (by node, NULL: as written).

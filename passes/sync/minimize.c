@@ -14,8 +14,8 @@ enum { NO_WAIT = -1 };
 enum { MEET_NOTHING, MEET_WARP, MEET_ALL };
 
 typedef struct gap {
-    int wait;      // groups left, NO_WAIT
-    int meet;      // MEET_
+    int wait;             // groups left, NO_WAIT
+    int meet;             // MEET_
     int wait_at, meet_at; // points of the plan they come from, -1: of the author's syncs
 } gap;
 
@@ -29,9 +29,9 @@ typedef struct choice {
 typedef struct minimizer {
     kg_judgement *j;
     kg_sync_program *p;
-    kg_op **op_at;   // by point: what the plan puts there
-    bool *kept;      // by node
-    int *count;      // by node
+    kg_op **op_at; // by point: what the plan puts there
+    bool *kept;    // by node
+    int *count;    // by node
     kg_sync_edits *out;
 } minimizer;
 
@@ -178,8 +178,7 @@ static kg_sync_edit place_at(const minimizer *m, int block, int position)
     for (; position < b->count; position++) {
         const kg_loc *loc = &kg_sync_node_at(m->p, b->items[position])->op->loc;
         if (loc->line)
-            return (kg_sync_edit){
-                .kind = KG_EDIT_BEFORE, .line = loc->line, .column = loc->column};
+            return (kg_sync_edit){.kind = KG_EDIT_BEFORE, .line = loc->line, .column = loc->column};
     }
     kg_sync_edit e = {.kind = KG_EDIT_END};
     if (b->owner < 0) return e;
@@ -198,8 +197,7 @@ static const char *text_of(const minimizer *m, int point)
 static int find_kept(const minimizer *m, const kg_sync_block *b, int from, int to, kg_opcode code)
 {
     for (int i = from; i < to; i++)
-        if (by_hand(m->p, b->items[i]) &&
-            kg_sync_node_at(m->p, b->items[i])->op->code == code)
+        if (by_hand(m->p, b->items[i]) && kg_sync_node_at(m->p, b->items[i])->op->code == code)
             return i;
     return -1;
 }
@@ -210,20 +208,17 @@ static void edit_gap(minimizer *m, const choice *c, int first)
     int block = m->p->points[first].block, from = m->p->points[first].position;
     int end = gap_end(m->p, first);
     const kg_sync_block *b = kg_sync_block_at(m->p, block);
-    int meet = g->meet ? find_kept(m, b, from, end,
-                                   g->meet == MEET_ALL ? KG_OP_BARRIER : KG_OP_WARP_SYNC)
-                       : -1;
-    int wait = g->wait != NO_WAIT
-                   ? find_kept(m, b, from, meet < 0 ? end : meet, KG_OP_WAIT)
-                   : -1;
+    int meet =
+        g->meet ? find_kept(m, b, from, end, g->meet == MEET_ALL ? KG_OP_BARRIER : KG_OP_WARP_SYNC)
+                : -1;
+    int wait = g->wait != NO_WAIT ? find_kept(m, b, from, meet < 0 ? end : meet, KG_OP_WAIT) : -1;
     if (meet >= 0) m->kept[b->items[meet]] = true;
     if (wait >= 0) {
         m->kept[b->items[wait]] = true;
         m->count[b->items[wait]] = g->wait;
     }
-    const char *wait_line = g->wait != NO_WAIT && wait < 0
-                                ? kg_arena_printf(m->p->arena, "wait %d", g->wait)
-                                : NULL;
+    const char *wait_line =
+        g->wait != NO_WAIT && wait < 0 ? kg_arena_printf(m->p->arena, "wait %d", g->wait) : NULL;
     const char *meet_line = g->meet && meet < 0 && g->meet_at >= 0 ? text_of(m, g->meet_at) : NULL;
     if (wait_line && meet >= 0) {
         kg_sync_edit e = place_at(m, block, meet);

@@ -13,7 +13,7 @@ bool kg_judged_open(const kg_judgement *j, int obligation)
 
 // ---- what to put where --------------------------------------------------------------------------
 // The point of the plan that meets the obligation; the one in front of b where the replay chose.
-static int planned_point(const kg_judgement *j, int obligation)
+int kg_judged_point(const kg_judgement *j, int obligation)
 {
     const kg_obligation *x = &j->o.items[obligation];
     const kg_sync_plan *plan = &j->plan;
@@ -28,18 +28,6 @@ static int planned_point(const kg_judgement *j, int obligation)
     return kg_sync_block_at(j->p, b->block)->first_point + b->position;
 }
 
-// A wait of the author's directly in front of the point.
-static const kg_op *wait_before(const kg_judgement *j, int point)
-{
-    const kg_sync_block *b = kg_sync_block_at(j->p, j->p->points[point].block);
-    for (int i = j->p->points[point].position - 1; i >= 0; i--) {
-        const kg_op *op = kg_sync_node_at(j->p, b->items[i])->op;
-        if (op->code == KG_OP_WAIT) return op;
-        if (op->code != KG_OP_BARRIER && op->code != KG_OP_WARP_SYNC) break;
-    }
-    return NULL;
-}
-
 static const char *what_at(const kg_judgement *j, int point)
 {
     const kg_sync_plan *plan = &j->plan;
@@ -51,20 +39,51 @@ static const char *what_at(const kg_judgement *j, int point)
     return meet ? kg_arena_printf(j->p->arena, "%s; %s", wait, meet) : wait;
 }
 
-static void help(const kg_judgement *j, const kg_obligation *x, int point, kg_diags *diags,
+// A wait of the author's that would meet the obligation if it left fewer groups, and how many.
+static const kg_hand_sync *too_loose(const kg_judgement *j, int obligation, int *count)
+{
+    const kg_sync_program *p = j->p;
+    if (!j->o.items[obligation].wait) return NULL;
+    bool *met = KG_NEW_ARRAY(p->arena, bool, j->o.count + 1);
+    for (int i = 0; i < j->syncs.count; i++) {
+        const kg_hand_sync *s = &j->syncs.items[i];
+        for (*count = s->count - 1; s->op->code == KG_OP_WAIT && *count >= 0; --*count) {
+            int *state = kg_sync_hand_state(p);
+            kg_sync_plan plan = {.hand_state = state,
+                                 .hand = kg_points_new(p),
+                                 .hand_warp = kg_points_new(p),
+                                 .barrier = kg_points_new(p),
+                                 .warp_sync = kg_points_new(p),
+                                 .wait = kg_points_new(p)};
+            for (int k = 0; k < s->n_nodes; k++) state[s->nodes[k]] = *count;
+            kg_sync_hand_find(p, &plan);
+            kg_sync_hand_meets(p, &j->o, &plan, met);
+            if (met[obligation]) return s;
+        }
+    }
+    return NULL;
+}
+
+// What to write where, as a sentence.
+static const char *advice(const kg_judgement *j, int obligation)
+{
+    int count, point = kg_judged_point(j, obligation);
+    const kg_hand_sync *loose = too_loose(j, obligation, &count);
+    if (loose)
+        return kg_arena_printf(j->p->arena, "write `wait %d` in line %d", count,
+                               loose->op->loc.line);
+    return kg_arena_printf(j->p->arena, "put `%s` %s", what_at(j, point),
+                           kg_say_place(j->p, point));
+}
+
+static void help(const kg_judgement *j, const kg_obligation *x, const char *what, kg_diags *diags,
                  kg_diag *d)
 {
     const kg_sync_access *a = &j->p->accesses.items[x->a], *b = &j->p->accesses.items[x->b];
-    const kg_op *wait = kg_points_has(j->plan.wait, point) ? wait_before(j, point) : NULL;
     const char *apart = a->at.root != b->at.root && !a->global
                             ? ", or keep the two buffers apart with --no-share"
                             : "";
-    if (wait && !kg_points_has(j->plan.barrier, point))
-        kg_diag_help(diags, d, "write `wait %d` in line %d", j->plan.wait_count[point],
-                     wait->loc.line);
-    else
-        kg_diag_help(diags, d, "put `%s` %s%s", what_at(j, point), kg_say_place(j->p, point),
-                     apart);
+    kg_diag_help(diags, d, "%s%s", what, apart);
 }
 
 // ---- the pair -----------------------------------------------------------------------------------
@@ -128,9 +147,10 @@ static void missing_commits(kg_judgement *j, kg_diags *diags, bool by_hand)
 {
     for (int i = 0; i < j->n_commits; i++) {
         const kg_loc loc = j->commits[i]->loc;
-        kg_judge_add(j, (kg_judged){KG_JUDGED_MISSING, "commit",
-                                    "the group of this copy is closed nowhere", loc.line,
-                                    loc.column});
+        kg_judge_add(
+            j, (kg_judged){KG_JUDGED_MISSING,
+                           kg_arena_printf(j->p->arena, "put `commit` behind line %d", loc.line),
+                           "the group of this copy is closed nowhere", loc.line, loc.column});
         if (!by_hand) continue;
         kg_diag *d = kg_error(diags, KG_D_S505, loc, "the group of this copy is closed nowhere");
         kg_diag_help(diags, d, "put `commit` behind line %d", loc.line);
@@ -144,15 +164,11 @@ void kg_judge_missing(kg_judgement *j, kg_diags *diags, bool by_hand)
         const kg_obligation *x = &j->o.items[i];
         if (!kg_judged_open(j, i) || told(j, i)) continue;
         const kg_loc loc = j->p->accesses.items[x->b].at.op->loc;
-        int point = planned_point(j, i);
-        const char *text = sentence(j, x);
-        kg_judge_add(j, (kg_judged){KG_JUDGED_MISSING,
-                                    kg_arena_printf(j->p->arena, "%s %s", what_at(j, point),
-                                                    kg_say_place(j->p, point)),
-                                    text, loc.line, loc.column});
+        const char *text = sentence(j, x), *what = advice(j, i);
+        kg_judge_add(j, (kg_judged){KG_JUDGED_MISSING, what, text, loc.line, loc.column});
         if (!by_hand) continue;
         kg_diag *d = kg_error(diags, KG_D_S505, loc, "%s", text);
         note_places(j, x, diags, d);
-        help(j, x, point, diags, d);
+        help(j, x, what, diags, d);
     }
 }

@@ -30,9 +30,8 @@ const char *kg_say_trips(const kg_sync_program *p, const kg_obligation *o, const
 const char *kg_say_pair(const kg_sync_program *p, const kg_obligation *o)
 {
     const kg_sync_access *a = &p->accesses.items[o->a], *b = &p->accesses.items[o->b];
-    const char *other = a->at.root != b->at.root
-                            ? kg_arena_printf(p->arena, " of %s", kg_say_root(p, b))
-                            : "";
+    const char *other =
+        a->at.root != b->at.root ? kg_arena_printf(p->arena, " of %s", kg_say_root(p, b)) : "";
     return kg_arena_printf(p->arena, "the %s of %s at line %d and the %s%s at line %d%s",
                            kg_say_deed(a), kg_say_root(p, a), a->at.op->loc.line, kg_say_deed(b),
                            other, b->at.op->loc.line, kg_say_trips(p, o, "later"));
@@ -49,8 +48,7 @@ const char *kg_say_place(const kg_sync_program *p, int point)
             return kg_arena_printf(p->arena, "inside of line %d, between its %s and its %s",
                                    op->loc.line, kg_op_info_of(last->code)->name,
                                    kg_op_info_of(op->code)->name);
-        if (op->loc.line)
-            return kg_arena_printf(p->arena, "in front of line %d", op->loc.line);
+        if (op->loc.line) return kg_arena_printf(p->arena, "in front of line %d", op->loc.line);
     }
     if (position > 0 && position == b->count && b->owner < 0)
         return kg_arena_printf(p->arena, "behind line %d",

@@ -4,9 +4,9 @@
 // contents.c looks at the text: a read is wrong when no write that may come before it covers its
 // bytes. That misses what only the trips tell: a ring whose first slots no prologue fills, a loop
 // that writes all rows but the last. Here the program runs for small numbers with a mark an
-// element; every element belongs to a byte range of its own, so this is exact to the byte. Uncertain
-// writes count as done, uncertain reads and places that are not known are not looked at: what is
-// reported happens for the number that is told.
+// element; every element belongs to a byte range of its own, so this is exact to the byte.
+// Uncertain writes count as done, uncertain reads and places that are not known are not looked at:
+// what is reported happens for the number that is told.
 #include "passes/sync/checks.h"
 #include "passes/sync/phrase.h"
 #include "passes/sync/steps.h"
@@ -127,8 +127,8 @@ static void report(watch *x, const kg_sync_access *a, int64_t slot, int64_t elem
     int64_t byte = (row * layout.pitch + column) * bytes;
     if (layout.bits)
         byte ^= ((row >> layout.shift) & ((INT64_C(1) << layout.bits) - 1)) << layout.chunk_log2;
-    const char *of = a->ring > 1 ? kg_arena_printf(x->p->arena, "slot %lld of ", (long long)slot)
-                                 : "";
+    const char *of =
+        a->ring > 1 ? kg_arena_printf(x->p->arena, "slot %lld of ", (long long)slot) : "";
     kg_diag *d = kg_error(x->diags, KG_D_M403, a->at.op->loc,
                           "byte %lld of %s%s is read, but nothing before this writes it",
                           (long long)byte, of, kg_say_root(x->p, a));
@@ -182,7 +182,8 @@ static bool in_arm(const kg_sync_program *p, int node)
 }
 
 // A read that contents.c cannot decide: of a ring at a moving slot, or of a buffer that some write
-// fills in parts or in one arm of a branch. Returns how many slots the deepest of them has, 0 when there is none.
+// fills in parts or in one arm of a branch. Returns how many slots the deepest of them has, 0 when
+// there is none.
 static int worth_a_look(const kg_sync_program *p)
 {
     int ring = 0;
@@ -223,8 +224,12 @@ void kg_sync_check_played(const kg_sync_program *p, kg_diags *diags)
     int ring = worth_a_look(p);
     if (!ring || p->has_roles) return; // roles run side by side: nothing comes "before"
     watch x = {.p = p, .diags = diags};
-    kg_steps steps = {.p = p, .first_warp = 0, .last_warp = p->kernel->warps, .visit = step,
-                      .user = &x, .limit = STEP_LIMIT};
+    kg_steps steps = {.p = p,
+                      .first_warp = 0,
+                      .last_warp = p->kernel->warps,
+                      .visit = step,
+                      .user = &x,
+                      .limit = STEP_LIMIT};
     find_buffers(&x);
     kg_steps_begin(&steps);
     for (int number = 1; number <= 2 * ring + 2 && !x.found && x.work < ELEMENT_LIMIT; number++) {

@@ -2,9 +2,9 @@
 // Which of the author's syncs nobody needs.
 //
 // Taken one by one: a sync may go when everything that all of them meet is still met without it,
-// with those that went before it gone, and roles still get on. Dear ones are tried first, among equals those that meet
-// least; so what stays is a set of which none can go. Waits that stay are then loosened as far as
-// nothing opens.
+// with those that went before it gone, and roles still get on. Dear ones are tried first, among
+// equals those that meet least; so what stays is a set of which none can go. Waits that stay are
+// then loosened as far as nothing opens.
 #include "passes/sync/checks.h"
 #include "passes/sync/hand.h"
 

@@ -2,7 +2,8 @@
 // Judges the synchronization that .kg files have by hand, and makes the cheapest program of each.
 //
 //   // by-hand: missing 1 redundant 2 strict 0     what `kgen sync --by-hand` must find
-//   // finding: KG-S505 part of a line             a finding with that id, rendered, has these words
+//   // finding: KG-S505 part of a line             a finding with that id, rendered, has these
+//   words
 //
 // Whatever the file says: the text that comes out with the cheapest set must compile, with nothing
 // missing and nothing that is not needed; a second time it must come out as it went in. Arguments

@@ -32,9 +32,10 @@ static void print_added(const kgen_judgement *judgement, const char *name)
             more += same && k > i;
         }
         if (told) continue;
-        printf("%s:%d: adds %s: %s", name, item.line, item.what, item.text);
-        if (more) printf(" (and %d more pair%s)", more, more == 1 ? "" : "s");
-        printf("\n");
+        printf("%s:%d: %s; left to the compiler (by hand: %s", name, item.line, item.text,
+               item.what);
+        if (more) printf(", as for %d more pair%s", more, more == 1 ? "" : "s");
+        printf(")\n");
     }
 }
 
@@ -56,15 +57,14 @@ static void print_json(const kgen_judgement *judgement, const cli_session *sessi
     int exact;
     const char *program = kgen_judgement_program(judgement, &exact);
     for (int i = 0; kgen_judgement_item(judgement, i, &item); i++)
-        json_array_append_new(items, json_pack("{s:s, s:i, s:i, s:o, s:o}", "kind",
-                                               kind_words[item.kind], "line", item.line, "column",
-                                               item.column, "what", json_text(item.what), "text",
-                                               json_text(item.text)));
-    json_print(must(json_pack("{s:o, s:i, s:o, s:o, s:o, s:O}", "file", json_text(name), "by_hand",
-                              kgen_judgement_syncs(judgement), "items", items, "program",
-                              json_text(program), "exact",
-                              program ? json_boolean(exact) : json_null(), "diagnostics",
-                              session->diagnostics)));
+        json_array_append_new(items,
+                              json_pack("{s:s, s:i, s:i, s:o, s:o}", "kind", kind_words[item.kind],
+                                        "line", item.line, "column", item.column, "what",
+                                        json_text(item.what), "text", json_text(item.text)));
+    json_print(must(json_pack(
+        "{s:o, s:i, s:o, s:o, s:o, s:O}", "file", json_text(name), "by_hand",
+        kgen_judgement_syncs(judgement), "items", items, "program", json_text(program), "exact",
+        program ? json_boolean(exact) : json_null(), "diagnostics", session->diagnostics)));
 }
 
 static int write_minimized(const command_line *options, const kgen_judgement *judgement)
