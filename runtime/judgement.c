@@ -16,8 +16,7 @@ struct kgen_judgement {
     kgen_program *program; // owns all memory below
     kg_author author;
     kg_judgement found;
-    const char *text; // minimized
-    int exact;
+    char *text; // minimized, owned; NULL: not asked for, or there is none
 };
 
 static kg_kernel *parse_again(kgen_program *program, kg_diags *diags,
@@ -60,69 +59,87 @@ static bool judge(kgen_judgement *j, const kgen_sync_options *o, kg_diags *diags
 }
 
 // ---- the cheapest set ---------------------------------------------------------------------------
-// Compiles and judges `text`; *next is what to try then, in the arena of `keep`, or NULL when
-// nothing is left to do. false: it is no program, or has no cheaper text.
-static bool one_round(kgen_context *quiet, const char *text, const kgen_sync_options *o,
-                      bool as_kernel, kg_arena *keep, const char **next)
+typedef enum round_result {
+    ROUND_DONE,   // nothing is left to say about the text
+    ROUND_EDITED, // *next is the text to try then, owned by the caller
+    ROUND_FAILED, // the text is no program, or has no cheaper one in this form
+    ROUND_MEMORY
+} round_result;
+
+// The edited text, in the program's arena; NULL when it has no place for an edit.
+static const char *edited(kgen_judgement *j, const kgen_sync_options *o, kg_diags *diags,
+                          bool as_kernel)
 {
-    kgen_judgement j = {.context = quiet};
-    kgen_sync_options options = *o;
-    jmp_buf recovery;
-    *next = NULL;
-    options.by_hand = 0;
-    if (compile(quiet, text, strlen(text), &options, &j.program)) return false;
-    kgen_program *program = j.program;
-    kg_diags diags = {.arena = &program->arena};
-    volatile bool ok = false;
-    program->arena.recovery = &recovery;
-    if (!setjmp(recovery) && judge(&j, &options, &diags)) {
-        kg_sync_edits edits = {0};
-        ok = !j.found.found.count || kg_sync_minimize(&j.found, &diags, &edits);
-        kg_kernel *written = ok && edits.count ? parse_again(program, &diags, &options) : NULL;
-        const char *made = NULL;
-        if (written && !as_kernel)
-            made = kg_sync_edit_text(&program->arena, &program->source, written->loc.line, &edits);
-        else if (written && kg_sync_edit_kernel(written, &edits))
-            made = kg_print_unit(&program->arena, written->unit);
-        ok = ok && (!j.found.found.count || made);
-        if (made) *next = kg_arena_strndup(keep, made, strlen(made));
-    }
-    program->arena.recovery = NULL;
-    kgen_program_free(program);
-    return ok;
+    kgen_program *program = j->program;
+    kg_sync_edits edits = {0};
+    if (!kg_sync_minimize(&j->found, diags, &edits)) return NULL;
+    kg_kernel *written = parse_again(program, diags, o);
+    if (!written || !edits.count) return NULL;
+    if (!as_kernel)
+        return kg_sync_edit_text(&program->arena, &program->source, written->loc.line, &edits);
+    return kg_sync_edit_kernel(written, &edits) ? kg_print_unit(&program->arena, written->unit)
+                                                : NULL;
 }
 
-static bool rounds(kgen_judgement *j, kgen_context *quiet, const kgen_sync_options *o,
-                   bool as_kernel)
+// Compiles and judges `text`.
+static round_result one_round(kgen_context *quiet, const char *text, const kgen_sync_options *o,
+                              bool as_kernel, char **next)
 {
-    const char *text = j->text, *next;
-    for (int i = 0; i < MOST_ROUNDS; i++) {
-        if (!one_round(quiet, text, o, as_kernel, &j->program->arena, &next)) return false;
-        if (!next) {
-            j->text = text;
-            return true;
+    kgen_judgement j = {.context = quiet};
+    jmp_buf recovery;
+    kgen_status status = compile(quiet, text, strlen(text), o, &j.program);
+    if (status) return status == KGEN_ERROR_MEMORY ? ROUND_MEMORY : ROUND_FAILED;
+    kg_arena *arena = &j.program->arena;
+    kg_diags diags = {.arena = arena};
+    volatile round_result result = ROUND_FAILED;
+    arena->recovery = &recovery;
+    if (setjmp(recovery)) {
+        result = ROUND_MEMORY;
+    } else if (judge(&j, o, &diags)) {
+        const char *made = NULL;
+        if (!j.found.found.count)
+            result = ROUND_DONE;
+        else
+            made = edited(&j, o, &diags, as_kernel);
+        if (made) {
+            *next = context_strdup(quiet, made, strlen(made));
+            result = *next ? ROUND_EDITED : ROUND_MEMORY;
         }
+    }
+    arena->recovery = NULL;
+    kgen_program_free(j.program);
+    return result;
+}
+
+static round_result rounds(kgen_judgement *j, kgen_context *quiet, const kgen_sync_options *o,
+                           bool as_kernel)
+{
+    kgen_sync_options options = *o;
+    options.by_hand = 0; // what is missing is added, not an error
+    char *text = context_strdup(quiet, j->program->text, strlen(j->program->text)), *next = NULL;
+    round_result result = text ? ROUND_EDITED : ROUND_MEMORY;
+    for (int i = 0; i < MOST_ROUNDS && result == ROUND_EDITED; i++) {
+        result = one_round(quiet, text, &options, as_kernel, &next);
+        if (result != ROUND_EDITED) break;
+        context_release(quiet, text);
         text = next;
     }
-    return false;
+    if (result == ROUND_DONE) j->text = context_strdup(j->context, text, strlen(text));
+    context_release(quiet, text);
+    return result == ROUND_DONE && !j->text ? ROUND_MEMORY : result;
 }
 
 static kgen_status minimize(kgen_judgement *j, const kgen_sync_options *o)
 {
-    kgen_options plain = {.allocator = (const kgen_allocator *)&j->context->allocator};
+    kgen_allocator allocator = {j->context->allocator.allocate, j->context->allocator.release,
+                                j->context->allocator.user};
     kgen_context *quiet = NULL;
-    jmp_buf recovery;
-    kgen_status status = kgen_context_create(&plain, &quiet);
+    kgen_status status = kgen_context_create(&(kgen_options){.allocator = &allocator}, &quiet);
     if (status) return status;
-    j->text = j->program->text;
-    j->program->arena.recovery = &recovery;
-    if (!setjmp(recovery))
-        j->exact = rounds(j, quiet, o, false) || rounds(j, quiet, o, true);
-    else
-        status = KGEN_ERROR_MEMORY;
-    j->program->arena.recovery = NULL;
+    round_result result = rounds(j, quiet, o, false);
+    if (result == ROUND_FAILED || result == ROUND_EDITED) result = rounds(j, quiet, o, true);
     kgen_context_free(quiet);
-    return status;
+    return result == ROUND_MEMORY ? KGEN_ERROR_MEMORY : KGEN_OK;
 }
 
 // ---- the interface ------------------------------------------------------------------------------
@@ -170,6 +187,7 @@ void kgen_judgement_free(kgen_judgement *j)
     if (!j) return;
     kgen_context *context = j->context;
     kgen_program_free(j->program);
+    context_release(context, j->text);
     context_release(context, j);
 }
 
@@ -188,8 +206,7 @@ int kgen_judgement_syncs(const kgen_judgement *j)
     return j ? j->found.syncs.count : 0;
 }
 
-const char *kgen_judgement_program(const kgen_judgement *j, int *exact)
+const char *kgen_judgement_program(const kgen_judgement *j)
 {
-    if (exact) *exact = j ? j->exact : 0;
     return j ? j->text : NULL;
 }

@@ -163,9 +163,9 @@ KGEN_API void kgen_judgement_free(kgen_judgement *judgement);
 // false past the last.
 KGEN_API int kgen_judgement_item(const kgen_judgement *judgement, int index, kgen_sync_item *out);
 KGEN_API int kgen_judgement_syncs(const kgen_judgement *judgement); // that the author wrote
-// The text with the cheapest set; NULL unless `minimize`. *exact (may be NULL): 1 when judging the
-// text again finds nothing; 0 when something is left that its level cannot say.
-KGEN_API const char *kgen_judgement_program(const kgen_judgement *judgement, int *exact);
+// The text with the cheapest set: judged again, nothing is found. NULL unless `minimize`, and where
+// the text's level cannot say it.
+KGEN_API const char *kgen_judgement_program(const kgen_judgement *judgement);
 
 // ---- devices
 // -----------------------------------------------------------------------------------------

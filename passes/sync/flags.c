@@ -15,6 +15,21 @@ static bool writes_zero(const kg_op *op)
     return op->n_operands > 1 && kg_const_int(op->operands[1], &value) && value == 0;
 }
 
+// Elements with constant places that differ; any other two may be one, seen from two CTAs.
+static bool apart(const kg_sync_access *a, const kg_sync_access *b)
+{
+    kg_view_info va, vb;
+    int64_t x, y;
+    if (a->at.root != b->at.root) return false;
+    kg_view_resolve(a->at.operand, &va);
+    kg_view_resolve(b->at.operand, &vb);
+    for (int d = 0; d < a->at.root->type.rank; d++)
+        if (va.fixed[d] && vb.fixed[d] && kg_const_int(va.fixed[d], &x) &&
+            kg_const_int(vb.fixed[d], &y) && x != y)
+            return true;
+    return false;
+}
+
 // ---- release ------------------------------------------------------------------------------------
 static void check_release(const kg_sync_program *p, const kg_sync_access *w, kg_diags *diags)
 {
@@ -24,7 +39,7 @@ static void check_release(const kg_sync_program *p, const kg_sync_access *w, kg_
     if (!plain || !w->writes || !w->global || writes_zero(op)) return;
     for (int i = 0; i < p->accesses.count; i++) {
         const kg_sync_access *a = &p->accesses.items[i];
-        if (!is_await(a) || !kg_sync_may_alias(a->at.root, w->at.root)) continue;
+        if (!is_await(a) || !kg_sync_may_alias(a->at.root, w->at.root) || apart(a, w)) continue;
         kg_diag *d = kg_error(diags, KG_D_S509, op->loc,
                               "%s is awaited, but this %s of it publishes nothing of what was "
                               "written before",

@@ -54,25 +54,22 @@ static void print_json(const kgen_judgement *judgement, const cli_session *sessi
 {
     kgen_sync_item item;
     json_t *items = must(json_array());
-    int exact;
-    const char *program = kgen_judgement_program(judgement, &exact);
+    const char *program = kgen_judgement_program(judgement);
     for (int i = 0; kgen_judgement_item(judgement, i, &item); i++)
         json_array_append_new(items,
                               json_pack("{s:s, s:i, s:i, s:o, s:o}", "kind", kind_words[item.kind],
                                         "line", item.line, "column", item.column, "what",
                                         json_text(item.what), "text", json_text(item.text)));
-    json_print(must(json_pack(
-        "{s:o, s:i, s:o, s:o, s:o, s:O}", "file", json_text(name), "by_hand",
-        kgen_judgement_syncs(judgement), "items", items, "program", json_text(program), "exact",
-        program ? json_boolean(exact) : json_null(), "diagnostics", session->diagnostics)));
+    json_print(must(json_pack("{s:o, s:i, s:o, s:o, s:O}", "file", json_text(name), "by_hand",
+                              kgen_judgement_syncs(judgement), "items", items, "program",
+                              json_text(program), "diagnostics", session->diagnostics)));
 }
 
 static int write_minimized(const command_line *options, const kgen_judgement *judgement)
 {
-    int exact;
-    const char *text = kgen_judgement_program(judgement, &exact);
+    const char *text = kgen_judgement_program(judgement);
     const char *path = has(options, OPTION_output) ? options->values[OPTION_output] : "-";
-    if (!exact) {
+    if (!text) {
         say_error("no text of this program has the cheapest set and nothing else");
         return EXIT_PROBLEM;
     }
