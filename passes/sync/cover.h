@@ -34,6 +34,9 @@ void kg_sync_cuts(const kg_sync_program *p, const kg_obligation *o, kg_points cu
 // Some path of the obligation meets none of the points where a barrier stands already: by[point] is
 // set.
 bool kg_sync_path_open(const kg_sync_program *p, const kg_obligation *o, kg_points by);
+// The same for the paths that begin behind node `a`.
+bool kg_sync_path_open_from(const kg_sync_program *p, const kg_obligation *o, int a, int carrier,
+                            kg_points by);
 // A barrier at that point would be met by all threads of the obligation.
 bool kg_sync_legal(const kg_sync_program *p, const kg_obligation *o, int point);
 

@@ -315,6 +315,9 @@ char *kg_sync_edit_text(kg_arena *arena, const kg_source *source, int kernel_lin
         case KG_EDIT_BEHIND:
             insert_behind(&e, d);
             break;
+        case KG_EDIT_YIELD: // a condition that is an expression has no lines
+            e.failed = true;
+            break;
         case KG_EDIT_END:
             insert_at_end(&e, d, kernel_line);
             break;
@@ -372,6 +375,8 @@ static bool insert_lines(kg_kernel *kernel, const kg_sync_edit *d, kg_op *at)
         if (!op || (d->kind == KG_EDIT_END && !block)) return false;
         if (d->kind == KG_EDIT_BEFORE)
             kg_block_insert_before(at, op);
+        else if (d->kind == KG_EDIT_YIELD)
+            kg_block_insert_before(at->blocks[0]->last, op);
         else if (d->kind == KG_EDIT_BEHIND)
             kg_block_insert_after(behind, op);
         else

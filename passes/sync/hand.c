@@ -47,6 +47,32 @@ static bool any_wait(const kg_sync_program *p, const kg_sync_plan *plan)
     return false;
 }
 
+static bool drains(const kg_sync_program *p, const kg_sync_plan *plan, int node)
+{
+    const kg_op *op = kg_sync_node_at(p, node)->op;
+    return op->code == KG_OP_WAIT && kg_sync_hand_count(plan, node, op) == 0;
+}
+
+// Whatever the number of groups: some wait for all of them lies on every path, and behind it a
+// rendezvous on every path that goes on from there.
+static bool drained(const kg_sync_program *p, const kg_sync_plan *plan, const kg_obligation *x,
+                    kg_points meets)
+{
+    kg_points cuts = kg_points_new(p);
+    int a = p->accesses.items[x->a].node, b = p->accesses.items[x->b].node;
+    kg_sync_cuts(p, x, cuts, (kg_points){0});
+    for (int i = 0; i < p->nodes.count; i++) {
+        const kg_sync_node *n = kg_sync_node_at(p, i);
+        int point = kg_sync_block_at(p, n->block)->first_point + n->position;
+        if (!drains(p, plan, i) || !kg_points_has(cuts, point)) continue;
+        if (x->meet == KG_MEET_NONE) return true;
+        // In front of b in the later trip, or behind a in the earlier one.
+        int carrier = x->carrier >= 0 && i < b && i < a ? -1 : x->carrier;
+        if (!kg_sync_path_open_from(p, x, i, carrier, meets)) return true;
+    }
+    return false;
+}
+
 void kg_sync_hand_meets(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
                         bool *met)
 {
@@ -54,11 +80,14 @@ void kg_sync_hand_meets(const kg_sync_program *p, const kg_obligations *o, const
     for (int i = 0; i < kg_points_words(p); i++)
         both.words[i] = plan->hand.words[i] | plan->hand_warp.words[i];
     kg_replay replay = {0};
-    if (any_wait(p, plan)) kg_waits_replay(p, o, plan, &replay);
+    bool waits = any_wait(p, plan);
+    if (waits) kg_waits_replay(p, o, plan, &replay);
     for (int i = 0; i < o->count; i++) {
         const kg_obligation *x = &o->items[i];
-        if (x->wait)
-            met[i] = replay.bounded && !replay.open[i] && !replay.unseen[i];
+        if (x->wait && replay.bounded && !replay.unseen[i])
+            met[i] = !replay.open[i];
+        else if (x->wait) // no replay came to it: all must have landed
+            met[i] = waits && drained(p, plan, x, x->meet == KG_MEET_WARP ? both : plan->hand);
         else
             met[i] = !kg_sync_path_open(p, x, x->meet == KG_MEET_WARP ? both : plan->hand);
     }

@@ -8,6 +8,7 @@
 #include "passes/sync/checks.h"
 #include "passes/sync/materialize.h"
 #include "passes/sync/phrase.h"
+#include "passes/sync/sync.h"
 
 #include <string.h>
 
@@ -79,8 +80,7 @@ static bool stands_between(const kg_judgement *j, const kg_hand_sync *s, int obl
 {
     const kg_obligation *x = &j->o.items[obligation];
     kg_opcode code = s->op->code;
-    if (code == KG_OP_COMMIT || (code == KG_OP_WAIT && !x->wait) ||
-        (code == KG_OP_WARP_SYNC && x->meet == KG_MEET_CTA) ||
+    if ((code == KG_OP_WAIT && !x->wait) || (code == KG_OP_WARP_SYNC && x->meet == KG_MEET_CTA) ||
         (code != KG_OP_WAIT && x->meet == KG_MEET_NONE))
         return false;
     for (int i = 0; i < s->n_nodes; i++)
@@ -164,9 +164,7 @@ static bool orders_anything(const kg_judgement *j, const kg_hand_sync *s)
 static void report_redundant(kg_judgement *j, const kg_hand_sync *s, kg_diags *diags)
 {
     const char *name = kg_say_sync(j->p->arena, s->op), *text;
-    if (s->op->code == KG_OP_COMMIT)
-        text = "this commit is not needed: the next one closes its group early enough";
-    else if (!orders_anything(j, s))
+    if (!orders_anything(j, s))
         text = kg_arena_printf(
             j->p->arena, "this %s orders nothing: no access before it conflicts with one after it",
             name);
@@ -227,6 +225,8 @@ bool kg_sync_judge(kg_pass_context *context, kg_kernel *kernel, const kg_author 
     kg_sync_hand_prune(p, &out->o, &out->syncs);
     kg_judge_left(out, NULL);
     kg_sync_plan_make(p, &out->o, NULL, &out->plan);
+    kg_sync_report_unmet(p, &out->o, &out->plan, context->diags);
+    if (context->diags->errors > errors) return false;
     keep_what_will_serve(out);
     kg_judge_missing(out, context->diags, by_hand);
     for (int i = 0; i < out->syncs.count; i++) {

@@ -176,7 +176,12 @@ static kg_sync_edit place_at(const minimizer *m, int block, int position)
 {
     const kg_sync_block *b = kg_sync_block_at(m->p, block);
     for (; position < b->count; position++) {
-        const kg_loc *loc = &kg_sync_node_at(m->p, b->items[position])->op->loc;
+        const kg_op *op = kg_sync_node_at(m->p, b->items[position])->op;
+        const kg_loc *loc = &op->loc;
+        if (op->code == KG_OP_YIELD) {
+            loc = &kg_sync_node_at(m->p, b->owner)->op->loc;
+            return (kg_sync_edit){.kind = KG_EDIT_YIELD, .line = loc->line, .column = loc->column};
+        }
         if (loc->line)
             return (kg_sync_edit){.kind = KG_EDIT_BEFORE, .line = loc->line, .column = loc->column};
     }
@@ -233,15 +238,15 @@ static void edit_gap(minimizer *m, const choice *c, int first)
 }
 
 // Nodes of one statement stay or go together, at the least count.
-static void edit_statements(minimizer *m, const choice *c)
+static void edit_statements(minimizer *m)
 {
     for (int i = 0; i < m->j->syncs.count; i++) {
         const kg_hand_sync *s = &m->j->syncs.items[i];
-        bool kept = false, commit = s->op->code == KG_OP_COMMIT;
+        bool kept = false;
         int count = INT32_MAX;
         for (int k = 0; k < s->n_nodes; k++) {
             int node = s->nodes[k];
-            kept |= commit ? c->state[node] != KG_HAND_OFF : m->kept[node];
+            kept |= m->kept[node];
             if (m->kept[node] && m->count[node] < count) count = m->count[node];
         }
         kg_sync_edit e = {.line = s->op->loc.line, .column = s->op->loc.column, .count = count};
@@ -271,8 +276,7 @@ static int *state_without(const minimizer *m)
     int *state = kg_sync_hand_state(m->p);
     for (int i = 0; i < m->j->syncs.count; i++) {
         const kg_hand_sync *s = &m->j->syncs.items[i];
-        bool off = s->op->code != KG_OP_COMMIT || s->redundant;
-        for (int k = 0; k < s->n_nodes && off; k++) state[s->nodes[k]] = KG_HAND_OFF;
+        for (int k = 0; k < s->n_nodes; k++) state[s->nodes[k]] = KG_HAND_OFF;
     }
     return state;
 }
@@ -293,6 +297,6 @@ bool kg_sync_minimize(kg_judgement *j, kg_diags *diags, kg_sync_edits *out)
     if (!kg_sync_insert(p, &c->plan, m.op_at, diags)) return false;
     for (int i = 0; i < p->n_points; i++)
         if (gap_of(p, i) == i) edit_gap(&m, c, i);
-    edit_statements(&m, c);
+    edit_statements(&m);
     return true;
 }

@@ -8,6 +8,7 @@ typedef enum kg_edit_kind {
     KG_EDIT_COUNT,  // the wait at this place leaves `count` groups
     KG_EDIT_BEFORE, // `lines` in front of the statement at this place
     KG_EDIT_BEHIND, // `lines` behind it
+    KG_EDIT_YIELD,  // `lines` at the end of the condition of the `while` at this place
     KG_EDIT_END // `lines` at the end of block `block` of the op at this place; line 0: the kernel
 } kg_edit_kind;
 

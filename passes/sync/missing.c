@@ -12,25 +12,35 @@ bool kg_judged_open(const kg_judgement *j, int obligation)
 }
 
 // ---- what to put where --------------------------------------------------------------------------
-// The point of the plan that meets the obligation; the one in front of b where the replay chose.
+// The point of the plan that meets the obligation; else one that adds to what meets it; else the
+// one in front of b.
 int kg_judged_point(const kg_judgement *j, int obligation)
 {
     const kg_obligation *x = &j->o.items[obligation];
     const kg_sync_plan *plan = &j->plan;
+    int helps = -1;
     for (int i = 0; i < j->p->n_points; i++) {
         if (!kg_points_has(plan->cuts[obligation], i)) continue;
         bool barrier = kg_points_has(plan->barrier, i) || kg_points_has(plan->hand, i);
         bool warp = kg_points_has(plan->warp_sync, i) || kg_points_has(plan->hand_warp, i);
         bool meets = x->meet == KG_MEET_NONE || barrier || (x->meet == KG_MEET_WARP && warp);
         if (meets && (!x->wait || kg_points_has(plan->wait, i))) return i;
+        if (kg_points_has(plan->wait, i) || kg_points_has(plan->barrier, i) ||
+            kg_points_has(plan->warp_sync, i))
+            helps = i;
     }
     const kg_sync_node *b = kg_sync_node_at(j->p, j->p->accesses.items[x->b].node);
-    return kg_sync_block_at(j->p, b->block)->first_point + b->position;
+    return helps >= 0 ? helps : kg_sync_block_at(j->p, b->block)->first_point + b->position;
 }
 
-static const char *what_at(const kg_judgement *j, int point)
+static const char *what_at(const kg_judgement *j, const kg_obligation *x, int point)
 {
     const kg_sync_plan *plan = &j->plan;
+    if (!kg_points_has(plan->wait, point) && !kg_points_has(plan->barrier, point) &&
+        !kg_points_has(plan->warp_sync, point))
+        return x->meet == KG_MEET_CTA    ? (x->wait ? "wait 0; barrier" : "barrier")
+               : x->meet == KG_MEET_WARP ? (x->wait ? "wait 0; warp_sync" : "warp_sync")
+                                         : "wait 0";
     const char *meet = kg_points_has(plan->barrier, point)     ? "barrier"
                        : kg_points_has(plan->warp_sync, point) ? "warp_sync"
                                                                : NULL;
@@ -72,7 +82,7 @@ static const char *advice(const kg_judgement *j, int obligation)
     if (loose)
         return kg_arena_printf(j->p->arena, "write `wait %d` in line %d", count,
                                loose->op->loc.line);
-    return kg_arena_printf(j->p->arena, "put `%s` %s", what_at(j, point),
+    return kg_arena_printf(j->p->arena, "put `%s` %s", what_at(j, &j->o.items[obligation], point),
                            kg_say_place(j->p, point));
 }
 

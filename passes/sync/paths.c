@@ -201,17 +201,23 @@ static bool enters(const walker *w, int *node, int top)
 
 bool kg_sync_path_open(const kg_sync_program *p, const kg_obligation *o, kg_points by)
 {
+    int a = kg_sync_source(p, &p->accesses.items[o->a]);
+    return a < 0 || kg_sync_path_open_from(p, o, a, o->carrier, by);
+}
+
+bool kg_sync_path_open_from(const kg_sync_program *p, const kg_obligation *o, int a, int carrier,
+                            kg_points by)
+{
     kg_points legal = kg_points_new(p);
     walker w = {p, legal};
     for (int i = 0; i < p->n_points; i++)
         if (kg_points_has(by, i) && kg_sync_legal(p, o, i)) kg_points_add(legal, i);
-    int a = kg_sync_source(p, &p->accesses.items[o->a]), b = p->accesses.items[o->b].node;
-    if (a < 0) return true;
-    int top = o->carrier < 0 ? kg_sync_common(p, a, b) : o->carrier;
-    if (o->carrier < 0 && kg_sync_lift(p, a, top) >= kg_sync_lift(p, b, top)) return true;
+    int b = p->accesses.items[o->b].node;
+    int top = carrier < 0 ? kg_sync_common(p, a, b) : carrier;
+    if (carrier < 0 && kg_sync_lift(p, a, top) >= kg_sync_lift(p, b, top)) return true;
     if (!leaves(&w, &a, top) || !enters(&w, &b, top)) return false;
     int from = kg_sync_node_at(p, a)->position + 1, to = kg_sync_node_at(p, b)->position;
-    if (o->carrier < 0) return passable_range(&w, top, from, to);
+    if (carrier < 0) return passable_range(&w, top, from, to);
     int count = kg_sync_block_at(p, top)->count;
     return passable_range(&w, top, from, count) && passable_range(&w, top, 0, to) &&
            (o->distance < 2 || passable_range(&w, top, 0, count));

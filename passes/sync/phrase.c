@@ -44,6 +44,9 @@ const char *kg_say_place(const kg_sync_program *p, int point)
     if (position < b->count) {
         const kg_op *op = kg_sync_node_at(p, b->items[position])->op;
         const kg_op *last = position > 0 ? kg_sync_node_at(p, b->items[position - 1])->op : NULL;
+        if (op->code == KG_OP_YIELD)
+            return kg_arena_printf(p->arena, "at the end of the condition of line %d",
+                                   kg_sync_node_at(p, b->owner)->op->loc.line);
         if (last && last->loc.line && last->loc.line == op->loc.line && !last->n_blocks)
             return kg_arena_printf(p->arena, "inside of line %d, between its %s and its %s",
                                    op->loc.line, kg_op_info_of(last->code)->name,

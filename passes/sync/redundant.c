@@ -22,29 +22,10 @@ typedef struct pruner {
 } pruner;
 
 // ---- the author's statements --------------------------------------------------------------------
-// The last commit of a block stays: copies in front of it must not end up in no group.
-static bool commit_follows(const kg_sync_program *p, int node)
-{
-    const kg_sync_node *n = kg_sync_node_at(p, node);
-    const kg_sync_block *b = kg_sync_block_at(p, n->block);
-    for (int i = n->position + 1; i < b->count; i++)
-        if (kg_sync_node_at(p, b->items[i])->op->code == KG_OP_COMMIT) return true;
-    return false;
-}
-
-// While a copy is not waited for, nobody knows which groups its wait will count.
-static bool copies_open(const kg_obligations *o, const bool *met)
-{
-    for (int i = 0; i < o->count; i++)
-        if (o->items[i].wait && !met[i]) return true;
-    return false;
-}
-
 static bool may_go(const kg_sync_program *p, int node)
 {
     const kg_op *op = kg_sync_node_at(p, node)->op;
     if (!kg_op_int(op, KG_A_BY_HAND, 0)) return false;
-    if (op->code == KG_OP_COMMIT) return commit_follows(p, node);
     return op->code == KG_OP_WARP_SYNC || op->code == KG_OP_WAIT ||
            kg_sync_is_full_barrier(p, node);
 }
@@ -59,7 +40,7 @@ static kg_hand_sync *sync_at(kg_hand_syncs *syncs, const kg_op *op)
     return NULL;
 }
 
-// Runs of a barrier cost more than those of a wait, and these more than those of a commit.
+// Runs of a barrier cost more than those of a wait, and these more than those of a warp sync.
 static int64_t cost_of(const kg_sync_program *p, int node)
 {
     const kg_sync_node *n = kg_sync_node_at(p, node);
@@ -68,12 +49,10 @@ static int64_t cost_of(const kg_sync_program *p, int node)
     switch (n->op->code) {
     case KG_OP_BARRIER:
         return often * 8;
-    case KG_OP_WARP_SYNC:
-        return often * 2;
     case KG_OP_WAIT:
         return often * 4;
     default:
-        return often;
+        return often * 2;
     }
 }
 
@@ -176,10 +155,8 @@ void kg_sync_hand_prune(const kg_sync_program *p, const kg_obligations *o, kg_ha
     for (int i = 0; i < out->count; i++)
         turns[i] = (turn){&out->items[i], alone(&r, &out->items[i]), i};
     qsort(turns, (size_t)out->count, sizeof *turns, dearest_first);
-    bool commits_stay = copies_open(o, r.before);
     for (int i = 0; i < out->count; i++)
-        if (!turns[i].opens && !(commits_stay && turns[i].sync->op->code == KG_OP_COMMIT))
-            try_without(&r, turns[i].sync);
+        if (!turns[i].opens) try_without(&r, turns[i].sync);
     for (int i = 0; i < out->count; i++)
         if (!turns[i].sync->redundant && turns[i].sync->op->code == KG_OP_WAIT)
             loosen(&r, turns[i].sync);

@@ -21,9 +21,8 @@
 #include "passes/sync/checks.h"
 #include "passes/sync/materialize.h"
 
-// Every obligation of ours has a point, or the program cannot be ordered.
-static void report_unmet(const kg_sync_program *p, const kg_obligations *o,
-                         const kg_sync_plan *plan, kg_diags *diags)
+void kg_sync_report_unmet(const kg_sync_program *p, const kg_obligations *o,
+                          const kg_sync_plan *plan, kg_diags *diags)
 {
     int told = -1;
     for (int i = 0; i < o->count; i++) {
@@ -56,7 +55,7 @@ bool kg_sync_derive(kg_pass_context *context, kg_kernel *kernel, kg_sync_report 
     if (context->diags->errors > errors) return false;
     for (int i = 0; i < obligations.count; i++) obligations.items[i].number = i + 1;
     kg_sync_plan_make(p, &obligations, NULL, &plan);
-    report_unmet(p, &obligations, &plan, context->diags);
+    kg_sync_report_unmet(p, &obligations, &plan, context->diags);
     kg_op **op_at = KG_NEW_ARRAY(context->arena, kg_op *, p->n_points + 1);
     if (context->diags->errors > errors || !kg_sync_insert(p, &plan, op_at, context->diags))
         return false;

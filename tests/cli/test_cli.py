@@ -561,7 +561,8 @@ def sync(kgen):
     kgen("sync", path, "--by-hand", status=1,
          err=r"by_hand.kg:5:5: error: nothing orders the read at line 7, one trip of the loop at "
              r"line 4 earlier, before this write of 's' \[KG-S505\]")
-    kgen("sync", path, "--by-hand", status=1, err=r"thread \d+ here and thread \d+ above meet at byte")
+    kgen("sync", path, "--by-hand", status=1,
+         err=r"thread \d+ here and thread \d+ above meet at byte")
     told = json.loads(kgen("sync", path, "--json"))
     same([item["kind"] for item in told["items"]], ["missing", "redundant"])
     same(told["by_hand"], 2)
@@ -579,7 +580,8 @@ def sync_minimize(kgen):
     same(kgen("sync", path, "--minimize"), expected)
     kgen("sync", path, "--minimize", "-o", "less.kg")
     same((kgen.scratch / "less.kg").read_text(), expected)
-    kgen("sync", "less.kg", "--by-hand", out=r"2 by hand, 0 not needed, 0 stricter .*, 0 pairs left")
+    kgen("sync", "less.kg", "--by-hand",
+         out=r"2 by hand, 0 not needed, 0 stricter .*, 0 pairs left")
     kgen("sync", "-", "--minimize", stdin=expected, out=r"barrier\n  }")
 
 

@@ -7,7 +7,8 @@
 //
 // Whatever the file says: the text that comes out with the cheapest set must compile, with nothing
 // missing and nothing that is not needed; a second time it must come out as it went in. Arguments
-// are paths; each is a test (TAP).
+// are paths; each is a test (TAP). --random FIRST COUNT: as many random programs, one test.
+#include "random_program.h"
 #include "runtime/kgen.h"
 
 #include <stdbool.h>
@@ -154,9 +155,35 @@ static bool test_file(int number, const char *path)
     return !s.failure[0];
 }
 
+// What the compiler refuses is no subject.
+static bool test_random(uint64_t first, int count)
+{
+    static subject s;
+    int refused = 0;
+    for (int i = 0; i < count && !s.failure[0]; i++) {
+        memset(&s, 0, sizeof s);
+        s.path = "random";
+        random_program(first + (uint64_t)i, s.text, sizeof s.text);
+        kgen_options o = {.diagnostic = collect, .user = &s};
+        if (kgen_context_create(&o, &s.context)) return false;
+        kgen_judgement *judgement = judge(&s, s.text, true, false);
+        refused += !judgement;
+        if (judgement) check_minimized(&s);
+        kgen_judgement_free(judgement);
+        kgen_context_free(s.context);
+        if (s.failure[0])
+            printf("# seed %llu\n%s", (unsigned long long)first + (uint64_t)i, s.text);
+    }
+    printf("1..1\n%sok 1 - random programs\n# %s\n# %d programs, %d refused\n",
+           s.failure[0] ? "not " : "", s.failure, count, refused);
+    return !s.failure[0];
+}
+
 int main(int argc, char **argv)
 {
     bool ok = true;
+    if (argc == 4 && !strcmp(argv[1], "--random"))
+        return test_random(strtoull(argv[2], NULL, 10), atoi(argv[3])) ? 0 : 1;
     printf("1..%d\n", argc - 1);
     for (int i = 1; i < argc; i++) ok &= test_file(i, argv[i]);
     return ok ? 0 : 1;
