@@ -54,9 +54,10 @@ static bool drains(const kg_sync_program *p, const kg_sync_plan *plan, int node)
 }
 
 // Whatever the number of groups: some wait for all of them lies on every path, and behind it a
-// rendezvous on every path that goes on from there.
+// rendezvous on every path that goes on from there. `anywhere`: the rendezvous may stand in front
+// of the wait; enough for a pair that no replay saw meet.
 static bool drained(const kg_sync_program *p, const kg_sync_plan *plan, const kg_obligation *x,
-                    kg_points meets)
+                    kg_points meets, bool anywhere)
 {
     kg_points cuts = kg_points_new(p);
     int a = p->accesses.items[x->a].node, b = p->accesses.items[x->b].node;
@@ -66,6 +67,7 @@ static bool drained(const kg_sync_program *p, const kg_sync_plan *plan, const kg
         int point = kg_sync_block_at(p, n->block)->first_point + n->position;
         if (!drains(p, plan, i) || !kg_points_has(cuts, point)) continue;
         if (x->meet == KG_MEET_NONE) return true;
+        if (anywhere && !kg_sync_path_open(p, x, meets)) return true;
         // In front of b in the later trip, or behind a in the earlier one.
         int carrier = x->carrier >= 0 && i < b && i < a ? -1 : x->carrier;
         if (!kg_sync_path_open_from(p, x, i, carrier, meets)) return true;
@@ -87,7 +89,8 @@ void kg_sync_hand_meets(const kg_sync_program *p, const kg_obligations *o, const
         if (x->wait && replay.bounded && !replay.unseen[i])
             met[i] = !replay.open[i];
         else if (x->wait) // no replay came to it: all must have landed
-            met[i] = waits && drained(p, plan, x, x->meet == KG_MEET_WARP ? both : plan->hand);
+            met[i] = waits && drained(p, plan, x, x->meet == KG_MEET_WARP ? both : plan->hand,
+                                      replay.bounded);
         else
             met[i] = !kg_sync_path_open(p, x, x->meet == KG_MEET_WARP ? both : plan->hand);
     }
