@@ -65,6 +65,16 @@ kg_value *kg_emit_into(kg_parser *p, kg_node *n, const kg_type *type)
 kg_value *kg_make_truth(kg_parser *p, kg_node *n)
 {
     kg_type type = kg_scalar_type(KG_I1);
+    if (n->kind != KG_N_POISON && n->type.rank && n->type.dtype == KG_I1) {
+        kg_diag *d = kg_error(p->diags, KG_D_T101, n->loc,
+                              "a condition is one truth value for all threads, this is %s: its "
+                              "elements are spread over them",
+                              kg_type_text(p->arena, &n->type));
+        kg_diag_help(p->diags, d,
+                     "mask the load or store with `where`, choose values with select(c, a, b), or "
+                     "take any(c) or all(c)");
+        return NULL;
+    }
     return kg_emit_into(p, n, &type);
 }
 

@@ -137,6 +137,45 @@ KGEN_API kgen_status kgen_program_get_param(const kgen_program *program, int ind
 // How the syncs came about, one paragraph each; NULL unless compiled with `reasons`.
 KGEN_API const char *kgen_program_explain(const kgen_program *program);
 
+// ---- synchronization by hand
+// ------------------------------------------------------------------------- Judges the barriers,
+// waits and commits that the author of a program wrote. Findings go to the diagnostics callback:
+// warnings for what is not needed (KG-S506, KG-S507), errors for what is missing (KG-S505) where
+// `by_hand` is set. Without `by_hand` what is missing is what the compiler adds.
+typedef struct kgen_sync_options {
+    const char *name, *kernel, *target; // as in kgen_compile_options
+    const kgen_define *defines;
+    size_t n_defines;
+    int no_share;
+    int by_hand;  // the author means to write all of it
+    int minimize; // make the program with the cheapest set of syncs
+} kgen_sync_options;
+
+typedef enum kgen_sync_kind {
+    KGEN_SYNC_MISSING,   // two accesses that the author's syncs leave unordered
+    KGEN_SYNC_REDUNDANT, // a sync that the others make up for
+    KGEN_SYNC_STRICT     // a wait that waits for more than anyone needs
+} kgen_sync_kind;
+
+typedef struct kgen_sync_item {
+    kgen_sync_kind kind;
+    const char *what; // MISSING: what to write where; REDUNDANT: the sync; STRICT: the better one
+    const char *text; // one line
+    int line, column; // of the access, or of the sync
+} kgen_sync_item;
+
+typedef struct kgen_judgement kgen_judgement;
+// options may be NULL. KGEN_OK also when something was found.
+KGEN_API kgen_status kgen_judge_sync(kgen_context *context, const char *source, size_t length,
+                                     const kgen_sync_options *options, kgen_judgement **out);
+KGEN_API void kgen_judgement_free(kgen_judgement *judgement);
+// false past the last.
+KGEN_API int kgen_judgement_item(const kgen_judgement *judgement, int index, kgen_sync_item *out);
+KGEN_API int kgen_judgement_syncs(const kgen_judgement *judgement); // that the author wrote
+// The text with the cheapest set: judged again, nothing is found. NULL unless `minimize`, and where
+// the text's level cannot say it.
+KGEN_API const char *kgen_judgement_program(const kgen_judgement *judgement);
+
 // ---- devices
 // -----------------------------------------------------------------------------------------
 typedef struct kgen_device kgen_device;

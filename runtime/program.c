@@ -122,7 +122,7 @@ static kgen_status generate(compilation *c)
 static void report_refuted(compilation *c, const kg_validation *v)
 {
     kg_diag *d =
-        kg_error(&c->diags, KG_D_S510, v->b->loc, "%s%s", v->what,
+        kg_error(&c->diags, KG_D_S520, v->b->loc, "%s%s", v->what,
                  v->byte >= 0 ? kg_arena_printf(&c->program->arena,
                                                 " (byte %lld of shared memory, threads %d "
                                                 "and %d)",
@@ -152,7 +152,7 @@ static bool validate(compilation *c)
     if (v.what) info->proof_reason = kg_arena_strndup(&program->arena, v.what, strlen(v.what));
     if (verdict == KG_WITNESS) report_refuted(c, &v);
     if (verdict == KG_UNKNOWN)
-        kg_warn(&c->diags, KG_D_S511, v.b ? v.b->loc : program->kernel->loc,
+        kg_warn(&c->diags, KG_D_S521, v.b ? v.b->loc : program->kernel->loc,
                 "the synchronization is not proved: %s", info->proof_reason);
     kg_arena_free(&c->scratch);
     c->scratch = (kg_arena){0};

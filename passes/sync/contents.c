@@ -154,10 +154,12 @@ static void check_write(const kg_sync_program *p, const kg_sync_access *a, kg_di
 
 void kg_sync_check_contents(const kg_sync_program *p, kg_diags *diags)
 {
+    int errors = diags->errors;
     for (int i = 0; i < p->accesses.count; i++) {
         const kg_sync_access *a = &p->accesses.items[i];
         if (a->writes) check_write(p, a, diags);
         if (!a->global && a->at.effect->mode != KG_MODE_W && !reported(p, i))
             check_read(p, a, diags);
     }
+    if (diags->errors == errors) kg_sync_check_played(p, diags);
 }

@@ -34,6 +34,9 @@ void kg_sync_cuts(const kg_sync_program *p, const kg_obligation *o, kg_points cu
 // Some path of the obligation meets none of the points where a barrier stands already: by[point] is
 // set.
 bool kg_sync_path_open(const kg_sync_program *p, const kg_obligation *o, kg_points by);
+// The same for the paths that begin behind node `a`.
+bool kg_sync_path_open_from(const kg_sync_program *p, const kg_obligation *o, int a, int carrier,
+                            kg_points by);
 // A barrier at that point would be met by all threads of the obligation.
 bool kg_sync_legal(const kg_sync_program *p, const kg_obligation *o, int point);
 
@@ -51,8 +54,18 @@ typedef struct kg_sync_plan {
     kg_points hand_warp; // the author's warp syncs
     int *wait_count;     // by point
     kg_points *cuts;     // by obligation
+    // By node, what counts of the author's synchronization: -1 nothing, for a wait the groups that
+    // it leaves. NULL: all as written.
+    const int *hand_state;
 } kg_sync_plan;
 
-void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan);
+static inline int kg_sync_hand_count(const kg_sync_plan *plan, int node, const kg_op *op)
+{
+    return plan->hand_state ? plan->hand_state[node] : (int)kg_op_int(op, KG_A_COUNT, 0);
+}
+
+// hand_state as above; where it leaves a barrier out, its place is still the one preferred.
+void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, const int *hand_state,
+                       kg_sync_plan *plan);
 // The points alone, without the counts of waits (wait_count stays NULL): what a price needs.
 void kg_sync_plan_points(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan);

@@ -83,6 +83,7 @@ static kg_op *make(const kg_sync_program *p, int point, kg_opcode code)
 typedef struct naming {
     uint32_t taken;
     int first[BARRIER_IDS], last[BARRIER_IDS]; // warps of the region that owns an id
+    int until[BARRIER_IDS];                    // position in the kernel's body of its last use
 } naming;
 
 static void take_hand_written(const kg_sync_program *p, naming *names)
@@ -96,23 +97,40 @@ static void take_hand_written(const kg_sync_program *p, naming *names)
     }
 }
 
-// Regions of the same warps run one after the other, so they share an id; others never do.
-static int id_of_region(naming *names, kg_region region)
+// A barrier of the whole CTA stands in the kernel's body behind `position` and not behind `end`:
+// whoever used an id up to there is through with it.
+static bool cta_meets(const kg_sync_program *p, const kg_sync_plan *plan, int position, int end)
 {
-    int last = region.first_warp + region.n_warps;
-    for (int i = 1; i < BARRIER_IDS; i++)
-        if (names->first[i] == region.first_warp && names->last[i] == last) return i;
-    for (int i = 1; i < BARRIER_IDS; i++) {
-        if (names->taken >> i & 1) continue;
-        names->taken |= UINT32_C(1) << i;
-        names->first[i] = region.first_warp;
-        names->last[i] = last;
-        return i;
-    }
-    return -1;
+    const kg_sync_block *body = kg_sync_block_at(p, 0);
+    for (int i = position + 1; i <= end; i++)
+        if (kg_points_has(plan->barrier, body->first_point + i) ||
+            kg_points_has(plan->hand, body->first_point + i))
+            return true;
+    return false;
 }
 
-static kg_op *make_barrier(const kg_sync_program *p, int point, naming *names, kg_diags *diags)
+// Regions of the same warps run one after the other, so they share an id. Others do only when none
+// is left and the CTA has met between them. Ids that the author uses are never taken.
+static int id_of_region(const kg_sync_program *p, const kg_sync_plan *plan, naming *names,
+                        kg_region region, int position)
+{
+    int last = region.first_warp + region.n_warps, id = -1;
+    for (int i = 1; i < BARRIER_IDS && id < 0; i++)
+        if (names->first[i] == region.first_warp && names->last[i] == last) id = i;
+    for (int i = 1; i < BARRIER_IDS && id < 0; i++)
+        if (!(names->taken >> i & 1)) id = i;
+    for (int i = 1; i < BARRIER_IDS && id < 0; i++)
+        if (names->first[i] >= 0 && cta_meets(p, plan, names->until[i], position)) id = i;
+    if (id < 0) return -1;
+    names->taken |= UINT32_C(1) << id;
+    names->first[id] = region.first_warp;
+    names->last[id] = last;
+    names->until[id] = position;
+    return id;
+}
+
+static kg_op *make_barrier(const kg_sync_program *p, const kg_sync_plan *plan, int point,
+                           naming *names, kg_diags *diags)
 {
     int region = kg_sync_block_at(p, p->points[point].block)->region;
     if (region < 0) return make(p, point, KG_OP_BARRIER);
@@ -121,7 +139,8 @@ static kg_op *make_barrier(const kg_sync_program *p, int point, naming *names, k
             last = (int32_t)kg_op_int(warps, KG_A_LAST, first + 1);
     if (last - first == 1) return make(p, point, KG_OP_WARP_SYNC);
     if (last - first == p->kernel->warps) return make(p, point, KG_OP_BARRIER);
-    int id = id_of_region(names, (kg_region){first, last - first});
+    int position = kg_sync_node_at(p, kg_sync_lift(p, region, 0))->position;
+    int id = id_of_region(p, plan, names, (kg_region){first, last - first}, position);
     if (id < 0) {
         kg_error(diags, KG_D_S501, warps->loc, "more than 15 named barriers are needed");
         return NULL;
@@ -145,7 +164,7 @@ bool kg_sync_insert(kg_sync_program *p, const kg_sync_plan *plan, kg_op **op_at,
         }
         kg_op *meet = NULL;
         if (kg_points_has(plan->barrier, i)) {
-            meet = make_barrier(p, i, &names, diags);
+            meet = make_barrier(p, plan, i, &names, diags);
             if (!meet) return false;
         } else if (kg_points_has(plan->warp_sync, i)) {
             meet = make(p, i, KG_OP_WARP_SYNC);

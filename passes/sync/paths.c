@@ -9,7 +9,7 @@
 //
 // "after a" are the points behind a's ancestors up to A, "before b" those in front of b's: they are
 // met whenever a was left or b is reached. Points in other arms and in loops that may run zero
-// times are not.
+// times are not; those of a loop with constant bounds that runs at least once are.
 #include "passes/sync/cover.h"
 
 #include <string.h>
@@ -49,6 +49,15 @@ int kg_sync_source(const kg_sync_program *p, const kg_sync_access *a)
     return a->async ? commit_after(p, a->node) : a->node;
 }
 
+// ---- loops that surely run ----------------------------------------------------------------------
+static bool surely_runs(const kg_sync_program *p, int node)
+{
+    const kg_op *op = kg_sync_node_at(p, node)->op;
+    int64_t lo, hi;
+    return op->code == KG_OP_FOR && kg_const_int(op->operands[0], &lo) &&
+           kg_const_int(op->operands[1], &hi) && lo < hi;
+}
+
 // ---- cuts ---------------------------------------------------------------------------------------
 typedef struct cutter {
     const kg_sync_program *p;
@@ -65,13 +74,18 @@ bool kg_sync_legal(const kg_sync_program *p, const kg_obligation *o, int point)
            kg_sync_lift(p, p->accesses.items[o->b].node, inside) >= 0;
 }
 
+// The points from `from` to `to`, and those of the loops between them that surely run.
 static void add(const cutter *c, int block, int from, int to, bool late)
 {
-    int first = kg_sync_block_at(c->p, block)->first_point;
+    const kg_sync_block *b = kg_sync_block_at(c->p, block);
+    int first = b->first_point;
     if (from <= to && !kg_sync_legal(c->p, c->o, first)) return;
     for (int i = from; i <= to; i++) {
         kg_points_add(c->cuts, first + i);
         if (late && c->late.words) kg_points_add(c->late, first + i);
+        if (i == to || !surely_runs(c->p, b->items[i])) continue;
+        int body = kg_sync_node_at(c->p, b->items[i])->child[0];
+        add(c, body, 0, kg_sync_block_at(c->p, body)->count, false);
     }
 }
 
@@ -154,6 +168,7 @@ static bool passable(const walker *w, int node)
     if (n->op->code == KG_OP_WHILE)
         return passable_range(w, n->child[0], 0,
                               kg_sync_block_at(w->p, n->child[0])->condition_nodes - 1);
+    if (surely_runs(w->p, node)) return arm_passable(w, n->child[0]);
     return true; // a loop may run zero times, other warps pass a role by
 }
 
@@ -186,17 +201,23 @@ static bool enters(const walker *w, int *node, int top)
 
 bool kg_sync_path_open(const kg_sync_program *p, const kg_obligation *o, kg_points by)
 {
+    int a = kg_sync_source(p, &p->accesses.items[o->a]);
+    return a < 0 || kg_sync_path_open_from(p, o, a, o->carrier, by);
+}
+
+bool kg_sync_path_open_from(const kg_sync_program *p, const kg_obligation *o, int a, int carrier,
+                            kg_points by)
+{
     kg_points legal = kg_points_new(p);
     walker w = {p, legal};
     for (int i = 0; i < p->n_points; i++)
         if (kg_points_has(by, i) && kg_sync_legal(p, o, i)) kg_points_add(legal, i);
-    int a = kg_sync_source(p, &p->accesses.items[o->a]), b = p->accesses.items[o->b].node;
-    if (a < 0) return true;
-    int top = o->carrier < 0 ? kg_sync_common(p, a, b) : o->carrier;
-    if (o->carrier < 0 && kg_sync_lift(p, a, top) >= kg_sync_lift(p, b, top)) return true;
+    int b = p->accesses.items[o->b].node;
+    int top = carrier < 0 ? kg_sync_common(p, a, b) : carrier;
+    if (carrier < 0 && kg_sync_lift(p, a, top) >= kg_sync_lift(p, b, top)) return true;
     if (!leaves(&w, &a, top) || !enters(&w, &b, top)) return false;
     int from = kg_sync_node_at(p, a)->position + 1, to = kg_sync_node_at(p, b)->position;
-    if (o->carrier < 0) return passable_range(&w, top, from, to);
+    if (carrier < 0) return passable_range(&w, top, from, to);
     int count = kg_sync_block_at(p, top)->count;
     return passable_range(&w, top, from, count) && passable_range(&w, top, 0, to) &&
            (o->distance < 2 || passable_range(&w, top, 0, count));

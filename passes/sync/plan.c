@@ -6,6 +6,7 @@
 //   3  warp syncs: for obligations within a warp that no barrier cuts
 //   4  waits: in front of each of these that serves a copy, and alone where only the issuer is
 //   concerned 5  counts by replay; waits that no replay needs go again
+#include "passes/sync/hand.h"
 #include "passes/sync/waits.h"
 
 #include <string.h>
@@ -21,48 +22,11 @@ typedef struct planner {
 } planner;
 
 // ---- what is there already ----------------------------------------------------------------------
-static bool region_barrier(const kg_sync_program *p, int node)
-{
-    const kg_sync_node *n = kg_sync_node_at(p, node);
-    int region = kg_sync_block_at(p, n->block)->region;
-    if (n->op->code != KG_OP_BARRIER) return false;
-    if (region < 0) return kg_sync_is_cta_barrier(p, node);
-    return kg_op_int(n->op, KG_A_COUNT, -1) == 32 * (int64_t)kg_op_region(n->op).n_warps;
-}
-
-static void find_hand_written(planner *l)
-{
-    const kg_sync_program *p = l->p;
-    for (int i = 0; i < p->nodes.count; i++) {
-        const kg_sync_node *n = kg_sync_node_at(p, i);
-        int point = kg_sync_block_at(p, n->block)->first_point + n->position;
-        if (region_barrier(p, i)) kg_points_add(l->plan->hand, point);
-        if (n->op->code == KG_OP_WARP_SYNC) kg_points_add(l->plan->hand_warp, point);
-    }
-}
-
-static bool any_wait(const kg_sync_program *p)
-{
-    for (int i = 0; i < p->nodes.count; i++)
-        if (kg_sync_node_at(p, i)->op->code == KG_OP_WAIT) return true;
-    return false;
-}
-
 static void use_hand_written(planner *l)
 {
-    kg_points both = kg_points_new(l->p);
-    for (int i = 0; i < kg_points_words(l->p); i++)
-        both.words[i] = l->plan->hand.words[i] | l->plan->hand_warp.words[i];
-    kg_replay replay = {0};
-    if (any_wait(l->p)) kg_waits_replay(l->p, l->o, l->plan, &replay);
-    for (int i = 0; i < l->o->count; i++) {
-        kg_obligation *o = &l->o->items[i];
-        if (o->wait)
-            o->found_by_hand = replay.bounded && !replay.open[i] && !replay.unseen[i];
-        else
-            o->found_by_hand =
-                !kg_sync_path_open(l->p, o, o->meet == KG_MEET_WARP ? both : l->plan->hand);
-    }
+    bool *met = KG_NEW_ARRAY(l->p->arena, bool, l->o->count + 1);
+    kg_sync_hand_meets(l->p, l->o, l->plan, met);
+    for (int i = 0; i < l->o->count; i++) l->o->items[i].found_by_hand = met[i];
 }
 
 // An author who waits for some groups only before a barrier wants the others in flight there:
@@ -72,7 +36,7 @@ static void respect_open_groups(planner *l)
     for (int i = 0; i < l->p->nodes.count; i++) {
         const kg_sync_node *n = kg_sync_node_at(l->p, i);
         int point = kg_sync_block_at(l->p, n->block)->first_point + n->position + 1;
-        if (n->op->code != KG_OP_WAIT || kg_op_int(n->op, KG_A_COUNT, 0) == 0 ||
+        if (n->op->code != KG_OP_WAIT || kg_sync_hand_count(l->plan, i, n->op) <= 0 ||
             !kg_points_has(l->plan->hand, point))
             continue;
         for (int k = 0; k < l->o->count; k++)
@@ -109,6 +73,11 @@ static void price_points(planner *l)
         for (int k = 0; l->late[i].words && k < p->n_points; k++)
             if (kg_points_has(l->late[i], k) && (l->cost[k] & (TIE - 1)) > TIE / 4)
                 l->cost[k] -= TIE / 4;
+    for (int i = 0; l->plan->hand_state && i < p->nodes.count; i++) {
+        const kg_sync_node *n = kg_sync_node_at(p, i);
+        if (kg_sync_is_full_barrier(p, i) || n->op->code == KG_OP_WARP_SYNC)
+            l->cost[kg_sync_block_at(p, n->block)->first_point + n->position] -= TIE;
+    }
 }
 
 // ---- choice -------------------------------------------------------------------------------------
@@ -283,7 +252,8 @@ static void count_waits(planner *l)
         l->plan->wait_count[i] = replay.count[i] > 0 ? replay.count[i] : 0;
 }
 
-static planner make_planner(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan)
+static planner make_planner(kg_sync_program *p, kg_obligations *o, const int *hand_state,
+                            kg_sync_plan *plan)
 {
     planner l = {p, o, plan, KG_NEW_ARRAY(p->arena, kg_points, o->count + 1), NULL};
     plan->barrier = kg_points_new(p);
@@ -291,13 +261,14 @@ static planner make_planner(kg_sync_program *p, kg_obligations *o, kg_sync_plan 
     plan->wait = kg_points_new(p);
     plan->hand = kg_points_new(p);
     plan->hand_warp = kg_points_new(p);
+    plan->hand_state = hand_state;
     plan->cuts = KG_NEW_ARRAY(p->arena, kg_points, o->count + 1);
     for (int i = 0; i < o->count; i++) {
         plan->cuts[i] = kg_points_new(p);
         if (o->items[i].wait) l.late[i] = kg_points_new(p);
         kg_sync_cuts(p, &o->items[i], plan->cuts[i], l.late[i]);
     }
-    find_hand_written(&l);
+    kg_sync_hand_find(p, plan);
     use_hand_written(&l);
     respect_open_groups(&l);
     price_points(&l);
@@ -306,13 +277,14 @@ static planner make_planner(kg_sync_program *p, kg_obligations *o, kg_sync_plan 
 
 void kg_sync_plan_points(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan)
 {
-    planner l = make_planner(p, o, plan);
+    planner l = make_planner(p, o, NULL, plan);
     choose_all(&l);
 }
 
-void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan)
+void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, const int *hand_state,
+                       kg_sync_plan *plan)
 {
-    planner l = make_planner(p, o, plan);
+    planner l = make_planner(p, o, hand_state, plan);
     choose_all(&l);
     count_waits(&l);
 }

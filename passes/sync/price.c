@@ -72,7 +72,7 @@ kg_sync_price kg_sync_price_of(kg_arena *arena, kg_kernel *kernel, kg_footprints
     kg_obligations_derive(p, &obligations);
     kg_sync_check_roles(p, &obligations, &unheard);
     if (exact)
-        kg_sync_plan_make(p, &obligations, &plan);
+        kg_sync_plan_make(p, &obligations, NULL, &plan);
     else
         kg_sync_plan_points(p, &obligations, &plan);
     for (int i = 0; i < p->n_points; i++) add_point(p, &plan, i, &price);

@@ -42,6 +42,7 @@ static bool in_loop_of(const kg_sync_program *p, int node, int region)
 void kg_sync_check_roles(const kg_sync_program *p, kg_obligations *o, kg_diags *diags)
 {
     const kg_value *told = NULL;
+    int errors = diags->errors;
     for (int i = 0; i < o->count && p->has_roles; i++) {
         kg_obligation *x = &o->items[i];
         const kg_sync_access *a = &p->accesses.items[x->a], *b = &p->accesses.items[x->b];
@@ -63,6 +64,7 @@ void kg_sync_check_roles(const kg_sync_program *p, kg_obligations *o, kg_diags *
                      "let each role meet the other with `arrive id N count T` and `barrier id N "
                      "count T` for full and for empty slots");
     }
+    if (diags->errors == errors) kg_sync_play_handshakes(p, o, NULL, diags);
 }
 
 // ---- form ---------------------------------------------------------------------------------------

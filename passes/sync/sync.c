@@ -21,9 +21,8 @@
 #include "passes/sync/checks.h"
 #include "passes/sync/materialize.h"
 
-// Every obligation of ours has a point, or the program cannot be ordered.
-static void report_unmet(const kg_sync_program *p, const kg_obligations *o,
-                         const kg_sync_plan *plan, kg_diags *diags)
+void kg_sync_report_unmet(const kg_sync_program *p, const kg_obligations *o,
+                          const kg_sync_plan *plan, kg_diags *diags)
 {
     int told = -1;
     for (int i = 0; i < o->count; i++) {
@@ -49,13 +48,14 @@ bool kg_sync_derive(kg_pass_context *context, kg_kernel *kernel, kg_sync_report 
     kg_sync_commit_copies(kernel);
     kg_sync_program *p = kg_sync_program_build(context->arena, kernel, true);
     kg_sync_check_hand_written(p, context->diags);
+    kg_sync_check_flags(p, context->diags);
     kg_sync_check_contents(p, context->diags);
     kg_obligations_derive(p, &obligations);
     kg_sync_check_roles(p, &obligations, context->diags);
     if (context->diags->errors > errors) return false;
     for (int i = 0; i < obligations.count; i++) obligations.items[i].number = i + 1;
-    kg_sync_plan_make(p, &obligations, &plan);
-    report_unmet(p, &obligations, &plan, context->diags);
+    kg_sync_plan_make(p, &obligations, NULL, &plan);
+    kg_sync_report_unmet(p, &obligations, &plan, context->diags);
     kg_op **op_at = KG_NEW_ARRAY(context->arena, kg_op *, p->n_points + 1);
     if (context->diags->errors > errors || !kg_sync_insert(p, &plan, op_at, context->diags))
         return false;

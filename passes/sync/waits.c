@@ -109,8 +109,7 @@ static bool slot_of(const replay *r, int access, int64_t *slot)
 }
 
 // ---- the check of one access --------------------------------------------------------------------
-// The commit that closes
-// the group of a copy event, certain for the copy; -1 when there is none yet.
+// The commit that closes the group of a copy event, certain for the copy; -1: there is none yet.
 static int commit_of(const replay *r, int copy)
 {
     for (int i = copy + 1; i < r->events.count; i++)
@@ -285,14 +284,13 @@ static void run_if(replay *r, const kg_sync_node *n, int context)
 static void run_node(replay *r, int node, int context)
 {
     const kg_sync_node *n = kg_sync_node_at(r->p, node);
+    int hand = kg_sync_hand_count(r->plan, node, n->op);
     switch (n->op->code) {
     case KG_OP_COMMIT:
-        push(r, (event){.kind = EVENT_COMMIT, .context = context});
+        if (hand >= 0) push(r, (event){.kind = EVENT_COMMIT, .context = context});
         break;
     case KG_OP_WAIT:
-        push(r, (event){.kind = EVENT_WAIT,
-                        .context = context,
-                        .fixed = (int)kg_op_int(n->op, KG_A_COUNT, 0)});
+        if (hand >= 0) push(r, (event){.kind = EVENT_WAIT, .context = context, .fixed = hand});
         break;
     case KG_OP_FOR:
         run_for(r, n, context);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Accesses to global memory: do the elements of two views overlap, and if they are the same
+// Accesses to global memory, or to a shared buffer at computed places: do the elements of two views overlap, and if they are the same
 // elements, does the same thread handle them? Decided dimension by dimension from the views'
 // starts as linear forms.
 #include "passes/validate/model.h"
@@ -83,6 +83,7 @@ static bool same_expression(const kg_sexpr *a, const kg_sexpr *b)
 static bool same_tensor(const kg_value *a, const kg_value *b)
 {
     if (a->type.rank != b->type.rank || a->type.dtype != b->type.dtype) return false;
+    if (!a->tensor || !b->tensor) return a == b; // a shared buffer
     for (int d = 0; d < a->type.rank; d++) {
         const kg_sexpr *stride = a->tensor->strides[d];
         if (a != b && (!same_expression(a->tensor->dims[d], b->tensor->dims[d]) ||

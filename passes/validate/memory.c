@@ -62,6 +62,17 @@ static const char *what_is_wrong(const entry *e, const access_model *b)
                      : "read, and nothing orders it after a write";
 }
 
+// Accesses of one buffer whose places within a slot are computed: their views may say that they
+// never meet, or are by the same thread.
+static bool lie_apart(const validator *v, const entry *e, const access_model *b)
+{
+    const access_model *a = &v->accesses.items[e->access];
+    if (e->inexact == MIXED || (!e->inexact && b->at.exact) || a->at.root != b->at.root)
+        return false;
+    how_apart how = validator_relate(v, a, b, e->stale);
+    return how == NEVER_MEET || (how == SAME_THREAD && !e->phase);
+}
+
 static void check_entry(validator *v, const state *s, const entry *e, const access_model *b,
                         const touch *t, int slot)
 {
@@ -72,7 +83,7 @@ static void check_entry(validator *v, const state *s, const entry *e, const acce
                    .cell = t->cell,
                    .warps_a = e->warps,
                    .warps_b = t->warps};
-    if (!may_conflict(v, e, b)) return;
+    if (!may_conflict(v, e, b) || lie_apart(v, e, b)) return;
     if (!e->phase && ordered(s, e, t->warps, t->lane, &c.warps_a, &c.warps_b)) return;
     c.what = what_is_wrong(e, b);
     validator_report(v, s, &c);
@@ -105,7 +116,7 @@ static void add_entry(cell *c, const entry *now)
     last->warps = warps;
     last->kind = kind;
     last->lane = MANY_LANES;
-    last->inexact = true;
+    last->inexact = MIXED;
 }
 
 static void touch_cell(validator *v, state *s, const access_model *a, touch *t, int slot)
@@ -190,7 +201,7 @@ static void access_global(validator *v, state *s, const access_model *a)
         tensor_state *t = &tensors_of(v, s)[i];
         bool all = a->tensor < 0;
         if (!v->contested[i] || (!all && a->tensor != i)) continue;
-        check_tensor(v, s, t, a, all && !a->writes);
+        if (!all || !a->writes) check_tensor(v, s, t, a, all); // an acquire changes nothing
         if (!all || a->writes) note_in_tensor(v, s, t, a);
     }
 }
@@ -442,34 +453,43 @@ void validator_synchronize(validator *v, state_set *set, const kg_op *op)
 
 // ---- trips ------------------------------------------------------------------------------------
 
-static void join_equal(tensor_state *t)
+// Of several entries of one access the youngest stands for all: who knows of it knows of them.
+static int join_equal(entry *entries, int count)
 {
     int kept = 0;
-    for (int i = 0; i < t->count; i++) {
+    for (int i = 0; i < count; i++) {
+        const entry *e = &entries[i];
         int k = 0;
-        while (k < kept && !(t->entries[k].access == t->entries[i].access &&
-                             t->entries[k].stale == t->entries[i].stale &&
-                             t->entries[k].phase == t->entries[i].phase))
+        while (k < kept && !(entries[k].access == e->access && entries[k].kind == e->kind &&
+                             entries[k].stale == e->stale && entries[k].phase == e->phase))
             k++;
         if (k == kept)
-            t->entries[kept++] = t->entries[i];
-        else if (t->entries[i].generation > t->entries[k].generation)
-            t->entries[k] = t->entries[i];
+            entries[kept++] = *e;
+        else if (e->generation > entries[k].generation)
+            entries[k] = *e;
     }
-    memset(&t->entries[kept], 0, sizeof t->entries[0] * (size_t)(t->count - kept));
-    t->count = kept;
+    memset(&entries[kept], 0, sizeof *entries * (size_t)(count - kept));
+    return kept;
+}
+
+static void make_stale(const validator *v, entry *e, const kg_op *loop)
+{
+    const access_model *a = &v->accesses.items[e->access];
+    for (int d = 0; e->kind && d < a->n_loops; d++)
+        if (a->loops[d] == loop && (!e->stale || e->stale > d + 1)) e->stale = (uint8_t)(d + 1);
 }
 
 void validator_next_trip(const validator *v, state *s, const kg_op *loop)
 {
+    cell *cells = cells_of(v, s);
+    for (int i = 0; v->any_computed && i < v->n_cells; i++) {
+        make_stale(v, &cells[i].write, loop);
+        for (int k = 0; k < cells[i].count; k++) make_stale(v, &cells[i].entries[k], loop);
+        cells[i].count = (uint8_t)join_equal(cells[i].entries, cells[i].count);
+    }
     for (int i = 0; i < v->n_tensors; i++) {
         tensor_state *t = &tensors_of(v, s)[i];
-        for (int k = 0; k < t->count; k++) {
-            const access_model *a = &v->accesses.items[t->entries[k].access];
-            for (int d = 0; d < a->n_loops; d++)
-                if (a->loops[d] == loop && (!t->entries[k].stale || t->entries[k].stale > d + 1))
-                    t->entries[k].stale = (uint8_t)(d + 1);
-        }
-        if (t->count) join_equal(t);
+        for (int k = 0; k < t->count; k++) make_stale(v, &t->entries[k], loop);
+        t->count = join_equal(t->entries, t->count);
     }
 }

@@ -7,7 +7,7 @@
 
 enum {
     MOST_ENTRIES = 4,     // accesses of a cell since its last write that are told apart
-    MOST_GENERATIONS = 8, // 0: everybody knows
+    MOST_GENERATIONS = 20, // 0: everybody knows
     MOST_GLOBAL = 24,     // accesses of a tensor that are told apart
     MOST_CONDITIONS = 64, // whose outcome is remembered
     MOST_WARPS = 32,
@@ -116,6 +116,7 @@ typedef struct loop_model {
 
 // ---- a state ----------------------------------------------------------------------------------
 
+enum { MIXED = 2 };
 typedef enum entry_kind { ENTRY_NONE, ENTRY_READ, ENTRY_WRITE, ENTRY_UPDATE } entry_kind;
 
 // One access that later ones may have to be ordered after.
@@ -124,8 +125,8 @@ typedef struct entry {
     uint8_t kind, generation;
     int8_t lane;
     uint8_t phase;   // of a copy: 0 complete, 1 not committed, 2 + n: n younger groups committed
-    uint8_t stale;   // global: 1 + number of the outermost loop that has made a trip since
-    uint8_t inexact; // it may have been elsewhere
+    uint8_t stale;   // 1 + number of the outermost loop around that has made a trip since
+    uint8_t inexact; // it may have been elsewhere; MIXED: stands for several accesses
     uint32_t warps;
 } entry;
 
@@ -204,6 +205,7 @@ typedef struct validator {
     const kg_value **tensors;
     int *cell_byte;  // by cell: one of its bytes
     bool *contested; // by tensor: it is written, or an acquire may bring something new
+    bool any_computed; // some access of shared memory is at a computed place
     int most_groups; // above this many groups in flight nothing looks at the number
     size_t state_bytes;
     state_set spare; // memory of states that are done with

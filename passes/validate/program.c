@@ -533,6 +533,7 @@ static void find_contested(validator *v)
         const access_model *a = &v->accesses.items[i];
         if (a->tensor >= 0) v->contested[a->tensor] |= a->writes;
         acquires |= !a->at.root && a->writes;
+        v->any_computed |= a->shared && !a->at.exact;
     }
     for (int i = 0; acquires && i < v->n_tensors; i++) v->contested[i] = true;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The n-th allocation fails, for every n over one compile and one run: the status says so, nothing
-// is lost.
+// The n-th allocation fails, for every n over one compile and one judgement: the status says so,
+// nothing is lost.
 #include "kernels/kernels.h"
 #include "runtime/kgen.h"
 #include <setjmp.h>
@@ -59,8 +59,47 @@ static void every_allocation_of_a_compile(void **state)
     }
 }
 
+static const char by_hand[] = "kernel h(a: global f32[512], c: global f32[511])\n"
+                              "{\n"
+                              "  shared s: f32[512]\n"
+                              "  copy_async s = a[0..]\n"
+                              "  barrier\n"
+                              "  commit\n"
+                              "  wait 1\n"
+                              "  store c[0..] = load s[1.. + 511]\n"
+                              "}\n";
+
+static kgen_status judge_once(counter *c)
+{
+    kgen_allocator allocator = {count_allocate, count_release, c};
+    kgen_context *context = NULL;
+    kgen_judgement *judgement = NULL;
+    kgen_sync_options o = {.minimize = 1};
+    kgen_status status = kgen_context_create(&(kgen_options){.allocator = &allocator}, &context);
+    if (!status) status = kgen_judge_sync(context, by_hand, strlen(by_hand), &o, &judgement);
+    if (!status) assert_non_null(kgen_judgement_program(judgement));
+    kgen_judgement_free(judgement);
+    kgen_context_free(context);
+    return status;
+}
+
+static void every_allocation_of_a_judgement(void **state)
+{
+    counter all = {0};
+    assert_int_equal(judge_once(&all), KGEN_OK);
+    assert_int_equal(all.live, 0);
+    for (long n = 1; n <= all.made; n++) {
+        counter c = {.fail_at = n};
+        kgen_status status = judge_once(&c);
+        if (status != KGEN_ERROR_MEMORY)
+            fail_msg("allocation %ld of %ld: %s", n, all.made, kgen_status_name(status));
+        assert_int_equal(c.live, 0);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_allocation_of_a_compile)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_allocation_of_a_compile),
+                                       cmocka_unit_test(every_allocation_of_a_judgement)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -130,6 +130,16 @@ static void bad_calls(void **state)
     assert_int_equal(kgen_compile(context, "", 0, NULL, NULL), KGEN_ERROR_USAGE);
     assert_int_equal(kgen_compile(context, NULL, 0, NULL, &program), KGEN_ERROR_INPUT);
     assert_int_equal(kgen_compile(context, NULL, 3, NULL, &program), KGEN_ERROR_USAGE);
+    kgen_judgement *judgement;
+    kgen_sync_item item;
+    assert_int_equal(kgen_judge_sync(NULL, "", 0, NULL, &judgement), KGEN_ERROR_USAGE);
+    assert_int_equal(kgen_judge_sync(context, "", 0, NULL, NULL), KGEN_ERROR_USAGE);
+    assert_int_equal(kgen_judge_sync(context, NULL, 3, NULL, &judgement), KGEN_ERROR_USAGE);
+    assert_int_equal(kgen_judge_sync(context, "x", 1, NULL, &judgement), KGEN_ERROR_INPUT);
+    assert_null(judgement);
+    assert_false(kgen_judgement_item(NULL, 0, &item));
+    assert_null(kgen_judgement_program(NULL));
+    kgen_judgement_free(NULL);
     assert_int_equal(kgen_launch(NULL, NULL, NULL, 0, NULL), KGEN_ERROR_USAGE);
     kgen_program_free(NULL);
     kgen_device_close(NULL);

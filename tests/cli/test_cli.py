@@ -106,7 +106,7 @@ def overview(kgen):
 @case
 def command_help(kgen):
     """help of each command has options, examples and statuses"""
-    for name in ("build", "run", "check", "explain", "list", "demo", "version", "help"):
+    for name in ("build", "run", "check", "explain", "sync", "list", "demo", "version", "help"):
         text = kgen("help", name, out=rf"^usage: kgen {name}")
         same(kgen(name, "--help"), text)
         for word in ("options:", "--color=WHEN", "examples:", f"kgen {name}", "exit status:", "70"):
@@ -538,6 +538,53 @@ def explain(kgen):
     kgen("explain", "attention", out=r"barrier")
 
 
+# One barrier too many, and one too few.
+BY_HAND = """kernel k(a: global f32[T, 512], c: global f32[T, 511], T: i32)
+{
+  shared s: f32[512]
+  for t in 0 .. T {
+    s = load a[t, 0..]
+    barrier
+    store c[t, 0..] = load s[1.. + 511]
+  }
+  barrier  // just to be sure
+}
+"""
+
+
+@case
+def sync(kgen):
+    """sync judges what stands there by hand"""
+    path = kgen.file("by_hand.kg", BY_HAND)
+    kgen("sync", path, out=r"left to the compiler \(by hand: put `barrier` at the end of the block",
+         err=r"by_hand.kg:9:3: warning: this barrier orders nothing: .* \[KG-S506\]")
+    kgen("sync", path, "--by-hand", status=1,
+         err=r"by_hand.kg:5:5: error: nothing orders the read at line 7, one trip of the loop at "
+             r"line 4 earlier, before this write of 's' \[KG-S505\]")
+    kgen("sync", path, "--by-hand", status=1,
+         err=r"thread \d+ here and thread \d+ above meet at byte")
+    told = json.loads(kgen("sync", path, "--json"))
+    same([item["kind"] for item in told["items"]], ["missing", "redundant"])
+    same(told["by_hand"], 2)
+    same(told["program"], None)
+    kgen("sync", "nowhere.kg", status=1)
+    kgen("sync", path, "--by-hnd", status=2, err=r"did you mean")
+
+
+@case
+def sync_minimize(kgen):
+    """sync --minimize changes the lines that it has to, and nothing else"""
+    path = kgen.file("by_hand.kg", BY_HAND)
+    expected = BY_HAND.replace("  barrier  // just to be sure\n", "").replace(
+        "511]\n  }", "511]\n    barrier\n  }")
+    same(kgen("sync", path, "--minimize"), expected)
+    kgen("sync", path, "--minimize", "-o", "less.kg")
+    same((kgen.scratch / "less.kg").read_text(), expected)
+    kgen("sync", "less.kg", "--by-hand",
+         out=r"2 by hand, 0 not needed, 0 stricter .*, 0 pairs left")
+    kgen("sync", "-", "--minimize", stdin=expected, out=r"barrier\n  }")
+
+
 @case
 def lists(kgen):
     """every list, in words and as JSON"""
@@ -574,7 +621,7 @@ def colours(kgen):
 def man_page(kgen):
     """the man page has every command and option"""
     text = Path(MAN_PAGE).read_text().replace("\\-", "-")
-    for name in ("build", "run", "check", "explain", "list", "demo"):
+    for name in ("build", "run", "check", "explain", "sync", "list", "demo"):
         same(f"kgen {name}" in text, True)
         for option in re.findall(r"--[a-z-]+", kgen("help", name)):
             same(option in text, True)

@@ -5,6 +5,7 @@
 //   // expect: barrier 2 loop_barrier 1 warp_sync 0 wait 1 counts 1     number of ops; loop_:
 //   inside of loops
 //   // expect: shared 4096                                              bytes of the arena
+//   // expect: ids 1,2                                                  barriers with an id
 //   // expect-error: KG-S502                                           the only finding
 //   // mutants: off                                                    (by hand: more than is
 //   needed)
@@ -31,7 +32,7 @@ enum { TEXT_LIMIT = 1 << 18, DEFINES = 16 };
 
 typedef struct counts {
     int barrier, loop_barrier, warp_sync, wait, commit;
-    char wait_counts[128];
+    char wait_counts[128], ids[128];
 } counts;
 
 typedef struct subject {
@@ -105,6 +106,10 @@ static void add_counts(const kg_block *block, int loops, counts *c)
         if (op->code == KG_OP_WAIT)
             snprintf(c->wait_counts + used, sizeof c->wait_counts - used, "%s%d", used ? "," : "",
                      (int)kg_op_int(op, KG_A_COUNT, 0));
+        used = strlen(c->ids);
+        if (op->code == KG_OP_BARRIER && kg_op_attr(op, KG_A_ID))
+            snprintf(c->ids + used, sizeof c->ids - used, "%s%d", used ? "," : "",
+                     (int)kg_op_int(op, KG_A_ID, 0));
         for (int i = 0; i < op->n_blocks; i++)
             add_counts(op->blocks[i], loops + (op->code == KG_OP_FOR || op->code == KG_OP_WHILE),
                        c);
@@ -130,6 +135,10 @@ static void check_expectation(subject *s, const char *line)
             found = true;
             if (strcmp(value, c.wait_counts))
                 fail(s, "wait counts are %s, not %s", c.wait_counts, value);
+        }
+        if (value && !strcmp(word, "ids")) {
+            found = true;
+            if (strcmp(value, c.ids)) fail(s, "ids are %s, not %s", c.ids, value);
         }
         for (size_t i = 0; value && i < sizeof known / sizeof *known; i++)
             if (!strcmp(word, known[i].name)) {

@@ -21,6 +21,8 @@ static int run_command(const command_line *options)
         return command_check(options);
     case COMMAND_explain:
         return command_explain(options);
+    case COMMAND_sync:
+        return command_sync(options);
     case COMMAND_list:
         return command_list(options);
     case COMMAND_demo:

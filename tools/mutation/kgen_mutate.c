@@ -149,7 +149,7 @@ static bool validator_rejects(cli_session *session, listener *heard, const kgen_
     heard->id[0] = '\0';
     kgen_status status = task_compile(session, task, &settings, &compiled);
     kgen_program_free(compiled);
-    return status == KGEN_ERROR_INPUT && !strcmp(heard->id, "KG-S510");
+    return status == KGEN_ERROR_INPUT && !strcmp(heard->id, "KG-S520");
 }
 
 static bool machine_rejects(cli_session *session, kgen_task *task)
