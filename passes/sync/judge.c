@@ -55,7 +55,7 @@ void kg_judge_left(kg_judgement *j, const int *state)
     kg_sync_program *p = j->p;
     kg_obligations own = {.items = KG_NEW_ARRAY(p->arena, kg_obligation, j->o.count + 1),
                           .count = j->o.count};
-    memcpy(own.items, j->o.items, sizeof *own.items * (size_t)own.count);
+    if (own.count) memcpy(own.items, j->o.items, sizeof *own.items * (size_t)own.count);
     for (int i = 0; i < own.count; i++)
         own.items[i].by_author |= kg_author_owns(j->author, p, &own.items[i]);
     kg_sync_plan plan;

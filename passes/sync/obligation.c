@@ -67,6 +67,20 @@ static bool exclusive(const kg_sync_program *p, int a, int b, int common)
     return x == y && a != b;
 }
 
+// A loop with constant bounds has no trips further apart than its first and its last.
+static void clip_distances(const kg_op *loop, kg_relation *r)
+{
+    int64_t lo, hi, step;
+    if (loop->code != KG_OP_FOR || !kg_const_int(loop->operands[0], &lo) ||
+        !kg_const_int(loop->operands[1], &hi) || !kg_const_int(loop->operands[2], &step) ||
+        step <= 0)
+        return;
+    int64_t farthest = hi > lo ? (hi - lo - 1) / step : 0;
+    if (farthest < 64) r->distances &= (UINT64_C(1) << farthest) - 1;
+    r->meets = r->meets && r->distances;
+    r->distance = r->distances ? __builtin_ctzll(r->distances) + 1 : 0;
+}
+
 static void derive_pair(deriver *d, int ia, int ib)
 {
     const kg_sync_program *p = d->p;
@@ -79,7 +93,9 @@ static void derive_pair(deriver *d, int ia, int ib)
     for (int block = common; block >= 0; block = kg_sync_parent(p, block)) {
         const kg_sync_block *loop = kg_sync_block_at(p, block);
         if (!kg_sync_is_loop(loop)) continue;
-        kg_relation r = kg_sync_relate(p, a, b, kg_sync_node_at(p, loop->owner)->op);
+        const kg_op *op = kg_sync_node_at(p, loop->owner)->op;
+        kg_relation r = kg_sync_relate(p, a, b, op);
+        clip_distances(op, &r);
         if (r.meets) add(d, ia, ib, block, &r);
     }
 }
