@@ -93,6 +93,16 @@ static int next_line(const kg_op *op)
     return 0;
 }
 
+// The statement that the op stands in the middle of: what comes before it in its block has the
+// same line as what comes after. 0: none.
+static int line_around(const kg_op *sync, int next)
+{
+    for (const kg_op *op = sync->prev; op; op = op->prev)
+        if (kg_op_info_of(op->code)->n_effects || op->n_blocks)
+            return next && op->loc.line == next ? next : 0;
+    return 0;
+}
+
 typedef struct placing {
     const kg_op *sync;
     int after; // line
@@ -129,6 +139,7 @@ static int source_place(const report_maker *m, const kg_op *sync, int *line)
     x.after = *line ? *line - 1 : last_line(sync->parent);
     if (!*line && owner) *line = owner->loc.line;
     if (owner && owner->loc.line > x.after) x.after = owner->loc.line;
+    if (line_around(sync, *line)) x.after = *line;
     kg_walk(m->kernel->body, move_out_of_loop, &x);
     return x.after;
 }
@@ -239,7 +250,14 @@ static void report_syncs(report_maker *m)
         n = found.count;
     }
     kgen_sync_info *all = KG_NEW_ARRAY(m->arena, kgen_sync_info, n + 1);
-    for (int i = 0; i < n; i++) all[i] = sync_of(m, &entries[i]);
+    for (int i = 0; i < n; i++) {
+        all[i] = sync_of(m, &entries[i]);
+        for (int k = i - 1; k >= 0; k--) // those of one block stay in order
+            if (entries[k].op->parent == entries[i].op->parent) {
+                if (all[k].after_line > all[i].after_line) all[i].after_line = all[k].after_line;
+                break;
+            }
+    }
     m->out->syncs = all;
     m->out->n_syncs = n;
     find_ir_lines(m, all);
