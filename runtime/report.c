@@ -135,6 +135,7 @@ static int source_place(const report_maker *m, const kg_op *sync, int *line)
 {
     const kg_op *owner = sync->parent->owner;
     placing x = {sync, 0};
+    if (kg_op_int(sync, KG_A_BY_HAND, 0) && sync->loc.line) return *line = sync->loc.line;
     *line = next_line(sync->next);
     x.after = *line ? *line - 1 : last_line(sync->parent);
     if (!*line && owner) *line = owner->loc.line;

@@ -97,7 +97,8 @@ static void say_repair(writer *w, const kgen_sync_info *s, const kgen_repair *r)
     bool rejected = !strcmp(r->verdict, "rejected");
     SAY(w, "      %s: %s%s%s", r->repair, rejected ? "" : r->verdict, rejected ? "" : ", ",
         r->text);
-    if (r->runs > 0 && r->runs != s->runs) SAY(w, " (%s)", runs_text(w->arena, r->runs));
+    if (r->runs > 0 && (int)(r->runs + 0.5) != (int)(s->runs + 0.5))
+        SAY(w, " (%s)", runs_text(w->arena, r->runs));
     say(w, "\n");
 }
 

@@ -54,6 +54,8 @@ const char *kg_sync_buffer_name(kg_arena *arena, const kg_kernel *kernel, const 
     const char *role = s.ticket ? "result of" : "operand of";
     if (!made && s.store) {
         const kg_value *v = s.store->operands[1];
+        if (v->name)
+            return kg_arena_printf(arena, "scratch of %s, line %d", v->name, s.store->loc.line);
         made = v->kind == KG_VALUE_RESULT ? v->op : s.store;
         role = "scratch of";
     }

@@ -160,11 +160,34 @@ static const kg_op *wait_at(const kg_sync_outcome *c, int point)
     return op && op->code == KG_OP_WAIT ? op : NULL;
 }
 
+// All points that cut an obligation. The plan's own sets lack those where the author keeps other
+// groups in flight.
+static kg_points all_cuts(const kg_sync_outcome *c, int index)
+{
+    kg_points cuts = kg_points_new(c->p);
+    kg_sync_cuts(c->p, &c->o->items[index], cuts, (kg_points){NULL});
+    return cuts;
+}
+
+// The author's last wait on the way of an obligation.
+static const kg_op *hand_wait(const kg_sync_outcome *c, int index)
+{
+    const kg_sync_program *p = c->p;
+    kg_points cuts = all_cuts(c, index);
+    for (int i = p->nodes.count - 1; i >= 0; i--) {
+        const kg_sync_node *n = kg_sync_node_at(p, i);
+        int point = kg_sync_block_at(p, n->block)->first_point + n->position;
+        if (n->op->code == KG_OP_WAIT && kg_points_has(cuts, point)) return n->op;
+    }
+    return NULL;
+}
+
 // The wait that completes a copy whose obligation is answered at `point`: the one there, else the
 // last one on the way.
 static int completing_wait(const kg_sync_outcome *c, int index, int point)
 {
-    const kg_op *found = wait_at(c, point);
+    const kg_op *found = point < 0 ? NULL : wait_at(c, point);
+    if (!found && c->o->items[index].found_by_hand) found = hand_wait(c, index);
     for (int i = c->p->n_points - 1; i >= 0 && !found; i--)
         if (kg_points_has(c->plan->wait, i) && kg_points_has(c->plan->cuts[index], i))
             found = wait_at(c, i);
@@ -175,8 +198,9 @@ static int completing_wait(const kg_sync_outcome *c, int index, int point)
 static int hand_point(const kg_sync_outcome *c, int index)
 {
     const kg_obligation *o = &c->o->items[index];
+    kg_points cuts = all_cuts(c, index);
     for (int i = 0; i < c->p->n_points; i++)
-        if (kg_points_has(c->plan->cuts[index], i) &&
+        if (kg_points_has(cuts, i) &&
             (kg_points_has(c->plan->hand, i) ||
              (kg_points_has(c->plan->hand_warp, i) && o->meet == KG_MEET_WARP)))
             return i;
@@ -186,10 +210,12 @@ static int hand_point(const kg_sync_outcome *c, int index)
 static void answer(const kg_sync_outcome *c, int index, kg_sync_reason *r)
 {
     int point = r->by_hand ? hand_point(c, index) : c->point_of[index];
-    if (point < 0 || !c->op_at[point]) return;
-    r->sync = id_of(c->op_at[point]);
-    r->needs_sync = !kg_sync_met_without(c, index, point);
-    if (r->wait) r->completed_by = completing_wait(c, index, point);
+    const kg_op *op = point < 0 ? NULL : c->op_at[point];
+    if (r->wait && (op || r->by_hand)) r->completed_by = completing_wait(c, index, point);
+    if (op) {
+        r->sync = id_of(op);
+        r->needs_sync = !kg_sync_met_without(c, index, point);
+    }
     if (r->meet == KG_MEET_NONE && r->completed_by) r->sync = r->completed_by;
 }
 

@@ -173,7 +173,8 @@ static void print_repairs(FILE *out, const kgen_sync_info *s)
         print_escaped(out, p->repair);
         fprintf(out, " <span class=\"verdict\">%s</span></dt><dd>", p->verdict);
         print_escaped(out, p->text);
-        if (p->runs >= 2 && p->runs != s->runs) fprintf(out, " (about %.0f runs)", p->runs);
+        if (p->runs >= 2 && (int)(p->runs + 0.5) != (int)(s->runs + 0.5))
+            fprintf(out, " (about %.0f runs)", p->runs);
         fprintf(out, "</dd>\n");
     }
     fprintf(out, "</dl>\n");
@@ -202,6 +203,26 @@ static void print_reasons(FILE *out, const kgen_report *r, const kgen_sync_info 
     fprintf(out, "</article>\n");
 }
 
+// What no single synchronization of the program answers for.
+static void print_others(FILE *out, const kgen_report *r)
+{
+    int by_author = 0, together = 0;
+    for (int i = 0; i < r->n_obligations; i++) {
+        by_author += r->obligations[i].by_author;
+        together += r->obligations[i].by_hand && !r->obligations[i].sync;
+    }
+    if (by_author)
+        fprintf(out,
+                "<p class=\"where\">%d pair%s of accesses between roles: taken as ordered by "
+                "the author's barriers.</p>\n",
+                by_author, by_author == 1 ? "" : "s");
+    if (together)
+        fprintf(out,
+                "<p class=\"where\">%d pair%s of accesses: ordered by several "
+                "synchronizations of the author together.</p>\n",
+                together, together == 1 ? "" : "s");
+}
+
 // ---- the head -----------------------------------------------------------------------------------
 
 static void print_fact(FILE *out, const char *value, const char *what)
@@ -215,9 +236,12 @@ static void print_counts(FILE *out, const kgen_report *r)
     snprintf(text, sizeof text, "%d", r->n_syncs);
     print_fact(out, text, r->n_syncs == 1 ? "synchronization" : "synchronizations");
     snprintf(text, sizeof text, "%d", r->n_obligations);
-    print_fact(out, text, "pairs of accesses to order");
+    print_fact(out, text,
+               r->n_obligations == 1 ? "pair of accesses to order" : "pairs of accesses to order");
     snprintf(text, sizeof text, "%d", r->same_thread + r->by_ring);
-    print_fact(out, text, "more pairs need nothing");
+    print_fact(out, text,
+               r->same_thread + r->by_ring == 1 ? "more pair needs nothing"
+                                                : "more pairs need nothing");
 }
 
 static void print_sizes(FILE *out, const kgen_report *r)
@@ -308,6 +332,7 @@ void print_page(FILE *out, const kgen_report *r, const char *explanation)
         fprintf(out,
                 "<p>No access of one thread meets another's: nothing has to be ordered.</p>\n");
     for (int i = 0; i < r->n_syncs; i++) print_reasons(out, r, &r->syncs[i]);
+    print_others(out, r);
     fprintf(out, "</aside></section>\n");
     print_drawings(out, r);
     fprintf(out, "<section><h2>All of it as text</h2><details><summary>kgen explain</summary>"

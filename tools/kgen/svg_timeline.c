@@ -281,8 +281,8 @@ static void draw_name(const timeline *l, const kgen_event_info *e)
 {
     fprintf(l->out,
             "<text class=\"op\" transform=\"translate(%d %d) rotate(-90)\" text-anchor=\"end\">%s",
-            x_of(l, e->step) + l->dx / 2 + 4, l->bottom + 6,
-            e->sync ? l->r->syncs[e->sync - 1].name : e->op);
+            x_of(l, e->step) + l->dx / 2 + 4, l->bottom + 6, e->op);
+    if (is(e, "wait") && e->sync) fprintf(l->out, " %d", l->r->syncs[e->sync - 1].count);
     if (!e->sync && e->line) fprintf(l->out, " %d", e->line);
     fprintf(l->out, "</text>\n");
 }
