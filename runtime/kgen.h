@@ -154,8 +154,8 @@ typedef struct kgen_obligation {
     kgen_meet meet;    // who has to meet: nobody (a wait will do), the lanes of a warp, the CTA
     int completion;    // the first access is an asynchronous copy, and counts when it is complete
     int other_buffer;  // the two are different buffers on the same bytes
-    int sync;          // id of what orders them; 0: nothing does alone (see by_hand, by_author)
-    int wait;          // id of the wait that completes the copy, 0: none
+    int sync;          // id of what orders them; 0: nothing alone (by_hand, by_author, wait 0)
+    int wait;          // id of the wait that completes the copy, 0: none alone
     int needs_sync;    // nothing else in the program would order them
     int by_hand;       // ordered by what the author wrote
     int by_author;     // between roles that the author synchronizes: taken as ordered

@@ -43,6 +43,7 @@ static const char *pair_text(kg_arena *arena, const kgen_sync_info *s, const kge
     if (o->other_buffer) say(&w, " on the same bytes");
     if (o->byte >= 0) SAY(&w, ", byte %lld", (long long)o->byte);
     if (o->wait && o->wait != s->id) SAY(&w, "; S%d completes it", o->wait);
+    if (o->completion && !o->wait) say(&w, "; waits on the way complete it");
     say(&w, "\n");
     if (o->alone && !strstr(o->alone, s->where)) SAY(&w, "          alone: %s\n", o->alone);
     KG_PUSH(arena, &w, '\0');
@@ -148,16 +149,26 @@ static void say_sharing(writer *w, const kgen_report *r)
         (long long)(r->shared_apart - r->shared_bytes), cost, plural(cost));
 }
 
+// A copy that only its own thread is concerned with, and that a replay finds complete by then.
+static bool complete_anyway(const kgen_obligation *o)
+{
+    return !o->sync && o->completion && !o->by_hand && !o->by_author;
+}
+
 static void say_others(writer *w, const kgen_report *r)
 {
-    int together = 0, by_author = 0;
+    int together = 0, by_author = 0, complete = 0;
     for (int i = 0; i < r->n_obligations; i++) {
+        complete += complete_anyway(&r->obligations[i]);
         by_author += r->obligations[i].by_author;
         together += r->obligations[i].by_hand && !r->obligations[i].sync;
     }
     if (together)
         SAY(w, "\n%d obligation%s met by several synchronizations of the author together\n",
             together, together == 1 ? " is" : "s are");
+    if (complete)
+        SAY(w, "\n%d cop%s complete in time by waits for others\n", complete,
+            complete == 1 ? "y is" : "ies are");
     if (by_author)
         SAY(w, "\n%d obligation%s between roles left to the author's barriers\n", by_author,
             by_author == 1 ? " is" : "s are");

@@ -92,7 +92,8 @@ def references(report):
         wrong += [f"obligation {o['number']}: {i}" for i in (o["sync"], o["wait"])
                   if i is not None and (i not in syncs or o["number"] not in
                                         syncs[i]["obligations"])]
-        if not (o["sync"] or o["by_hand"] or o["by_author"]):
+        waited = o["completion"] and o["meet"] == "thread"  # by several waits together
+        if not (o["sync"] or o["by_hand"] or o["by_author"] or waited):
             wrong.append(f"obligation {o['number']}: nothing orders it")
     shared = report["shared"]
     for b in shared["buffers"]:

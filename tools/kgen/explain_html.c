@@ -137,6 +137,7 @@ static void print_details(FILE *out, const kgen_sync_info *s, const kgen_obligat
     if (o->other_buffer) fprintf(out, "on the same bytes; ");
     if (o->byte >= 0) fprintf(out, "byte %lld; ", (long long)o->byte);
     if (o->wait && o->wait != s->id) fprintf(out, "S%d completes the copy; ", o->wait);
+    if (o->completion && !o->wait) fprintf(out, "waits on the way complete the copy; ");
     if (o->alone && !strstr(o->alone, s->where)) {
         fprintf(out, "alone: ");
         print_escaped(out, o->alone);
@@ -206,11 +207,16 @@ static void print_reasons(FILE *out, const kgen_report *r, const kgen_sync_info 
 // What no single synchronization of the program answers for.
 static void print_others(FILE *out, const kgen_report *r)
 {
-    int by_author = 0, together = 0;
+    int by_author = 0, together = 0, complete = 0;
     for (int i = 0; i < r->n_obligations; i++) {
         by_author += r->obligations[i].by_author;
         together += r->obligations[i].by_hand && !r->obligations[i].sync;
+        complete += r->obligations[i].completion && !r->obligations[i].sync &&
+                    !r->obligations[i].by_hand && !r->obligations[i].by_author;
     }
+    if (complete)
+        fprintf(out, "<p class=\"where\">%d cop%s complete in time by waits for others.</p>\n",
+                complete, complete == 1 ? "y is" : "ies are");
     if (by_author)
         fprintf(out,
                 "<p class=\"where\">%d pair%s of accesses between roles: taken as ordered by "
