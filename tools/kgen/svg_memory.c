@@ -6,14 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEFT = 66, RIGHT = 240, TOP = 58, PLOT = 300, BOTTOM = 118, LABEL = 15, SMALL = 3 };
+enum { LEFT = 66, LEAST_RIGHT = 40, TOP = 58, PLOT = 300, BOTTOM = 118, LABEL = 15, SMALL = 3 };
 enum { WIDE = 1380, NARROWEST = 18, WIDEST = 46 }; // of the drawing; of a point
 
 typedef struct memory_map {
     FILE *out;
     const kgen_report *r;
-    int dx, width, height;
-    long long top; // bytes at the upper edge of the plot
+    int dx, right, width, height; // right: margin for labels
+    long long top;                // bytes at the upper edge of the plot
 } memory_map;
 
 static int x_of(const memory_map *m, int point)
@@ -42,14 +42,14 @@ static void draw_axis(const memory_map *m)
         fprintf(m->out,
                 "<line class=\"grid\" x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/>"
                 "<text class=\"tick\" x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n",
-                LEFT, y, m->width - RIGHT, y, LEFT - 8, y + 4, at ? bytes_text(text, at) : "0");
+                LEFT, y, m->width - m->right, y, LEFT - 8, y + 4, at ? bytes_text(text, at) : "0");
     }
 }
 
 static void draw_limits(const memory_map *m)
 {
     char text[32];
-    int y = y_of(m, m->r->shared_bytes), right = m->width - RIGHT;
+    int y = y_of(m, m->r->shared_bytes), right = m->width - m->right;
     fprintf(m->out,
             "<line class=\"peak\" x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\"/>"
             "<text class=\"peak\" x=\"%d\" y=\"%d\">peak %s</text>\n",
@@ -207,7 +207,7 @@ static void draw_side_labels(const memory_map *m)
     }
     for (int i = 0; i < n; i++) {
         const kgen_shared_info *b = &m->r->buffers[labels[i].index];
-        int right = m->width - RIGHT;
+        int right = m->width - m->right;
         fprintf(m->out,
                 "<g class=\"buffer c%d\"><path class=\"leader\" d=\"M%d %d H%d L%d %d\"/>"
                 "<text x=\"%d\" y=\"%d\"><tspan class=\"name\">",
@@ -221,17 +221,30 @@ static void draw_side_labels(const memory_map *m)
     free(labels);
 }
 
+// Labels at the right: those that have no room in their rectangle.
+static int right_margin(const memory_map *m)
+{
+    int most = LEAST_RIGHT;
+    for (int i = 0; i < m->r->n_buffers; i++) {
+        const kgen_shared_info *b = &m->r->buffers[i];
+        int wide = 30 + 15 * label_width(b) / 14;
+        if (b->first >= 0 && !label_fits(m, b) && wide > most) most = wide;
+    }
+    return most;
+}
+
 void draw_memory(FILE *out, const kgen_report *r)
 {
     int n = r->n_points;
-    memory_map m = {.out = out, .r = r, .dx = (WIDE - LEFT - RIGHT) / (n + 1)};
+    memory_map m = {.out = out, .r = r, .dx = (WIDE - LEFT - 200) / (n + 1)};
     int deepest = 0;
     m.dx = m.dx < NARROWEST ? NARROWEST : m.dx > WIDEST ? WIDEST : m.dx;
     for (int i = 0; i < n; i++)
         deepest = r->points[i].loops > deepest ? r->points[i].loops : deepest;
-    m.width = LEFT + n * m.dx + RIGHT;
-    m.height = TOP + PLOT + BOTTOM + 14 * (deepest > 1 ? deepest - 1 : 0);
     m.top = (limit_fits(r) ? r->shared_limit : r->shared_bytes) * 53 / 50 + 1;
+    m.right = right_margin(&m);
+    m.width = LEFT + n * m.dx + m.right;
+    m.height = TOP + PLOT + BOTTOM + 14 * (deepest > 1 ? deepest - 1 : 0);
     fprintf(out,
             "<svg class=\"map\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\" role=\"img\" "
             "aria-label=\"map of shared memory\">\n",

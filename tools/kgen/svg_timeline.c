@@ -13,7 +13,7 @@ enum {
     HEAD = 46,
     ROW = 20,
     GAP = 10,
-    FOOT = 72,
+    FOOT = 84,
     MOST_ROWS = 512
 };
 enum { WIDE = 1380, NARROWEST = 22, WIDEST = 46 }; // of the drawing; of a step
