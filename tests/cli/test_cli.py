@@ -555,9 +555,11 @@ def explain_forms(kgen):
 
 
 # Every shipped kernel, in configurations that differ in what they synchronize.
-EXPLAINED = [["matmul"], ["matmul", "-DSPLITS=4", "-DBIAS=true"], ["matmul", "-DSTAGES=5", "-DBM=64"],
-             ["attention"], ["attention", "-DCAUSAL=true", "-DSTAGES=3"], ["attention_decode"],
-             ["attention_decode", "-DSPLITS=8"], ["delta_net"], ["delta_net", "-DROWS=8"]]
+EXPLAINED = [["matmul"], ["matmul", "-DSPLITS=4", "-DBIAS=true"],
+             ["matmul", "-DSTAGES=5", "-DBM=64"],
+             ["attention"], ["attention", "-DCAUSAL=true", "-DSTAGES=3"],
+             ["attention_decode"], ["attention_decode", "-DSPLITS=8"],
+             ["delta_net"], ["delta_net", "-DROWS=8"]]
 
 
 @case
@@ -581,7 +583,7 @@ def explain_json(kgen):
 
 
 class Page(html.parser.HTMLParser):
-    """Holds a page against the rules: every element is closed, no id twice, nothing from outside."""
+    """Holds a page against the rules: elements are closed, no id twice, nothing from outside."""
 
     VOID = {"meta", "br", "hr", "img", "input", "link"}
 

@@ -22,7 +22,8 @@
             const y = middle(from), z = middle(to), x = 20 - Math.min(14, 4 + Math.abs(z - y) / 12);
             paths += y === z
                 ? `<path d="M20 ${y - 3} C4 ${y - 12} 4 ${y + 12} 20 ${y + 3}"/>`
-                : `<path d="M20 ${y} C${x} ${y} ${x} ${y} ${x} ${(y + z) / 2} S${x} ${z} 20 ${z}"/>`;
+                : `<path d="M20 ${y} C${x} ${y} ${x} ${y} ${x} ${(y + z) / 2}` +
+                  ` S${x} ${z} 20 ${z}"/>`;
             paths += `<path class="tip" d="M23 ${y === z ? y + 3 : z} l-7 -4 v8 z"/>`;
         }
         arc.innerHTML = paths;
@@ -31,7 +32,8 @@
     function mark(pairs) {
         all(".line.first, .line.second").forEach(line => line.classList.remove("first", "second"));
         for (const [a, b] of pairs) {
-            const first = document.getElementById("L" + a), second = document.getElementById("L" + b);
+            const first = document.getElementById("L" + a);
+            const second = document.getElementById("L" + b);
             if (first) first.classList.add("first");
             if (second) second.classList.add("second");
         }
@@ -53,7 +55,10 @@
         element.addEventListener("focus", () => show(id));
         element.addEventListener("click", () => { kept = id; show(id); });
         element.addEventListener("keydown", event => {
-            if (event.key === "Enter" || event.key === " ") { kept = id; show(id); event.preventDefault(); }
+            if (event.key !== "Enter" && event.key !== " ") return;
+            kept = id;
+            show(id);
+            event.preventDefault();
         });
     });
     all(".pairs li").forEach(li => {
