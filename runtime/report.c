@@ -169,10 +169,10 @@ static int loops_around(const kg_op *op)
 
 static void copy_repairs(report_maker *m, const kg_sync_entry *e, kgen_sync_info *s)
 {
-    static const char *const verdicts[] = {[KG_VERDICT_CHOSEN] = "chosen",
-                                           [KG_VERDICT_REJECTED] = "rejected",
-                                           [KG_VERDICT_EQUAL] = "equal",
-                                           [KG_VERDICT_NOT_TRIED] = "not tried"};
+    static const char *const verdicts[] = {[KG_SYNC_VERDICT_CHOSEN] = "chosen",
+                                           [KG_SYNC_VERDICT_REJECTED] = "rejected",
+                                           [KG_SYNC_VERDICT_EQUAL] = "equal",
+                                           [KG_SYNC_VERDICT_NOT_TRIED] = "not tried"};
     kgen_repair *repairs = KG_NEW_ARRAY(m->arena, kgen_repair, e->repairs.count + 1);
     for (int i = 0; i < e->repairs.count; i++) {
         const kg_sync_repair *r = &e->repairs.items[i];

@@ -26,7 +26,7 @@ static void consider_nothing(const considerer *x)
 {
     kg_arena *a = x->c->p->arena;
     if (!x->n_needs) {
-        say(x, "nothing", KG_VERDICT_REJECTED, 0,
+        say(x, "nothing", KG_SYNC_VERDICT_REJECTED, 0,
             "a replay of copies and waits has a schedule that only this one serves");
         return;
     }
@@ -36,7 +36,7 @@ static void consider_nothing(const considerer *x)
                               x->report->reasons[x->needs[0]].number)
             : kg_arena_printf(a, "%d obligations would be open, %d the first", x->n_needs,
                               x->report->reasons[x->needs[0]].number);
-    say(x, "nothing", KG_VERDICT_REJECTED, 0, text);
+    say(x, "nothing", KG_SYNC_VERDICT_REJECTED, 0, text);
 }
 
 // ---- fewer threads ------------------------------------------------------------------------------
@@ -58,12 +58,12 @@ static void consider_warp_sync(const considerer *x)
     const kg_sync_reason *r = needed_between_warps(x);
     if (!r) return;
     if (r->thread_a >= 0 && r->thread_a / WARPS != r->thread_b / WARPS)
-        say(x, "warp sync", KG_VERDICT_REJECTED, x->entry->runs,
+        say(x, "warp sync", KG_SYNC_VERDICT_REJECTED, x->entry->runs,
             kg_arena_printf(a, "threads %d and %d of obligation %d are of warps %d and %d",
                             r->thread_a, r->thread_b, r->number, r->thread_a / WARPS,
                             r->thread_b / WARPS));
     else
-        say(x, "warp sync", KG_VERDICT_REJECTED, x->entry->runs,
+        say(x, "warp sync", KG_SYNC_VERDICT_REJECTED, x->entry->runs,
             kg_arena_printf(a,
                             "which threads meet in obligation %d is only known at run time: any "
                             "two may",
@@ -154,7 +154,7 @@ static void consider_named_barrier(const considerer *x)
     for (int w = 0; w < WARPS; w++) t.parent[w] = w;
     for (int i = 0; i < x->n_needs; i++)
         if (!tie_obligation(x, &t, &x->c->o->items[x->needs[i]])) {
-            say(x, repair, KG_VERDICT_REJECTED, x->entry->runs,
+            say(x, repair, KG_SYNC_VERDICT_REJECTED, x->entry->runs,
                 kg_arena_printf(arena,
                                 "obligation %d has no fixed map from threads to bytes, so any "
                                 "two warps may meet",
@@ -163,10 +163,10 @@ static void consider_named_barrier(const considerer *x)
         }
     const char *text = groups_text(x, &t, &groups);
     if (groups == 1)
-        say(x, repair, KG_VERDICT_REJECTED, x->entry->runs,
+        say(x, repair, KG_SYNC_VERDICT_REJECTED, x->entry->runs,
             kg_arena_printf(arena, "the bytes tie all %d warps together", x->c->p->kernel->warps));
     else
-        say(x, repair, KG_VERDICT_NOT_TRIED, x->entry->runs,
+        say(x, repair, KG_SYNC_VERDICT_NOT_TRIED, x->entry->runs,
             kg_arena_printf(arena, "the bytes tie together %s only", text));
 }
 
@@ -228,11 +228,11 @@ static void consider_place(const considerer *x, int at, int cut, int missed)
     double here = x->entry->runs, there = kg_sync_runs_at(x->c, at);
     const char *where = kg_sync_point_text(x->c->p, at);
     if (cut < x->n_needs)
-        say(x, where, KG_VERDICT_REJECTED, there, missed_text(x, cut, missed));
+        say(x, where, KG_SYNC_VERDICT_REJECTED, there, missed_text(x, cut, missed));
     else if (there > here)
-        say(x, where, KG_VERDICT_REJECTED, there, "does as well, but runs more often");
+        say(x, where, KG_SYNC_VERDICT_REJECTED, there, "does as well, but runs more often");
     else
-        say(x, where, KG_VERDICT_EQUAL, there,
+        say(x, where, KG_SYNC_VERDICT_EQUAL, there,
             "does as well and runs as often; of equals the later one is taken, or for a copy the "
             "one closest to its reader");
 }
@@ -265,7 +265,7 @@ static void consider_apart(const considerer *x)
         n++;
     }
     if (n < 2) return;
-    say(x, "each obligation at its own cheapest place", KG_VERDICT_REJECTED, runs,
+    say(x, "each obligation at its own cheapest place", KG_SYNC_VERDICT_REJECTED, runs,
         kg_arena_printf(arena, "%d synchronizations instead of one", n));
 }
 
@@ -276,11 +276,11 @@ static void consider_counts(const considerer *x)
     const kg_sync_entry *e = x->entry;
     int count = (int)kg_op_int(e->op, KG_A_COUNT, 0);
     if (e->copy)
-        say(x, kg_arena_printf(arena, "wait %d", count + 1), KG_VERDICT_REJECTED, e->runs,
+        say(x, kg_arena_printf(arena, "wait %d", count + 1), KG_SYNC_VERDICT_REJECTED, e->runs,
             kg_arena_printf(arena, "a group of %s may then be in flight at %s",
                             kg_sync_op_text(arena, e->copy), kg_sync_op_text(arena, e->access)));
     if (count)
-        say(x, "wait 0", KG_VERDICT_REJECTED, e->runs,
+        say(x, "wait 0", KG_SYNC_VERDICT_REJECTED, e->runs,
             kg_arena_printf(arena,
                             "would also hold for the %d newest group%s, which nothing here "
                             "needs yet",

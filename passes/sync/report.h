@@ -26,10 +26,10 @@ typedef struct kg_sync_reason {
 
 // Something else that would order, or was thought to, and what became of it.
 typedef enum kg_sync_verdict {
-    KG_VERDICT_CHOSEN,   // it is what stands there
-    KG_VERDICT_REJECTED, // it does not do, or it costs more
-    KG_VERDICT_EQUAL,    // it does, at the same price
-    KG_VERDICT_NOT_TRIED // the planner has no such repair
+    KG_SYNC_VERDICT_CHOSEN,   // it is what stands there
+    KG_SYNC_VERDICT_REJECTED, // it does not do, or it costs more
+    KG_SYNC_VERDICT_EQUAL,    // it does, at the same price
+    KG_SYNC_VERDICT_NOT_TRIED // the planner has no such repair
 } kg_sync_verdict;
 typedef struct kg_sync_repair {
     const char *repair; // "warp sync", "the end of the loop at line 7"

@@ -26,8 +26,8 @@ OBLIGATION = {
     "completion": TRUTH, "other_buffer": TRUTH, "sync": maybe(SYNC_ID), "wait": maybe(SYNC_ID),
     "needs_sync": TRUTH, "by_hand": TRUTH, "by_author": TRUTH, "choices": NUMBER,
     "alone": maybe(TEXT), "alone_runs": maybe(REAL)}
-REPAIR = {"repair": TEXT, "verdict": among("rejected", "equal", "not tried"), "runs": maybe(REAL),
-          "text": TEXT}
+REPAIR = {"repair": TEXT, "verdict": among("chosen", "rejected", "equal", "not tried"),
+          "runs": maybe(REAL), "text": TEXT}
 SYNC = {
     "id": SYNC_ID,
     "kind": among("barrier", "arrive", "warp_sync", "commit", "wait", "fence"), "name": TEXT,
