@@ -21,6 +21,10 @@ typedef struct kg_codegen_options {
     bool no_optimization;           // skip LLVM's function passes
     bool want_llvm;                 // also give the LLVM IR
     bool no_lines;                  // leave out .loc
+    // What each synchronization is for, one line each, by id from 1 on; for the comments. An id
+    // beyond them, or NULL, gets the numbers of its obligations.
+    const char *const *sync_reasons;
+    int n_sync_reasons;
     bool no_check; // skip the match of the PTX with the IR (for tests of the check)
 } kg_codegen_options;
 

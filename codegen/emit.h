@@ -59,6 +59,8 @@ typedef struct kg_emit {
     kg_arena *arena;
     kg_diags *diags;
     const struct cg_target *target;
+    const char *const *sync_reasons; // by id, of kg_codegen_options
+    int n_sync_reasons;
     bool failed;
     cg_value **values;                   // by value id; NULL: not defined
     bool *written;                       // by parameter: some op writes it or an alias

@@ -389,6 +389,8 @@ bool kg_codegen_emit(kg_codegen *codegen, kg_kernel *kernel, kg_arena *arena, kg
     const kg_source *source = kernel->loc.source;
     kg_emit e = {.kernel = kernel, .arena = arena, .diags = diags, .target = options->target};
     struct cg_module_options module = {.name = kernel->name, .target = options->target};
+    e.sync_reasons = options->sync_reasons;
+    e.n_sync_reasons = options->n_sync_reasons;
     *out = (kg_codegen_output){0};
     kg_codegen_reset(codegen);
     if (source && !options->no_lines) module.file = source->name;

@@ -4,11 +4,15 @@
 #include "codegen/emit.h"
 #include <stdio.h>
 
-// "S3" or "S3: why 1 4": what stands in the PTX beside the instruction.
+// "S3: sk written by copy (line 7), read by dot (line 9)", or "S3: why 1 4" where only the numbers
+// are known, or "S3": what stands in the PTX beside the instruction.
 static const char *sync_comment(kg_emit *e, const kg_op *op)
 {
     const kg_attr *id = kg_op_attr(op, KG_A_SYNC_ID), *why = kg_op_attr(op, KG_A_REASON);
     if (!id) return NULL;
+    if (id->i >= 1 && id->i <= e->n_sync_reasons && e->sync_reasons[id->i - 1])
+        return kg_arena_printf(e->arena, "S%lld: %s", (long long)id->i,
+                               e->sync_reasons[id->i - 1]);
     char *text =
         kg_arena_printf(e->arena, "S%lld%s", (long long)id->i, why && why->count ? ": why" : "");
     for (int i = 0; why && i < why->count; i++)

@@ -47,3 +47,6 @@ typedef struct kg_pipeline_options {
 // Runs passes on a verified kernel, verifying after each. false when a finding was reported.
 bool kg_run_pipeline(kg_pass_context *context, kg_kernel *kernel,
                      const kg_pipeline_options *options);
+
+// Shared memory that the kernel would take if no buffers shared bytes. Level laid_out and later.
+int64_t kg_place_bytes_apart(kg_arena *arena, kg_kernel *kernel);

@@ -22,6 +22,7 @@
 // has to wait for.
 #include "passes/pass_list.h"
 #include "passes/repair.h"
+#include "passes/sync/lifetime.h"
 #include "passes/sync/program.h"
 
 enum { SHARE_WORTH = 1024, CTA_RESERVED = 1024, LARGEST_NOTED = 3, SHARERS_NAMED = 4 };
@@ -53,51 +54,7 @@ typedef struct placer {
     } buffers;
 } placer;
 
-// ---- lifetimes ----------------------------------------------------------------------------------
-static int last_inside(const kg_sync_program *p, int node)
-{
-    int last = node;
-    const kg_sync_node *n = kg_sync_node_at(p, node);
-    for (int i = 0; i < 2; i++)
-        if (n->child[i] >= 0) {
-            const kg_sync_block *b = kg_sync_block_at(p, n->child[i]);
-            if (b->count) last = last_inside(p, b->items[b->count - 1]);
-        }
-    return last;
-}
-
-// Regions of one block run side by side: all of them count.
-static void span_roles(const kg_sync_program *p, int block, int *first, int *last)
-{
-    const kg_sync_block *b = kg_sync_block_at(p, block);
-    for (int i = 0; i < b->count; i++) {
-        int node = b->items[i];
-        if (kg_sync_node_at(p, node)->op->code != KG_OP_WARPS) continue;
-        *first = node < *first ? node : *first;
-        int end = last_inside(p, node);
-        *last = end > *last ? end : *last;
-    }
-}
-
-// Extends the life of a buffer by one access.
-static void live_at(const kg_sync_program *p, buffer *b, int node)
-{
-    int first = node, last = node;
-    const kg_block *home = b->value->op->parent;
-    for (int block = kg_sync_node_at(p, node)->block;; block = kg_sync_parent(p, block)) {
-        const kg_sync_block *around = kg_sync_block_at(p, block);
-        if (around->ir[0] == home || around->ir[1] == home || around->owner < 0) break;
-        if (kg_sync_is_loop(around)) {
-            first = around->owner;
-            last = last_inside(p, around->owner);
-        } else if (around->kind == KG_SB_WARPS) {
-            span_roles(p, kg_sync_parent(p, block), &first, &last);
-        }
-    }
-    b->first = b->first < 0 || first < b->first ? first : b->first;
-    b->last = last > b->last ? last : b->last;
-}
-
+// ---- buffers ------------------------------------------------------------------------------------
 static int64_t alignment(const kg_value *value, int64_t bytes)
 {
     kg_shared_layout layout = kg_shared_layout_of(value);
@@ -115,13 +72,11 @@ static bool add_buffer(kg_op *op, void *user)
 {
     placer *l = user;
     if (op->code != KG_OP_SHARED) return true;
-    buffer b = {.value = op->results[0], .first = -1, .last = -1};
+    buffer b = {.value = op->results[0]};
     b.slot_bytes = kg_shared_slot_bytes(b.value);
     b.ring = (int)kg_op_int(op, KG_A_RING, 1);
     b.align = alignment(b.value, b.slot_bytes * b.ring);
-    for (int i = 0; i < l->program->accesses.count; i++)
-        if (l->program->accesses.items[i].at.root == b.value)
-            live_at(l->program, &b, l->program->accesses.items[i].node);
+    kg_sync_lifetime(l->program, b.value, &b.first, &b.last);
     KG_PUSH(l->context->arena, &l->buffers, b);
     return true;
 }
@@ -384,7 +339,8 @@ static void summarize(placer *l)
         l->context->repairs->summary = "the barriers that the author wrote are enough";
     else if (p.barriers == 1)
         l->context->repairs->summary =
-            kg_arena_printf(arena, "1 barrier, for %d obligations between warps", p.between_warps);
+            kg_arena_printf(arena, "1 barrier, for %d obligation%s between warps", p.between_warps,
+                            p.between_warps == 1 ? "" : "s");
     else if (p.apart == p.barriers)
         l->context->repairs->summary =
             kg_arena_printf(arena,
@@ -395,6 +351,14 @@ static void summarize(placer *l)
         l->context->repairs->summary =
             kg_arena_printf(arena, "%d barriers; %d obligations have pairwise no point in common",
                             p.barriers, p.apart);
+}
+
+int64_t kg_place_bytes_apart(kg_arena *arena, kg_kernel *kernel)
+{
+    kg_pass_context context = {.arena = arena};
+    placer l = {.context = &context, .kernel = kernel};
+    find_buffers(&l);
+    return place_all(&l, SHARE_NOTHING, INT32_MAX);
 }
 
 bool kg_pass_place(kg_pass_context *context, kg_kernel *kernel)

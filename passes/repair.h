@@ -26,9 +26,6 @@ typedef struct kg_repairs {
     const char *summary; // why no barrier more can go, or NULL
 } kg_repairs;
 
-// Text for people; an empty string when nothing was considered.
-char *kg_repairs_explain(kg_arena *arena, const kg_repairs *repairs);
-
 // ---- cost ---------------------------------------------------------------------------------------
 // Of so many bytes; more than the target has cost more than anything else does.
 int64_t kg_memory_cost(const kg_machine *machine, const kg_kernel *kernel, int64_t bytes);

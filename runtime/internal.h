@@ -43,6 +43,9 @@ struct kgen_program {
     kg_kernel *kernel;
     const struct cg_target *target;
     const char *ptx, *ir, *llvm, *explain;
+    const char *report_made; // set once `report` is
+    const kgen_report *report;
+    const char **sync_reasons; // by id - 1, for the comments of the PTX
     char *llvm_text; // owned
     size_t ptx_length;
     kgen_program_info info;
@@ -52,6 +55,10 @@ struct kgen_program {
     bool *used;           // by parameter
     pthread_mutex_t lock; // over what is made on demand
 };
+
+// Of a program that was compiled with reasons; in its arena (report.c, report_text.c).
+const kgen_report *program_make_report(kgen_program *program);
+const char *program_make_explanation(kgen_program *program, const kgen_report *report);
 
 // What a device can do; one table for each kind.
 typedef struct device_ops {

@@ -90,7 +90,7 @@ typedef struct kgen_compile_options {
     const char *stop_after; // pass name; the program then has IR but no PTX
     int no_share;           // give every shared buffer bytes of its own
     int no_repair;          // keep buffers and order as they are, whatever barriers they need
-    int reasons;            // keep what kgen_program_explain tells; takes a few milliseconds more
+    int reasons;            // keep what kgen_program_report tells; takes a few milliseconds more
     int no_validate;        // compile without the proof of synchronization, and so even what it
                             // would refute: for experiments
     // Called with the IR text before the first pass (pass NULL) and after each pass. May be NULL.
@@ -134,7 +134,168 @@ typedef struct kgen_param_info {
 } kgen_param_info;
 KGEN_API kgen_status kgen_program_get_param(const kgen_program *program, int index,
                                             kgen_param_info *out);
-// How the syncs came about, one paragraph each; NULL unless compiled with `reasons`.
+
+// ---- why a program synchronizes as it does
+// -----------------------------------------------------------------------------------------
+// All of it hangs on the program and lives as long. Made on first use, under the program's lock;
+// after that it is only read. Lines count from 1 in the source text, 0: none. "Runs" say how often
+// a point is passed: 16 times for each loop around it, a little less than once in a branch.
+
+typedef enum kgen_meet { KGEN_MEET_THREAD, KGEN_MEET_WARP, KGEN_MEET_CTA } kgen_meet;
+
+// One of the two accesses of an obligation.
+typedef struct kgen_access_info {
+    int line;
+    const char *op;     // "copy", "dot", "store", ...
+    const char *does;   // "reads", "writes", "copies into", "updates", "releases", "acquires"
+    const char *buffer; // the author's name, or "scratch of sum, line 40", or "global memory"
+    int thread;         // of the CTA, at the common byte; -1: not known
+} kgen_access_info;
+
+// Two accesses that may touch the same byte, at least one writing, by different threads or the
+// copy unit: the first has to come before the second.
+typedef struct kgen_obligation {
+    int number; // from 1; `why=[...]` of the IR text
+    kgen_access_info first, second;
+    int64_t distance;  // trips of the loop between them; 0: in the same trip
+    int loop_line;     // of the loop whose back edge lies between, 0: none
+    int64_t byte;      // of shared memory, where both meet; -1: not known
+    kgen_meet meet;    // who has to meet: nobody (a wait will do), the lanes of a warp, the CTA
+    int completion;    // the first access is an asynchronous copy, and counts when it is complete
+    int other_buffer;  // the two are different buffers on the same bytes
+    int sync;          // id of what orders them; 0: nothing alone (by_hand, by_author, wait 0)
+    int wait;          // id of the wait that completes the copy, 0: none alone
+    int needs_sync;    // nothing else in the program would order them
+    int by_hand;       // ordered by what the author wrote
+    int by_author;     // between roles that the author synchronizes: taken as ordered
+    int choices;       // points of the program of which any one would do
+    const char *alone; // the cheapest of them, or NULL: what it would have taken by itself
+    double alone_runs;
+} kgen_obligation;
+
+// A repair that was looked at.
+typedef struct kgen_repair {
+    const char *repair;  // "nothing", "warp sync", "in front of dot (line 9), in the loop ..."
+    const char *verdict; // "chosen", "rejected", "equal" (does as well), "not tried"
+    double runs;         // estimated; -1: has none
+    const char *text;    // why
+} kgen_repair;
+
+typedef struct kgen_sync_info {
+    int id;              // 3: S3, as in the IR text and in the comments of the PTX
+    const char *kind;    // name of the op: "barrier", "wait", "commit", "warp_sync", ...
+    const char *name;    // with its numbers: "wait 1"
+    int count;           // wait: groups left in flight; barrier: threads, 0 = the CTA; else -1
+    int line;            // of the access in front of which it stands, or of the region it ends
+    int after_line;      // where to show it: behind this line of the source
+    int ir_line;         // of kgen_program_ir
+    const char *where;   // "in front of dot (line 9), in the loop at line 7"
+    const char *summary; // one line
+    int loops;           // around it
+    double runs;         // estimated; 0 where it was not priced (commits, by hand)
+    int by_hand;
+    int sharing_only;       // all that needs it are buffers that share bytes
+    const int *obligations; // indices into the report's
+    int n_obligations;
+    int first; // of these the one with the fewest other ways out: an index, -1: none
+    const kgen_repair *repairs;
+    int n_repairs;
+    const int *copy_lines; // commit: lines of the copies of its group
+    int n_copy_lines;
+} kgen_sync_info;
+
+// A point of the lowered program: an op that touches memory or synchronizes, in program order.
+typedef struct kgen_point_info {
+    const char *op;
+    int line;
+    int loops; // around it
+    int loop;  // index of the point that is the innermost loop around it, -1: none
+    int sync;  // id, 0: none
+} kgen_point_info;
+
+typedef struct kgen_shared_info {
+    const char *name, *type; // "sa", "bf16[128, 32]"
+    int line;
+    int64_t offset, bytes; // in the CTA's shared memory; all slots
+    int64_t slot_bytes;
+    int slots;       // of its ring; 1: no ring
+    int first, last; // points between which it lives; -1: never touched
+} kgen_shared_info;
+
+// Two buffers on the same bytes.
+typedef struct kgen_overlap_info {
+    int a, b;         // indices of buffers
+    int64_t bytes;    // in common
+    const int *syncs; // ids that order accesses of the one against the other
+    int n_syncs;
+} kgen_overlap_info;
+
+typedef struct kgen_event_info {
+    const char *kind; // "copy", "commit", "wait", "meet", "write", "read"
+    int step;         // from 0; accesses of one op share it
+    int phase;        // 0 in front of the loop, 1 in it, 2 behind it
+    int trip;         // of the loop, from 0
+    const char *op;
+    const char *role; // of the warps that do it, or NULL: all
+    int line;
+    int sync;      // id, 0: none
+    int buffer;    // index, -1: none
+    int slot;      // of its ring; -1: not known
+    int group;     // copy, commit: its group, from 1; wait: the newest complete group
+    int in_flight; // groups with copies that are not complete behind this event
+} kgen_event_info;
+
+// What happens in and around a loop, for a few trips.
+typedef struct kgen_timeline_info {
+    int line;  // of the loop
+    int trips; // shown
+    int ring;  // slots of its deepest ring
+    int cut;   // the loop has more trips than shown
+    const kgen_event_info *events;
+    int n_events;
+} kgen_timeline_info;
+
+// A change of the program that was tried instead of synchronization: a wider ring, a value kept in
+// registers, a store moved ahead, bytes shared.
+typedef struct kgen_change {
+    int line; // of the buffer or access, 0: none
+    const char *what, *text;
+    int taken;
+    int64_t cost_before, cost_after; // of the whole kernel, in the units of `kgen explain`
+    int fits;                        // 0: with it (or, taken, without it) memory would not suffice
+} kgen_change;
+
+typedef struct kgen_report {
+    const char *kernel, *target, *source_name, *source;
+    int threads;
+    const kgen_sync_info *syncs; // S1 first
+    int n_syncs;
+    const kgen_obligation *obligations;
+    int n_obligations;
+    // Pairs of accesses that need nothing: one thread does both; a ring never gives them one slot;
+    // no common byte.
+    int same_thread, by_ring, apart;
+    int64_t shared_bytes, shared_limit; // of a CTA; what the target allows
+    int64_t shared_apart;               // if no buffers shared bytes
+    const kgen_shared_info *buffers;
+    int n_buffers;
+    const kgen_overlap_info *overlaps;
+    int n_overlaps;
+    const kgen_point_info *points;
+    int n_points;
+    const kgen_timeline_info *timelines;
+    int n_timelines;
+    const kgen_change *changes;
+    int n_changes;
+    const char *fewest; // how near the barriers are to the fewest there can be; NULL: not asked
+    // As in kgen_program_info; NULL with no_validate.
+    const char *proof, *proof_reason;
+    int proof_states, proof_cells;
+} kgen_report;
+
+// NULL unless compiled with `reasons` through all passes, or without memory.
+KGEN_API const kgen_report *kgen_program_report(const kgen_program *program);
+// The same as text: each sync with what it orders and what else was considered.
 KGEN_API const char *kgen_program_explain(const kgen_program *program);
 
 // ---- synchronization by hand

@@ -105,12 +105,34 @@ static bool out_of_memory(const kg_diags *diags)
     return false;
 }
 
+// What stands in the PTX behind each synchronization; nothing when the pass did not run.
+static void list_reasons(kgen_program *program)
+{
+    enum { ROOM = 90 };
+    kg_arena *arena = &program->arena;
+    const kg_sync_report *report = &program->sync_report;
+    const char **reasons = KG_NEW_ARRAY(arena, const char *, report->n_syncs + 1);
+    for (int i = 0; i < report->n_syncs; i++) {
+        reasons[i] = kg_sync_summary(arena, program->kernel, report, &report->syncs[i], ROOM);
+        if (!*reasons[i]) reasons[i] = NULL;
+    }
+    program->sync_reasons = reasons;
+}
+
+static kg_codegen_options codegen_options(const kgen_program *program)
+{
+    return (kg_codegen_options){.target = program->target,
+                                .sync_reasons = program->sync_reasons,
+                                .n_sync_reasons = program->sync_report.n_syncs};
+}
+
 static kgen_status generate(compilation *c)
 {
     kgen_program *program = c->program;
+    list_reasons(program);
     c->codegen = context_take_codegen(program->context);
     if (!c->codegen) return KGEN_ERROR_MEMORY;
-    kg_codegen_options options = {.target = program->target};
+    kg_codegen_options options = codegen_options(program);
     kg_codegen_output out = {0};
     if (!kg_codegen_emit(c->codegen, program->kernel, &program->arena, &c->diags, &options, &out))
         return out_of_memory(&c->diags) ? KGEN_ERROR_MEMORY : KGEN_ERROR_INPUT;
@@ -184,8 +206,9 @@ static kgen_status compile(compilation *c)
                               .machine = &machine,
                               .no_share = o->no_share,
                               .no_repair = o->no_repair,
-                              .sync_report = o->reasons ? &program->sync_report : NULL,
+                              .sync_report = &program->sync_report,
                               .repairs = o->reasons ? &program->repairs : NULL};
+    program->sync_report.wanted = o->reasons;
     kg_pipeline_options pipeline = {.passes = o->passes,
                                     .stop_after = o->stop_after,
                                     .after = o->after_pass ? dump_pass : NULL,
@@ -313,15 +336,14 @@ static const char *make_ir(kgen_program *program)
 
 static const char *make_explain(kgen_program *program)
 {
-    const kgen_program_info *info = &program->info;
-    kg_arena *arena = &program->arena;
-    const char *syncs = kg_sync_explain(arena, program->kernel, &program->sync_report);
-    const char *repairs = kg_repairs_explain(arena, &program->repairs);
-    if (!info->proof) return kg_arena_printf(arena, "%s%s", syncs, repairs);
-    return kg_arena_printf(arena, "%s%sproof: %s%s%s; %d states of %d cells of shared memory\n",
-                           syncs, repairs, info->proof, info->proof_reason ? ", " : "",
-                           info->proof_reason ? info->proof_reason : "", info->proof_states,
-                           info->proof_cells);
+    if (!program->report) program->report = program_make_report(program);
+    return program_make_explanation(program, program->report);
+}
+
+static const char *make_report(kgen_program *program)
+{
+    if (!program->report) program->report = program_make_report(program);
+    return "made";
 }
 
 static const char *make_llvm(kgen_program *program)
@@ -336,7 +358,8 @@ static const char *make_llvm(kgen_program *program)
     scratch.recovery = &recovery;
     if (!setjmp(recovery)) {
         kg_diags diags = {.arena = &scratch};
-        kg_codegen_options options = {.target = program->target, .want_llvm = true};
+        kg_codegen_options options = codegen_options(program);
+        options.want_llvm = true;
         kg_codegen_output out = {0};
         if (kg_codegen_emit(codegen, program->kernel, &scratch, &diags, &options, &out) && out.llvm)
             text = context_strdup(program->context, out.llvm, strlen(out.llvm));
@@ -356,6 +379,14 @@ const char *kgen_program_ir(const kgen_program *program)
 const char *kgen_program_llvm(const kgen_program *program)
 {
     return program ? on_demand(program, &((kgen_program *)program)->llvm, make_llvm) : NULL;
+}
+
+const kgen_report *kgen_program_report(const kgen_program *program)
+{
+    if (!program || !program->has_reasons) return NULL;
+    return on_demand(program, &((kgen_program *)program)->report_made, make_report)
+               ? program->report
+               : NULL;
 }
 
 const char *kgen_program_explain(const kgen_program *program)

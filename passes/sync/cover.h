@@ -40,6 +40,8 @@ bool kg_sync_path_open_from(const kg_sync_program *p, const kg_obligation *o, in
 // A barrier at that point would be met by all threads of the obligation.
 bool kg_sync_legal(const kg_sync_program *p, const kg_obligation *o, int point);
 
+enum { KG_COST_TIE = 1024, KG_COST_ONCE = 64 * KG_COST_TIE };
+
 // ---- choice (cover.c) ---------------------------------------------------------------------------
 // A cheapest set
 // of points so that each of `sets` holds one of them. Points in `chosen` at entry are free; the new
@@ -47,12 +49,19 @@ bool kg_sync_legal(const kg_sync_program *p, const kg_obligation *o, int point);
 void kg_cover_choose(const kg_sync_program *p, const kg_points *sets, int n_sets,
                      const int64_t *cost, kg_points chosen);
 
+// A copy and the access that needs it complete, by number; -1 for none.
+typedef struct kg_binding {
+    int copy, access;
+} kg_binding;
+
 // ---- the plan -----------------------------------------------------------------------------------
 typedef struct kg_sync_plan {
     kg_points barrier, warp_sync, wait; // new ones, by point; a wait stands in front of the others
     kg_points hand;      // points where the author's barrier of all concerned threads stands
     kg_points hand_warp; // the author's warp syncs
     int *wait_count;     // by point
+    kg_binding *binding; // by point of a wait: the pair that its count is as low as it is for
+    int64_t *cost;       // by point: KG_COST_ONCE for one that runs once
     kg_points *cuts;     // by obligation
     // By node, what counts of the author's synchronization: -1 nothing, for a wait the groups that
     // it leaves. NULL: all as written.

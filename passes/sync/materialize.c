@@ -179,23 +179,11 @@ bool kg_sync_insert(kg_sync_program *p, const kg_sync_plan *plan, kg_op **op_at,
 }
 
 // ---- reasons ------------------------------------------------------------------------------------
-typedef struct numberer {
-    kg_kernel *kernel;
-    kg_arena *arena;
-    int next;
-    struct {
-        kg_sync_entry *items;
-        int count, capacity;
-    } entries;
-} numberer;
-
 static bool number_sync(kg_op *op, void *user)
 {
-    numberer *n = user;
+    kg_sync_outcome *c = user;
     if (kg_op_info_of(op->code)->cls != KG_CLASS_Y) return true;
-    kg_op_set_int(n->kernel, op, KG_A_SYNC_ID, ++n->next);
-    kg_sync_entry entry = {.id = n->next, .op = op, .by_hand = kg_op_int(op, KG_A_BY_HAND, 0) != 0};
-    KG_PUSH(n->arena, &n->entries, entry);
+    kg_op_set_int(c->p->kernel, op, KG_A_SYNC_ID, ++c->n_syncs);
     return true;
 }
 
@@ -207,115 +195,38 @@ static int points_in(const kg_sync_program *p, kg_points s)
 }
 
 // The synchronization that answers for an obligation: the first chosen point among its cuts.
-static int answering_point(const kg_sync_program *p, const kg_obligation *o,
-                           const kg_sync_plan *plan, int index)
+static int answering_point(const kg_sync_outcome *c, const kg_obligation *o, int index)
 {
-    for (int i = 0; i < p->n_points; i++) {
-        if (!kg_points_has(plan->cuts[index], i)) continue;
-        bool barrier = kg_points_has(plan->barrier, i) || kg_points_has(plan->hand, i);
-        bool warp = kg_points_has(plan->warp_sync, i) || kg_points_has(plan->hand_warp, i);
-        bool wait = kg_points_has(plan->wait, i);
-        if (barrier || (warp && o->meet == KG_MEET_WARP) || (wait && o->meet == KG_MEET_NONE))
-            return i;
-    }
+    if (o->found_by_hand || o->by_author) return -1;
+    for (int i = 0; i < c->p->n_points; i++)
+        if (kg_points_has(c->plan->cuts[index], i) && kg_sync_meets_at(c, o, i)) return i;
     return -1;
 }
 
-static void list_reasons(numberer *n, const kg_sync_program *p, const kg_obligations *o,
-                         const kg_sync_plan *plan, const int *point_of, int point, kg_op *op)
+static void list_reasons(const kg_sync_outcome *c, int point, kg_op *op)
 {
     int64_t shown[REASONS_SHOWN];
     int width[REASONS_SHOWN], count = 0;
-    for (int i = 0; i < o->count; i++) {
-        if (point_of[i] != point) continue;
-        int w = points_in(p, plan->cuts[i]), k = count;
+    for (int i = 0; i < c->o->count; i++) {
+        bool waits_only = c->o->items[i].meet == KG_MEET_NONE && op->code != KG_OP_WAIT;
+        if (c->point_of[i] != point || waits_only) continue;
+        int w = points_in(c->p, c->plan->cuts[i]), k = count;
         while (k > 0 && width[k - 1] > w) k--;
         if (k >= REASONS_SHOWN) continue;
         if (count < REASONS_SHOWN) count++;
         memmove(shown + k + 1, shown + k, sizeof *shown * (size_t)(count - k - 1));
         memmove(width + k + 1, width + k, sizeof *width * (size_t)(count - k - 1));
-        shown[k] = o->items[i].number;
+        shown[k] = c->o->items[i].number;
         width[k] = w;
     }
-    if (count) kg_op_set_ints(n->kernel, op, KG_A_REASON, count, shown);
+    if (count) kg_op_set_ints(c->p->kernel, op, KG_A_REASON, count, shown);
 }
 
-static const char *deed(const kg_sync_access *a)
+void kg_sync_number(kg_sync_outcome *c)
 {
-    if (!a->at.root) return a->writes ? "acquires" : "releases";
-    if (a->async) return a->writes ? "copies into" : "copies from";
-    return a->atomic ? "updates" : a->writes ? "writes" : "reads";
-}
-
-static void find_witnesses(const kg_sync_access *a, const kg_sync_access *b, const kg_obligation *o,
-                           kg_sync_reason *r)
-{
-    int ta[2], tb[2];
-    r->thread_a = r->thread_b = -1;
-    if (o->byte < 0 || !a->bytes || !b->bytes) return;
-    int na = kg_footprint_threads(&a->at, a->bytes, (o->byte - a->offset) % a->slot_bytes, ta);
-    int nb = kg_footprint_threads(&b->at, b->bytes, (o->byte - b->offset) % b->slot_bytes, tb);
-    for (int i = 0; i < na; i++)
-        for (int k = 0; k < nb; k++)
-            if (r->thread_a < 0 || (r->thread_a == r->thread_b && ta[i] != tb[k])) {
-                r->thread_a = ta[i];
-                r->thread_b = tb[k];
-            }
-}
-
-static kg_sync_reason reason_of(const kg_sync_program *p, const kg_obligation *o)
-{
-    const kg_sync_access *a = &p->accesses.items[o->a], *b = &p->accesses.items[o->b];
-    kg_sync_reason r = {.number = o->number,
-                        .a = a->at.op,
-                        .b = b->at.op,
-                        .a_does = deed(a),
-                        .b_does = deed(b),
-                        .distance = o->distance,
-                        .byte = o->byte,
-                        .meet = o->meet,
-                        .wait = o->wait,
-                        .by_hand = o->found_by_hand,
-                        .by_author = o->by_author};
-    r.buffer = b->at.root;
-    r.other = a->at.root != b->at.root ? a->at.root : NULL;
-    if (o->carrier >= 0) r.loop = kg_sync_node_at(p, kg_sync_block_at(p, o->carrier)->owner)->op;
-    find_witnesses(a, b, o, &r);
-    return r;
-}
-
-static void fill_report(numberer *n, kg_sync_program *p, const kg_obligations *o,
-                        const int *point_of, kg_op *const *op_at, kg_sync_report *report)
-{
-    report->syncs = n->entries.items;
-    report->n_syncs = n->entries.count;
-    report->reasons = KG_NEW_ARRAY(n->arena, kg_sync_reason, o->count + 1);
-    report->n_reasons = o->count;
-    for (int i = 0; i < o->count; i++) {
-        kg_sync_reason *r = &report->reasons[i];
-        *r = reason_of(p, &o->items[i]);
-        if (point_of[i] >= 0 && op_at[point_of[i]])
-            r->sync = (int)kg_op_int(op_at[point_of[i]], KG_A_SYNC_ID, 0);
-    }
-    for (int k = 0; k < report->n_syncs; k++) {
-        kg_sync_entry *e = &report->syncs[k];
-        e->reasons = KG_NEW_ARRAY(n->arena, int, o->count + 1);
-        for (int i = 0; i < o->count; i++)
-            if (report->reasons[i].sync == e->id) e->reasons[e->n_reasons++] = i;
-    }
-}
-
-void kg_sync_number(kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
-                    kg_op *const *op_at, kg_sync_report *report)
-{
-    numberer n = {.kernel = p->kernel, .arena = p->arena};
-    kg_walk(p->kernel->body, number_sync, &n);
-    int *point_of = KG_NEW_ARRAY(p->arena, int, o->count + 1);
-    for (int i = 0; i < o->count; i++)
-        point_of[i] = o->items[i].found_by_hand || o->items[i].by_author
-                          ? -1
-                          : answering_point(p, &o->items[i], plan, i);
-    for (int i = 0; i < p->n_points; i++)
-        if (op_at[i]) list_reasons(&n, p, o, plan, point_of, i, op_at[i]);
-    if (report) fill_report(&n, p, o, point_of, op_at, report);
+    kg_walk(c->p->kernel->body, number_sync, c);
+    c->point_of = KG_NEW_ARRAY(c->p->arena, int, c->o->count + 1);
+    for (int i = 0; i < c->o->count; i++) c->point_of[i] = answering_point(c, &c->o->items[i], i);
+    for (int i = 0; i < c->p->n_points; i++)
+        if (c->op_at[i]) list_reasons(c, i, c->op_at[i]);
 }

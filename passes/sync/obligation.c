@@ -46,6 +46,10 @@ static bool conflict(const deriver *d, int ia, int ib)
 static void add(deriver *d, int ia, int ib, int carrier, const kg_relation *r)
 {
     const kg_sync_access *a = &d->p->accesses.items[ia];
+    if (!r->meets) {
+        *(r->by_ring ? &d->out->spared.by_ring : &d->out->spared.apart) += 1;
+        return;
+    }
     kg_obligation o = {.a = ia,
                        .b = ib,
                        .carrier = carrier,
@@ -56,7 +60,10 @@ static void add(deriver *d, int ia, int ib, int carrier, const kg_relation *r)
     o.meet = r->apart == KG_APART_CTA    ? KG_MEET_CTA
              : r->apart == KG_APART_WARP ? KG_MEET_WARP
                                          : KG_MEET_NONE;
-    if (o.meet == KG_MEET_NONE && !o.wait) return; // program order of one thread
+    if (o.meet == KG_MEET_NONE && !o.wait) { // program order of one thread
+        d->out->spared.one_thread++;
+        return;
+    }
     KG_PUSH(d->p->arena, d->out, o);
 }
 
@@ -88,7 +95,7 @@ static void derive_pair(deriver *d, int ia, int ib)
     int common = kg_sync_common(p, a->node, b->node);
     if (a->node < b->node && !exclusive(p, a->node, b->node, common)) {
         kg_relation r = kg_sync_relate(p, a, b, NULL);
-        if (r.meets) add(d, ia, ib, -1, &r);
+        add(d, ia, ib, -1, &r);
     }
     for (int block = common; block >= 0; block = kg_sync_parent(p, block)) {
         const kg_sync_block *loop = kg_sync_block_at(p, block);
@@ -96,7 +103,7 @@ static void derive_pair(deriver *d, int ia, int ib)
         const kg_op *op = kg_sync_node_at(p, loop->owner)->op;
         kg_relation r = kg_sync_relate(p, a, b, op);
         clip_distances(op, &r);
-        if (r.meets) add(d, ia, ib, block, &r);
+        add(d, ia, ib, block, &r);
     }
 }
 

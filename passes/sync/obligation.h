@@ -29,9 +29,17 @@ typedef struct kg_obligation {
     int found_by_hand; // already ordered by what the author wrote
 } kg_obligation;
 
+// Conflicting pairs that need nothing, by what keeps them apart; for the report.
+typedef struct kg_sync_spared {
+    int one_thread; // every common byte belongs to one thread, which runs them in order
+    int by_ring;    // a ring never gives the two of them one slot
+    int apart;      // no common byte
+} kg_sync_spared;
+
 typedef struct kg_obligations {
     kg_obligation *items;
     int count, capacity;
+    kg_sync_spared spared;
 } kg_obligations;
 
 void kg_obligations_derive(kg_sync_program *p, kg_obligations *out);
@@ -43,6 +51,7 @@ typedef struct kg_relation {
     uint64_t distances;
     kg_apart apart;
     int64_t byte;
+    bool by_ring; // they do not meet because their slots differ
 } kg_relation;
 // a before b in one trip (carrier NULL) or across the back edge of that loop.
 kg_relation kg_sync_relate(const kg_sync_program *p, const kg_sync_access *a,

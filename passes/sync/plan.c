@@ -60,7 +60,7 @@ static int arms_around(const kg_sync_program *p, int block)
 static void price_points(planner *l)
 {
     const kg_sync_program *p = l->p;
-    l->cost = KG_NEW_ARRAY(p->arena, int64_t, p->n_points + 1);
+    l->cost = l->plan->cost = KG_NEW_ARRAY(p->arena, int64_t, p->n_points + 1);
     for (int i = 0; i < p->n_points; i++) {
         const kg_sync_block *b = kg_sync_block_at(p, p->points[i].block);
         int loops = b->loops < 8 ? b->loops : 8;
@@ -250,6 +250,7 @@ static void count_waits(planner *l)
     l->plan->wait_count = KG_NEW_ARRAY(l->p->arena, int, l->p->n_points + 1);
     for (int i = 0; i < l->p->n_points; i++)
         l->plan->wait_count[i] = replay.count[i] > 0 ? replay.count[i] : 0;
+    l->plan->binding = replay.binding;
 }
 
 static planner make_planner(kg_sync_program *p, kg_obligations *o, const int *hand_state,

@@ -309,7 +309,7 @@ static kg_relation relate_bytes(const kg_sync_access *a, const kg_sync_access *b
 kg_relation kg_sync_relate(const kg_sync_program *p, const kg_sync_access *a,
                            const kg_sync_access *b, const kg_op *carrier)
 {
-    kg_relation never = {.byte = -1};
+    kg_relation never = {.byte = -1}, other_slots = {.byte = -1, .by_ring = true};
     if (!a->at.root || !b->at.root) return relate_all(a, b, carrier != NULL);
     if (a->global != b->global) return never;
     if (a->global) {
@@ -318,7 +318,7 @@ kg_relation kg_sync_relate(const kg_sync_program *p, const kg_sync_access *a,
     }
     if (a->at.root != b->at.root) return relate_bytes(a, b, any_distance, carrier != NULL);
     uint64_t slots = slot_distances(p, a, b, carrier);
-    if (!slots) return never;
+    if (!slots) return other_slots;
     if (!a->at.exact || !b->at.exact) return relate_views(p, a, b, carrier, slots);
     return relate_bytes(a, b, slots, carrier != NULL);
 }

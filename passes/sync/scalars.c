@@ -115,3 +115,19 @@ bool kg_scalars_eval(const kg_scalars *s, kg_value *value, int64_t *out)
     return value->kind == KG_VALUE_RESULT && !s->frozen[value->id] &&
            kg_scalars_compute(s, value->op, out);
 }
+
+static bool mark_follower(kg_op *op, void *user)
+{
+    bool *follows = user;
+    for (int i = 0; i < op->n_results; i++)
+        for (int k = 0; k < op->n_operands; k++)
+            follows[op->results[i]->id] |=
+                op->operands[k]->id >= 0 &&
+                (follows[op->operands[k]->id] || kg_is_mutable(op->operands[k]));
+    return true;
+}
+
+void kg_scalars_mark_followers(const kg_kernel *kernel, bool *follows)
+{
+    kg_walk(kernel->body, mark_follower, follows);
+}

@@ -29,3 +29,5 @@ bool kg_scalars_eval(const kg_scalars *s, kg_value *value, int64_t *out);
 bool kg_scalars_compute(const kg_scalars *s, const kg_op *op, int64_t *out);
 int64_t kg_leaf_number(const kg_scalars *s, const kg_leaf *leaf);
 const kg_leaf *kg_scalars_leaf(const kg_scalars *s, const kg_value *value);
+// Marks, by value id, what is computed from a mutable scalar.
+void kg_scalars_mark_followers(const kg_kernel *kernel, bool *follows);

@@ -109,7 +109,7 @@ static bool slot_of(const replay *r, int access, int64_t *slot)
 }
 
 // ---- the check of one access --------------------------------------------------------------------
-// The commit that closes the group of a copy event, certain for the copy; -1: there is none yet.
+// The commit that closes the group of a copy event, certain for the copy; -1 without one.
 static int commit_of(const replay *r, int copy)
 {
     for (int i = copy + 1; i < r->events.count; i++)
@@ -133,8 +133,8 @@ static bool rendezvous(const event *e, kg_rendezvous meet)
     return e->kind == EVENT_BARRIER || (meet == KG_MEET_WARP && e->kind == EVENT_WARP_SYNC);
 }
 
-// The copy must be complete for an access that happens now: finds the wait that sees to it.
-static bool served(replay *r, int copy, kg_rendezvous meet, int context)
+// The copy must be complete for `access`, which happens now: finds the wait that sees to it.
+static bool served(replay *r, int copy, int access, kg_rendezvous meet, int context)
 {
     int commit = commit_of(r, copy);
     bool met = meet == KG_MEET_NONE;
@@ -150,7 +150,10 @@ static bool served(replay *r, int copy, kg_rendezvous meet, int context)
             continue;
         }
         int *count = &r->out->count[e->point];
-        if (*count < 0 || groups < *count) *count = groups;
+        if (*count < 0 || groups < *count) {
+            *count = groups;
+            r->out->binding[e->point] = (kg_binding){r->events.items[copy].access, access};
+        }
         return true;
     }
     return false;
@@ -178,7 +181,8 @@ static void check(replay *r, int access, int context)
             r->work++;
             if (!same_place(e, known, slot, n->one_ring) || exclusive(r, e->context, context))
                 continue;
-            *pair_of(r, n->a, access) |= SEEN | (served(r, copy, n->meet, context) ? 0 : OPEN);
+            bool fine = served(r, copy, access, n->meet, context);
+            *pair_of(r, n->a, access) |= SEEN | (fine ? 0 : OPEN);
             if (certain_for(r, e->context, context))
                 break; // older copies are in older groups; one that may not have run hides none
         }
@@ -406,17 +410,6 @@ static void mark_relevant(replay *r)
         }
 }
 
-static bool mark_followers(kg_op *op, void *user)
-{
-    replay *r = user;
-    for (int i = 0; i < op->n_results; i++)
-        for (int k = 0; k < op->n_operands; k++)
-            r->follows[op->results[i]->id] |=
-                op->operands[k]->id >= 0 &&
-                (r->follows[op->operands[k]->id] || kg_is_mutable(op->operands[k]));
-    return true;
-}
-
 // ---- what has to be tried -----------------------------------------------------------------------
 static int ring_within(const replay *r, int block)
 {
@@ -563,7 +556,7 @@ static void prepare(replay *r, int n_values, int n_ops)
     r->node_of = KG_NEW_ARRAY(arena, int, n_ops + 1);
     memset(r->node_of, -1, sizeof *r->node_of * (size_t)n_ops);
     for (int i = 0; i < p->nodes.count; i++) r->node_of[kg_sync_node_at(p, i)->op->id] = i;
-    kg_walk(p->kernel->body, mark_followers, r);
+    kg_scalars_mark_followers(p->kernel, r->follows);
     collect_needs(r);
     mark_relevant(r);
     for (int i = 0; i < p->blocks.count; i++) {
@@ -578,6 +571,8 @@ void kg_waits_replay(const kg_sync_program *p, const kg_obligations *o, const kg
     int n_ops, n_values = kg_kernel_number(p->kernel, &n_ops);
     replay r = {.p = p, .o = o, .plan = plan, .out = out};
     out->count = KG_NEW_ARRAY(p->arena, int, p->n_points + 1);
+    out->binding = KG_NEW_ARRAY(p->arena, kg_binding, p->n_points + 1);
+    memset(out->binding, -1, sizeof *out->binding * (size_t)p->n_points);
     out->open = KG_NEW_ARRAY(p->arena, bool, o->count + 1);
     out->unseen = KG_NEW_ARRAY(p->arena, bool, o->count + 1);
     memset(out->count, -1, sizeof *out->count * (size_t)p->n_points);

@@ -12,8 +12,9 @@
 #include "passes/sync/cover.h"
 
 typedef struct kg_replay {
-    int *count;   // by point: groups that may stay in flight at the plan's wait there; -1: nobody
-                  // needs it
+    int *count; // by point: groups that may stay in flight at the plan's wait there; -1: nobody
+                // needs it
+    kg_binding *binding; // by point: what the count is due to
     bool *open;   // by obligation: some replay found no wait in time (only obligations with wait)
     bool *unseen; // by obligation: no replay came to it, so nothing is known (only obligations with
                   // wait)

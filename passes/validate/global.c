@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Accesses to global memory, or to a shared buffer at computed places: do the elements of two views overlap, and if they are the same
-// elements, does the same thread handle them? Decided dimension by dimension from the views'
-// starts as linear forms.
+// Accesses to global memory, or to a shared buffer at computed places: do the elements of two views
+// overlap, and if they are the same elements, does the same thread handle them? Decided dimension
+// by dimension from the views' starts as linear forms.
 #include "passes/validate/model.h"
 
 // A view along one dimension of its tensor.

@@ -6,10 +6,10 @@
 #include "passes/validate/validate.h"
 
 enum {
-    MOST_ENTRIES = 4,     // accesses of a cell since its last write that are told apart
+    MOST_ENTRIES = 4,      // accesses of a cell since its last write that are told apart
     MOST_GENERATIONS = 20, // 0: everybody knows
-    MOST_GLOBAL = 24,     // accesses of a tensor that are told apart
-    MOST_CONDITIONS = 64, // whose outcome is remembered
+    MOST_GLOBAL = 24,      // accesses of a tensor that are told apart
+    MOST_CONDITIONS = 64,  // whose outcome is remembered
     MOST_WARPS = 32,
     MOST_LOOPS = 8, // around one another
     MANY_LANES = -1,
@@ -203,10 +203,10 @@ typedef struct validator {
     int *condition_of; // by value id
     int n_scalars, n_conditions, n_tensors, n_cells, modulus, warps;
     const kg_value **tensors;
-    int *cell_byte;  // by cell: one of its bytes
-    bool *contested; // by tensor: it is written, or an acquire may bring something new
+    int *cell_byte;    // by cell: one of its bytes
+    bool *contested;   // by tensor: it is written, or an acquire may bring something new
     bool any_computed; // some access of shared memory is at a computed place
-    int most_groups; // above this many groups in flight nothing looks at the number
+    int most_groups;   // above this many groups in flight nothing looks at the number
     size_t state_bytes;
     state_set spare; // memory of states that are done with
     int states, work;

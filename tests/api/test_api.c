@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,6 +68,106 @@ static void compile_and_ask(void **state)
     assert_null(kgen_program_explain(program)); // not asked for
     kgen_program_free(program);
     kgen_context_free(context);
+}
+
+// Two threads of different warps meet in s: one barrier.
+static const char turned[] = "kernel turned(x: global f32[64, 64], y: global f32[64, 64])\n"
+                             "{\n"
+                             "  shared s: f32[64, 64] = load x[.., ..]\n"
+                             "  store y[.., ..] = transpose(load s)\n"
+                             "}\n";
+
+static void check_report(const kgen_report *report)
+{
+    assert_int_equal(report->n_syncs, 1);
+    const kgen_sync_info *sync = &report->syncs[0];
+    assert_int_equal(sync->id, 1);
+    assert_string_equal(sync->kind, "barrier");
+    assert_int_equal(sync->after_line, 3);
+    assert_string_equal(sync->where, "in front of load (line 4)");
+    assert_int_equal(report->n_obligations, 1);
+    const kgen_obligation *o = &report->obligations[0];
+    assert_int_equal(o->sync, 1);
+    assert_int_equal(o->meet, KGEN_MEET_CTA);
+    assert_true(o->needs_sync);
+    assert_int_equal(o->first.line, 3);
+    assert_int_equal(o->second.line, 4);
+    assert_string_equal(o->first.buffer, "s");
+    assert_int_not_equal(o->first.thread / 32, o->second.thread / 32);
+    assert_int_equal(report->n_buffers, 1);
+    assert_int_equal(report->buffers[0].bytes, 64 * 64 * 4);
+    assert_int_equal(report->shared_bytes, 64 * 64 * 4);
+    assert_true(sync->n_repairs >= 2);
+    assert_string_equal(sync->repairs[1].repair, "warp sync");
+    assert_string_equal(sync->repairs[1].verdict, "rejected");
+}
+
+static void reasons_are_kept(void **state)
+{
+    heard h;
+    kgen_context *context = open_context(&h);
+    kgen_program *program = NULL;
+    kgen_compile_options options = {.reasons = 1};
+    assert_null(kgen_program_report(NULL));
+    assert_int_equal(kgen_compile(context, turned, strlen(turned), &options, &program), KGEN_OK);
+    const kgen_report *report = kgen_program_report(program);
+    assert_non_null(report);
+    check_report(report);
+    assert_ptr_equal(kgen_program_report(program), report);
+    assert_non_null(strstr(kgen_program_explain(program), "S1 barrier in front of load (line 4)"));
+    assert_non_null(strstr(kgen_program_ptx(program, NULL), "bar.sync 0; // S1: s written by"));
+    // Synchronized IR has ids, and its reasons are not known any more.
+    char *ir = strdup(kgen_program_ir(program));
+    kgen_program_free(program);
+    assert_int_equal(kgen_compile(context, ir, strlen(ir), &options, &program), KGEN_OK);
+    assert_int_equal(kgen_program_report(program)->n_syncs, 1);
+    assert_int_equal(kgen_program_report(program)->n_obligations, 0);
+    assert_non_null(strstr(kgen_program_ptx(program, NULL), "bar.sync 0; // S1: why 1"));
+    kgen_program_free(program);
+    free(ir);
+    kgen_context_free(context);
+}
+
+typedef struct rationed {
+    int left; // allocations that still succeed
+    int live; // not yet released
+} rationed;
+
+static void *ration(void *user, size_t bytes)
+{
+    rationed *r = user;
+    if (r->left-- <= 0) return NULL;
+    r->live++;
+    return malloc(bytes);
+}
+
+static void give_back(void *user, void *memory)
+{
+    ((rationed *)user)->live -= memory != NULL;
+    free(memory);
+}
+
+// Whichever allocation fails, there is a report or none, and nothing is lost.
+static void report_without_memory(void **state)
+{
+    bool complete = false;
+    for (int n = 1; !complete; n++) {
+        rationed r = {n, 0};
+        kgen_allocator allocator = {ration, give_back, &r};
+        kgen_context *context = NULL;
+        kgen_program *program = NULL;
+        kgen_compile_options options = {.reasons = 1};
+        assert_true(n < 2000);
+        if (!kgen_context_create(&(kgen_options){.allocator = &allocator}, &context) &&
+            !kgen_compile(context, turned, strlen(turned), &options, &program)) {
+            const kgen_report *report = kgen_program_report(program);
+            if (report) check_report(report);
+            complete = kgen_program_explain(program) != NULL;
+        }
+        kgen_program_free(program);
+        kgen_context_free(context);
+        assert_int_equal(r.live, 0);
+    }
 }
 
 static void all_findings_at_once(void **state)
@@ -278,6 +379,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compile_and_ask),
+        cmocka_unit_test(reasons_are_kept),
+        cmocka_unit_test(report_without_memory),
         cmocka_unit_test(all_findings_at_once),
         cmocka_unit_test(unknown_names),
         cmocka_unit_test(missing_driver),

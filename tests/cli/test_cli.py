@@ -4,6 +4,7 @@
 
 usage: test_cli.py KGEN SCRATCH MAN_PAGE COMPLETION
 """
+import html.parser
 import json
 import os
 import re
@@ -12,7 +13,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import xml.etree.ElementTree
 from pathlib import Path
+
+import explain_schema
 
 HERE = Path(__file__).resolve().parent
 COPY, RACE = str(HERE / "copy.ptx"), str(HERE / "race.ptx")
@@ -534,8 +538,96 @@ def check_arguments(kgen):
 
 @case
 def explain(kgen):
-    """explain says something"""
-    kgen("explain", "attention", out=r"barrier")
+    """explain: each synchronization with what it orders and what else was considered"""
+    text = kgen("explain", "attention", out=r"S\d+ barrier in front of .*, in the loop at line \d+")
+    same(all(words in text for words in ("pairs of accesses:", "considered instead:",
+                                         "warp sync: threads", "alone: ")), True)
+
+
+@case
+def explain_forms(kgen):
+    """explain: one form at a time"""
+    for options in (["--json", "--html"], ["--json", "--memory"], ["--html", "--timeline"]):
+        kgen("explain", "matmul", *options, status=2, err="exclude each other")
+    kgen("explain", "matmul", "--memory", out=r"^shared memory of matmul: \d+ bytes")
+    kgen("explain", "matmul", "--timeline", out=r"loop at line \d+: 5 trips shown, 3 slots")
+    kgen("explain", "delta_net", "--timeline", out="no loop that synchronizes")
+
+
+# Every shipped kernel, in configurations that differ in what they synchronize.
+EXPLAINED = [["matmul"], ["matmul", "-DSPLITS=4", "-DBIAS=true"],
+             ["matmul", "-DSTAGES=5", "-DBM=64"],
+             ["attention"], ["attention", "-DCAUSAL=true", "-DSTAGES=3"],
+             ["attention_decode"], ["attention_decode", "-DSPLITS=8"],
+             ["delta_net"], ["delta_net", "-DROWS=8"]]
+
+
+@case
+def explain_json(kgen):
+    """explain --json keeps its schema, and agrees with the IR and the PTX"""
+    for arguments in EXPLAINED:
+        report = json.loads(kgen("explain", *arguments, "--json"))
+        findings = explain_schema.findings(report)
+        same((arguments, findings), (arguments, []))
+        ir = kgen("build", *arguments, "--emit=ir").splitlines()
+        ptx = kgen("build", *arguments)
+        for sync in report["syncs"]:
+            number = sync["id"][1:]
+            same(bool(re.search(rf"[{{ ]sync={number}[,}}]", ir[sync["ir_line"] - 1])), True)
+            comments = re.findall(rf"// S{number}: (.*)", ptx)
+            same((sync["id"], len(comments)), (sync["id"], 1))
+            same(len(comments[0]) <= 95, True)
+            same(comments[0].endswith("...") or "..." in comments[0]
+                 or comments[0] == sync["summary"], True)
+        same(sorted(set(re.findall(r"// (S\d+)", ptx))), sorted(s["id"] for s in report["syncs"]))
+
+
+class Page(html.parser.HTMLParser):
+    """Holds a page against the rules: elements are closed, no id twice, nothing from outside."""
+
+    VOID = {"meta", "br", "hr", "img", "input", "link"}
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.ids, self.wrong = [], [], []
+        self.feed(text)
+        self.close()
+        self.wrong += [f"<{tag}> is not closed" for tag in self.open]
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in self.VOID:
+            self.open.append(tag)
+        for name, value in attributes:
+            if name == "id":
+                self.ids.append(value)
+            if name in ("src", "srcset", "action", "data") or (name in ("href", "xlink:href")
+                                                              and not value.startswith("#")):
+                self.wrong.append(f"<{tag} {name}={value}>")
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(f"</{tag}> closes nothing")
+
+
+@case
+def explain_page(kgen):
+    """explain --html: one file, well-formed, nothing from outside, the same each time"""
+    for arguments in EXPLAINED:
+        kgen("explain", *arguments, "--html", "-o", "page.html")
+        text = (kgen.scratch / "page.html").read_text()
+        same(kgen("explain", *arguments, "--html"), text)
+        page = Page(text)
+        same((page.wrong, len(page.ids)), ([], len(set(page.ids))))
+        syncs = [s["id"] for s in json.loads(kgen("explain", *arguments, "--json"))["syncs"]]
+        same(sorted(i for i in page.ids if re.fullmatch(r"S\d+", i)), sorted(syncs))
+        same(bool(re.search(r"https?:|url\(|@import|fetch\(|XMLHttp", text)), False)
+        for drawing in re.findall(r"<svg class.*?</svg>", text, re.S):
+            xml.etree.ElementTree.fromstring(drawing)
 
 
 # One barrier too many, and one too few.

@@ -81,6 +81,34 @@ static void fail(subject *s, const char *format, ...)
     va_end(args);
 }
 
+// ---- the report ---------------------------------------------------------------------------------
+// What is said of a synchronization that the pass put in: something needs it (or the replay of
+// copies asked for it), and it is told what else was considered.
+static void check_entry(subject *s, const kg_sync_report *report, const kg_sync_entry *e)
+{
+    bool needed = e->op->code == KG_OP_WAIT || e->op->code == KG_OP_COMMIT;
+    for (int i = 0; i < e->n_reasons; i++) needed |= report->reasons[e->reasons[i]].needs_sync;
+    for (int i = 0; i < e->repairs.count; i++)
+        needed |= !!strstr(e->repairs.items[i].text, "a replay of copies");
+    if (!e->by_hand && !needed) fail(s, "S%d: nothing needs it", e->id);
+    if (e->runs > 0 && !e->repairs.count) fail(s, "S%d: nothing else was considered", e->id);
+    if (e->n_reasons && e->first < 0) fail(s, "S%d: no first reason", e->id);
+}
+
+static void check_report(subject *s, const kg_sync_report *report)
+{
+    for (int i = 0; i < report->n_syncs; i++) check_entry(s, report, &report->syncs[i]);
+    for (int i = 0; i < report->n_reasons; i++) {
+        const kg_sync_reason *r = &report->reasons[i];
+        bool by_replay = r->wait && r->meet == KG_MEET_NONE; // waits together complete it
+        if (!r->sync && !r->by_hand && !r->by_author && !by_replay)
+            fail(s, "obligation %d: no synchronization answers for it", r->number);
+        if (r->meet == KG_MEET_CTA && r->thread_a >= 0 && r->thread_a / 32 == r->thread_b / 32)
+            fail(s, "obligation %d: threads %d and %d are of one warp", r->number, r->thread_a,
+                 r->thread_b);
+    }
+}
+
 // ---- compiling ----------------------------------------------------------------------------------
 static void compile(subject *s)
 {
@@ -88,9 +116,12 @@ static void compile(subject *s)
     s->unit = kg_parse(&s->arena, &s->diags, &s->source, s->defines, s->n_defines);
     if (!s->unit) return;
     for (kg_kernel *k = s->unit->kernels; k; k = k->next) {
-        kg_pass_context context = {.arena = &s->arena, .diags = &s->diags, .machine = &machine};
+        kg_sync_report report = {.wanted = true};
+        kg_pass_context context = {
+            .arena = &s->arena, .diags = &s->diags, .machine = &machine, .sync_report = &report};
         context.no_repair = strstr(s->text, "// repair: off") != NULL;
         if (!kg_verify(k, &s->diags) || !kg_run_pipeline(&context, k, NULL)) return;
+        check_report(s, &report);
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // kgen build, kgen explain: from a tile program to what is asked for.
 #include "commands.h"
+#include "explain.h"
 #include "output.h"
 #include "ptxas.h"
 #include "session.h"
@@ -84,14 +85,6 @@ static int write_result(const command_line *options, const cli_session *session,
     return write_text(options, text);
 }
 
-static int write_explanation(const command_line *options, const cli_session *session,
-                             const kgen_program *program)
-{
-    const char *text = kgen_program_explain(program);
-    if (!text) return session_exit(session, KGEN_ERROR_MEMORY, "explaining");
-    return write_text(options, text);
-}
-
 // ---- the commands ------------------------------------------------------------------------------
 
 static bool known_print_after(const command_line *options)
@@ -167,5 +160,6 @@ int command_build(const command_line *options)
 
 int command_explain(const command_line *options)
 {
+    if (!explanation_form_known(options)) return EXIT_USAGE;
     return command_build(options); // the options that it lacks are not given
 }

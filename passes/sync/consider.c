@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+// The other repairs: for what stands at a point, what else would have ordered its accesses, and
+// why it was not taken. Everything is read off the plan: which points cut what, what they cost,
+// which threads meet.
+#include "passes/sync/record.h"
+
+enum { PLACES_SHOWN = 3, WARPS = 32 };
+
+typedef struct considerer {
+    const kg_sync_outcome *c;
+    const kg_sync_report *report;
+    kg_sync_entry *entry;
+    int point;
+    int *needs, n_needs; // obligations that nothing else of the plan meets, by index
+} considerer;
+
+static void say(const considerer *x, const char *repair, kg_sync_verdict verdict, double runs,
+                const char *text)
+{
+    kg_sync_repair r = {repair, verdict, runs, text};
+    KG_PUSH(x->c->p->arena, &x->entry->repairs, r);
+}
+
+// ---- nothing ------------------------------------------------------------------------------------
+static void consider_nothing(const considerer *x)
+{
+    kg_arena *a = x->c->p->arena;
+    if (!x->n_needs) {
+        say(x, "nothing", KG_SYNC_VERDICT_REJECTED, 0,
+            "a replay of copies and waits has a schedule that only this one serves");
+        return;
+    }
+    const char *text =
+        x->n_needs == 1
+            ? kg_arena_printf(a, "obligation %d would be open: nothing else cuts its paths",
+                              x->report->reasons[x->needs[0]].number)
+            : kg_arena_printf(a, "%d obligations would be open, %d the first", x->n_needs,
+                              x->report->reasons[x->needs[0]].number);
+    say(x, "nothing", KG_SYNC_VERDICT_REJECTED, 0, text);
+}
+
+// ---- fewer threads ------------------------------------------------------------------------------
+static const kg_sync_reason *needed_between_warps(const considerer *x)
+{
+    const kg_sync_reason *any = NULL;
+    for (int i = 0; i < x->n_needs; i++) {
+        const kg_sync_reason *r = &x->report->reasons[x->needs[i]];
+        if (r->meet != KG_MEET_CTA) continue;
+        if (r->thread_a >= 0 && r->thread_a / WARPS != r->thread_b / WARPS) return r;
+        any = any ? any : r;
+    }
+    return any;
+}
+
+static void consider_warp_sync(const considerer *x)
+{
+    kg_arena *a = x->c->p->arena;
+    const kg_sync_reason *r = needed_between_warps(x);
+    if (!r) return;
+    if (r->thread_a >= 0 && r->thread_a / WARPS != r->thread_b / WARPS)
+        say(x, "warp sync", KG_SYNC_VERDICT_REJECTED, x->entry->runs,
+            kg_arena_printf(a, "threads %d and %d of obligation %d are of warps %d and %d",
+                            r->thread_a, r->thread_b, r->number, r->thread_a / WARPS,
+                            r->thread_b / WARPS));
+    else
+        say(x, "warp sync", KG_SYNC_VERDICT_REJECTED, x->entry->runs,
+            kg_arena_printf(a,
+                            "which threads meet in obligation %d is only known at run time: any "
+                            "two may",
+                            r->number));
+}
+
+// Warps that bytes of the obligations tie together: the same root, one group.
+typedef struct ties {
+    int parent[WARPS];
+} ties;
+
+static int group_of(const ties *t, int warp)
+{
+    while (t->parent[warp] != warp) warp = t->parent[warp];
+    return warp;
+}
+
+static void tie(ties *t, uint32_t warps)
+{
+    int first = __builtin_ctz(warps);
+    for (int w = first + 1; w < WARPS; w++)
+        if (warps >> w & 1) t->parent[group_of(t, w)] = group_of(t, first);
+}
+
+typedef struct marker {
+    uint32_t *warps; // by arena byte
+    int64_t at, bytes;
+} marker;
+
+static void mark(int thread, int64_t offset, int bytes, void *user)
+{
+    marker *m = user;
+    for (int64_t i = m->at + offset; i < m->at + offset + bytes && i < m->bytes; i++)
+        m->warps[i] |= UINT32_C(1) << (thread / WARPS);
+}
+
+// Who touches which byte. Two accesses of one ring meet in one slot; of two buffers, in any.
+static uint32_t *warps_by_byte(const considerer *x, const kg_sync_access *a, bool all_slots)
+{
+    int64_t bytes = x->c->p->kernel->shared_bytes;
+    marker m = {KG_NEW_ARRAY(x->c->p->arena, uint32_t, bytes + 1), a->offset, bytes};
+    for (int slot = 0; slot < (all_slots ? a->ring : 1); slot++, m.at += a->slot_bytes)
+        kg_access_bytes(&a->at, mark, &m);
+    return m.warps;
+}
+
+// Joins the warps of an obligation; false when its bytes are not known.
+static bool tie_obligation(const considerer *x, ties *t, const kg_obligation *o)
+{
+    const kg_sync_program *p = x->c->p;
+    const kg_sync_access *a = &p->accesses.items[o->a], *b = &p->accesses.items[o->b];
+    if (a->global || b->global || !a->at.exact || !b->at.exact) return false;
+    bool two_buffers = a->at.root != b->at.root;
+    const uint32_t *wa = warps_by_byte(x, a, two_buffers), *wb = warps_by_byte(x, b, two_buffers);
+    uint32_t last = 0;
+    for (int64_t i = 0; i < p->kernel->shared_bytes; i++) {
+        uint32_t both = wa[i] && wb[i] ? wa[i] | wb[i] : 0;
+        if (both && both != last) tie(t, both);
+        last = both;
+    }
+    return true;
+}
+
+static const char *groups_text(const considerer *x, ties *t, int *groups)
+{
+    kg_arena *arena = x->c->p->arena;
+    const char *text = "";
+    *groups = 0;
+    for (int w = 0; w < x->c->p->kernel->warps; w++) {
+        if (group_of(t, w) != w) continue;
+        const char *members = "";
+        for (int v = 0; v < x->c->p->kernel->warps; v++)
+            if (group_of(t, v) == w)
+                members = kg_arena_printf(arena, "%s%s%d", members, *members ? "," : "", v);
+        text = kg_arena_printf(arena, "%s%s{%s}", text, *text ? " " : "", members);
+        ++*groups;
+    }
+    return text;
+}
+
+static void consider_named_barrier(const considerer *x)
+{
+    kg_arena *arena = x->c->p->arena;
+    const char *repair = "named barriers of fewer warps";
+    ties t = {0};
+    int groups;
+    if (x->c->p->kernel->warps <= 1 || x->c->p->kernel->warps > WARPS || x->c->p->has_roles) return;
+    for (int w = 0; w < WARPS; w++) t.parent[w] = w;
+    for (int i = 0; i < x->n_needs; i++)
+        if (!tie_obligation(x, &t, &x->c->o->items[x->needs[i]])) {
+            say(x, repair, KG_SYNC_VERDICT_REJECTED, x->entry->runs,
+                kg_arena_printf(arena,
+                                "obligation %d has no fixed map from threads to bytes, so any "
+                                "two warps may meet",
+                                x->c->o->items[x->needs[i]].number));
+            return;
+        }
+    const char *text = groups_text(x, &t, &groups);
+    if (groups == 1)
+        say(x, repair, KG_SYNC_VERDICT_REJECTED, x->entry->runs,
+            kg_arena_printf(arena, "the bytes tie all %d warps together", x->c->p->kernel->warps));
+    else
+        say(x, repair, KG_SYNC_VERDICT_NOT_TRIED, x->entry->runs,
+            kg_arena_printf(arena, "the bytes tie together %s only", text));
+}
+
+// ---- other places -------------------------------------------------------------------------------
+// How many of the obligations that need this point another one would cut as well, and the first
+// that it would not.
+static int cut_there(const considerer *x, int point, int *missed)
+{
+    int n = 0;
+    *missed = -1;
+    for (int i = 0; i < x->n_needs; i++) {
+        if (kg_points_has(x->c->plan->cuts[x->needs[i]], point))
+            n++;
+        else if (*missed < 0)
+            *missed = x->needs[i];
+    }
+    return n;
+}
+
+static const char *missed_text(const considerer *x, int cut, int missed)
+{
+    kg_arena *arena = x->c->p->arena;
+    const kg_sync_reason *r = &x->report->reasons[missed];
+    const char *how =
+        r->loop ? kg_arena_printf(arena, "round the loop at line %d past it", r->loop->loc.line)
+                : "past it";
+    return kg_arena_printf(arena, "would do for %d of %d; obligation %d goes %s", cut, x->n_needs,
+                           r->number, how);
+}
+
+static bool taken(const considerer *x, int point)
+{
+    const kg_sync_plan *plan = x->c->plan;
+    return kg_points_has(plan->barrier, point) || kg_points_has(plan->warp_sync, point) ||
+           kg_points_has(plan->hand, point) || kg_points_has(plan->hand_warp, point);
+}
+
+// Of a block's points the best: those that cut all that is needed first, then the cheapest.
+static int best_of_block(const considerer *x, int block, int *cut, int *missed)
+{
+    const kg_sync_block *b = kg_sync_block_at(x->c->p, block);
+    int best = -1;
+    *cut = 0;
+    for (int i = b->first_point; i <= b->first_point + b->count; i++) {
+        int miss, n = cut_there(x, i, &miss);
+        if (i == x->point || taken(x, i) || !n) continue;
+        bool better =
+            best < 0 || n > *cut || (n == *cut && x->c->plan->cost[i] < x->c->plan->cost[best]);
+        if (!better) continue;
+        best = i;
+        *cut = n;
+        *missed = miss;
+    }
+    return best;
+}
+
+static void consider_place(const considerer *x, int at, int cut, int missed)
+{
+    double here = x->entry->runs, there = kg_sync_runs_at(x->c, at);
+    const char *where = kg_sync_point_text(x->c->p, at);
+    if (cut < x->n_needs)
+        say(x, where, KG_SYNC_VERDICT_REJECTED, there, missed_text(x, cut, missed));
+    else if (there > here)
+        say(x, where, KG_SYNC_VERDICT_REJECTED, there, "does as well, but runs more often");
+    else
+        say(x, where, KG_SYNC_VERDICT_EQUAL, there,
+            "does as well and runs as often; of equals the later one is taken, or for a copy the "
+            "one closest to its reader");
+}
+
+static void consider_places(const considerer *x)
+{
+    int shown = 0;
+    for (int block = 0; block < x->c->p->blocks.count && shown < PLACES_SHOWN && x->n_needs;
+         block++) {
+        int cut, missed = -1, at = best_of_block(x, block, &cut, &missed);
+        if (at < 0) continue;
+        consider_place(x, at, cut, missed);
+        shown++;
+    }
+}
+
+// ---- one for each -------------------------------------------------------------------------------
+static void consider_apart(const considerer *x)
+{
+    kg_arena *arena = x->c->p->arena;
+    kg_points chosen = kg_points_new(x->c->p);
+    int n = 0;
+    double runs = 0;
+    if (x->entry->n_reasons < 2) return;
+    for (int i = 0; i < x->entry->n_reasons; i++) {
+        int at = kg_sync_cheapest_alone(x->c, x->entry->reasons[i]);
+        if (at < 0 || kg_points_has(chosen, at)) continue;
+        kg_points_add(chosen, at);
+        runs += kg_sync_runs_at(x->c, at);
+        n++;
+    }
+    if (n < 2) return;
+    say(x, "each obligation at its own cheapest place", KG_SYNC_VERDICT_REJECTED, runs,
+        kg_arena_printf(arena, "%d synchronizations instead of one", n));
+}
+
+// ---- waits --------------------------------------------------------------------------------------
+static void consider_counts(const considerer *x)
+{
+    kg_arena *arena = x->c->p->arena;
+    const kg_sync_entry *e = x->entry;
+    int count = (int)kg_op_int(e->op, KG_A_COUNT, 0);
+    if (e->copy)
+        say(x, kg_arena_printf(arena, "wait %d", count + 1), KG_SYNC_VERDICT_REJECTED, e->runs,
+            kg_arena_printf(arena, "a group of %s may then be in flight at %s",
+                            kg_sync_op_text(arena, e->copy), kg_sync_op_text(arena, e->access)));
+    if (count)
+        say(x, "wait 0", KG_SYNC_VERDICT_REJECTED, e->runs,
+            kg_arena_printf(arena,
+                            "would also hold for the %d newest group%s, which nothing here "
+                            "needs yet",
+                            count, count == 1 ? "" : "s"));
+}
+
+static void find_needs(considerer *x)
+{
+    bool wait = x->entry->op->code == KG_OP_WAIT;
+    x->needs = KG_NEW_ARRAY(x->c->p->arena, int, x->entry->n_reasons + 1);
+    for (int i = 0; i < x->entry->n_reasons; i++) {
+        int index = x->entry->reasons[i];
+        if (wait || !kg_sync_met_without(x->c, index, x->point)) x->needs[x->n_needs++] = index;
+    }
+}
+
+void kg_sync_consider(const kg_sync_outcome *c, const kg_sync_report *report, int point,
+                      kg_sync_entry *entry)
+{
+    considerer x = {.c = c, .report = report, .entry = entry, .point = point};
+    find_needs(&x);
+    consider_nothing(&x);
+    if (entry->op->code == KG_OP_WAIT) {
+        consider_counts(&x);
+        return;
+    }
+    if (entry->op->code == KG_OP_BARRIER) {
+        consider_warp_sync(&x);
+        consider_named_barrier(&x);
+    }
+    consider_places(&x);
+    consider_apart(&x);
+}
