@@ -79,6 +79,8 @@ static void respect_open_groups(planner *l)
     }
 }
 
+enum { TIE = 1024 }; // of a cost, for what tells points apart that run equally often
+
 // ---- costs --------------------------------------------------------------------------------------
 static int arms_around(const kg_sync_program *p, int block)
 {
@@ -88,13 +90,30 @@ static int arms_around(const kg_sync_program *p, int block)
     return n < 2 ? n : 2;
 }
 
+// A wait between the copies of a group would not wait for those before it, and reads as a mistake:
+// in front of the group it does the same.
+static void price_open_groups(planner *l)
+{
+    const kg_sync_program *p = l->p;
+    for (int i = 0; i < p->blocks.count; i++) {
+        const kg_sync_block *b = kg_sync_block_at(p, i);
+        bool open = false;
+        for (int k = 0; k < b->count; k++) {
+            const kg_sync_node *n = kg_sync_node_at(p, b->items[k]);
+            if (open) l->cost[b->first_point + k] += TIE;
+            for (int x = n->first_access; x < n->first_access + n->n_accesses; x++)
+                open |= p->accesses.items[x].async;
+            open &= n->op->code != KG_OP_COMMIT;
+        }
+    }
+}
+
 // How often a point runs: 16 trips a loop; an arm a little less often than its branch (a little
 // only, because the pipeline's guards are true on nearly every trip). Among equals the latest one,
 // close to the access that needs the copy, so that copies have the most time.
 static void price_points(planner *l)
 {
     const kg_sync_program *p = l->p;
-    enum { TIE = 1024 };
     l->cost = KG_NEW_ARRAY(p->arena, int64_t, p->n_points + 1);
     for (int i = 0; i < p->n_points; i++) {
         const kg_sync_block *b = kg_sync_block_at(p, p->points[i].block);
@@ -108,6 +127,7 @@ static void price_points(planner *l)
         for (int k = 0; l->late[i].words && k < p->n_points; k++)
             if (kg_points_has(l->late[i], k) && (l->cost[k] & (TIE - 1)) > TIE / 4)
                 l->cost[k] -= TIE / 4;
+    price_open_groups(l);
 }
 
 // ---- choice -------------------------------------------------------------------------------------
@@ -256,6 +276,19 @@ static void count_waits(planner *l)
         l->plan->wait_count[i] = replay.count[i] > 0 ? replay.count[i] : 0;
 }
 
+// No thread may end while a copy of its is in flight: what nobody waits for is drained at the end.
+static void drain(planner *l)
+{
+    kg_replay replay = {0};
+    if (!l->p->has_async) return;
+    kg_waits_replay(l->p, l->o, l->plan, &replay);
+    const kg_sync_block *body = kg_sync_block_at(l->p, 0);
+    int end = body->first_point + body->count;
+    if (!replay.in_flight) return;
+    kg_points_add(l->plan->wait, end);
+    l->plan->wait_count[end] = 0;
+}
+
 void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan)
 {
     planner l = {p, o, plan, KG_NEW_ARRAY(p->arena, kg_points, o->count + 1), NULL};
@@ -276,4 +309,5 @@ void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan
     price_points(&l);
     choose_all(&l);
     count_waits(&l);
+    drain(&l);
 }

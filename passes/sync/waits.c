@@ -36,6 +36,7 @@ typedef struct event {
 // A stretch of the program that runs only if a condition holds that the replay cannot know.
 typedef struct condition {
     int parent, branch, arm; // branch: which execution of the `if`
+    bool threads;            // a region of warps: other threads do not come here
 } condition;
 
 // A copy that an access waits for, merged over carriers.
@@ -90,6 +91,15 @@ static bool certain_for(const replay *r, int context, int when)
     return true;
 }
 
+// What happens in context `when` happens to the threads that issued a copy in context `copy`, if
+// the access in context `reader` comes about.
+static bool happens_to(const replay *r, int when, int copy, int reader)
+{
+    for (; !certain_for(r, when, copy); when = r->contexts.items[when].parent)
+        if (r->contexts.items[when].threads || !certain_for(r, when, reader)) return false;
+    return true;
+}
+
 static bool exclusive(const replay *r, int x, int y)
 {
     for (int i = x; i; i = r->contexts.items[i].parent)
@@ -120,12 +130,12 @@ static int commit_of(const replay *r, int copy)
     return -1;
 }
 
-static int groups_between(const replay *r, int commit, int wait, int context)
+static int groups_between(const replay *r, int commit, int wait, int copy, int reader)
 {
     int groups = 0;
     for (int i = commit + 1; i < wait; i++)
         groups += r->events.items[i].kind == EVENT_COMMIT &&
-                  certain_for(r, r->events.items[i].context, context);
+                  happens_to(r, r->events.items[i].context, copy, reader);
     return groups;
 }
 
@@ -137,15 +147,14 @@ static bool rendezvous(const event *e, kg_rendezvous meet)
 // The copy must be complete for an access that happens now: finds the wait that sees to it.
 static bool served(replay *r, int copy, kg_rendezvous meet, int context)
 {
-    int commit = commit_of(r, copy);
+    int commit = commit_of(r, copy), issuer = r->events.items[copy].context;
     bool met = meet == KG_MEET_NONE;
     if (commit < 0) return false;
     for (int i = r->events.count - 1; i > commit; i--, r->work++) {
         const event *e = &r->events.items[i];
-        if (e->kind == EVENT_COPY || !certain_for(r, e->context, context)) continue;
-        met |= rendezvous(e, meet);
-        if (e->kind != EVENT_WAIT || !met) continue;
-        int groups = groups_between(r, commit, i, context);
+        met |= rendezvous(e, meet) && certain_for(r, e->context, context);
+        if (e->kind != EVENT_WAIT || !met || !happens_to(r, e->context, issuer, context)) continue;
+        int groups = groups_between(r, commit, i, issuer, context);
         if (e->fixed >= 0) {
             if (e->fixed <= groups) return true;
             continue;
@@ -194,7 +203,10 @@ static void run_point(replay *r, int point, int context)
 {
     const kg_sync_plan *plan = r->plan;
     if (kg_points_has(plan->wait, point))
-        push(r, (event){.kind = EVENT_WAIT, .context = context, .point = point, .fixed = -1});
+        push(r, (event){.kind = EVENT_WAIT,
+                        .context = context,
+                        .point = point,
+                        .fixed = plan->wait_count ? plan->wait_count[point] : -1});
     if (kg_points_has(plan->warp_sync, point) || kg_points_has(plan->hand_warp, point))
         push(r, (event){.kind = EVENT_WARP_SYNC, .context = context});
     if (kg_points_has(plan->barrier, point) || kg_points_has(plan->hand, point))
@@ -276,10 +288,17 @@ static void run_if(replay *r, const kg_sync_node *n, int context)
     }
     int branch = ++r->branches;
     for (int arm = 0; arm < 2; arm++) {
-        condition inner = {context, branch, arm};
+        condition inner = {context, branch, arm, false};
         KG_PUSH(r->p->arena, &r->contexts, inner);
         run_block(r, n->child[arm], 0, r->contexts.count - 1);
     }
+}
+
+static void run_warps(replay *r, const kg_sync_node *n, int context)
+{
+    condition inner = {context, ++r->branches, 0, true};
+    KG_PUSH(r->p->arena, &r->contexts, inner);
+    run_block(r, n->child[0], 0, r->contexts.count - 1);
 }
 
 static void run_node(replay *r, int node, int context)
@@ -304,7 +323,7 @@ static void run_node(replay *r, int node, int context)
         run_if(r, n, context);
         break;
     case KG_OP_WARPS:
-        run_block(r, n->child[0], 0, context);
+        run_warps(r, n, context);
         break;
     default:
         run_accesses(r, n, context);
@@ -545,9 +564,12 @@ static void run_once(replay *r, int n_values)
     r->events.count = 0;
     r->contexts.count = 0;
     r->branches = 0;
-    condition always = {0, 0, 0};
+    condition always = {0, 0, 0, false};
     KG_PUSH(r->p->arena, &r->contexts, always);
     run_block(r, 0, 0, 0);
+    for (int i = 0; i < r->p->accesses.count && r->plan->wait_count && !r->failed; i++)
+        for (int copy = r->latest[i]; copy >= 0; copy = r->events.items[copy].earlier)
+            r->out->in_flight |= !served(r, copy, KG_MEET_NONE, 0);
 }
 
 static void prepare(replay *r, int n_values, int n_ops)
@@ -588,6 +610,7 @@ void kg_waits_replay(const kg_sync_program *p, const kg_obligations *o, const kg
     do run_once(&r, n_values);
     while (!r.failed && next_combination(&r));
     out->bounded = !r.failed;
+    out->in_flight |= r.failed;
     if (r.failed) {
         memset(out->count, 0, sizeof *out->count * (size_t)p->n_points);
         return;
