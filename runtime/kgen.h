@@ -90,6 +90,8 @@ typedef struct kgen_compile_options {
     const char *stop_after; // pass name; the program then has IR but no PTX
     int no_share;           // give every shared buffer bytes of its own
     int reasons;            // keep what kgen_program_explain tells; takes a few milliseconds more
+    int no_validate;        // compile without the proof of synchronization, and so even what it
+                            // would refute: for experiments
     // Called with the IR text before the first pass (pass NULL) and after each pass. May be NULL.
     void (*after_pass)(const char *pass, const char *ir, void *user);
     void *user;
@@ -111,7 +113,13 @@ typedef struct kgen_program_info {
     int64_t shared_bytes;                    // dynamic shared memory of a CTA
     int n_params;                            // in launch order
     int barriers, warp_syncs, waits, fences; // synchronization ops in the program (static count)
-    double compile_seconds;                  // text to PTX
+    double compile_seconds;                  // text to PTX, the proof included
+    // The second opinion on the synchronization: "proved": every execution is ordered; "unknown":
+    // neither that nor the opposite could be shown, `proof_reason` says why; NULL: not asked, or
+    // the program stops before its synchronization. What is refuted does not compile.
+    const char *proof, *proof_reason;
+    double proof_seconds;
+    int proof_cells, proof_states; // bytes told apart, states looked at
 } kgen_program_info;
 KGEN_API kgen_status kgen_program_get_info(const kgen_program *program, kgen_program_info *out);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Programs: text to checked PTX.
 #include "passes/sync/report.h"
+#include "passes/validate/validate.h"
 #include "runtime/internal.h"
 #include <stdio.h>
 #include <string.h>
@@ -48,6 +49,7 @@ typedef struct compilation {
     const kgen_compile_options *options;
     kg_diags diags;
     kg_codegen *codegen; // here, so that an interrupted compilation gives it back
+    kg_arena scratch;    // likewise: of the validator
 } compilation;
 
 static void dump_pass(const kg_pass *pass, kg_kernel *kernel, void *user)
@@ -117,6 +119,46 @@ static kgen_status generate(compilation *c)
     return KGEN_OK;
 }
 
+static void report_refuted(compilation *c, const kg_validation *v)
+{
+    kg_diag *d =
+        kg_error(&c->diags, KG_D_S510, v->b->loc, "%s%s", v->what,
+                 v->byte >= 0 ? kg_arena_printf(&c->program->arena,
+                                                " (byte %lld of shared memory, threads %d "
+                                                "and %d)",
+                                                (long long)v->byte, v->thread_a, v->thread_b)
+                              : "");
+    if (v->a) kg_diag_note(&c->diags, d, v->a->loc, "the earlier access");
+    kg_diag_note(&c->diags, d, v->b->loc, "it happens in this execution: %s", v->schedule);
+    kg_diag_help(&c->diags, d, "synchronize between the two; `kgen explain` shows what is there");
+}
+
+// The second opinion. Its states take megabytes, so it has an arena of its own.
+static bool validate(compilation *c)
+{
+    kgen_program *program = c->program;
+    kgen_program_info *info = &program->info;
+    static const char *const words[] = {
+        [KG_PROVED] = "proved", [KG_WITNESS] = "refuted", [KG_UNKNOWN] = "unknown"};
+    kg_validation v;
+    double start = now();
+    kg_arena_init(&c->scratch, &program->context->allocator);
+    c->scratch.recovery = program->arena.recovery;
+    kg_verdict verdict = kg_validate(&c->scratch, program->kernel, &v);
+    info->proof_seconds = now() - start;
+    info->proof = words[verdict];
+    info->proof_cells = v.cells;
+    info->proof_states = v.states;
+    if (v.what) info->proof_reason = kg_arena_strndup(&program->arena, v.what, strlen(v.what));
+    if (verdict == KG_WITNESS) report_refuted(c, &v);
+    if (verdict == KG_UNKNOWN)
+        kg_warn(&c->diags, KG_D_S511, v.b ? v.b->loc : program->kernel->loc,
+                "the synchronization is not proved: %s", info->proof_reason);
+    kg_arena_free(&c->scratch);
+    c->scratch = (kg_arena){0};
+    return verdict != KG_WITNESS;
+}
+
 static kgen_status compile(compilation *c)
 {
     kgen_program *program = c->program;
@@ -145,6 +187,8 @@ static kgen_status compile(compilation *c)
                                     .after = o->after_pass ? dump_pass : NULL,
                                     .user = c};
     if (!kg_run_pipeline(&passes, program->kernel, &pipeline)) return KGEN_ERROR_INPUT;
+    if (program->kernel->level == KG_LEVEL_SYNCED && !o->no_validate && !validate(c))
+        return KGEN_ERROR_INPUT;
     if (program->kernel->level == KG_LEVEL_SYNCED && !o->stop_after) {
         kgen_status status = generate(c);
         if (status) return status;
@@ -171,6 +215,7 @@ static kgen_status guarded_compile(compilation *c)
         context_report(program->context, &program->arena, &c->diags);
     }
     program->arena.recovery = NULL;
+    if (c->scratch.chunks) kg_arena_free(&c->scratch);
     context_give_codegen(program->context, c->codegen);
     return status;
 }
@@ -262,7 +307,13 @@ static const char *make_ir(kgen_program *program)
 
 static const char *make_explain(kgen_program *program)
 {
-    return kg_sync_explain(&program->arena, program->kernel, &program->sync_report);
+    const kgen_program_info *info = &program->info;
+    const char *syncs = kg_sync_explain(&program->arena, program->kernel, &program->sync_report);
+    if (!info->proof) return syncs;
+    return kg_arena_printf(
+        &program->arena, "%sproof: %s%s%s; %d states of %d cells of shared memory\n", syncs,
+        info->proof, info->proof_reason ? ", " : "", info->proof_reason ? info->proof_reason : "",
+        info->proof_states, info->proof_cells);
 }
 
 static const char *make_llvm(kgen_program *program)

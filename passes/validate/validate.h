@@ -18,12 +18,12 @@ typedef enum kg_verdict {
 
 typedef struct kg_validation {
     kg_verdict verdict;
-    const char *what;      // WITNESS: what is wrong; UNKNOWN: what is not understood. In the arena
-    const kg_op *a, *b;    // the earlier and the later access; a is NULL where only b is concerned
+    const char *what;       // WITNESS: what is wrong; UNKNOWN: what is not understood. In the arena
+    const kg_op *a, *b;     // the earlier and the later access; a is NULL where only b is concerned
     int thread_a, thread_b; // of the CTA; -1 where it is no single thread
-    int64_t byte;          // of the kernel's shared memory; -1: global memory
-    const char *schedule;  // WITNESS: the trips and arms that lead there, in words. In the arena
-    int states, cells;     // how many were looked at: states in all, bytes told apart
+    int64_t byte;           // of the kernel's shared memory; -1: global memory
+    const char *schedule;   // WITNESS: the trips and arms that lead there, in words. In the arena
+    int states, cells;      // how many were looked at: states in all, bytes told apart
 } kg_validation;
 
 // `kernel` is at level synced. Fills *out and returns its verdict. Changes nothing of the kernel.

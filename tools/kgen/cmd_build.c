@@ -120,6 +120,7 @@ static int compile(const command_line *options, cli_session *session, const prog
                               .passes = options->values[OPTION_passes],
                               .stop_after = options->values[OPTION_stop_after],
                               .no_share = has(options, OPTION_no_share),
+                              .no_validate = has(options, OPTION_no_validate),
                               .reasons = options->command == COMMAND_explain,
                               .after_pass = listen ? dump : NULL,
                               .user = dumps};

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: MIT
+// Runs a set of states through the program: both ways through a branch whose outcome does not
+// follow from what is known, and every number of trips of a loop. A loop is left alone when its
+// next trip would start in a state that one has started in before, so the rings have closed. An
+// integer that trips and branches depend on is decided when something first asks: each number up to
+// the one beyond which nothing can tell them apart, and "more".
+#include "passes/validate/model.h"
+
+#include <string.h>
+
+enum { MOST_STATES = 40000, MOST_WORK = 20000000 };
+
+static void run_block(validator *v, const kg_block *block, state_set *set);
+
+static bool spent(validator *v)
+{
+    if (v->states > MOST_STATES || v->work > MOST_WORK)
+        validator_give_up(v, "more than %d states", v->states);
+    return v->stop;
+}
+
+// ---- unknown integers -------------------------------------------------------------------------
+
+// Decides a variable where it is open: a state for each value.
+static void decide(validator *v, state_set *set, const quantity *q)
+{
+    if (q->variable < 0) return;
+    const variable *x = &v->variables.items[q->variable];
+    for (int i = 0, n = set->count; i < n; i++) {
+        state *s = set->items[i];
+        if (s->value[q->variable] != VALUE_OPEN) continue;
+        for (int64_t number = 0; number <= x->high - x->low; number++) {
+            state *copy = state_copy(v, s);
+            copy->value[q->variable] = (int8_t)number;
+            state_push(v, set, copy);
+        }
+        s->value[q->variable] = (int8_t)(x->high - x->low + 1);
+    }
+}
+
+int64_t validator_number(const validator *v, const state *s, const quantity *q)
+{
+    if (q->variable < 0) return q->offset;
+    const variable *x = &v->variables.items[q->variable];
+    int number = s->value[q->variable];
+    if (number == 0) return -q->sign * (int64_t)FAR;
+    if (number > x->high - x->low) return q->sign * (int64_t)FAR;
+    return q->sign * (x->low + number) + q->offset;
+}
+
+// ---- branches ---------------------------------------------------------------------------------
+
+static int outcome(const validator *v, const state *s, const guard *g)
+{
+    if (g->kind == GUARD_FIXED) return g->value;
+    if (g->kind == GUARD_FREE) {
+        if (g->condition < 0 || !(s->decided >> g->condition & 1)) return -1;
+        return (int)(s->taken >> g->condition & 1);
+    }
+    int64_t number = g->kind == GUARD_VALUE ? validator_number(v, s, &g->of) : s->distance[g->loop];
+    return (g->equals ? number == g->least : number > g->least) != g->negated;
+}
+
+static void remember(state *s, const guard *g, bool taken)
+{
+    if (g->kind != GUARD_FREE || g->condition < 0) return;
+    s->decided |= UINT64_C(1) << g->condition;
+    if (taken) s->taken |= UINT64_C(1) << g->condition;
+}
+
+static void run_if(validator *v, const kg_op *op, state_set *set)
+{
+    guard g = v->guards[op->id];
+    state_set arms[2] = {{0}, {0}};
+    if (g.kind == GUARD_VALUE) decide(v, set, &g.of);
+    for (int i = 0; i < set->count; i++) {
+        state *s = set->items[i];
+        int way = outcome(v, s, &g);
+        if (way < 0) {
+            state *copy = state_copy(v, s);
+            remember(copy, &g, false);
+            state_push(v, &arms[1], copy);
+        }
+        if (way) remember(s, &g, true);
+        state_push(v, &arms[!way], s);
+    }
+    for (int arm = 0; arm < 2; arm++)
+        if (arms[arm].count && arm < op->n_blocks) run_block(v, op->blocks[arm], &arms[arm]);
+    set->count = 0;
+    for (int arm = 0; arm < 2; arm++)
+        for (int i = 0; i < arms[arm].count; i++) state_push(v, set, arms[arm].items[i]);
+    state_unify(v, set);
+}
+
+// ---- loops ------------------------------------------------------------------------------------
+
+static void forget_trip(validator *v, const loop_model *l, state *s)
+{
+    s->decided &= ~l->conditions;
+    s->taken &= ~l->conditions;
+    for (int i = 0; i < v->variables.count; i++)
+        if (l->variables >> i & 1) s->value[i] = VALUE_OPEN;
+    validator_next_trip(v, s, l->op);
+}
+
+// The first index modulo everything; a state for each where that is not known.
+static void set_index(validator *v, state_set *heads, state *s, int loop)
+{
+    int first = scalar_value(v, s, v->loops.items[loop].op->operands[0]);
+    for (int r = 0; r < v->modulus; r++) {
+        if (first != UNKNOWN_SCALAR && r != first) continue;
+        state *copy = state_copy(v, s);
+        copy->index[loop] = (int16_t)r;
+        state_push(v, heads, copy);
+    }
+    state_free(v, s);
+}
+
+static void leave(validator *v, state_set *out, state *s, int loop)
+{
+    s->distance[loop] = NOT_RUNNING;
+    s->index[loop] = 0;
+    s->trip[loop] = 0;
+    state_push(v, out, s);
+}
+
+// Where the step is not known the index may be any.
+static void advance(validator *v, state_set *heads, state *s, int loop)
+{
+    int64_t step = v->loops.items[loop].step;
+    for (int r = 1; !step && r < v->modulus; r++) {
+        state *copy = state_copy(v, s);
+        copy->index[loop] = (int16_t)((s->index[loop] + r) % v->modulus);
+        state_push(v, heads, copy);
+    }
+    s->index[loop] = (int16_t)((s->index[loop] + step) % v->modulus);
+    state_push(v, heads, s);
+}
+
+// What a trip leaves behind goes on to the next: closer to the end by a step, or still too far to
+// tell, or at one of the distances that come first when it can be told.
+static void go_on(validator *v, state_set *heads, state *s, int loop)
+{
+    const loop_model *l = &v->loops.items[loop];
+    int64_t step = l->step / l->unit, first = 0, last = l->most;
+    bool far = s->distance[loop] == FAR;
+    forget_trip(v, l, s);
+    s->trip[loop]++;
+    if (!far) first = l->step ? s->distance[loop] - step : 0, last = s->distance[loop] - 1;
+    if (!far && l->step) last = first;
+    if (far && l->step && l->most >= step) first = l->most - step + 1;
+    for (int64_t left = first; left <= last; left++) {
+        state *copy = state_copy(v, s);
+        copy->distance[loop] = (int16_t)left;
+        advance(v, heads, copy, loop);
+    }
+    if (far)
+        advance(v, heads, s, loop);
+    else
+        state_free(v, s);
+}
+
+static void enter(validator *v, const loop_model *l, state *s, int loop)
+{
+    int64_t distance = validator_number(v, s, &l->trips);
+    bool near = distance <= l->most + 8 * (l->step ? l->step / l->unit : 1);
+    s->distance[loop] = (int16_t)(distance <= 0 ? 0 : near ? distance : FAR);
+    s->trip[loop] = 0;
+}
+
+static void run_for(validator *v, const kg_op *op, state_set *set)
+{
+    int loop = v->loop_of[op->id];
+    const loop_model *l = &v->loops.items[loop];
+    state_set heads = {0}, visited = {0}, out = {0};
+    decide(v, set, &l->trips);
+    for (int i = 0; i < set->count; i++) {
+        state *s = set->items[i];
+        enter(v, l, s, loop);
+        if (s->distance[loop] > 0)
+            set_index(v, &heads, s, loop);
+        else
+            leave(v, &out, s, loop);
+    }
+    while (heads.count && !spent(v)) {
+        state *s = heads.items[--heads.count];
+        if (s->distance[loop] <= 0) {
+            leave(v, &out, s, loop);
+            continue;
+        }
+        if (state_known(v, &visited, s)) {
+            state_free(v, s);
+            continue;
+        }
+        state_set trip = {0};
+        state_push(v, &trip, s);
+        v->states++;
+        run_block(v, op->blocks[0], &trip);
+        for (int i = 0; i < trip.count && !v->stop; i++) go_on(v, &heads, trip.items[i], loop);
+    }
+    for (int i = 0; i < visited.count; i++) state_free(v, visited.items[i]);
+    *set = out;
+    state_unify(v, set);
+}
+
+static void run_while(validator *v, const kg_op *op, state_set *set)
+{
+    int loop = v->loop_of[op->id];
+    state_set heads = *set, visited = {0}, out = {0};
+    while (heads.count && !spent(v)) {
+        state *s = heads.items[--heads.count];
+        if (state_known(v, &visited, s)) {
+            state_free(v, s);
+            continue;
+        }
+        state_set trip = {0};
+        state_push(v, &trip, s);
+        v->states++;
+        run_block(v, op->blocks[0], &trip);
+        for (int i = 0; i < trip.count; i++) state_push(v, &out, state_copy(v, trip.items[i]));
+        run_block(v, op->blocks[1], &trip);
+        for (int i = 0; i < trip.count && !v->stop; i++) {
+            forget_trip(v, &v->loops.items[loop], trip.items[i]);
+            trip.items[i]->trip[loop]++;
+            state_push(v, &heads, trip.items[i]);
+        }
+    }
+    for (int i = 0; i < visited.count; i++) state_free(v, visited.items[i]);
+    for (int i = 0; i < out.count; i++) out.items[i]->trip[loop] = 0;
+    *set = out;
+    state_unify(v, set);
+}
+
+// ---- ops --------------------------------------------------------------------------------------
+
+static void run_op(validator *v, const kg_op *op, state_set *set)
+{
+    if (!v->matters[op->id]) return;
+    if (v->first_access[op->id] >= 0) validator_access(v, set, op);
+    if (kg_op_info_of(op->code)->cls == KG_CLASS_Y) validator_synchronize(v, set, op);
+    if (op->code == KG_OP_FOR)
+        run_for(v, op, set);
+    else if (op->code == KG_OP_WHILE)
+        run_while(v, op, set);
+    else if (op->code == KG_OP_IF)
+        run_if(v, op, set);
+    else if (op->n_blocks)
+        run_block(v, op->blocks[0], set);
+    else if (op->n_results == 1 || op->code == KG_OP_ASSIGN)
+        validator_scalar(v, set, op);
+}
+
+static void run_block(validator *v, const kg_block *block, state_set *set)
+{
+    for (const kg_op *op = block->first; op && !v->stop && set->count; op = op->next) {
+        run_op(v, op, set);
+        if (set->count > 1) v->states += set->count;
+        if (spent(v)) return;
+    }
+}
+
+void validator_explore(validator *v)
+{
+    state *s = kg_arena_alloc(v->arena, v->state_bytes);
+    state_set set = {0};
+    s->generations = 1;
+    for (int w = 0; w < v->warps; w++) s->knows[1][w] = 1u << w;
+    memset(s->value, VALUE_OPEN, sizeof s->value);
+    for (int i = 0; i < v->loops.count; i++) s->distance[i] = NOT_RUNNING;
+    state_push(v, &set, s);
+    validator_scalar_parameters(v, &set);
+    run_block(v, v->kernel->body, &set);
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+// Accesses to global memory: do the elements of two views overlap, and if they are the same
+// elements, does the same thread handle them? Decided dimension by dimension from the views'
+// starts as linear forms.
+#include "passes/validate/model.h"
+
+// A view along one dimension of its tensor.
+typedef struct range {
+    linear start;
+    int64_t extent;
+    bool scattered; // gathered rows
+} range;
+
+static range range_of(const kg_view_info *view, const kg_type *type, int dim)
+{
+    range r = {.start = linear_of(view->fixed[dim]), .extent = 1};
+    for (int d = 0; d < view->rank; d++) {
+        if (view->dim[d] != dim) continue;
+        r.start = linear_of(view->start[d]);
+        r.extent = type->dims[d];
+        r.scattered = view->gather[d] != NULL;
+    }
+    return r;
+}
+
+// Loops around both accesses, counted from outside.
+static int common_loops(const access_model *a, const access_model *b)
+{
+    int n = 0;
+    while (n < a->n_loops && n < b->n_loops && a->loops[n] == b->loops[n]) n++;
+    return n;
+}
+
+static bool inside(const kg_op *op, const kg_op *loop)
+{
+    for (; op; op = op->parent->owner)
+        if (op == loop) return true;
+    return false;
+}
+
+typedef enum axis_verdict { AXIS_APART, AXIS_EQUAL, AXIS_OVERLAPS, AXIS_UNKNOWN } axis_verdict;
+
+// What the values of a form do between a's time and b's: `loop` made at least one trip (NULL: none
+// did), and everything computed inside of it may have changed. Left over: `slope` times the trips.
+static bool settle(linear *d, const linear *a, const kg_op *loop, int64_t *slope)
+{
+    *slope = 0;
+    if (!d->known || !a->known) return false;
+    if (loop) {
+        for (int i = 0; i < a->count; i++) {
+            const kg_value *value = a->terms[i].value;
+            int64_t step;
+            bool own = value->kind == KG_VALUE_ARG && value->op == loop;
+            if (own && kg_const_int(loop->operands[2], &step))
+                *slope = a->terms[i].factor * step;
+            else if (value->op && inside(value->op, loop))
+                return false;
+        }
+    }
+    return linear_is_constant(d);
+}
+
+static axis_verdict compare(const range *a, const range *b, const kg_op *loop)
+{
+    linear d = linear_sum(&b->start, &a->start, -1);
+    int64_t slope, at;
+    if (a->scattered || b->scattered || !settle(&d, &a->start, loop, &slope)) return AXIS_UNKNOWN;
+    at = d.constant + (loop ? slope : 0); // after one trip
+    if (at >= a->extent && slope >= 0) return AXIS_APART;
+    if (at <= -b->extent && slope <= 0) return AXIS_APART;
+    if (slope) return AXIS_UNKNOWN;
+    return at == 0 && a->extent == b->extent ? AXIS_EQUAL : AXIS_OVERLAPS;
+}
+
+static bool same_expression(const kg_sexpr *a, const kg_sexpr *b)
+{
+    if (a == b) return true;
+    return a && b && a->kind == b->kind && a->value == b->value && a->param == b->param &&
+           same_expression(a->a, b->a) && same_expression(a->b, b->b);
+}
+
+// Coordinates of the one are coordinates of the other, and different ones are different memory.
+static bool same_tensor(const kg_value *a, const kg_value *b)
+{
+    if (a->type.rank != b->type.rank || a->type.dtype != b->type.dtype) return false;
+    for (int d = 0; d < a->type.rank; d++) {
+        const kg_sexpr *stride = a->tensor->strides[d];
+        if (a != b && (!same_expression(a->tensor->dims[d], b->tensor->dims[d]) ||
+                       !same_expression(stride, b->tensor->strides[d])))
+            return false;
+        if (!a->tensor->row_major && (!stride || (stride->kind == KG_SX_INT && !stride->value)))
+            return false;
+    }
+    return true;
+}
+
+// ---- threads ----------------------------------------------------------------------------------
+
+static const kg_value *fragment_of(const access_model *a)
+{
+    const kg_op *op = a->at.op;
+    const kg_value *v = op->n_results        ? op->results[0]
+                        : op->n_operands > 1 ? op->operands[1]
+                                             : NULL;
+    return v && v->type.home == KG_HOME_FRAG ? v : NULL;
+}
+
+static bool has_copies(const kg_layout *layout)
+{
+    for (int in = KG_IN_LANE; in <= KG_IN_WARP; in++)
+        for (int bit = 0; bit < layout->bits[in]; bit++) {
+            bool moves = false;
+            for (int d = 0; d < layout->rank; d++) moves |= layout->basis[in][bit][d] != 0;
+            if (!moves) return true;
+        }
+    return false;
+}
+
+static int64_t chunk_of(const access_model *a)
+{
+    int64_t bytes = kg_dtype_bytes(a->at.operand->type.dtype);
+    return kg_op_int(a->at.op, KG_A_VEC, kg_op_int(a->at.op, KG_A_ASYNC, bytes) / bytes);
+}
+
+// The views are the same elements in the same order.
+static bool same_threads(const access_model *a, const access_model *b)
+{
+    if (a->region != b->region) return false;
+    if (a->elected || b->elected) return a->elected && b->elected;
+    const kg_value *x = fragment_of(a), *y = fragment_of(b);
+    if (x && y && x->type.rank && y->type.rank && x->layout && y->layout)
+        return kg_layout_equal(x->layout, y->layout) &&
+               ((a->writes && b->writes) || !has_copies(x->layout));
+    if (x || y) return false;
+    return chunk_of(a) == chunk_of(b);
+}
+
+how_apart validator_relate(const validator *v, const access_model *a, const access_model *b,
+                           int stale)
+{
+    int common = common_loops(a, b);
+    const kg_op *loop = stale && stale <= common ? a->loops[stale - 1] : NULL;
+    kg_view_info va, vb;
+    bool equal = true, surely = true;
+    if (!a->at.root || !b->at.root) return SURELY_MEET;
+    if (!same_tensor(a->at.root, b->at.root)) return MAY_MEET;
+    kg_view_resolve(a->at.operand, &va);
+    kg_view_resolve(b->at.operand, &vb);
+    for (int d = 0; d < a->at.root->type.rank; d++) {
+        range x = range_of(&va, &a->at.operand->type, d);
+        range y = range_of(&vb, &b->at.operand->type, d);
+        axis_verdict verdict = compare(&x, &y, loop);
+        if (verdict == AXIS_APART) return NEVER_MEET;
+        equal &= verdict == AXIS_EQUAL;
+        surely &= verdict != AXIS_UNKNOWN;
+    }
+    for (int d = 0; equal && d < va.rank; d++) equal = va.rank == vb.rank && va.dim[d] == vb.dim[d];
+    if (equal && same_threads(a, b)) return SAME_THREAD;
+    return surely ? SURELY_MEET : MAY_MEET;
+}

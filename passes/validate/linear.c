@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// Integer scalars as a constant plus multiples of values that are not understood further: loop
+// indices, parameters, results of other ops. Mutable scalars are never understood, for their value
+// depends on when one asks.
+#include "passes/validate/model.h"
+
+enum { DEEPEST = 24 };
+
+static linear unknown(void)
+{
+    return (linear){.known = false};
+}
+
+static linear constant(int64_t number)
+{
+    return (linear){.known = true, .constant = number};
+}
+
+linear linear_sum(const linear *a, const linear *b, int64_t factor)
+{
+    linear sum = *a;
+    if (!a->known || !b->known) return unknown();
+    int64_t product;
+    if (__builtin_mul_overflow(b->constant, factor, &product) ||
+        __builtin_add_overflow(sum.constant, product, &sum.constant))
+        return unknown();
+    for (int i = 0; i < b->count; i++) {
+        int k = 0;
+        while (k < sum.count && sum.terms[k].value != b->terms[i].value) k++;
+        if (k == MOST_TERMS || __builtin_mul_overflow(b->terms[i].factor, factor, &product))
+            return unknown();
+        if (k == sum.count) {
+            sum.terms[k].value = b->terms[i].value;
+            sum.terms[k].factor = 0;
+            sum.count++;
+        }
+        if (__builtin_add_overflow(sum.terms[k].factor, product, &sum.terms[k].factor))
+            return unknown();
+        if (!sum.terms[k].factor) sum.terms[k] = sum.terms[--sum.count];
+    }
+    return sum;
+}
+
+static linear of(const kg_value *value, int depth)
+{
+    int64_t number;
+    if (kg_const_int(value, &number)) return constant(number);
+    if (kg_is_mutable(value) || !kg_is_scalar(value) || depth == DEEPEST) return unknown();
+    linear leaf = {.known = true, .count = 1, .terms = {{value, 1}}};
+    if (value->kind != KG_VALUE_RESULT) return leaf;
+    const kg_op *op = value->op;
+    linear zero = constant(0), a, b;
+    switch (op->code) {
+    case KG_OP_ADD:
+    case KG_OP_SUB:
+        a = of(op->operands[0], depth + 1);
+        b = of(op->operands[1], depth + 1);
+        a = linear_sum(&a, &b, op->code == KG_OP_ADD ? 1 : -1);
+        break;
+    case KG_OP_NEG:
+        b = of(op->operands[0], depth + 1);
+        a = linear_sum(&zero, &b, -1);
+        break;
+    case KG_OP_MUL:
+        a = of(op->operands[0], depth + 1);
+        b = of(op->operands[1], depth + 1);
+        if (linear_is_constant(&b))
+            a = linear_sum(&zero, &a, b.constant);
+        else if (linear_is_constant(&a))
+            a = linear_sum(&zero, &b, a.constant);
+        else
+            return leaf;
+        break;
+    case KG_OP_CAST:
+        if (kg_dtype_info_of(op->operands[0]->type.dtype)->is_float) return leaf;
+        a = of(op->operands[0], depth + 1);
+        break;
+    default:
+        return leaf;
+    }
+    return a.known ? a : leaf;
+}
+
+// A value computed from a mutable scalar is a leaf of its own: it does not change any more.
+linear linear_of(const kg_value *value)
+{
+    return value ? of(value, 0) : constant(0);
+}
+
+int64_t linear_factor(const linear *a, const kg_value *value)
+{
+    for (int i = 0; i < a->count; i++)
+        if (a->terms[i].value == value) return a->terms[i].factor;
+    return 0;
+}
+
+bool linear_is_constant(const linear *a)
+{
+    return a->known && a->count == 0;
+}

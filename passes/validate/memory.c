@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: MIT
+// What accesses and synchronizations do to a state.
+//
+// Time is cut into generations, each begun by a synchronization. Of every generation it is known
+// which warps know what warp w did in it, and whether the lanes of w have met since. What everybody
+// knows is forgotten: it can conflict with nothing any more.
+#include "passes/validate/model.h"
+
+#include <string.h>
+
+// ---- order ------------------------------------------------------------------------------------
+
+// Does everybody of `warps` (in each the lane, or MANY_LANES) know of the entry? If not, *from and
+// *to are a warp of the entry and one that does not know.
+static bool ordered(const state *s, const entry *e, uint32_t warps, int lane, uint32_t *from,
+                    uint32_t *to)
+{
+    if (!e->generation) return true;
+    for (uint32_t left = e->warps; left; left &= left - 1) {
+        int w = __builtin_ctz(left);
+        uint32_t lost = warps & ~(1u << w) & ~s->knows[e->generation][w];
+        bool same = lane != MANY_LANES && lane == e->lane;
+        if ((warps >> w & 1) && !same && !(s->lanes[e->generation] >> w & 1)) lost |= 1u << w;
+        if (!lost) continue;
+        *from = 1u << w;
+        *to = lost & -lost;
+        return false;
+    }
+    return true;
+}
+
+static bool commute(const validator *v, const entry *e, const access_model *b)
+{
+    return e->kind == ENTRY_UPDATE && b->atomic &&
+           v->accesses.items[e->access].at.op->code == b->at.op->code;
+}
+
+static bool may_conflict(const validator *v, const entry *e, const access_model *b)
+{
+    return e->kind && (e->kind != ENTRY_READ || b->writes) && !commute(v, e, b);
+}
+
+static entry entry_for(const validator *v, const state *s, const access_model *a)
+{
+    return (entry){.access = (uint16_t)(a - v->accesses.items),
+                   .kind = (uint8_t)(a->atomic   ? ENTRY_UPDATE
+                                     : a->writes ? ENTRY_WRITE
+                                                 : ENTRY_READ),
+                   .generation = (uint8_t)s->generations,
+                   .phase = a->async,
+                   .warps = a->region};
+}
+
+// ---- cells ------------------------------------------------------------------------------------
+
+static const char *what_is_wrong(const entry *e, const access_model *b)
+{
+    if (e->phase)
+        return b->writes ? "written while a copy is in flight" : "read while a copy is in flight";
+    if (e->kind == ENTRY_READ) return "written, and nothing orders it after a read";
+    return b->writes ? "written, and nothing orders it after another write"
+                     : "read, and nothing orders it after a write";
+}
+
+static void check_entry(validator *v, const state *s, const entry *e, const access_model *b,
+                        const touch *t, int slot)
+{
+    complaint c = {.certain = !e->inexact && b->at.exact,
+                   .a = &v->accesses.items[e->access],
+                   .b = b,
+                   .slot = slot,
+                   .cell = t->cell,
+                   .warps_a = e->warps,
+                   .warps_b = t->warps};
+    if (!may_conflict(v, e, b)) return;
+    if (!e->phase && ordered(s, e, t->warps, t->lane, &c.warps_a, &c.warps_b)) return;
+    c.what = what_is_wrong(e, b);
+    validator_report(v, s, &c);
+}
+
+static bool replaces(const entry *old, const entry *now)
+{
+    if (old->kind != now->kind || old->phase || now->phase || old->stale != now->stale)
+        return false;
+    return old->access == now->access || (old->warps == now->warps && old->lane == now->lane &&
+                                          now->lane != MANY_LANES && old->inexact == now->inexact);
+}
+
+static void add_entry(cell *c, const entry *now)
+{
+    for (int i = 0; i < c->count; i++)
+        if (replaces(&c->entries[i], now)) {
+            c->entries[i] = *now;
+            return;
+        }
+    if (c->count < MOST_ENTRIES) {
+        c->entries[c->count++] = *now;
+        return;
+    }
+    // No room: the last one stands for both, as if it could be anybody's and were made now.
+    entry *last = &c->entries[c->count - 1];
+    uint32_t warps = last->warps | now->warps;
+    uint8_t kind = last->kind > now->kind ? last->kind : now->kind;
+    *last = *now;
+    last->warps = warps;
+    last->kind = kind;
+    last->lane = MANY_LANES;
+    last->inexact = true;
+}
+
+static void touch_cell(validator *v, state *s, const access_model *a, touch *t, int slot)
+{
+    cell *c = &cells_of(v, s)[t->cell];
+    check_entry(v, s, &c->write, a, t, slot);
+    for (int i = 0; i < c->count && !v->stop; i++) check_entry(v, s, &c->entries[i], a, t, slot);
+    bool several = t->lane == MANY_LANES || (t->warps & (t->warps - 1));
+    complaint twice = {
+        true, "written by several threads at once", NULL, a, slot, t->cell, t->warps, t->warps};
+    if (a->writes && !a->atomic && a->at.exact && several) validator_report(v, s, &twice);
+    entry now = entry_for(v, s, a);
+    now.warps = t->warps;
+    now.lane = (int8_t)t->lane;
+    now.inexact = !a->at.exact;
+    if (!a->writes) {
+        t->reached = true;
+        t->covered |= c->written || a->masked || !a->at.exact;
+    }
+    c->written |= a->writes;
+    if (a->writes && !a->atomic && a->at.exact) {
+        memset(c->entries, 0, sizeof c->entries);
+        c->count = 0;
+        c->write = now;
+    } else {
+        add_entry(c, &now);
+    }
+}
+
+static void access_shared(validator *v, state *s, access_model *a, int slot)
+{
+    touches *all = &a->by_slot[slot];
+    v->work += all->count;
+    for (int i = 0; i < all->count && !v->stop; i++) touch_cell(v, s, a, &all->items[i], slot);
+    s->used = true;
+}
+
+// ---- global memory ----------------------------------------------------------------------------
+
+static void check_tensor(validator *v, const state *s, const tensor_state *t, const access_model *b,
+                         bool release)
+{
+    for (int i = 0; i < t->count && !v->stop; i++) {
+        const entry *e = &t->entries[i];
+        const access_model *a = &v->accesses.items[e->access];
+        if (release ? !a->at.root : !may_conflict(v, e, b)) continue;
+        how_apart how = release ? SURELY_MEET : validator_relate(v, a, b, e->stale);
+        if (how == NEVER_MEET || (how == SAME_THREAD && !e->phase)) continue;
+        complaint c = {how != MAY_MEET,
+                       release ? "published before it is complete" : what_is_wrong(e, b),
+                       a,
+                       b,
+                       0,
+                       -1,
+                       e->warps,
+                       b->region};
+        int lane = b->elected ? 0 : MANY_LANES;
+        if (!e->phase && ordered(s, e, b->region, lane, &c.warps_a, &c.warps_b)) continue;
+        validator_report(v, s, &c);
+    }
+}
+
+static void note_in_tensor(validator *v, state *s, tensor_state *t, const access_model *a)
+{
+    entry now = entry_for(v, s, a);
+    now.lane = a->elected ? 0 : MANY_LANES;
+    s->used = true;
+    for (int i = 0; i < t->count; i++)
+        if (replaces(&t->entries[i], &now) && t->entries[i].access == now.access) {
+            t->entries[i] = now;
+            return;
+        }
+    if (t->count == MOST_GLOBAL)
+        validator_give_up(v, "more than %d accesses of one tensor are open at once", MOST_GLOBAL);
+    else
+        t->entries[t->count++] = now;
+}
+
+static void access_global(validator *v, state *s, const access_model *a)
+{
+    for (int i = 0; i < v->n_tensors && !v->stop; i++) {
+        tensor_state *t = &tensors_of(v, s)[i];
+        bool all = a->tensor < 0;
+        if (!v->contested[i] || (!all && a->tensor != i)) continue;
+        check_tensor(v, s, t, a, all && !a->writes);
+        if (!all || a->writes) note_in_tensor(v, s, t, a);
+    }
+}
+
+// ---- an op ------------------------------------------------------------------------------------
+
+static void make_access(validator *v, state_set *set, access_model *a)
+{
+    for (int i = 0; i < set->count && !v->stop; i++) {
+        state *s = set->items[i];
+        if (!a->shared) {
+            access_global(v, s, a);
+            continue;
+        }
+        int slot = a->ring > 1 && a->at.slot ? scalar_value(v, s, a->at.slot) : 0;
+        if (slot == UNKNOWN_SCALAR)
+            validator_give_up(v, "the slot of a ring is not understood");
+        else
+            access_shared(v, s, a, slot % a->ring);
+    }
+}
+
+// Reads before writes; what a release publishes before the flag.
+void validator_access(validator *v, state_set *set, const kg_op *op)
+{
+    int first = v->first_access[op->id];
+    for (int writes = 0; writes < 2; writes++)
+        for (int i = first; i < v->accesses.count && v->accesses.items[i].at.op == op; i++)
+            if (v->accesses.items[i].writes == writes) make_access(v, set, &v->accesses.items[i]);
+}
+
+// ---- synchronization --------------------------------------------------------------------------
+
+static void fresh_generation(const validator *v, state *s, int g)
+{
+    memset(s->knows[g], 0, sizeof s->knows[g]);
+    for (int w = 0; w < v->warps; w++) s->knows[g][w] = 1u << w;
+    s->lanes[g] = 0;
+    s->used = false;
+}
+
+typedef struct renaming {
+    uint8_t to[MOST_GENERATIONS];
+} renaming;
+
+static void rename_list(entry *entries, int *count, const renaming *r)
+{
+    int kept = 0;
+    for (int i = 0; i < *count; i++) {
+        entries[i].generation = r->to[entries[i].generation];
+        if (entries[i].generation || entries[i].phase) entries[kept++] = entries[i];
+    }
+    memset(&entries[kept], 0, sizeof *entries * (size_t)(*count - kept));
+    *count = kept;
+}
+
+static void rename_all(const validator *v, state *s, const renaming *r)
+{
+    cell *cells = cells_of(v, s);
+    for (int i = 0; i < v->n_cells; i++) {
+        cell *c = &cells[i];
+        int count = c->count;
+        c->write.generation = r->to[c->write.generation];
+        if (!c->write.generation && !c->write.phase) c->write = (entry){0};
+        if (count) rename_list(c->entries, &count, r);
+        c->count = (uint8_t)count;
+    }
+    for (int i = 0; i < v->n_tensors; i++)
+        rename_list(tensors_of(v, s)[i].entries, &tensors_of(v, s)[i].count, r);
+}
+
+static bool known_to_all(const validator *v, const state *s, int g)
+{
+    for (int w = 0; w < v->warps; w++)
+        if (s->knows[g][w] != all_warps(v)) return false;
+    return s->lanes[g] == all_warps(v);
+}
+
+// A new generation; older ones that everybody knows become number 0, the rest move down.
+static void begin_generation(validator *v, state *s)
+{
+    renaming r = {{0}};
+    int last = s->generations, next = 1;
+    for (int g = 1; g <= last; g++) {
+        if (known_to_all(v, s, g) || (g == last && !s->used)) continue;
+        r.to[g] = (uint8_t)next;
+        if (next != g) {
+            memcpy(s->knows[next], s->knows[g], sizeof s->knows[g]);
+            s->lanes[next] = s->lanes[g];
+        }
+        next++;
+    }
+    if (next <= last) rename_all(v, s, &r);
+    for (int g = next + 1; g <= last; g++) {
+        memset(s->knows[g], 0, sizeof s->knows[g]);
+        s->lanes[g] = 0;
+    }
+    if (next == MOST_GENERATIONS) {
+        validator_give_up(v, "too many synchronizations of some warps only in a row");
+        return;
+    }
+    s->generations = next;
+    fresh_generation(v, s, next);
+}
+
+static void meet(validator *v, state *s, uint32_t warps, bool warp_by_warp)
+{
+    for (int g = 1; g <= s->generations; g++) {
+        for (int w = 0; w < v->warps && !warp_by_warp; w++)
+            if (s->knows[g][w] & warps) s->knows[g][w] |= warps;
+        s->lanes[g] |= warps;
+    }
+    begin_generation(v, s);
+}
+
+// Calls for every copy in flight of some warp; the callback may complete it.
+typedef void (*phase_fn)(validator *v, state *s, entry *e, uint32_t warps, int number);
+
+static void for_copies(validator *v, state *s, uint32_t warps, phase_fn fn, int number)
+{
+    cell *cells = cells_of(v, s);
+    for (int i = 0; i < v->n_cells; i++) {
+        if (cells[i].write.phase) fn(v, s, &cells[i].write, warps, number);
+        for (int k = 0; k < cells[i].count; k++)
+            if (cells[i].entries[k].phase) fn(v, s, &cells[i].entries[k], warps, number);
+    }
+    for (int i = 0; i < v->n_tensors; i++)
+        for (int k = 0; k < tensors_of(v, s)[i].count; k++) {
+            entry *e = &tensors_of(v, s)[i].entries[k];
+            if (e->phase) fn(v, s, e, warps, number);
+        }
+}
+
+static bool concerns(validator *v, const entry *e, uint32_t warps)
+{
+    if ((e->warps & warps) && (e->warps & ~warps))
+        validator_give_up(v, "some of the warps that copy together commit or wait alone");
+    return (e->warps & ~warps) == 0;
+}
+
+static void commit(validator *v, state *s, entry *e, uint32_t warps, int number)
+{
+    if (concerns(v, e, warps) && e->phase < 2 + v->most_groups + 1) e->phase++;
+}
+
+static void wait(validator *v, state *s, entry *e, uint32_t warps, int number)
+{
+    if (!concerns(v, e, warps) || e->phase < 2 + number) return;
+    e->phase = 0;
+    e->generation = (uint8_t)s->generations; // it acts now, for the thread that waited
+    s->used = true;
+}
+
+static void barrier(validator *v, state *s, const kg_op *op, uint32_t warps)
+{
+    int64_t all = 32 * (int64_t)v->warps, count = kg_op_int(op, KG_A_COUNT, all);
+    int id = (int)kg_op_int(op, KG_A_ID, 0) & 15;
+    if (count != 32 * __builtin_popcount(warps)) {
+        validator_give_up(v, "a barrier at which several roles meet is not modelled");
+        return;
+    }
+    if (s->owner[id] && s->owner[id] != warps) {
+        access_model here = {.at = {.op = op}, .region = warps};
+        complaint c = {
+            true, "one barrier id serves two sets of warps at a time", NULL, &here, 0, -1, warps,
+            warps};
+        validator_report(v, s, &c);
+    }
+    if (warps == all_warps(v))
+        memset(s->owner, 0, sizeof s->owner);
+    else
+        s->owner[id] = warps;
+    meet(v, s, warps, false);
+}
+
+void validator_synchronize(validator *v, state_set *set, const kg_op *op)
+{
+    kg_region region = kg_op_region(op);
+    uint32_t warps = (region.n_warps >= 32 ? ~0u : (1u << region.n_warps) - 1) << region.first_warp;
+    for (int i = 0; i < set->count && !v->stop; i++) {
+        state *s = set->items[i];
+        v->work += v->n_cells / 8;
+        switch (op->code) {
+        case KG_OP_BARRIER:
+            barrier(v, s, op, warps);
+            break;
+        case KG_OP_WARP_SYNC:
+            meet(v, s, warps, true);
+            break;
+        case KG_OP_COMMIT:
+            for_copies(v, s, warps, commit, 0);
+            break;
+        case KG_OP_WAIT:
+            for_copies(v, s, warps, wait, (int)kg_op_int(op, KG_A_COUNT, 0));
+            break;
+        case KG_OP_FENCE:
+            break; // orders nothing that is modelled: no access is by another proxy
+        default:
+            validator_give_up(v, "'%s' is not modelled", kg_op_info_of(op->code)->name);
+        }
+    }
+}
+
+// ---- trips ------------------------------------------------------------------------------------
+
+static void join_equal(tensor_state *t)
+{
+    int kept = 0;
+    for (int i = 0; i < t->count; i++) {
+        int k = 0;
+        while (k < kept && !(t->entries[k].access == t->entries[i].access &&
+                             t->entries[k].stale == t->entries[i].stale &&
+                             t->entries[k].phase == t->entries[i].phase))
+            k++;
+        if (k == kept)
+            t->entries[kept++] = t->entries[i];
+        else if (t->entries[i].generation > t->entries[k].generation)
+            t->entries[k] = t->entries[i];
+    }
+    memset(&t->entries[kept], 0, sizeof t->entries[0] * (size_t)(t->count - kept));
+    t->count = kept;
+}
+
+void validator_next_trip(const validator *v, state *s, const kg_op *loop)
+{
+    for (int i = 0; i < v->n_tensors; i++) {
+        tensor_state *t = &tensors_of(v, s)[i];
+        for (int k = 0; k < t->count; k++) {
+            const access_model *a = &v->accesses.items[t->entries[k].access];
+            for (int d = 0; d < a->n_loops; d++)
+                if (a->loops[d] == loop && (!t->entries[k].stale || t->entries[k].stale > d + 1))
+                    t->entries[k].stale = (uint8_t)(d + 1);
+        }
+        if (t->count) join_equal(t);
+    }
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+// Integers that ring slots depend on, modulo a common multiple of the rings' lengths. What cannot
+// be computed from others takes every residue in turn, so a slot is always known.
+#include "passes/validate/model.h"
+
+static int residue(const validator *v, int64_t number)
+{
+    int64_t r = number % v->modulus;
+    return (int)(r < 0 ? r + v->modulus : r);
+}
+
+int scalar_value(const validator *v, const state *s, const kg_value *value)
+{
+    int64_t number;
+    if (kg_const_int(value, &number)) return residue(v, number);
+    if (value->kind == KG_VALUE_ARG) return s->index[v->loop_of[value->op->id]];
+    int k = value->id >= 0 ? v->scalar_of[value->id] : -1;
+    return k >= 0 ? scalars_of(s)[k] : UNKNOWN_SCALAR;
+}
+
+static int compute(const validator *v, const state *s, const kg_op *op)
+{
+    int64_t m;
+    int a = op->n_operands > 0 ? scalar_value(v, s, op->operands[0]) : UNKNOWN_SCALAR;
+    int b = op->n_operands > 1 ? scalar_value(v, s, op->operands[1]) : UNKNOWN_SCALAR;
+    if (op->code == KG_OP_ASSIGN) return b;
+    if (a == UNKNOWN_SCALAR) return a;
+    switch (op->code) {
+    case KG_OP_FRAG:
+    case KG_OP_CAST:
+        return a;
+    case KG_OP_NEG:
+        return residue(v, -(int64_t)a);
+    case KG_OP_ADD:
+        return b == UNKNOWN_SCALAR ? b : residue(v, (int64_t)a + b);
+    case KG_OP_SUB:
+        return b == UNKNOWN_SCALAR ? b : residue(v, (int64_t)a - b);
+    case KG_OP_MUL:
+        return b == UNKNOWN_SCALAR ? b : residue(v, (int64_t)a * b);
+    case KG_OP_MOD:
+        if (kg_const_int(op->operands[1], &m) && m > 0 && v->modulus % m == 0) return (int)(a % m);
+        return UNKNOWN_SCALAR;
+    default:
+        return UNKNOWN_SCALAR;
+    }
+}
+
+// The state with this scalar, or one for each residue it may have.
+static void assign(validator *v, state_set *out, state *s, int which, int number)
+{
+    if (number != UNKNOWN_SCALAR) {
+        scalars_of(s)[which] = (int16_t)number;
+        state_push(v, out, s);
+        return;
+    }
+    for (int r = 0; r < v->modulus; r++) {
+        state *copy = r + 1 < v->modulus ? state_copy(v, s) : s;
+        scalars_of(copy)[which] = (int16_t)r;
+        state_push(v, out, copy);
+    }
+}
+
+void validator_scalar(validator *v, state_set *set, const kg_op *op)
+{
+    const kg_value *target = op->code == KG_OP_ASSIGN ? op->operands[0] : op->results[0];
+    int which = v->scalar_of[target->id];
+    state_set out = {0};
+    if (which < 0) return;
+    for (int i = 0; i < set->count; i++)
+        assign(v, &out, set->items[i], which, compute(v, set->items[i], op));
+    *set = out;
+    state_unify(v, set);
+}
+
+void validator_scalar_parameters(validator *v, state_set *set)
+{
+    for (int i = 0; i < v->kernel->n_params + v->kernel->n_grid; i++) {
+        int param = i - v->kernel->n_grid;
+        const kg_value *value = param < 0 ? v->kernel->grid[i].value : v->kernel->params[param];
+        int which = value->id >= 0 ? v->scalar_of[value->id] : -1;
+        state_set out = {0};
+        if (which < 0) continue;
+        for (int k = 0; k < set->count; k++) assign(v, &out, set->items[k], which, UNKNOWN_SCALAR);
+        *set = out;
+    }
+}

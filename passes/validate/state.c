@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// States: memory for them, and sets without two equal ones. Memory of states that are done with is
+// used again, for a state of a big kernel takes tens of kilobytes.
+#include "passes/validate/model.h"
+
+#include <string.h>
+
+static size_t compared_from(void)
+{
+    return offsetof(state, generations);
+}
+
+state *state_new(validator *v)
+{
+    if (v->spare.count) return v->spare.items[--v->spare.count];
+    return kg_arena_alloc(v->arena, v->state_bytes);
+}
+
+state *state_copy(validator *v, const state *from)
+{
+    state *s = state_new(v);
+    memcpy(s, from, v->state_bytes);
+    return s;
+}
+
+void state_free(validator *v, state *s)
+{
+    KG_PUSH(v->arena, &v->spare, s);
+}
+
+void state_push(validator *v, state_set *set, state *s)
+{
+    KG_PUSH(v->arena, set, s);
+}
+
+void state_hash(const validator *v, state *s)
+{
+    const char *at = (const char *)s + compared_from();
+    size_t n = v->state_bytes - compared_from();
+    uint64_t h = UINT64_C(0x9E3779B97F4A7C15);
+    for (; n >= 8; n -= 8, at += 8) {
+        uint64_t word;
+        memcpy(&word, at, 8);
+        h = (h ^ word) * UINT64_C(0xD6E8FEB86659FD93);
+        h ^= h >> 32;
+    }
+    uint64_t word = 0;
+    memcpy(&word, at, n);
+    s->hash = (h ^ word) * UINT64_C(0xD6E8FEB86659FD93);
+}
+
+static bool equal(const validator *v, const state *a, const state *b)
+{
+    return a->hash == b->hash &&
+           !memcmp((const char *)a + compared_from(), (const char *)b + compared_from(),
+                   v->state_bytes - compared_from());
+}
+
+void state_unify(validator *v, state_set *set)
+{
+    int kept = 0;
+    if (set->count < 2) return;
+    for (int i = 0; i < set->count; i++) {
+        state *s = set->items[i];
+        state_hash(v, s);
+        int k = 0;
+        while (k < kept && !equal(v, set->items[k], s)) k++;
+        if (k < kept)
+            state_free(v, s);
+        else
+            set->items[kept++] = s;
+    }
+    set->count = kept;
+}
+
+bool state_known(validator *v, state_set *visited, const state *s)
+{
+    state *copy = state_copy(v, s);
+    state_hash(v, copy);
+    for (int i = 0; i < visited->count; i++)
+        if (equal(v, visited->items[i], copy)) {
+            state_free(v, copy);
+            return true;
+        }
+    state_push(v, visited, copy);
+    return false;
+}

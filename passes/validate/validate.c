@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+// The entry of the validator, and its verdicts in words.
+#include "passes/validate/model.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+void validator_give_up(validator *v, const char *format, ...)
+{
+    va_list args;
+    if (v->stop) return;
+    va_start(args, format);
+    v->out->what = kg_arena_vprintf(v->arena, format, args);
+    va_end(args);
+    v->out->verdict = KG_UNKNOWN;
+    v->stop = true;
+}
+
+static const char *add_words(validator *v, const char *so_far, const char *words)
+{
+    return so_far ? kg_arena_printf(v->arena, "%s; %s", so_far, words) : words;
+}
+
+// "T = 3": of a variable that is one named number.
+static const char *value_in_words(validator *v, const variable *x, int number)
+{
+    const kg_value *value = x->part.terms[0].value;
+    int64_t factor = x->part.terms[0].factor, at = (x->low + number) * x->unit;
+    if (x->part.count != 1 || factor != 1 || x->unit != 1 || !value->name) return NULL;
+    bool least = number > x->high - x->low;
+    return kg_arena_printf(v->arena, "%s %s %lld", value->name,
+                           least         ? ">="
+                           : number == 0 ? "<="
+                                         : "=",
+                           (long long)(least ? x->high + 1 : at));
+}
+
+// "3 trips of the loop at line 7": of any other variable that a loop depends on.
+static const char *trips_in_words(validator *v, const state *s, int which)
+{
+    for (int i = 0; i < v->loops.count; i++) {
+        const loop_model *l = &v->loops.items[i];
+        if (l->op->code != KG_OP_FOR || l->trips.variable != which || !l->step) continue;
+        int64_t distance = validator_number(v, s, &l->trips), step = l->step / l->unit;
+        int64_t trips = distance <= 0 ? 0 : (distance + step - 1) / step;
+        if (distance == FAR) trips = l->most / step + 1;
+        return kg_arena_printf(v->arena, "%lld%s trip%s of the loop at line %d", (long long)trips,
+                               distance == FAR ? " or more" : "", trips == 1 ? "" : "s",
+                               l->op->loc.line);
+    }
+    return NULL;
+}
+
+// The way to a state: loops that are running, and the numbers that were decided.
+static const char *describe(validator *v, const state *s)
+{
+    const char *all = NULL;
+    for (int i = 0; i < v->loops.count; i++) {
+        const kg_op *op = v->loops.items[i].op;
+        if (s->distance[i] == NOT_RUNNING && !(op->code == KG_OP_WHILE && s->trip[i])) continue;
+        all = add_words(v, all,
+                        kg_arena_printf(v->arena, "trip %d of the loop at line %d", s->trip[i] + 1,
+                                        op->loc.line));
+    }
+    for (int i = 0; i < v->variables.count; i++) {
+        if (s->value[i] == VALUE_OPEN) continue;
+        const char *words = value_in_words(v, &v->variables.items[i], s->value[i]);
+        if (!words) words = trips_in_words(v, s, i);
+        if (words) all = add_words(v, all, words);
+    }
+    return all ? all : "straight through";
+}
+
+// Two threads that show it; the bytes are the same, be they of one buffer or of two.
+static void find_threads(const validator *v, const complaint *c, kg_validation *found)
+{
+    const access_model *a = c->a, *b = c->b;
+    int slot = a && a->ring > 1 ? (int)((found->byte - a->offset) / a->slot_bytes) : 0;
+    found->thread_b = validator_thread_at(b, c->slot, found->byte, c->warps_b, -1);
+    if (!a) {
+        found->thread_a = validator_thread_at(b, c->slot, found->byte, c->warps_b, found->thread_b);
+        return;
+    }
+    found->thread_a = validator_thread_at(a, slot, found->byte, c->warps_a, found->thread_b);
+    if (found->thread_a >= 0) return;
+    found->thread_a = validator_thread_at(a, slot, found->byte, c->warps_a, -1);
+    int other = validator_thread_at(b, c->slot, found->byte, c->warps_b, found->thread_a);
+    if (other >= 0) found->thread_b = other; // else one thread, and a copy of its own
+}
+
+void validator_report(validator *v, const state *s, const complaint *c)
+{
+    if (v->stop || (!c->certain && v->in_doubt)) return;
+    kg_validation found = {.verdict = c->certain ? KG_WITNESS : KG_UNKNOWN,
+                           .what = c->what,
+                           .a = c->a ? c->a->at.op : NULL,
+                           .b = c->b->at.op,
+                           .thread_a = -1,
+                           .thread_b = -1,
+                           .byte = c->cell >= 0 ? v->cell_byte[c->cell] : -1,
+                           .schedule = describe(v, s)};
+    if (c->cell >= 0) find_threads(v, c, &found);
+    if (c->certain) {
+        *v->out = found;
+        v->stop = true;
+        return;
+    }
+    found.what = kg_arena_printf(v->arena, "cannot tell whether these meet: %s", c->what);
+    v->doubt = found;
+    v->in_doubt = true;
+}
+
+// A read that some state came to, and that found its bytes written in none of them.
+static void check_contents(validator *v)
+{
+    for (int i = 0; i < v->accesses.count; i++) {
+        access_model *a = &v->accesses.items[i];
+        for (int slot = 0; a->shared && !a->writes && slot < a->ring; slot++)
+            for (int k = 0; k < a->by_slot[slot].count; k++) {
+                const touch *t = &a->by_slot[slot].items[k];
+                if (!t->reached || t->covered) continue;
+                *v->out = (kg_validation){.verdict = KG_WITNESS,
+                                          .what = "read, and nothing has written it",
+                                          .b = a->at.op,
+                                          .thread_a = -1,
+                                          .byte = v->cell_byte[t->cell],
+                                          .schedule = "on every way to it"};
+                v->out->thread_b = validator_thread_at(a, slot, v->out->byte, ~0u, -1);
+                v->stop = true;
+                return;
+            }
+    }
+}
+
+kg_verdict kg_validate(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
+{
+    validator v = {.arena = arena, .kernel = kernel, .out = out};
+    *out = (kg_validation){.verdict = KG_PROVED, .thread_a = -1, .thread_b = -1, .byte = -1};
+    if (kernel->level != KG_LEVEL_SYNCED)
+        validator_give_up(&v, "the kernel is not at level synced");
+    else if (validator_prepare(&v))
+        validator_explore(&v);
+    if (!v.stop) check_contents(&v);
+    if (!v.stop && v.in_doubt) *out = v.doubt;
+    out->states = v.states;
+    out->cells = v.n_cells;
+    return out->verdict;
+}
