@@ -13,13 +13,16 @@ typedef enum outcome {
     PASSED,
     REFUSED,    // by the compiler, for a reason that is no fault of it: see case.c
     UNSUITABLE, // the evaluator says that there is no single answer
-    FAILED
+    FAILED,
+    DISPUTED, // the validator has a witness, but the PTX machine finds nothing
+    OUTCOMES
 } outcome;
 
 typedef struct report {
     outcome outcome;
     char kind[96];     // of the failure or refusal, the same for the same cause: "finding race"
     char detail[4096]; // for people
+    char unproved[96];    // why the validator could not say
     int launches[MODES], proved;
 } report;
 

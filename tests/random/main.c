@@ -2,6 +2,7 @@
 // Runs random programs, see README.md.
 //
 //   random_programs [--from=SEED] [--count=N] [--jobs=N] [--keep=DIR] [--no-shrink]
+//                   [--allow-disputes]
 //   random_programs --print=SEED        the text of a program
 //   random_programs --file=FILE         one that was kept, or any like it
 //   random_programs --tap ...           as a test
@@ -33,7 +34,7 @@ typedef struct kind_count {
 typedef struct tally {
     volatile uint64_t seed; // the one at work
     volatile long done;     // programs finished
-    long outcomes[4], launches[MODES], proved;
+    long outcomes[OUTCOMES], launches[MODES], proved;
     kind_count kinds[KINDS];
     int n_kinds;
     pid_t pid;
@@ -44,15 +45,16 @@ typedef struct options {
     long count;
     int jobs;
     const char *keep;
-    bool shrink, tap;
+    bool shrink, tap, disputes;
 } options;
 
-static const char *const outcome_names[4] = {"passed", "refused", "unsuitable", "failed"};
+static const char *const outcome_names[OUTCOMES] = {"passed", "refused", "unsuitable", "failed",
+                                                    "disputed"};
 
-static void count_kind(tally *t, outcome what, const char *kind, uint64_t seed)
+static void count_kind(tally *t, const char *what, const char *kind, uint64_t seed)
 {
     char name[96];
-    snprintf(name, sizeof name, "%s: %.80s", outcome_names[what], kind);
+    snprintf(name, sizeof name, "%s: %.80s", what, kind);
     int i = 0;
     while (i < t->n_kinds && strcmp(t->kinds[i].kind, name)) i++;
     if (i == KINDS) return;
@@ -139,8 +141,9 @@ static void work(const options *o, int job, tally *t)
         t->outcomes[r.outcome]++;
         t->proved += r.proved;
         for (int i = 0; i < MODES; i++) t->launches[i] += r.launches[i];
-        if (r.outcome) count_kind(t, r.outcome, r.kind, seed);
-        if (r.outcome == FAILED) report_failure(&m, o, seed, text, &r);
+        if (r.outcome) count_kind(t, outcome_names[r.outcome], r.kind, seed);
+        if (r.unproved[0]) count_kind(t, "not proved", r.unproved, seed);
+        if (r.outcome >= FAILED) report_failure(&m, o, seed, text, &r);
         t->done++;
     }
     machine_close(&m);
@@ -169,7 +172,7 @@ static void crashed(const options *o, tally *t)
         snprintf(r.detail, sizeof r.detail, "not by itself: only behind the programs before it\n");
     }
     t->outcomes[FAILED]++;
-    count_kind(t, FAILED, r.kind, t->seed);
+    count_kind(t, outcome_names[FAILED], r.kind, t->seed);
     if (machine_open(&m)) {
         report_failure(&m, o, t->seed, text, &r);
         machine_close(&m);
@@ -186,16 +189,16 @@ static double now(void)
 
 static void progress(const options *o, const tally *tallies, double begin, bool end)
 {
-    long done = 0, counts[4] = {0};
+    long done = 0, counts[OUTCOMES] = {0};
     for (int j = 0; j < o->jobs; j++) {
         done += tallies[j].done;
-        for (int i = 0; i < 4; i++) counts[i] += tallies[j].outcomes[i];
+        for (int i = 0; i < OUTCOMES; i++) counts[i] += tallies[j].outcomes[i];
     }
     fprintf(stderr,
             "%ld programs, %.0f a second: %ld passed, %ld refused, %ld unsuitable, "
-            "%ld failed%s\n",
+            "%ld failed, %ld disputed%s\n",
             done, (double)done / (now() - begin + 1e-9), counts[0], counts[1], counts[2], counts[3],
-            end ? "" : " ...");
+            counts[DISPUTED], end ? "" : " ...");
 }
 
 static void run_all(const options *o, tally *tallies)
@@ -229,7 +232,7 @@ static void merge(tally *into, const tally *t)
 {
     into->done += t->done;
     into->proved += t->proved;
-    for (int i = 0; i < 4; i++) into->outcomes[i] += t->outcomes[i];
+    for (int i = 0; i < OUTCOMES; i++) into->outcomes[i] += t->outcomes[i];
     for (int i = 0; i < MODES; i++) into->launches[i] += t->launches[i];
     for (int i = 0; i < t->n_kinds; i++) {
         int k = 0;
@@ -249,12 +252,14 @@ static int results(const options *o, tally *tallies)
     static tally all;
     for (int j = 0; j < o->jobs; j++) merge(&all, &tallies[j]);
     bool rare = (all.outcomes[REFUSED] + all.outcomes[UNSUITABLE]) * 10 <= all.done;
-    bool ok = all.done == o->count && !all.outcomes[FAILED] && rare;
+    bool ok = all.done == o->count && !all.outcomes[FAILED] && rare &&
+              (o->disputes || !all.outcomes[DISPUTED]);
     const char *lead = o->tap ? "# " : "";
     if (o->tap) printf("1..1\n%sok 1 - random programs\n", ok ? "" : "not ");
-    printf("%sprograms %ld passed %ld refused %ld unsuitable %ld failed %ld\n%slaunches", lead,
-           (long)all.done, all.outcomes[PASSED], all.outcomes[REFUSED], all.outcomes[UNSUITABLE],
-           all.outcomes[FAILED], lead);
+    printf(
+        "%sprograms %ld passed %ld refused %ld unsuitable %ld failed %ld disputed %ld\n%slaunches",
+        lead, (long)all.done, all.outcomes[PASSED], all.outcomes[REFUSED], all.outcomes[UNSUITABLE],
+        all.outcomes[FAILED], all.outcomes[DISPUTED], lead);
     for (int i = 0; i < MODES; i++)
         printf(" %s %ld%s", mode_names[i], all.launches[i], i < MODES - 1 ? "," : "");
     printf("\n%sproved %ld\n", lead, all.proved);
@@ -284,7 +289,7 @@ static int run_file(const char *path, const options *o)
 static int usage(void)
 {
     fprintf(stderr, "usage: random_programs [--from=SEED] [--count=N] [--jobs=N] [--keep=DIR] "
-                    "[--no-shrink] [--tap] | --print=SEED | --file=FILE\n");
+                    "[--no-shrink] [--allow-disputes] [--tap] | --print=SEED | --file=FILE\n");
     return 2;
 }
 

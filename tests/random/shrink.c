@@ -30,7 +30,7 @@ static bool attempt(shrinker *s, size_t from, size_t to, const char *with, size_
     strcpy(s->candidate + from + length, s->text + to);
     s->tried++;
     s->run(s->m, s->candidate, &r);
-    if (r.outcome != FAILED || strcmp(r.kind, s->last->kind)) return false;
+    if (r.outcome != s->last->outcome || strcmp(r.kind, s->last->kind)) return false;
     strcpy(s->text, s->candidate);
     *s->last = r;
     return true;
