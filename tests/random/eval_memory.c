@@ -287,6 +287,27 @@ static void fetch_add(run *r, kg_op *op)
     r->acquired = true;
 }
 
+// CTAs run one after the other here, so what a CTA waits for must come from one before it.
+static void flag(run *r, kg_op *op)
+{
+    place *to = eval_place(r, op->operands[0]);
+    int64_t value = r->tiles[op->operands[1]->id].cells[0].i;
+    const kg_attr *compare = kg_op_attr(op, KG_A_COMPARE);
+    if (to->at[0] < 0) {
+        eval_refuse(r, op, "a flag out of bounds");
+        return;
+    }
+    cell *c = &to->of->cells[to->at[0]];
+    if (op->code == KG_OP_SIGNAL) {
+        c->i = value;
+        to->of->writer[to->at[0]] = -1;
+        return;
+    }
+    bool met = compare && compare->name[0] == 'e' ? c->i == value : c->i >= value;
+    if (!met) eval_refuse(r, op, "a wait for a CTA that comes later");
+    r->acquired = true;
+}
+
 void eval_memory(run *r, kg_op *op)
 {
     switch (op->code) {
@@ -308,8 +329,12 @@ void eval_memory(run *r, kg_op *op)
     case KG_OP_FETCH_ADD:
         fetch_add(r, op);
         break;
+    case KG_OP_SIGNAL:
+    case KG_OP_AWAIT:
+        flag(r, op);
+        break;
     default:
-        eval_refuse(r, op, "CTAs that wait for each other");
+        eval_refuse(r, op, "an op that the evaluator does not know");
         break;
     }
 }

@@ -398,6 +398,28 @@ static void last_arriver(generator *g)
     say(g, "}");
 }
 
+// Each CTA leaves its part and says so; all but the first read that of the one before.
+static void handed_on(generator *g)
+{
+    int id = g->names++;
+    shape s = random_shape(g);
+    gtype t = random_type(g);
+    char at[32] = "";
+    for (int d = 0; d < s.rank; d++)
+        snprintf(at + strlen(at), sizeof at - strlen(at), ", 0.. + %s", dim_names[s.dims[d]]);
+    param(g, "g%dp: global %s[G, %s]", id, gtype_names[t], extents(g, s));
+    param(g, "zero%df: global i32[G]", id);
+    param(g, "y%dh: global %s[G, %s]", id, gtype_names[t], extents(g, s));
+    say(g, "store g%dp[cta%s] = %s", id, at, stored(g, s, t, 1));
+    say(g, "signal zero%df[cta] = 2", id);
+    say(g, "if cta > 0 {");
+    g->depth++;
+    say(g, chance(g, 2) ? "await zero%df[cta - 1] >= 1" : "await zero%df[cta - 1] == 2", id);
+    say(g, "store y%dh[cta%s] = load g%dp[cta - 1%s]", id, at, id, at);
+    g->depth--;
+    say(g, "}");
+}
+
 static void synchronize(generator *g)
 {
     static const char *const words[] = {"barrier", "warp_sync", "wait 0", "commit", "wait 1"};
@@ -459,7 +481,7 @@ static void choose_sizes(generator *g)
     g->flag = (int)draw(g, 4);
     g->n = g->size[0] + (int)draw(g, 8) - 3;
     g->m = chance(g, 2) ? g->size[1] + 8 : g->size[1] + (int)draw(g, 9) - 4;
-    g->budget = 6 + (int)draw(g, 16);
+    g->budget = 4 + (int)draw(g, 12);
 }
 
 // Whatever was computed goes out, so that nothing of it is dead.
@@ -505,6 +527,7 @@ void random_text(uint64_t seed, char *out, size_t size)
     g.depth = 1;
     while (g.budget > 0) statements(&g, 6);
     store_all(&g);
-    if (chance(&g, 5)) last_arriver(&g);
+    if (chance(&g, 6)) last_arriver(&g);
+    if (chance(&g, 12)) handed_on(&g);
     write_kernel(&g, seed, out, size);
 }

@@ -295,10 +295,11 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-    static const struct option known[] = {
-        {"from", 1, 0, 'f'}, {"count", 1, 0, 'n'}, {"jobs", 1, 0, 'j'},
-        {"keep", 1, 0, 'k'}, {"print", 1, 0, 'p'}, {"no-shrink", 0, 0, 's'},
-        {"tap", 0, 0, 't'},  {"file", 1, 0, 'i'},  {0, 0, 0, 0}};
+    static const struct option known[] = {{"from", 1, 0, 'f'},      {"count", 1, 0, 'n'},
+                                          {"jobs", 1, 0, 'j'},      {"keep", 1, 0, 'k'},
+                                          {"print", 1, 0, 'p'},     {"file", 1, 0, 'i'},
+                                          {"no-shrink", 0, 0, 's'}, {"allow-disputes", 0, 0, 'd'},
+                                          {"tap", 0, 0, 't'},       {0, 0, 0, 0}};
     options o = {.from = 1, .count = 1000, .jobs = 1, .shrink = true};
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         static char text[TEXT_SIZE];
@@ -317,6 +318,9 @@ int main(int argc, char **argv)
             break;
         case 's':
             o.shrink = false;
+            break;
+        case 'd':
+            o.disputes = true;
             break;
         case 't':
             o.tap = true;
