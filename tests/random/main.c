@@ -143,7 +143,8 @@ static void work(const options *o, int job, tally *t)
         for (int i = 0; i < MODES; i++) t->launches[i] += r.launches[i];
         if (r.outcome) count_kind(t, outcome_names[r.outcome], r.kind, seed);
         if (r.unproved[0]) count_kind(t, "not proved", r.unproved, seed);
-        if (r.outcome >= FAILED) report_failure(&m, o, seed, text, &r);
+        bool told = r.outcome == FAILED || (r.outcome == DISPUTED && (o->keep || !o->disputes));
+        if (told) report_failure(&m, o, seed, text, &r);
         t->done++;
     }
     machine_close(&m);

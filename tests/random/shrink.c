@@ -4,6 +4,7 @@
 #include "shrink.h"
 
 #include <ctype.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -185,11 +186,13 @@ static bool drop_words(shrinker *s)
     return any;
 }
 
-// A divisor or an extent of 0 would make another program, one that no launch gets to.
+// A divisor or an extent of 0 would make another program, one that no launch gets to; comments are
+// no part of it.
 static long least(const char *text, size_t at)
 {
     size_t line = at;
     while (line && text[line - 1] != '\n') line--;
+    if (!strncmp(text + line, "//", 2) && strncmp(text + line, "// run:", 7)) return INT32_MAX;
     if (!strncmp(text + line, "  const", 7)) return 1;
     return at > 1 && (text[at - 2] == '%' || text[at - 2] == '/') ? 1 : 0;
 }
