@@ -118,7 +118,7 @@ typedef struct kgen_program_info {
     // neither that nor the opposite could be shown, `proof_reason` says why; NULL: not asked, or
     // the program stops before its synchronization. What is refuted does not compile.
     const char *proof, *proof_reason;
-    double proof_seconds;
+    double passes_seconds, proof_seconds; // parts of compile_seconds
     int proof_cells, proof_states; // bytes told apart, states looked at
 } kgen_program_info;
 KGEN_API kgen_status kgen_program_get_info(const kgen_program *program, kgen_program_info *out);

@@ -186,7 +186,9 @@ static kgen_status compile(compilation *c)
                                     .stop_after = o->stop_after,
                                     .after = o->after_pass ? dump_pass : NULL,
                                     .user = c};
+    double before = now();
     if (!kg_run_pipeline(&passes, program->kernel, &pipeline)) return KGEN_ERROR_INPUT;
+    program->info.passes_seconds = now() - before;
     if (program->kernel->level == KG_LEVEL_SYNCED && !o->no_validate && !validate(c))
         return KGEN_ERROR_INPUT;
     if (program->kernel->level == KG_LEVEL_SYNCED && !o->stop_after) {

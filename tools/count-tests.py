@@ -5,9 +5,9 @@
 usage: count-tests.py MESON-LOGS [--forbid-skip=WORD]
 
 Prints `N passed, N failed, N skipped` to stdout, and to stderr which tests failed and which were
-skipped and why. A test that reports its parts (TAP) counts by its parts. With --forbid-skip, a test
-that was skipped with WORD in its reason has failed. Exit status 1 if anything failed or nothing
-ran.
+skipped and why, and lines `# summary: ...` of tests. A test that reports its parts (TAP) counts by
+its parts. With --forbid-skip, a test that was skipped with WORD in its reason has failed. Exit
+status 1 if anything failed or nothing ran.
 """
 import json
 import re
@@ -50,12 +50,24 @@ def parts(stdout):
     return found
 
 
+def logged(logs):
+    path = logs / "testlog.json"
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
+        yield json.loads(line)
+
+
+def summaries(logs):
+    """What tests want to be known beside their results."""
+    for test in logged(logs):
+        for line in (test.get("stdout") or "").splitlines():
+            if line.startswith("# summary: "):
+                yield f"{test['name'].rsplit(' / ', 1)[-1]}: {line[len('# summary: '):]}"
+
+
 def results(logs):
     """(name, verdict, reason) for everything that ran."""
     suites = tap_suites(logs)
-    path = logs / "testlog.json"
-    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
-        test = json.loads(line)
+    for test in logged(logs):
         # "project:suite / name" where the test has a suite.
         name = test["name"].rsplit(" / ", 1)[-1]
         reason = last_line(test.get("stdout") or test.get("stderr"))
@@ -83,6 +95,8 @@ def main(arguments):
         counts[verdict] += 1
         if verdict != "passed":
             print(f"{verdict}: {name}: {reason}", file=sys.stderr)
+    for text in summaries(Path(places[0])):
+        print(text, file=sys.stderr)
     print(f"{counts['passed']} passed, {counts['failed']} failed, {counts['skipped']} skipped")
     return 1 if counts["failed"] or not counts["passed"] else 0
 

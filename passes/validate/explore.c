@@ -12,7 +12,7 @@ enum { MOST_STATES = 40000, MOST_WORK = 20000000 };
 
 static void run_block(validator *v, const kg_block *block, state_set *set);
 
-static bool spent(validator *v)
+bool validator_spent(validator *v)
 {
     if (v->states > MOST_STATES || v->work > MOST_WORK)
         validator_give_up(v, "more than %d states", v->states);
@@ -57,7 +57,14 @@ static int outcome(const validator *v, const state *s, const guard *g)
         if (g->condition < 0 || !(s->decided >> g->condition & 1)) return -1;
         return (int)(s->taken >> g->condition & 1);
     }
-    int64_t number = g->kind == GUARD_VALUE ? validator_number(v, s, &g->of) : s->distance[g->loop];
+    if (g->kind == GUARD_RESIDUE) {
+        int residue = scalar_value(v, s, g->scalar);
+        if (residue == UNKNOWN_SCALAR) return -1;
+        return (residue % g->modulus == g->least) != g->negated;
+    }
+    int64_t number = g->kind == GUARD_VALUE      ? validator_number(v, s, &g->of)
+                     : g->kind == GUARD_DISTANCE ? s->distance[g->loop]
+                                                 : s->passed[g->loop];
     return (g->equals ? number == g->least : number > g->least) != g->negated;
 }
 
@@ -68,10 +75,10 @@ static void remember(state *s, const guard *g, bool taken)
     if (taken) s->taken |= UINT64_C(1) << g->condition;
 }
 
-static void run_if(validator *v, const kg_op *op, state_set *set)
+// Sends the states into the arms: both where the outcome is not known.
+void validator_branch(validator *v, const kg_op *op, state_set arms[2], state_set *set)
 {
     guard g = v->guards[op->id];
-    state_set arms[2] = {{0}, {0}};
     if (g.kind == GUARD_VALUE) decide(v, set, &g.of);
     for (int i = 0; i < set->count; i++) {
         state *s = set->items[i];
@@ -84,9 +91,15 @@ static void run_if(validator *v, const kg_op *op, state_set *set)
         if (way) remember(s, &g, true);
         state_push(v, &arms[!way], s);
     }
+    set->count = 0;
+}
+
+static void run_if(validator *v, const kg_op *op, state_set *set)
+{
+    state_set arms[2] = {{0}, {0}};
+    validator_branch(v, op, arms, set);
     for (int arm = 0; arm < 2; arm++)
         if (arms[arm].count && arm < op->n_blocks) run_block(v, op->blocks[arm], &arms[arm]);
-    set->count = 0;
     for (int arm = 0; arm < 2; arm++)
         for (int i = 0; i < arms[arm].count; i++) state_push(v, set, arms[arm].items[i]);
     state_unify(v, set);
@@ -116,14 +129,6 @@ static void set_index(validator *v, state_set *heads, state *s, int loop)
     state_free(v, s);
 }
 
-static void leave(validator *v, state_set *out, state *s, int loop)
-{
-    s->distance[loop] = NOT_RUNNING;
-    s->index[loop] = 0;
-    s->trip[loop] = 0;
-    state_push(v, out, s);
-}
-
 // Where the step is not known the index may be any.
 static void advance(validator *v, state_set *heads, state *s, int loop)
 {
@@ -137,21 +142,66 @@ static void advance(validator *v, state_set *heads, state *s, int loop)
     state_push(v, heads, s);
 }
 
+static void pass(const loop_model *l, state *s, int loop)
+{
+    int64_t passed = s->passed[loop] + l->step;
+    if (l->most_passed >= 0 && s->passed[loop] != FAR)
+        s->passed[loop] = (int16_t)(passed > l->most_passed ? FAR : passed);
+}
+
+// ---- loops of roles that make the same trips ----------------------------------------------------
+
+static bool partners(const validator *v, int a, int b)
+{
+    return a != b && v->loops.items[a].partners == v->loops.items[b].partners;
+}
+
+// A trip more, while nobody knows how many are to come.
+static void count_ahead(validator *v, state *s, int loop)
+{
+    int least = ++s->ahead[loop];
+    if (least > MOST_AHEAD) validator_give_up(v, "one role runs far ahead of another");
+    for (int i = 0; i < v->loops.count; i++)
+        if (partners(v, loop, i) && s->ahead[i] < least) least = s->ahead[i];
+    for (int i = 0; least && i < v->loops.count; i++)
+        if (i == loop || partners(v, loop, i)) s->ahead[i] = (int8_t)(s->ahead[i] - least);
+}
+
+// One of them has come to a distance that can be told: so have its partners.
+static void tell_partners(const validator *v, state *s, int loop)
+{
+    const loop_model *l = &v->loops.items[loop];
+    for (int i = 0; i < v->loops.count; i++) {
+        if (!partners(v, loop, i)) continue;
+        int64_t distance = s->distance[loop] + (s->ahead[loop] - s->ahead[i]) * (l->step / l->unit);
+        if (s->distance[i] == FAR)
+            s->distance[i] = (int16_t)distance;
+        else
+            s->due[i] = (int16_t)distance; // when it is entered
+        s->ahead[i] = 0;
+    }
+    s->ahead[loop] = 0;
+}
+
 // What a trip leaves behind goes on to the next: closer to the end by a step, or still too far to
 // tell, or at one of the distances that come first when it can be told.
-static void go_on(validator *v, state_set *heads, state *s, int loop)
+void validator_go_on(validator *v, const kg_op *op, state_set *heads, state *s)
 {
+    int loop = v->loop_of[op->id];
     const loop_model *l = &v->loops.items[loop];
     int64_t step = l->step / l->unit, first = 0, last = l->most;
     bool far = s->distance[loop] == FAR;
     forget_trip(v, l, s);
     s->trip[loop]++;
+    pass(l, s, loop);
+    if (far && l->partners >= 0) count_ahead(v, s, loop);
     if (!far) first = l->step ? s->distance[loop] - step : 0, last = s->distance[loop] - 1;
     if (!far && l->step) last = first;
     if (far && l->step && l->most >= step) first = l->most - step + 1;
     for (int64_t left = first; left <= last; left++) {
         state *copy = state_copy(v, s);
         copy->distance[loop] = (int16_t)left;
+        if (far && l->partners >= 0) tell_partners(v, copy, loop);
         advance(v, heads, copy, loop);
     }
     if (far)
@@ -160,32 +210,45 @@ static void go_on(validator *v, state_set *heads, state *s, int loop)
         state_free(v, s);
 }
 
-static void enter(validator *v, const loop_model *l, state *s, int loop)
+void validator_leave(validator *v, const kg_op *op, state *s)
 {
-    int64_t distance = validator_number(v, s, &l->trips);
-    bool near = distance <= l->most + 8 * (l->step ? l->step / l->unit : 1);
-    s->distance[loop] = (int16_t)(distance <= 0 ? 0 : near ? distance : FAR);
+    int loop = v->loop_of[op->id];
+    s->distance[loop] = NOT_RUNNING;
+    s->index[loop] = s->passed[loop] = 0;
     s->trip[loop] = 0;
+}
+
+void validator_enter(validator *v, const kg_op *op, state_set *heads, state_set *set)
+{
+    int loop = v->loop_of[op->id];
+    const loop_model *l = &v->loops.items[loop];
+    decide(v, set, &l->trips);
+    for (int i = 0; i < set->count; i++) {
+        state *s = set->items[i];
+        int64_t distance = validator_number(v, s, &l->trips);
+        bool near = distance <= l->most + 8 * (l->step ? l->step / l->unit : 1);
+        s->distance[loop] = (int16_t)(distance <= 0 ? 0 : near ? distance : FAR);
+        if (s->due[loop]) s->distance[loop] = s->due[loop];
+        s->due[loop] = 0;
+        s->trip[loop] = 0;
+        if (s->distance[loop] > 0)
+            set_index(v, heads, s, loop);
+        else
+            state_push(v, heads, s);
+    }
+    set->count = 0;
 }
 
 static void run_for(validator *v, const kg_op *op, state_set *set)
 {
     int loop = v->loop_of[op->id];
-    const loop_model *l = &v->loops.items[loop];
     state_set heads = {0}, visited = {0}, out = {0};
-    decide(v, set, &l->trips);
-    for (int i = 0; i < set->count; i++) {
-        state *s = set->items[i];
-        enter(v, l, s, loop);
-        if (s->distance[loop] > 0)
-            set_index(v, &heads, s, loop);
-        else
-            leave(v, &out, s, loop);
-    }
-    while (heads.count && !spent(v)) {
+    validator_enter(v, op, &heads, set);
+    while (heads.count && !validator_spent(v)) {
         state *s = heads.items[--heads.count];
         if (s->distance[loop] <= 0) {
-            leave(v, &out, s, loop);
+            validator_leave(v, op, s);
+            state_push(v, &out, s);
             continue;
         }
         if (state_known(v, &visited, s)) {
@@ -196,7 +259,8 @@ static void run_for(validator *v, const kg_op *op, state_set *set)
         state_push(v, &trip, s);
         v->states++;
         run_block(v, op->blocks[0], &trip);
-        for (int i = 0; i < trip.count && !v->stop; i++) go_on(v, &heads, trip.items[i], loop);
+        for (int i = 0; i < trip.count && !v->stop; i++)
+            validator_go_on(v, op, &heads, trip.items[i]);
     }
     for (int i = 0; i < visited.count; i++) state_free(v, visited.items[i]);
     *set = out;
@@ -207,7 +271,7 @@ static void run_while(validator *v, const kg_op *op, state_set *set)
 {
     int loop = v->loop_of[op->id];
     state_set heads = *set, visited = {0}, out = {0};
-    while (heads.count && !spent(v)) {
+    while (heads.count && !validator_spent(v)) {
         state *s = heads.items[--heads.count];
         if (state_known(v, &visited, s)) {
             state_free(v, s);
@@ -233,29 +297,49 @@ static void run_while(validator *v, const kg_op *op, state_set *set)
 
 // ---- ops --------------------------------------------------------------------------------------
 
-static void run_op(validator *v, const kg_op *op, state_set *set)
+// Everything but control.
+void validator_plain_op(validator *v, const kg_op *op, state_set *set)
 {
-    if (!v->matters[op->id]) return;
     if (v->first_access[op->id] >= 0) validator_access(v, set, op);
     if (kg_op_info_of(op->code)->cls == KG_CLASS_Y) validator_synchronize(v, set, op);
-    if (op->code == KG_OP_FOR)
+    if (op->n_results == 1 || op->code == KG_OP_ASSIGN) validator_scalar(v, set, op);
+}
+
+// Returns the last op that was run: regions that meet each other are run together.
+static const kg_op *run_op(validator *v, const kg_op *op, state_set *set)
+{
+    const kg_op *last;
+    if (!v->matters[op->id]) return op;
+    switch (op->code) {
+    case KG_OP_FOR:
         run_for(v, op, set);
-    else if (op->code == KG_OP_WHILE)
+        break;
+    case KG_OP_WHILE:
         run_while(v, op, set);
-    else if (op->code == KG_OP_IF)
+        break;
+    case KG_OP_IF:
         run_if(v, op, set);
-    else if (op->n_blocks)
+        break;
+    case KG_OP_WARPS:
+        last = validator_last_role(v, op);
+        if (last) {
+            validator_roles(v, op, last, set);
+            return last;
+        }
         run_block(v, op->blocks[0], set);
-    else if (op->n_results == 1 || op->code == KG_OP_ASSIGN)
-        validator_scalar(v, set, op);
+        break;
+    default:
+        validator_plain_op(v, op, set);
+    }
+    return op;
 }
 
 static void run_block(validator *v, const kg_block *block, state_set *set)
 {
     for (const kg_op *op = block->first; op && !v->stop && set->count; op = op->next) {
-        run_op(v, op, set);
+        op = run_op(v, op, set);
         if (set->count > 1) v->states += set->count;
-        if (spent(v)) return;
+        if (validator_spent(v)) return;
     }
 }
 
@@ -267,6 +351,7 @@ void validator_explore(validator *v)
     for (int w = 0; w < v->warps; w++) s->knows[1][w] = 1u << w;
     memset(s->value, VALUE_OPEN, sizeof s->value);
     for (int i = 0; i < v->loops.count; i++) s->distance[i] = NOT_RUNNING;
+    for (int i = 0; i < MOST_ROLES; i++) s->next[i] = ROLE_NONE;
     state_push(v, &set, s);
     validator_scalar_parameters(v, &set);
     run_block(v, v->kernel->body, &set);

@@ -260,6 +260,12 @@ static void rename_all(const validator *v, state *s, const renaming *r)
     }
     for (int i = 0; i < v->n_tensors; i++)
         rename_list(tensors_of(v, s)[i].entries, &tensors_of(v, s)[i].count, r);
+    for (int i = 0; i < BARRIERS; i++) {
+        uint32_t told[MOST_GENERATIONS] = {0};
+        for (int g = 1; s->meetings[i].arrived && g <= s->generations; g++)
+            if (r->to[g]) told[r->to[g]] |= s->meetings[i].told[g];
+        memcpy(s->meetings[i].told, told, sizeof told);
+    }
 }
 
 static bool known_to_all(const validator *v, const state *s, int g)
@@ -344,20 +350,29 @@ static void wait(validator *v, state *s, entry *e, uint32_t warps, int number)
     s->used = true;
 }
 
+static uint32_t warps_of(const kg_op *op)
+{
+    kg_region region = kg_op_region(op);
+    return (region.n_warps >= 32 ? ~0u : (1u << region.n_warps) - 1) << region.first_warp;
+}
+
+static void complain_of_barrier(validator *v, const state *s, const kg_op *op, const char *what)
+{
+    access_model here = {.at = {.op = op}, .region = warps_of(op)};
+    complaint c = {true, what, NULL, &here, 0, -1, here.region, here.region};
+    validator_report(v, s, &c);
+}
+
 static void barrier(validator *v, state *s, const kg_op *op, uint32_t warps)
 {
     int64_t all = 32 * (int64_t)v->warps, count = kg_op_int(op, KG_A_COUNT, all);
-    int id = (int)kg_op_int(op, KG_A_ID, 0) & 15;
+    int id = (int)kg_op_int(op, KG_A_ID, 0) & (BARRIERS - 1);
     if (count != 32 * __builtin_popcount(warps)) {
-        validator_give_up(v, "a barrier at which several roles meet is not modelled");
+        validator_give_up(v, "regions of warps that meet do not follow each other directly");
         return;
     }
     if (s->owner[id] && s->owner[id] != warps) {
-        access_model here = {.at = {.op = op}, .region = warps};
-        complaint c = {
-            true, "one barrier id serves two sets of warps at a time", NULL, &here, 0, -1, warps,
-            warps};
-        validator_report(v, s, &c);
+        complain_of_barrier(v, s, op, "one barrier id serves two sets of warps at a time");
     }
     if (warps == all_warps(v))
         memset(s->owner, 0, sizeof s->owner);
@@ -366,10 +381,41 @@ static void barrier(validator *v, state *s, const kg_op *op, uint32_t warps)
     meet(v, s, warps, false);
 }
 
+// All are there: those who wait learn what those who came know of.
+static void complete(validator *v, state *s, meeting *m)
+{
+    for (int g = 1; g <= s->generations; g++) {
+        for (uint32_t left = m->told[g]; left; left &= left - 1)
+            s->knows[g][__builtin_ctz(left)] |= m->warps;
+        s->lanes[g] |= m->warps;
+    }
+    memset(m, 0, sizeof *m);
+}
+
+bool validator_arrive(validator *v, state *s, const kg_op *op, int role, bool waits)
+{
+    uint32_t warps = warps_of(op);
+    int64_t count = kg_op_int(op, KG_A_COUNT, 32 * (int64_t)v->warps);
+    meeting *m = &s->meetings[kg_op_int(op, KG_A_ID, 0) & (BARRIERS - 1)];
+    if (m->arrived && m->count != count)
+        complain_of_barrier(v, s, op, "one barrier is used with two counts at a time");
+    m->count = (uint16_t)count;
+    m->arrived = (uint16_t)(m->arrived + 32 * __builtin_popcount(warps));
+    if (m->arrived > count)
+        complain_of_barrier(v, s, op, "more threads come to this barrier than it counts");
+    for (int g = 1; g <= s->generations; g++)
+        for (int w = 0; w < v->warps; w++)
+            if (s->knows[g][w] & warps) m->told[g] |= 1u << w;
+    if (waits) m->warps |= warps, m->waiting |= (uint16_t)(1u << role);
+    bool all_there = m->arrived >= count;
+    if (all_there) complete(v, s, m);
+    begin_generation(v, s);
+    return all_there || !waits;
+}
+
 void validator_synchronize(validator *v, state_set *set, const kg_op *op)
 {
-    kg_region region = kg_op_region(op);
-    uint32_t warps = (region.n_warps >= 32 ? ~0u : (1u << region.n_warps) - 1) << region.first_warp;
+    uint32_t warps = warps_of(op);
     for (int i = 0; i < set->count && !v->stop; i++) {
         state *s = set->items[i];
         v->work += v->n_cells / 8;

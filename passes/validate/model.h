@@ -16,6 +16,11 @@ enum {
     UNKNOWN_SCALAR = -1, // else a residue modulo `modulus`
     VALUE_OPEN = -1,     // of a variable: not decided yet; else the number above `low`
     MOST_VALUES = 100,
+    MOST_ROLES = 8,
+    MOST_AHEAD = 64, // trips
+    ROLE_DONE = -1,
+    ROLE_NONE = -2, // in place of a role's next op
+    BARRIERS = 16,
     NOT_RUNNING = INT16_MIN, // distance of a loop
     FAR = INT16_MAX          // more than `most`
 };
@@ -78,10 +83,12 @@ typedef struct quantity {
 } quantity;
 
 typedef enum guard_kind {
-    GUARD_FREE,    // nothing is known of it
-    GUARD_FIXED,   // always the same
-    GUARD_VALUE,   // `of` exceeds (or equals) `least`
-    GUARD_DISTANCE // so does the distance of a running loop's index from its end
+    GUARD_FREE,     // nothing is known of it
+    GUARD_FIXED,    // always the same
+    GUARD_VALUE,    // `of` exceeds (or equals) `least`
+    GUARD_DISTANCE, // so does the distance of a running loop's index from its end
+    GUARD_PASSED,   // so does the distance of a running loop's index from its start
+    GUARD_RESIDUE   // a scalar modulo `modulus` equals `least`
 } guard_kind;
 
 typedef struct guard {
@@ -90,8 +97,9 @@ typedef struct guard {
     bool value; // FIXED
     quantity of;
     int loop;
-    int64_t least;
-    int condition; // FREE: its number, or -1
+    int64_t least, modulus;
+    const kg_value *scalar; // RESIDUE
+    int condition;          // FREE: its number, or -1
 } guard;
 
 typedef struct loop_model {
@@ -99,7 +107,9 @@ typedef struct loop_model {
     quantity trips;      // of a for: distance from the first index to the end
     int64_t step;        // of the index; 0: computed at run time
     int64_t unit;        // distances are counted in these
-    int64_t most;        // above this distance nothing looks at it
+    int64_t most;        // above this distance from the end nothing looks at it
+    int64_t most_passed; // above this one from the start; -1: nothing looks at it at all
+    int partners;        // number of a set of roles' loops that make the same trips; -1
     uint64_t conditions; // defined inside: forgotten with each trip
     uint32_t variables;  // likewise
 } loop_model;
@@ -132,6 +142,15 @@ typedef struct tensor_state {
 
 // What compares and hashes is the block from `generations` on. Everything in it is zero where it
 // is not used.
+// A named barrier at which some have arrived.
+typedef struct meeting {
+    uint16_t arrived, count; // threads
+    uint16_t waiting;        // roles that are held
+    uint16_t unused;
+    uint32_t warps;                  // that wait
+    uint32_t told[MOST_GENERATIONS]; // warps whose accesses of then those who arrived know
+} meeting;
+
 typedef struct state {
     uint64_t hash;
     int trip[32]; // by loop, for the report
@@ -141,10 +160,15 @@ typedef struct state {
     uint32_t knows[MOST_GENERATIONS][MOST_WARPS]; // warps that know of warp v's accesses of then
     uint32_t lanes[MOST_GENERATIONS];             // warps whose lanes have met since
     uint64_t decided, taken;                      // conditions
-    uint32_t owner[16];                           // by barrier id: warps that used it last
+    uint32_t owner[BARRIERS];                     // by barrier id: warps that used it last
+    meeting meetings[BARRIERS];                   // by barrier id
+    int16_t next[MOST_ROLES];                     // by role: id of its next op
     int8_t value[32];                             // by variable
     int16_t distance[32];                         // by loop, from the index to the end
-    int16_t index[32];                            // by loop, a residue
+    int16_t passed[32];                           // by loop, from the start to the index
+    int8_t ahead[32]; // by loop of a role: trips more than the slowest partner's, while all are FAR
+    int16_t due[32];  // by loop of a role: its distance when it is entered, once a partner knows
+    int16_t index[32]; // by loop, a residue
     // then int16_t scalars[], tensor_state tensors[], cell cells[]: see the functions below
 } state;
 
@@ -173,6 +197,7 @@ typedef struct validator {
     int *loop_of;      // by op id
     bool *matters;     // by op id
     guard *guards;     // by op id
+    const kg_op **ops; // by op id
     int *scalar_of;    // by value id: number of a scalar that slots depend on, -1
     int *condition_of; // by value id
     int n_scalars, n_conditions, n_tensors, n_cells, modulus, warps;
@@ -245,6 +270,9 @@ void validator_access(validator *v, state_set *set, const kg_op *op);
 void validator_synchronize(validator *v, state_set *set, const kg_op *op);
 void validator_next_trip(const validator *v, state *s, const kg_op *loop);
 
+// A barrier (waits: its warps are held until all are there) or an arrival. False: to be held.
+bool validator_arrive(validator *v, state *s, const kg_op *op, int role, bool waits);
+
 // ---- state.c ------------------------------------------------------------------------------------
 state *state_new(validator *v);
 state *state_copy(validator *v, const state *from);
@@ -263,7 +291,26 @@ void validator_scalar(validator *v, state_set *set, const kg_op *op);
 // The same for parameters, before anything runs.
 void validator_scalar_parameters(validator *v, state_set *set);
 
+// ---- roles.c ------------------------------------------------------------------------------------
+// The regions from `first` on that run beside each other and meet; returns the last of them. NULL:
+// the region meets nobody, and can be run by itself.
+const kg_op *validator_last_role(const validator *v, const kg_op *first);
+void validator_find_partners(validator *v);
+void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_set *set);
+
 // ---- explore.c ----------------------------------------------------------------------------------
+// Steps of control, which roles.c takes one by one.
+//
+// Empties the set into the arms.
+void validator_branch(validator *v, const kg_op *op, state_set arms[2], state_set *set);
+// Empties the set into heads: those with distance > 0 make a trip, the others leave the loop.
+void validator_enter(validator *v, const kg_op *op, state_set *heads, state_set *set);
+// From the end of a trip; to heads likewise.
+void validator_go_on(validator *v, const kg_op *op, state_set *heads, state *s);
+void validator_leave(validator *v, const kg_op *op, state *s);
+// Everything but control.
+void validator_plain_op(validator *v, const kg_op *op, state_set *set);
+bool validator_spent(validator *v);
 void validator_explore(validator *v);
 // The number of a quantity whose variable is decided: FAR where it is above all that matters, -FAR
 // where below.

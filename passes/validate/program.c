@@ -74,6 +74,9 @@ static void add_access(validator *v, const kg_access *at)
     KG_PUSH(v->arena, &v->accesses, a);
 }
 
+static bool residue_condition(const kg_value *condition, const kg_value **x, int64_t *m,
+                              int64_t *equal);
+
 // ---- unknown integers -------------------------------------------------------------------------
 
 static int64_t common_divisor(int64_t a, int64_t b)
@@ -199,19 +202,22 @@ static void set_least(guard *g, int sign, int64_t rest, bool strict)
     }
 }
 
+// d = sign * distance + a constant, where the distance is from the index of a loop around the
+// branch to its end, or from its first index.
 static bool against_running_loop(const validator *v, const kg_op *branch, const linear *d,
                                  bool strict, guard *g)
 {
     for (int i = 0; i < v->loops.count; i++) {
         const loop_model *l = &v->loops.items[i];
         if (l->op->code != KG_OP_FOR || branch == l->op || !inside(branch, l->op)) continue;
-        linear end = linear_of(l->op->operands[1]);
+        linear first = linear_of(l->op->operands[0]), end = linear_of(l->op->operands[1]);
         linear index = {.known = true, .count = 1, .terms = {{l->op->blocks[0]->arg, 1}}};
-        linear distance = linear_sum(&end, &index, -1);
-        for (int sign = 1; sign >= -1; sign -= 2) {
-            linear rest = linear_sum(d, &distance, -sign);
+        linear distances[] = {linear_sum(&end, &index, -1), linear_sum(&index, &first, -1)};
+        for (int form = 0; form < (l->step ? 4 : 2); form++) {
+            int sign = form & 1 ? -1 : 1;
+            linear rest = linear_sum(d, &distances[form / 2], -sign);
             if (!linear_is_constant(&rest)) continue;
-            g->kind = GUARD_DISTANCE;
+            g->kind = form < 2 ? GUARD_DISTANCE : GUARD_PASSED;
             g->loop = i;
             set_least(g, sign, rest.constant, strict);
             return true;
@@ -229,6 +235,13 @@ static guard find_guard(validator *v, const kg_op *branch)
     if (kg_const_int(condition, &number)) {
         g.kind = GUARD_FIXED;
         g.value = number != 0;
+        return g;
+    }
+    if (residue_condition(condition, &g.scalar, &g.modulus, &g.least) &&
+        v->modulus % g.modulus == 0) {
+        g.kind = GUARD_RESIDUE;
+        g.equals = true;
+        g.negated = condition->op->code == KG_OP_NE;
         return g;
     }
     if (condition->kind != KG_VALUE_RESULT || condition->op->n_operands != 2 ||
@@ -252,8 +265,9 @@ static void find_guards(validator *v, const kg_block *block)
     for (const kg_op *op = block->first; op; op = op->next) {
         if (op->code == KG_OP_IF && v->matters[op->id]) {
             guard g = v->guards[op->id] = find_guard(v, op);
-            if (g.kind == GUARD_DISTANCE && g.least >= v->loops.items[g.loop].most)
-                v->loops.items[g.loop].most = g.least + 1;
+            loop_model *l = &v->loops.items[g.loop];
+            if (g.kind == GUARD_DISTANCE && g.least >= l->most) l->most = g.least + 1;
+            if (g.kind == GUARD_PASSED && g.least > l->most_passed) l->most_passed = g.least;
         }
         for (int i = 0; i < op->n_blocks; i++) find_guards(v, op->blocks[i]);
     }
@@ -340,7 +354,7 @@ static void set_thresholds(validator *v)
     for (int i = 0; i < v->loops.count; i++) {
         loop_model *l = &v->loops.items[i];
         if (l->op->code != KG_OP_FOR) continue;
-        if (l->most > MOST_VALUES) {
+        if (l->most > MOST_VALUES || l->most_passed > MOST_VALUES) {
             validator_give_up(v, "a branch asks for more than %d trips of a loop", MOST_VALUES);
             return;
         }
@@ -376,6 +390,40 @@ static bool want(validator *v, const kg_value *value)
     return true;
 }
 
+static void widen_modulus(validator *v, int64_t m)
+{
+    int64_t both = common_multiple(v->modulus, m);
+    if (both <= LARGEST_MODULUS) v->modulus = (int)both;
+}
+
+// `x % m == c`, or with !=: x, and the constants.
+static bool residue_condition(const kg_value *condition, const kg_value **x, int64_t *m,
+                              int64_t *equal)
+{
+    if (condition->kind != KG_VALUE_RESULT) return false;
+    const kg_op *op = condition->op;
+    if ((op->code != KG_OP_EQ && op->code != KG_OP_NE) || !kg_const_int(op->operands[1], equal))
+        return false;
+    const kg_value *left = op->operands[0];
+    if (left->kind != KG_VALUE_RESULT || left->op->code != KG_OP_MOD || !kg_is_scalar(left))
+        return false;
+    *x = left->op->operands[0];
+    return kg_const_int(left->op->operands[1], m) && *m > 0;
+}
+
+static void want_conditions(validator *v, const kg_block *block)
+{
+    for (const kg_op *op = block->first; op; op = op->next) {
+        const kg_value *x;
+        int64_t m, equal;
+        if (op->code == KG_OP_IF && residue_condition(op->operands[0], &x, &m, &equal)) {
+            widen_modulus(v, m);
+            if (v->modulus % m == 0) want(v, x);
+        }
+        for (int i = 0; i < op->n_blocks; i++) want_conditions(v, op->blocks[i]);
+    }
+}
+
 // One round: operands of what is wanted are wanted. True when something was added.
 static bool spread(validator *v, const kg_block *block)
 {
@@ -389,8 +437,7 @@ static bool spread(validator *v, const kg_block *block)
         for (int i = 0; wanted && i < op->n_operands; i++) added |= want(v, op->operands[i]);
         if (wanted && op->code == KG_OP_MOD && kg_const_int(op->operands[1], &m) && m > 0 &&
             m <= LARGEST_MODULUS) {
-            int64_t both = common_multiple(v->modulus, m);
-            if (both <= LARGEST_MODULUS) v->modulus = (int)both;
+            widen_modulus(v, m);
         }
         for (int i = 0; i < op->n_blocks; i++) added |= spread(v, op->blocks[i]);
     }
@@ -411,6 +458,7 @@ static void find_scalars(validator *v)
         v->modulus = (int)both;
         want(v, a->at.slot);
     }
+    want_conditions(v, v->kernel->body);
     while (spread(v, v->kernel->body)) {
     }
 }
@@ -421,7 +469,13 @@ static void visit(validator *v, kg_block *block);
 
 static void visit_loop(validator *v, kg_op *op)
 {
-    loop_model l = {.op = op, .trips = {.variable = -1}, .step = 1, .unit = 1, .most = 1};
+    loop_model l = {.op = op,
+                    .trips = {.variable = -1},
+                    .step = 1,
+                    .unit = 1,
+                    .most = 1,
+                    .most_passed = -1,
+                    .partners = -1};
     v->loop_of[op->id] = v->loops.count;
     if (op->code == KG_OP_FOR) describe_loop(v, op, &l);
     KG_PUSH(v->arena, &v->loops, l);
@@ -431,6 +485,7 @@ static void visit_loop(validator *v, kg_op *op)
 static void visit_op(validator *v, kg_op *op)
 {
     int64_t count = kg_op_int(op, KG_A_COUNT, 0);
+    v->ops[op->id] = op;
     v->first_access[op->id] = -1;
     if (kg_op_info_of(op->code)->n_effects) {
         kg_access found[KG_MAX_EFFECTS];
@@ -503,19 +558,22 @@ bool validator_prepare(validator *v)
     v->loop_of = KG_NEW_ARRAY(v->arena, int, n_ops + 1);
     v->matters = KG_NEW_ARRAY(v->arena, bool, n_ops + 1);
     v->guards = KG_NEW_ARRAY(v->arena, guard, n_ops + 1);
+    v->ops = KG_NEW_ARRAY(v->arena, const kg_op *, n_ops + 1);
     v->scalar_of = KG_NEW_ARRAY(v->arena, int, n_values + 1);
     v->condition_of = KG_NEW_ARRAY(v->arena, int, n_values + 1);
     v->tensors = KG_NEW_ARRAY(v->arena, const kg_value *, v->kernel->n_params + 1);
     for (int i = 0; i <= n_values; i++) v->scalar_of[i] = v->condition_of[i] = -1;
     if (v->warps > MOST_WARPS) validator_give_up(v, "more than %d warps", MOST_WARPS);
     if (!v->stop) visit(v, v->kernel->body);
-    if (v->accesses.count > UINT16_MAX) validator_give_up(v, "too many accesses");
+    if (v->accesses.count > UINT16_MAX || n_ops > INT16_MAX)
+        validator_give_up(v, "the program is too long");
     if (!v->stop) find_scalars(v);
     if (v->stop) return false;
     mark_matters(v, v->kernel->body);
     find_guards(v, v->kernel->body);
     set_units(v);
     set_thresholds(v);
+    validator_find_partners(v);
     forget_inside(v);
     find_conditions_of_loops(v, v->kernel->body);
     find_contested(v);

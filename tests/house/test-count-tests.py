@@ -39,7 +39,7 @@ CASES = (
 )
 
 
-def count(rows, tap, options):
+def run(rows, tap, options):
     with tempfile.TemporaryDirectory() as scratch:
         logs = Path(scratch)
         (logs / "testlog.json").write_text("".join(json.dumps(entry) + "\n" for entry in rows))
@@ -48,11 +48,21 @@ def count(rows, tap, options):
         (logs / "testlog.junit.xml").write_text(f"<testsuites>{suites}</testsuites>")
         process = subprocess.run([sys.executable, str(SCRIPT), str(logs), *options],
                                  capture_output=True, text=True, check=False)
+    return process
+
+
+def count(rows, tap, options):
+    process = run(rows, tap, options)
     return process.stdout.strip(), process.returncode
 
 
+def summary_is_shown():
+    process = run([row("t", "OK", "ok 1 - a\n# summary: 3 of 3\n")], ("t",), [])
+    return "t: 3 of 3\n" in process.stderr and "summary" not in process.stdout
+
+
 def main():
-    print(f"1..{len(CASES)}")
+    print(f"1..{len(CASES) + 1}")
     bad = 0
     for number, (title, rows, tap, options, line, status) in enumerate(CASES, 1):
         answer = count(rows, tap, options)
@@ -61,6 +71,8 @@ def main():
         print(f"{'ok' if good else 'not ok'} {number} - {title}")
         if not good:
             print(f"# {answer}, not {(line, status)}")
+    bad += not summary_is_shown()
+    print(f"{'ok' if summary_is_shown() else 'not ok'} {len(CASES) + 1} - a summary is shown")
     return 1 if bad else 0
 
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include "tests/shipped/shipped.h"
-#include "tests/shipped/configurations.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,10 +59,11 @@ kgen_program *shipped_program(kgen_context *context, const kgen_task *task,
 
 int shipped_main(void (*test)(void **state))
 {
-    struct CMUnitTest tests[N_CONFIGURATIONS];
-    for (int i = 0; i < N_CONFIGURATIONS; i++)
-        tests[i] = (struct CMUnitTest){.name = configurations[i],
+    struct CMUnitTest tests[64] = {{0}};
+    size_t n = 0;
+    for (; kgen_configurations[n] && n < sizeof tests / sizeof *tests; n++)
+        tests[n] = (struct CMUnitTest){.name = kgen_configurations[n],
                                        .test_func = test,
-                                       .initial_state = (void *)configurations[i]};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+                                       .initial_state = (void *)kgen_configurations[n]};
+    return _cmocka_run_group_tests("shipped", tests, n, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// kgen-bench: time from text to PTX in process, warm, for the shipped kernels; and the speed of the
-// PTX machine on one core. A table on the standard output, or JSON with --json.
+// kgen-bench: time from text to PTX in process, warm, for the shipped kernels, and what part of it
+// is the passes and the proof of synchronization; and the speed of the PTX machine on one core. A
+// table on the standard output, or JSON with --json.
 #include "kernels/kernels.h"
 #include "tools/kgen/json.h"
 #include "tools/kgen/output.h"
@@ -62,7 +63,7 @@ static int compare_numbers(const void *a, const void *b)
 // Where other processes want the cores too, the time of this process's own (cpu_ms) is the one to
 // look at.
 static int time_compiles(kgen_context *context, const kgen_task *task, double seconds, double *ms,
-                         double *cpu_ms)
+                         double *cpu_ms, double *passes_ms, double *proof_ms)
 {
     kgen_define defines[KGEN_TASK_DEFINES];
     for (int i = 0; i < task->n_defines; i++)
@@ -78,28 +79,36 @@ static int time_compiles(kgen_context *context, const kgen_task *task, double se
         if (n >= 2) {
             ms[n - 2] = 1e3 * (now() - before);
             cpu_ms[n - 2] = 1e3 * (clock_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_before);
+            kgen_program_info info;
+            kgen_program_get_info(program, &info);
+            passes_ms[n - 2] = 1e3 * info.passes_seconds;
+            proof_ms[n - 2] = 1e3 * info.proof_seconds;
         }
         kgen_program_free(program);
     }
     qsort(ms, (size_t)n - 2, sizeof *ms, compare_numbers);
     qsort(cpu_ms, (size_t)n - 2, sizeof *cpu_ms, compare_numbers);
+    qsort(passes_ms, (size_t)n - 2, sizeof *passes_ms, compare_numbers);
+    qsort(proof_ms, (size_t)n - 2, sizeof *proof_ms, compare_numbers);
     return n - 2;
 }
 
 static bool bench_compile(kgen_context *context, const bench_case *c, double seconds, json_t *rows)
 {
-    double ms[MOST_RUNS], cpu_ms[MOST_RUNS];
+    double ms[MOST_RUNS], cpu_ms[MOST_RUNS], passes_ms[MOST_RUNS], proof_ms[MOST_RUNS];
     kgen_task *task = make_task(c);
-    int n = task ? time_compiles(context, task, seconds, ms, cpu_ms) : 0;
+    int n = task ? time_compiles(context, task, seconds, ms, cpu_ms, passes_ms, proof_ms) : 0;
     if (n) {
         char name[200];
         snprintf(name, sizeof name, "%s %s", task->family, task->shape);
         for (int i = 0; c->keys[i].name; i++)
             snprintf(name + strlen(name), sizeof name - strlen(name), " %s=%s", c->keys[i].name,
                      c->keys[i].value);
-        json_array_append_new(rows, json_pack("{s:s, s:f, s:f, s:f, s:f, s:i}", "name", name,
-                                              "cpu_ms", cpu_ms[n / 2], "median_ms", ms[n / 2],
-                                              "min_ms", ms[0], "max_ms", ms[n - 1], "runs", n));
+        json_array_append_new(rows,
+                              json_pack("{s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:i}", "name", name,
+                                        "cpu_ms", cpu_ms[n / 2], "median_ms", ms[n / 2], "min_ms",
+                                        ms[0], "max_ms", ms[n - 1], "passes_ms", passes_ms[n / 2],
+                                        "proof_ms", proof_ms[n / 2], "runs", n));
     }
     kgen_task_free(task);
     return n > 0;
@@ -154,11 +163,13 @@ static void print_tables(const json_t *compile, const json_t *machine)
 {
     size_t i;
     json_t *row;
-    printf("text to PTX, in process, warm\n  %8s %8s %8s %8s %5s\n", "median", "min", "max", "cpu",
-           "runs");
+    printf("text to PTX, in process, warm; of that the passes and the proof\n"
+           "  %8s %8s %8s %8s %8s %8s %5s\n",
+           "median", "min", "max", "cpu", "passes", "proof", "runs");
     json_array_foreach(compile, i, row)
-        printf("  %5.1f ms %5.1f ms %5.1f ms %5.1f ms %5.0f  %s\n", real_of(row, "median_ms"),
-               real_of(row, "min_ms"), real_of(row, "max_ms"), real_of(row, "cpu_ms"),
+        printf("  %5.1f ms %5.1f ms %5.1f ms %5.1f ms %5.1f ms %5.1f ms %5.0f  %s\n",
+               real_of(row, "median_ms"), real_of(row, "min_ms"), real_of(row, "max_ms"),
+               real_of(row, "cpu_ms"), real_of(row, "passes_ms"), real_of(row, "proof_ms"),
                real_of(row, "runs"), text_of(row, "name"));
     puts("the PTX machine on one core");
     json_array_foreach(machine, i, row)

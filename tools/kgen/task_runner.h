@@ -9,6 +9,7 @@ typedef struct run_settings {
     kgen_device_options device;
     const kgen_define *defines; // beside the task's own, which they override
     size_t n_defines;
+    bool no_validate; // run even what the validator refutes
     int reruns, repeat;
 } run_settings;
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The configurations of the shipped kernels that the tests hold to everything: "family key=value
-// ...".
-#pragma once
+// The configurations of the shipped kernels that tests and tools hold to everything: "family
+// key=value ...".
+#include "kernels/kernels.h"
 
-static const char *const configurations[] = {
+const char *const kgen_configurations[] = {
     "matmul",
     "matmul M=1 N=1 K=1",
     "matmul M=130 N=66 K=34 out=bf16",
@@ -37,5 +37,5 @@ static const char *const configurations[] = {
     "delta_net T=40 D=64 H=4 HK=2 B=2 rows=16 warps=2",
     "delta_net T=5 rows=8 warps=1",
     "delta_net T=5 rows=64 warps=8",
+    NULL,
 };
-enum { N_CONFIGURATIONS = sizeof configurations / sizeof *configurations };

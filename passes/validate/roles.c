@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+// Regions of warps that run beside each other and meet at barriers or by arrivals. Each role has a
+// next op; one of them goes on until it is held, then the next. One schedule will do: what the
+// roles know of each other does not depend on it, since barriers say who waits for whom.
+#include "passes/validate/model.h"
+
+#include <string.h>
+
+typedef struct crew {
+    validator *v;
+    const kg_op *regions[MOST_ROLES];
+    int count;
+    state_set work, visited, out;
+} crew;
+
+// ---- which regions ------------------------------------------------------------------------------
+
+static bool meets_others(const kg_block *block, int threads)
+{
+    for (const kg_op *op = block->first; op; op = op->next) {
+        if (op->code == KG_OP_ARRIVE) return true;
+        if (op->code == KG_OP_BARRIER && kg_op_int(op, KG_A_COUNT, threads) != threads) return true;
+        for (int i = 0; i < op->n_blocks; i++)
+            if (meets_others(op->blocks[i], threads)) return true;
+    }
+    return false;
+}
+
+static bool region_meets(const kg_op *region)
+{
+    int64_t first = kg_op_int(region, KG_A_FIRST, 0), last = kg_op_int(region, KG_A_LAST, 1);
+    return meets_others(region->blocks[0], (int)(32 * (last - first)));
+}
+
+const kg_op *validator_last_role(const validator *v, const kg_op *first)
+{
+    const kg_op *last = NULL;
+    bool any = false;
+    for (const kg_op *op = first; op; op = op->next) {
+        if (op->code == KG_OP_WARPS) {
+            any |= region_meets(op);
+            last = op;
+        } else if (v->matters[op->id]) {
+            break;
+        }
+    }
+    return any ? last : NULL;
+}
+
+// The region that an outermost loop of a role stands in; NULL for other loops.
+static const kg_op *role_of(const kg_op *loop)
+{
+    for (const kg_op *op = loop->parent->owner; op; op = op->parent->owner) {
+        if (op->code == KG_OP_WARPS) return region_meets(op) ? op : NULL;
+        if (op->code == KG_OP_FOR || op->code == KG_OP_WHILE) return NULL;
+    }
+    return NULL;
+}
+
+static bool same_trips(const loop_model *a, const loop_model *b)
+{
+    return a->op->code == KG_OP_FOR && b->op->code == KG_OP_FOR && a->trips.variable >= 0 &&
+           a->trips.variable == b->trips.variable && a->trips.sign == b->trips.sign &&
+           a->trips.offset == b->trips.offset && a->step == b->step && a->step;
+}
+
+// Loops of several roles with as many trips as each other have them together, however many they
+// are: otherwise one could end while the other still waits for it.
+void validator_find_partners(validator *v)
+{
+    int sets = 0;
+    for (int i = 0; i < v->loops.count; i++) {
+        loop_model *a = &v->loops.items[i];
+        const kg_op *role = role_of(a->op);
+        for (int k = 0; role && k < i; k++) {
+            loop_model *b = &v->loops.items[k];
+            const kg_op *other = role_of(b->op);
+            if (!other || other == role || !same_trips(a, b)) continue;
+            if (b->partners < 0) b->partners = sets++;
+            a->partners = b->partners;
+            a->most = b->most = a->most > b->most ? a->most : b->most;
+        }
+    }
+}
+
+// ---- positions ----------------------------------------------------------------------------------
+
+static const kg_op *skip(const validator *v, const kg_op *op)
+{
+    while (op && !v->matters[op->id]) op = op->next;
+    return op;
+}
+
+static void put(crew *c, state *s, int role, const kg_op *op)
+{
+    s->next[role] = op ? op->id : ROLE_DONE;
+    state_push(c->v, &c->work, s);
+}
+
+static void go_to_block(crew *c, state *s, int role, const kg_block *block);
+static void go_behind(crew *c, state *s, int role, const kg_op *op);
+
+// States at the head of a loop: into the next trip, or behind it.
+static void go_from_head(crew *c, state_set *heads, int role, const kg_op *loop)
+{
+    for (int i = 0; i < heads->count && !c->v->stop; i++) {
+        state *s = heads->items[i];
+        if (s->distance[c->v->loop_of[loop->id]] > 0) {
+            go_to_block(c, s, role, loop->blocks[0]);
+            continue;
+        }
+        validator_leave(c->v, loop, s);
+        go_behind(c, s, role, loop);
+    }
+}
+
+static void go_behind(crew *c, state *s, int role, const kg_op *op)
+{
+    const kg_op *next = skip(c->v, op->next), *owner = op->parent->owner;
+    state_set heads = {0};
+    if (next || owner == c->regions[role]) {
+        put(c, s, role, next);
+    } else if (owner->code == KG_OP_FOR) {
+        validator_go_on(c->v, owner, &heads, s);
+        go_from_head(c, &heads, role, owner);
+    } else {
+        go_behind(c, s, role, owner);
+    }
+}
+
+static void go_to_block(crew *c, state *s, int role, const kg_block *block)
+{
+    const kg_op *first = skip(c->v, block->first);
+    state_set heads = {0};
+    if (first || block->owner == c->regions[role]) {
+        put(c, s, role, first);
+    } else if (block->owner->code == KG_OP_FOR) {
+        validator_go_on(c->v, block->owner, &heads, s); // a trip without a thing in it
+        go_from_head(c, &heads, role, block->owner);
+    } else {
+        go_behind(c, s, role, block->owner);
+    }
+}
+
+// ---- steps --------------------------------------------------------------------------------------
+
+static void step(crew *c, state *s, int role, const kg_op *op)
+{
+    validator *v = c->v;
+    state_set one = {0}, heads = {0}, arms[2] = {{0}, {0}};
+    state_push(v, &one, s);
+    switch (op->code) {
+    case KG_OP_FOR:
+        validator_enter(v, op, &heads, &one);
+        go_from_head(c, &heads, role, op);
+        return;
+    case KG_OP_IF:
+        validator_branch(v, op, arms, &one);
+        for (int arm = 0; arm < 2; arm++)
+            for (int i = 0; i < arms[arm].count; i++)
+                if (arm < op->n_blocks)
+                    go_to_block(c, arms[arm].items[i], role, op->blocks[arm]);
+                else
+                    go_behind(c, arms[arm].items[i], role, op);
+        return;
+    case KG_OP_WHILE:
+    case KG_OP_WARPS:
+        validator_give_up(v, "'%s' inside of a role that meets others is not modelled",
+                          kg_op_info_of(op->code)->name);
+        return;
+    case KG_OP_BARRIER:
+    case KG_OP_ARRIVE:
+        // One that is held goes on behind the barrier, but only when it is not held any more.
+        validator_arrive(v, s, op, role, op->code == KG_OP_BARRIER);
+        go_behind(c, s, role, op);
+        return;
+    default:
+        validator_plain_op(v, op, &one);
+        for (int i = 0; i < one.count && !v->stop; i++) go_behind(c, one.items[i], role, op);
+    }
+}
+
+static bool held(const state *s, int role)
+{
+    for (int i = 0; i < BARRIERS; i++)
+        if (s->meetings[i].waiting >> role & 1) return true;
+    return false;
+}
+
+// Nobody can go on: somebody waits for an arrival that never comes.
+static void report_stuck(crew *c, const state *s)
+{
+    for (int i = 0; i < BARRIERS; i++) {
+        const meeting *m = &s->meetings[i];
+        if (!m->waiting) continue;
+        const kg_op *region = c->regions[__builtin_ctz(m->waiting)];
+        access_model here = {.at = {.op = region}, .region = m->warps};
+        complaint stuck = {.certain = true, .b = &here, .cell = -1};
+        stuck.what =
+            kg_arena_printf(c->v->arena, "waits for ever at barrier %d: %d of %d threads come", i,
+                            m->arrived, m->count);
+        validator_report(c->v, s, &stuck);
+        return;
+    }
+}
+
+static void go_on(crew *c, state *s)
+{
+    bool done = true;
+    for (int role = 0; role < c->count; role++) {
+        done &= s->next[role] == ROLE_DONE;
+        if (s->next[role] == ROLE_DONE || held(s, role)) continue;
+        step(c, s, role, c->v->ops[s->next[role]]);
+        return;
+    }
+    if (!done) {
+        report_stuck(c, s);
+        return;
+    }
+    for (int role = 0; role < c->count; role++) s->next[role] = ROLE_NONE;
+    state_push(c->v, &c->out, s);
+}
+
+void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_set *set)
+{
+    crew c = {.v = v};
+    for (const kg_op *op = first;; op = op->next) {
+        if (op->code == KG_OP_WARPS && c.count == MOST_ROLES) {
+            validator_give_up(v, "more than %d roles", MOST_ROLES);
+            return;
+        }
+        if (op->code == KG_OP_WARPS) c.regions[c.count++] = op;
+        if (op == last) break;
+    }
+    for (int i = 0; i < set->count; i++) {
+        state *s = set->items[i];
+        for (int role = 0; role < c.count; role++) {
+            const kg_op *start = skip(v, c.regions[role]->blocks[0]->first);
+            s->next[role] = start ? start->id : ROLE_DONE;
+        }
+        state_push(v, &c.work, s);
+    }
+    while (c.work.count && !validator_spent(v)) {
+        state *s = c.work.items[--c.work.count];
+        if (state_known(v, &c.visited, s)) {
+            state_free(v, s);
+            continue;
+        }
+        v->states++;
+        go_on(&c, s);
+    }
+    *set = c.out;
+    state_unify(v, set);
+}

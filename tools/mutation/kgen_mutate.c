@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: MIT
+// kgen-mutate: takes every synchronization of the shipped kernels away, one at a time, or makes it
+// weaker, and holds the result against the validator and the PTX machine. Both must notice: a
+// synchronization whose absence nobody notices is not needed.
+#include "mutants.h"
+#include "tools/kgen/output.h"
+#include "tools/kgen/task_runner.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_KEYS = 24, RUNS = 7 };
+
+typedef struct totals {
+    int mutants, validator, machine, survived;
+} totals;
+
+typedef struct settings {
+    bool verbose, tap; // tap: a line of the Test Anything Protocol for each configuration
+    int tests;         // so far
+} output;
+
+// A configuration as keys, with room for values that are changed.
+typedef struct request {
+    const kgen_family *family;
+    kgen_task_key keys[MOST_KEYS];
+    char values[MOST_KEYS][24];
+    int n_keys;
+    char text[256];
+} request;
+
+// ---- the library, without a word about what is expected to fail ---------------------------------
+
+typedef struct listener {
+    char id[16]; // of the first error since it was last emptied
+} listener;
+
+static void listen(const kgen_diagnostic *d, void *user)
+{
+    listener *l = user;
+    if (d->severity == KGEN_ERROR && !l->id[0]) snprintf(l->id, sizeof l->id, "%s", d->id);
+}
+
+// ---- configurations -----------------------------------------------------------------------------
+
+static bool read_request(const char *line, request *r)
+{
+    char *save = NULL;
+    memset(r, 0, sizeof *r);
+    snprintf(r->text, sizeof r->text, "%s", line);
+    char *name = strtok_r(r->text, " ", &save);
+    r->family = name ? kgen_family_named(name) : NULL;
+    if (!r->family) return say_error("no family '%s'", name ? name : ""), false;
+    for (char *word; (word = strtok_r(NULL, " ", &save)) && r->n_keys < MOST_KEYS; r->n_keys++) {
+        char *equals = strchr(word, '=');
+        if (!equals) return say_error("'%s' is no KEY=VALUE", word), false;
+        *equals = '\0';
+        r->keys[r->n_keys] = (kgen_task_key){.name = word, .value = equals + 1};
+    }
+    return true;
+}
+
+static long value_of(const request *r, const char *key)
+{
+    for (int i = 0; i < r->n_keys; i++)
+        if (!strcmp(r->keys[i].name, key)) return atol(r->keys[i].value);
+    for (const kgen_task_key *k = r->family->keys; k->name; k++)
+        if (!strcmp(k->name, key)) return atol(k->value);
+    return 0;
+}
+
+static void set_value(request *r, const char *key, long value)
+{
+    int i = 0;
+    while (i < r->n_keys && strcmp(r->keys[i].name, key)) i++;
+    if (i == MOST_KEYS) return;
+    r->n_keys += i == r->n_keys;
+    snprintf(r->values[i], sizeof r->values[i], "%ld", value);
+    r->keys[i] = (kgen_task_key){.name = key, .value = r->values[i]};
+}
+
+// More trips of every loop, so that rings go round, and the same program: sizes grow by multiples
+// of what it was specialized on. `extra` steps more, since where the ring stands at the end decides
+// which bytes the epilogue meets.
+static void make_longer(request *r, int extra)
+{
+    const char *family = r->family->name;
+    if (!strcmp(family, "matmul")) {
+        long splits = value_of(r, "splits") > 1 ? value_of(r, "splits") : 1;
+        set_value(r, "K", value_of(r, "K") + (320 + 32 * extra) * splits);
+    } else if (!strcmp(family, "attention")) {
+        set_value(r, "SK", value_of(r, "SK") + 384 + 64 * extra);
+        set_value(r, "SQ", value_of(r, "SQ") + 384 + 64 * extra);
+    } else if (!strcmp(family, "attention_decode")) {
+        set_value(r, "SK", value_of(r, "SK") + (448 + 64 * extra) * value_of(r, "splits"));
+    } else if (!strcmp(family, "delta_net")) {
+        set_value(r, "T", value_of(r, "T") + 4 + extra);
+    }
+}
+
+static kgen_task *make_task(const request *r)
+{
+    char error[256] = "";
+    kgen_task *task = kgen_task_create(r->family, r->keys, r->n_keys, 1, error);
+    if (!task) say_error("%s: %s", r->family->name, error);
+    return task;
+}
+
+// The synchronized program of a task; to be freed.
+static char *synchronized_ir(cli_session *session, const kgen_task *task)
+{
+    run_settings settings = {0};
+    kgen_program *compiled = NULL;
+    if (task_compile(session, task, &settings, &compiled)) return NULL;
+    char *ir = must(strdup(kgen_program_ir(compiled)));
+    kgen_program_free(compiled);
+    return ir;
+}
+
+// ---- one mutant ---------------------------------------------------------------------------------
+
+// The task with another text, which is specialized already.
+typedef struct disguise {
+    const char *source;
+    size_t bytes;
+    int n_defines;
+} disguise;
+
+static disguise dress(kgen_task *task, const char *text)
+{
+    disguise was = {task->source, task->source_bytes, task->n_defines};
+    task->source = text;
+    task->source_bytes = strlen(text);
+    task->n_defines = 0;
+    return was;
+}
+
+static void undress(kgen_task *task, disguise was)
+{
+    task->source = was.source;
+    task->source_bytes = was.bytes;
+    task->n_defines = was.n_defines;
+}
+
+static bool validator_rejects(cli_session *session, listener *heard, const kgen_task *task)
+{
+    run_settings settings = {0};
+    kgen_program *compiled = NULL;
+    heard->id[0] = '\0';
+    kgen_status status = task_compile(session, task, &settings, &compiled);
+    kgen_program_free(compiled);
+    return status == KGEN_ERROR_INPUT && !strcmp(heard->id, "KG-S510");
+}
+
+static bool machine_rejects(cli_session *session, kgen_task *task)
+{
+    static const kgen_completion modes[] = {KGEN_COMPLETE_LATE, KGEN_COMPLETE_EAGER,
+                                            KGEN_COMPLETE_SEEDED};
+    bool rejected = false;
+    for (size_t i = 0; i < sizeof modes / sizeof *modes && !rejected; i++) {
+        run_settings settings = {.device_kind = "cpu",
+                                 .no_validate = true,
+                                 .device = {.completion = modes[i], .cpu_threads = 1, .seed = 1}};
+        run_result result;
+        bool ok = task_run(session, task, &settings, &result);
+        rejected = !ok && (result.findings.n || result.mismatch);
+        run_result_free(&result);
+    }
+    return rejected;
+}
+
+// ---- one configuration --------------------------------------------------------------------------
+
+// The machine sees one execution, so it gets several: the first task that shows it will do.
+static void try_mutants(cli_session *session, listener *heard, kgen_task *tasks[RUNS],
+                        const mutant_list *mutants, const char *line, bool verbose, totals *t)
+{
+    for (size_t i = 0; i < mutants->count; i++) {
+        const mutant *m = &mutants->items[i];
+        bool validator = false, machine = false;
+        for (int k = 0; k < RUNS && !machine; k++) {
+            disguise was = dress(tasks[k], m->text);
+            if (k == 0) validator = validator_rejects(session, heard, tasks[k]);
+            machine = machine_rejects(session, tasks[k]);
+            undress(tasks[k], was);
+        }
+        t->mutants++;
+        t->validator += validator;
+        t->machine += machine;
+        t->survived += !validator || !machine;
+        if (verbose || !validator || !machine)
+            printf("# %s: %s: validator %s, machine %s\n", line, m->what,
+                   validator ? "rejects" : "ACCEPTS", machine ? "rejects" : "ACCEPTS");
+    }
+}
+
+// Tasks of one and the same program: longer ones first, the configuration as it is last. Its text;
+// NULL after an error.
+static char *prepare(cli_session *session, const char *line, kgen_task *tasks[RUNS])
+{
+    char *ir = NULL;
+    for (int i = 0; i < RUNS; i++) {
+        request r;
+        if (!read_request(line, &r)) break;
+        if (i + 1 < RUNS) make_longer(&r, i);
+        tasks[i] = make_task(&r);
+        char *text = tasks[i] ? synchronized_ir(session, tasks[i]) : NULL;
+        bool same = text && (!ir || !strcmp(ir, text));
+        if (!same) say_error("%s: %s", line, text ? "a longer run is another program" : "refused");
+        if (ir || !same) free(text);
+        if (!ir && same) ir = text;
+        if (same) continue;
+        free(ir);
+        return NULL;
+    }
+    return ir;
+}
+
+static bool try_configuration(cli_session *session, listener *heard, const char *line, output *how,
+                              totals *sum)
+{
+    kgen_task *tasks[RUNS] = {NULL};
+    mutant_list mutants = {0};
+    totals t = {0};
+    char *ir = prepare(session, line, tasks);
+    bool ok = ir != NULL;
+    if (ok) {
+        mutants_of(ir, &mutants);
+        try_mutants(session, heard, tasks, &mutants, line, how->verbose, &t);
+        if (how->tap) printf("%sok %d - ", t.survived ? "not " : "", ++how->tests);
+        printf("%4d mutants, validator %d, PTX machine %d: %s\n", t.mutants, t.validator, t.machine,
+               line);
+        fflush(stdout);
+    } else if (how->tap) {
+        printf("not ok %d - %s\n", ++how->tests, line);
+    }
+    *sum = (totals){sum->mutants + t.mutants, sum->validator + t.validator,
+                    sum->machine + t.machine, sum->survived + t.survived};
+    mutants_free(&mutants);
+    for (int i = 0; i < RUNS; i++) kgen_task_free(tasks[i]);
+    free(ir);
+    return ok;
+}
+
+static const char usage[] =
+    "usage: kgen-mutate [--verbose] [--tap] [--part=I/N] [FAMILY KEY=VALUE ...]\n"
+    "\n"
+    "Takes each synchronization out of the shipped kernels in all their configurations, lets each\n"
+    "wait leave one group more, moves it behind its barrier, and holds every such program against\n"
+    "the validator and the PTX machine. Exit status 0 when both reject all of them.\n"
+    "\n"
+    "  --verbose     a line for each mutant, not only for survivors\n"
+    "  --tap         in the form of the Test Anything Protocol\n"
+    "  --part=I/N    the I-th of N parts of the configurations, I from 1\n"
+    "  FAMILY ...    this configuration only, as for `kgen run`\n";
+
+int main(int argc, char **argv)
+{
+    output how = {0};
+    bool ok = true;
+    int part = 1, parts = 1;
+    char one[256] = "";
+    for (int i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--help")) return fputs(usage, stdout), EXIT_FINE;
+        if (!strcmp(argv[i], "--verbose")) {
+            how.verbose = true;
+        } else if (!strcmp(argv[i], "--tap")) {
+            how.tap = true;
+        } else if (!strncmp(argv[i], "--part=", 7)) {
+            if (sscanf(argv[i] + 7, "%d/%d", &part, &parts) != 2 || part < 1 || part > parts)
+                return fputs(usage, stderr), EXIT_USAGE;
+        } else if (argv[i][0] == '-') {
+            return fputs(usage, stderr), EXIT_USAGE;
+        } else {
+            snprintf(one + strlen(one), sizeof one - strlen(one), "%s%s", one[0] ? " " : "",
+                     argv[i]);
+        }
+    }
+    listener heard = {{0}};
+    cli_session session = {0};
+    totals t = {0};
+    if (kgen_context_create(&(kgen_options){.diagnostic = listen, .user = &heard},
+                            &session.context))
+        return say_error("no context: out of memory"), EXIT_PROBLEM;
+    int all = 0;
+    while (kgen_configurations[all]) all++;
+    if (how.tap) printf("1..%d\n", one[0] ? 1 : (all - part) / parts + 1);
+    if (one[0]) ok = try_configuration(&session, &heard, one, &how, &t);
+    for (int i = part - 1; !one[0] && i < all; i += parts)
+        ok &= try_configuration(&session, &heard, kgen_configurations[i], &how, &t);
+    kgen_context_free(session.context);
+    printf(
+        "%smutants %d, killed by the validator %d, by the PTX machine %d, survived %d, %.1f %%\n",
+        how.tap ? "# summary: " : "", t.mutants, t.validator, t.machine, t.survived,
+        t.mutants ? 100.0 * (t.mutants - t.survived) / t.mutants : 100.0);
+    return ok && !t.survived && finish_stdout() ? EXIT_FINE : EXIT_PROBLEM;
+}
