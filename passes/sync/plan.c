@@ -292,6 +292,7 @@ static void drain(planner *l)
 void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan)
 {
     planner l = {p, o, plan, KG_NEW_ARRAY(p->arena, kg_points, o->count + 1), NULL};
+    plan->wait_count = NULL; // not known yet
     plan->barrier = kg_points_new(p);
     plan->warp_sync = kg_points_new(p);
     plan->wait = kg_points_new(p);
