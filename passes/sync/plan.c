@@ -241,6 +241,21 @@ static void prune_waits(planner *l, kg_replay *replay)
     }
 }
 
+// The point itself, or the one in front of the group of copies that is open there.
+static int before_group(const planner *l, int point)
+{
+    const kg_sync_program *p = l->p;
+    const kg_sync_block *b = kg_sync_block_at(p, p->points[point].block);
+    int first = -1;
+    for (int k = 0; k < p->points[point].position; k++) {
+        const kg_sync_node *n = kg_sync_node_at(p, b->items[k]);
+        for (int x = n->first_access; x < n->first_access + n->n_accesses && first < 0; x++)
+            if (p->accesses.items[x].async) first = k;
+        if (n->op->code == KG_OP_COMMIT) first = -1;
+    }
+    return first < 0 ? point : b->first_point + first;
+}
+
 // The replay knows a schedule that the points do not serve: wait and meet directly in front of the
 // access.
 static bool close_open(planner *l, const kg_replay *replay)
@@ -250,7 +265,7 @@ static bool close_open(planner *l, const kg_replay *replay)
         const kg_obligation *o = &l->o->items[i];
         if (!replay->open[i] || !ours(o)) continue;
         const kg_sync_node *b = kg_sync_node_at(l->p, l->p->accesses.items[o->b].node);
-        int point = kg_sync_block_at(l->p, b->block)->first_point + b->position;
+        int point = before_group(l, kg_sync_block_at(l->p, b->block)->first_point + b->position);
         kg_points rendezvous = o->meet == KG_MEET_CTA ? l->plan->barrier : l->plan->warp_sync;
         bool there = o->meet == KG_MEET_NONE || kg_points_has(rendezvous, point) ||
                      kg_points_has(l->plan->hand, point);
