@@ -138,6 +138,10 @@ void cg_detour_end(struct cg_module *m, cg_block back);
 
 void cg_branch(struct cg_module *m, cg_block to);
 void cg_branch_if(struct cg_module *m, cg_value condition, cg_block then, cg_block otherwise);
+// The truth value as LLVM cannot know it: a branch that it could decide would take the barriers and
+// copies of one arm out of the text, where the kernel has them. The move that it costs goes with
+// those that coalescing removes.
+cg_value cg_undecided(struct cg_module *m, cg_value condition);
 void cg_switch(struct cg_module *m, cg_value value, cg_block otherwise, const int64_t *cases,
                const cg_block *blocks, unsigned count);
 void cg_return(struct cg_module *m);

@@ -4,6 +4,12 @@
 // the passes copies it.
 #include "codegen/internal.h"
 
+cg_value cg_undecided(struct cg_module *m, cg_value condition)
+{
+    const cg_type truth = CG_I1;
+    return cg_raw_asm(m, "mov.pred $0, $1;", "=b,b", CG_PTX_SIDE_EFFECT, &truth, 1, &condition, 1);
+}
+
 void cg_if_begin(struct cg_module *m, struct cg_if *state, cg_value condition)
 {
     cg_block then = cg_block_new(m, "then");

@@ -90,7 +90,7 @@ static void emit_while(kg_emit *e, kg_op *op)
         emit_error(e, KG_D_V203, "the condition of a while yields nothing");
         return;
     }
-    cg_while_test(e->m, &loop, emit_scalar(e, yield->operands[0]));
+    cg_while_test(e->m, &loop, cg_undecided(e->m, emit_scalar(e, yield->operands[0])));
     emit_block(e, op->blocks[1]);
     cg_while_end(e->m, &loop);
 }
@@ -150,7 +150,7 @@ static void emit_if(kg_emit *e, kg_op *op)
         emit_guarded(e, op);
         return;
     }
-    cg_if_begin(e->m, &branch, emit_scalar(e, op->operands[0]));
+    cg_if_begin(e->m, &branch, cg_undecided(e->m, emit_scalar(e, op->operands[0])));
     emit_block(e, op->blocks[0]);
     if (op->blocks[1]->first) {
         cg_if_else(e->m, &branch);

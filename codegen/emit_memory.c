@@ -276,7 +276,7 @@ static void atomic_element(kg_emit *e, storing *s, const atomic_row *row, int re
     emit_element at = emit_place_at(e, &s->place, coord);
     cg_value arguments[] = {emit_element_address(e, &s->place, at), s->values[reg]};
     cg_value inside = emit_and(e, emit_and(e, s->owner, at.inside), s->mask ? s->mask[reg] : NULL);
-    if (inside) cg_if_begin(e->m, &branch, inside);
+    if (inside) cg_if_begin(e->m, &branch, cg_undecided(e->m, inside));
     cg_template(e->m, s->place.shared ? row->shared : row->global, arguments, 2, NULL, NULL);
     if (inside) cg_if_end(e->m, &branch);
 }

@@ -176,6 +176,48 @@ static void sort_copies(kg_candidate *c)
         }
 }
 
+// Where a view of the buffer starts along a dimension, and how far it goes there; false: only run
+// time knows.
+static bool range_of(const kg_value *view, int dimension, int64_t *from, int64_t *extent)
+{
+    const kg_op *op = view->op;
+    *from = 0;
+    *extent = view->type.dims[dimension];
+    if (op->code == KG_OP_SHARED)
+        return true;
+    if (op->code != KG_OP_VIEW)
+        return false;
+    const int64_t *kinds = kg_op_attr(op, KG_A_INDEX)->ints;
+    int operand = 1 + (int)kg_op_int(op, KG_A_SLOT, 0);
+    for (int d = 0; d < dimension; d++)
+        operand += kinds[d] != KG_INDEX_ALL;
+    *extent = kg_op_attr(op, KG_A_EXTENT)->ints[dimension];
+    if (kinds[dimension] == KG_INDEX_ALL)
+        return true;
+    return kinds[dimension] != KG_INDEX_GATHER && kg_const_int(op->operands[operand], from);
+}
+
+static bool apart(const inspector *in, const kg_value *a, const kg_value *b)
+{
+    for (int d = 0; d < in->buffer->type.rank; d++) {
+        int64_t from[2], extent[2];
+        if (range_of(a, d, &from[0], &extent[0]) && range_of(b, d, &from[1], &extent[1]) &&
+            (from[0] + extent[0] <= from[1] || from[1] + extent[1] <= from[0]))
+            return true;
+    }
+    return false;
+}
+
+// Copies of one group have no order among each other.
+static void refuse_overlap(inspector *in)
+{
+    const kg_candidate *c = &in->candidate;
+    for (int i = 1; i < c->copies.count; i++)
+        for (int j = 0; j < i; j++)
+            if (!apart(in, c->copies.items[i]->operands[0], c->copies.items[j]->operands[0]))
+                refuse(in, c->copies.items[i], "this copy may write what another one wrote");
+}
+
 static void inspect(kg_staged_loop *s, kg_op *shared, bool rings)
 {
     inspector in = {.s = s, .buffer = shared->results[0]};
@@ -185,8 +227,10 @@ static void inspect(kg_staged_loop *s, kg_op *shared, bool rings)
         return; // computed in the body
     for (int i = 0; i < in.candidate.copies.count && !in.reason; i++)
         copy_can_move(&in, in.candidate.copies.items[i], rings);
+    sort_copies(&in.candidate);
+    if (!in.reason)
+        refuse_overlap(&in);
     if (!in.reason) {
-        sort_copies(&in.candidate);
         KG_PUSH(s->arena, &s->found, in.candidate);
         return;
     }

@@ -45,6 +45,7 @@ static void respect_open_groups(planner *l)
     }
 }
 
+
 // ---- costs --------------------------------------------------------------------------------------
 static int arms_around(const kg_sync_program *p, int block)
 {
@@ -52,6 +53,24 @@ static int arms_around(const kg_sync_program *p, int block)
     for (; block >= 0; block = kg_sync_parent(p, block))
         n += kg_sync_block_at(p, block)->kind == KG_SB_ARM;
     return n < 2 ? n : 2;
+}
+
+// A wait between the copies of a group would not wait for those before it, and reads as a mistake:
+// in front of the group it does the same.
+static void price_open_groups(planner *l)
+{
+    const kg_sync_program *p = l->p;
+    for (int i = 0; i < p->blocks.count; i++) {
+        const kg_sync_block *b = kg_sync_block_at(p, i);
+        bool open = false;
+        for (int k = 0; k < b->count; k++) {
+            const kg_sync_node *n = kg_sync_node_at(p, b->items[k]);
+            if (open) l->cost[b->first_point + k] += TIE;
+            for (int x = n->first_access; x < n->first_access + n->n_accesses; x++)
+                open |= p->accesses.items[x].async;
+            open &= n->op->code != KG_OP_COMMIT;
+        }
+    }
 }
 
 // How often a point runs: 16 trips a loop; an arm a little less often than its branch (a little
@@ -78,6 +97,7 @@ static void price_points(planner *l)
         if (kg_sync_is_full_barrier(p, i) || n->op->code == KG_OP_WARP_SYNC)
             l->cost[kg_sync_block_at(p, n->block)->first_point + n->position] -= TIE;
     }
+    price_open_groups(l);
 }
 
 // ---- choice -------------------------------------------------------------------------------------
@@ -132,10 +152,12 @@ static void choose_barriers(planner *l, kg_points all)
     choose(l, KG_MEET_CTA, all);
     kg_points *sets = KG_NEW_ARRAY(l->p->arena, kg_points, l->o->count + 1);
     int n = 0;
-    for (int i = 0; i < l->o->count; i++)
-        if (l->o->items[i].meet != KG_MEET_NONE && ours(&l->o->items[i]) &&
-            !kg_points_meet(l->p, l->plan->cuts[i], l->plan->hand_warp))
-            sets[n++] = l->plan->cuts[i];
+    for (int i = 0; i < l->o->count; i++) {
+        const kg_obligation *o = &l->o->items[i];
+        bool lanes_met =
+            o->meet == KG_MEET_WARP && kg_points_meet(l->p, l->plan->cuts[i], l->plan->hand_warp);
+        if (o->meet != KG_MEET_NONE && ours(o) && !lanes_met) sets[n++] = l->plan->cuts[i];
+    }
     kg_cover_choose(l->p, sets, n, l->cost, more);
     if (cost_of(l, more) > cost_of(l, all)) return;
     subtract(l, all, all);
@@ -217,6 +239,21 @@ static void prune_waits(planner *l, kg_replay *replay)
     }
 }
 
+// The point itself, or the one in front of the group of copies that is open there.
+static int before_group(const planner *l, int point)
+{
+    const kg_sync_program *p = l->p;
+    const kg_sync_block *b = kg_sync_block_at(p, p->points[point].block);
+    int first = -1;
+    for (int k = 0; k < p->points[point].position; k++) {
+        const kg_sync_node *n = kg_sync_node_at(p, b->items[k]);
+        for (int x = n->first_access; x < n->first_access + n->n_accesses && first < 0; x++)
+            if (p->accesses.items[x].async) first = k;
+        if (n->op->code == KG_OP_COMMIT) first = -1;
+    }
+    return first < 0 ? point : b->first_point + first;
+}
+
 // The replay knows a schedule that the points do not serve: wait and meet directly in front of the
 // access.
 static bool close_open(planner *l, const kg_replay *replay)
@@ -226,7 +263,7 @@ static bool close_open(planner *l, const kg_replay *replay)
         const kg_obligation *o = &l->o->items[i];
         if (!replay->open[i] || !ours(o)) continue;
         const kg_sync_node *b = kg_sync_node_at(l->p, l->p->accesses.items[o->b].node);
-        int point = kg_sync_block_at(l->p, b->block)->first_point + b->position;
+        int point = before_group(l, kg_sync_block_at(l->p, b->block)->first_point + b->position);
         kg_points rendezvous = o->meet == KG_MEET_CTA ? l->plan->barrier : l->plan->warp_sync;
         bool there = o->meet == KG_MEET_NONE || kg_points_has(rendezvous, point) ||
                      kg_points_has(l->plan->hand, point);
@@ -253,10 +290,24 @@ static void count_waits(planner *l)
     l->plan->binding = replay.binding;
 }
 
+// No thread may end while a copy of its is in flight: what nobody waits for is drained at the end.
+static void drain(planner *l)
+{
+    kg_replay replay = {0};
+    if (!l->p->has_async) return;
+    kg_waits_replay(l->p, l->o, l->plan, &replay);
+    const kg_sync_block *body = kg_sync_block_at(l->p, 0);
+    int end = body->first_point + body->count;
+    if (!replay.in_flight) return;
+    kg_points_add(l->plan->wait, end);
+    l->plan->wait_count[end] = 0;
+}
+
 static planner make_planner(kg_sync_program *p, kg_obligations *o, const int *hand_state,
                             kg_sync_plan *plan)
 {
     planner l = {p, o, plan, KG_NEW_ARRAY(p->arena, kg_points, o->count + 1), NULL};
+    plan->wait_count = NULL; // not known yet
     plan->barrier = kg_points_new(p);
     plan->warp_sync = kg_points_new(p);
     plan->wait = kg_points_new(p);
@@ -288,4 +339,5 @@ void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, const int *hand_st
     planner l = make_planner(p, o, hand_state, plan);
     choose_all(&l);
     count_waits(&l);
+    drain(&l);
 }

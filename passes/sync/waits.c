@@ -36,6 +36,7 @@ typedef struct event {
 // A stretch of the program that runs only if a condition holds that the replay cannot know.
 typedef struct condition {
     int parent, branch, arm; // branch: which execution of the `if`
+    bool threads;            // a region of warps: other threads do not come here
 } condition;
 
 // A copy that an access waits for, merged over carriers.
@@ -68,7 +69,8 @@ typedef struct replay {
         condition *items;
         int count, capacity;
     } contexts;
-    int *latest; // by access: its last copy event
+    int *latest;  // by access: its last copy event
+    bool *copied; // by access: some run came to it
     int branches, work;
     bool failed;
 } replay;
@@ -87,6 +89,15 @@ static bool certain_for(const replay *r, int context, int when)
 {
     for (; when != context; when = r->contexts.items[when].parent)
         if (when == 0) return false;
+    return true;
+}
+
+// What happens in context `when` happens to the threads that issued a copy in context `copy`, if
+// the access in context `reader` comes about.
+static bool happens_to(const replay *r, int when, int copy, int reader)
+{
+    for (; !certain_for(r, when, copy); when = r->contexts.items[when].parent)
+        if (r->contexts.items[when].threads || !certain_for(r, when, reader)) return false;
     return true;
 }
 
@@ -119,12 +130,12 @@ static int commit_of(const replay *r, int copy)
     return -1;
 }
 
-static int groups_between(const replay *r, int commit, int wait, int context)
+static int groups_between(const replay *r, int commit, int wait, int copy, int reader)
 {
     int groups = 0;
     for (int i = commit + 1; i < wait; i++)
         groups += r->events.items[i].kind == EVENT_COMMIT &&
-                  certain_for(r, r->events.items[i].context, context);
+                  happens_to(r, r->events.items[i].context, copy, reader);
     return groups;
 }
 
@@ -136,15 +147,14 @@ static bool rendezvous(const event *e, kg_rendezvous meet)
 // The copy must be complete for `access`, which happens now: finds the wait that sees to it.
 static bool served(replay *r, int copy, int access, kg_rendezvous meet, int context)
 {
-    int commit = commit_of(r, copy);
+    int commit = commit_of(r, copy), issuer = r->events.items[copy].context;
     bool met = meet == KG_MEET_NONE;
     if (commit < 0) return false;
     for (int i = r->events.count - 1; i > commit; i--, r->work++) {
         const event *e = &r->events.items[i];
-        if (e->kind == EVENT_COPY || !certain_for(r, e->context, context)) continue;
-        met |= rendezvous(e, meet);
-        if (e->kind != EVENT_WAIT || !met) continue;
-        int groups = groups_between(r, commit, i, context);
+        met |= rendezvous(e, meet) && certain_for(r, e->context, context);
+        if (e->kind != EVENT_WAIT || !met || !happens_to(r, e->context, issuer, context)) continue;
+        int groups = groups_between(r, commit, i, issuer, context);
         if (e->fixed >= 0) {
             if (e->fixed <= groups) return true;
             continue;
@@ -197,7 +207,10 @@ static void run_point(replay *r, int point, int context)
 {
     const kg_sync_plan *plan = r->plan;
     if (kg_points_has(plan->wait, point))
-        push(r, (event){.kind = EVENT_WAIT, .context = context, .point = point, .fixed = -1});
+        push(r, (event){.kind = EVENT_WAIT,
+                        .context = context,
+                        .point = point,
+                        .fixed = plan->wait_count ? plan->wait_count[point] : -1});
     if (kg_points_has(plan->warp_sync, point) || kg_points_has(plan->hand_warp, point))
         push(r, (event){.kind = EVENT_WARP_SYNC, .context = context});
     if (kg_points_has(plan->barrier, point) || kg_points_has(plan->hand, point))
@@ -279,10 +292,17 @@ static void run_if(replay *r, const kg_sync_node *n, int context)
     }
     int branch = ++r->branches;
     for (int arm = 0; arm < 2; arm++) {
-        condition inner = {context, branch, arm};
+        condition inner = {context, branch, arm, false};
         KG_PUSH(r->p->arena, &r->contexts, inner);
         run_block(r, n->child[arm], 0, r->contexts.count - 1);
     }
+}
+
+static void run_warps(replay *r, const kg_sync_node *n, int context)
+{
+    condition inner = {context, ++r->branches, 0, true};
+    KG_PUSH(r->p->arena, &r->contexts, inner);
+    run_block(r, n->child[0], 0, r->contexts.count - 1);
 }
 
 static void run_node(replay *r, int node, int context)
@@ -306,7 +326,7 @@ static void run_node(replay *r, int node, int context)
         run_if(r, n, context);
         break;
     case KG_OP_WARPS:
-        run_block(r, n->child[0], 0, context);
+        run_warps(r, n, context);
         break;
     default:
         run_accesses(r, n, context);
@@ -536,9 +556,14 @@ static void run_once(replay *r, int n_values)
     r->events.count = 0;
     r->contexts.count = 0;
     r->branches = 0;
-    condition always = {0, 0, 0};
+    condition always = {0, 0, 0, false};
     KG_PUSH(r->p->arena, &r->contexts, always);
     run_block(r, 0, 0, 0);
+    for (int i = 0; i < r->p->accesses.count && r->plan->wait_count && !r->failed; i++)
+        for (int copy = r->latest[i]; copy >= 0; copy = r->events.items[copy].earlier) {
+            r->copied[i] = true;
+            r->out->in_flight |= !served(r, copy, i, KG_MEET_NONE, 0);
+        }
 }
 
 static void prepare(replay *r, int n_values, int n_ops)
@@ -552,6 +577,7 @@ static void prepare(replay *r, int n_values, int n_ops)
     r->follows = KG_NEW_ARRAY(arena, bool, n_values + 1);
     r->s.frozen = r->follows;
     r->latest = KG_NEW_ARRAY(arena, int, p->accesses.count + 1);
+    r->copied = KG_NEW_ARRAY(arena, bool, p->accesses.count + 1);
     r->pair = KG_NEW_ARRAY(arena, uint8_t, p->accesses.count * p->accesses.count + 1);
     r->node_of = KG_NEW_ARRAY(arena, int, n_ops + 1);
     memset(r->node_of, -1, sizeof *r->node_of * (size_t)n_ops);
@@ -581,6 +607,10 @@ void kg_waits_replay(const kg_sync_program *p, const kg_obligations *o, const kg
     do run_once(&r, n_values);
     while (!r.failed && next_combination(&r));
     out->bounded = !r.failed;
+    // A copy that no run came to may be in flight as well.
+    for (int i = 0; i < p->accesses.count && plan->wait_count; i++)
+        out->in_flight |= p->accesses.items[i].async && !r.copied[i];
+    out->in_flight |= r.failed;
     if (r.failed) {
         memset(out->count, 0, sizeof *out->count * (size_t)p->n_points);
         return;

@@ -18,6 +18,7 @@ typedef struct kg_replay {
     bool *open;   // by obligation: some replay found no wait in time (only obligations with wait)
     bool *unseen; // by obligation: no replay came to it, so nothing is known (only obligations with
                   // wait)
+    bool in_flight; // with the plan's counts given: some copy may outlast the kernel
     bool bounded; // false: too big to replay; count is 0 everywhere and nothing is known to be open
 } kg_replay;
 

@@ -60,12 +60,15 @@ static int outcome(const validator *v, const state *s, const guard *g)
     if (g->kind == GUARD_RESIDUE) {
         int residue = scalar_value(v, s, g->scalar);
         if (residue == UNKNOWN_SCALAR) return -1;
-        return (residue % g->modulus == g->least) != g->negated;
+        return (residue == g->least) != g->negated; // it is smaller than the modulus
     }
     int64_t number = g->kind == GUARD_VALUE      ? validator_number(v, s, &g->of)
                      : g->kind == GUARD_DISTANCE ? s->distance[g->loop]
                                                  : s->passed[g->loop];
-    return (g->equals ? number == g->least : number > g->least) != g->negated;
+    int64_t least = g->least;
+    if (g->kind == GUARD_VALUE && g->shift_loop >= 0)
+        least -= g->shift * s->passed[g->shift_loop];
+    return (g->equals ? number == least : number > least) != g->negated;
 }
 
 static void remember(state *s, const guard *g, bool taken)
@@ -355,4 +358,5 @@ void validator_explore(validator *v)
     state_push(v, &set, s);
     validator_scalar_parameters(v, &set);
     run_block(v, v->kernel->body, &set);
+    for (int i = 0; i < set.count && !v->stop; i++) validator_at_end(v, set.items[i]);
 }

@@ -106,14 +106,13 @@ static const kg_value *fragment_of(const access_model *a)
     return v && v->type.home == KG_HOME_FRAG ? v : NULL;
 }
 
-static bool has_copies(const kg_layout *layout)
+static bool has_copies(const kg_layout *layout, kg_layout_in in)
 {
-    for (int in = KG_IN_LANE; in <= KG_IN_WARP; in++)
-        for (int bit = 0; bit < layout->bits[in]; bit++) {
-            bool moves = false;
-            for (int d = 0; d < layout->rank; d++) moves |= layout->basis[in][bit][d] != 0;
-            if (!moves) return true;
-        }
+    for (int bit = 0; bit < layout->bits[in]; bit++) {
+        bool moves = false;
+        for (int d = 0; d < layout->rank; d++) moves |= layout->basis[in][bit][d] != 0;
+        if (!moves) return true;
+    }
     return false;
 }
 
@@ -124,16 +123,19 @@ static int64_t chunk_of(const access_model *a)
 }
 
 // The views are the same elements in the same order.
-static bool same_threads(const access_model *a, const access_model *b)
+static how_apart threads_of(const access_model *a, const access_model *b)
 {
-    if (a->region != b->region) return false;
-    if (a->elected || b->elected) return a->elected && b->elected;
+    if (a->region != b->region) return SURELY_MEET;
+    if (a->elected || b->elected) return a->elected && b->elected ? SAME_THREAD : SURELY_MEET;
     const kg_value *x = fragment_of(a), *y = fragment_of(b);
-    if (x && y && x->type.rank && y->type.rank && x->layout && y->layout)
-        return kg_layout_equal(x->layout, y->layout) &&
-               ((a->writes && b->writes) || !has_copies(x->layout));
-    if (x || y) return false;
-    return chunk_of(a) == chunk_of(b);
+    if (x && y && x->type.rank && y->type.rank && x->layout && y->layout &&
+        kg_layout_equal(x->layout, y->layout)) {
+        bool owners = a->writes && b->writes;
+        if (owners || !has_copies(x->layout, KG_IN_WARP))
+            return owners || !has_copies(x->layout, KG_IN_LANE) ? SAME_THREAD : SAME_WARP;
+    }
+    if (x || y) return SURELY_MEET;
+    return chunk_of(a) == chunk_of(b) ? SAME_THREAD : SURELY_MEET;
 }
 
 how_apart validator_relate(const validator *v, const access_model *a, const access_model *b,
@@ -156,6 +158,6 @@ how_apart validator_relate(const validator *v, const access_model *a, const acce
         surely &= verdict != AXIS_UNKNOWN;
     }
     for (int d = 0; equal && d < va.rank; d++) equal = va.rank == vb.rank && va.dim[d] == vb.dim[d];
-    if (equal && same_threads(a, b)) return SAME_THREAD;
+    if (equal) return threads_of(a, b);
     return surely ? SURELY_MEET : MAY_MEET;
 }

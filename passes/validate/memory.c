@@ -29,6 +29,12 @@ static bool ordered(const state *s, const entry *e, uint32_t warps, int lane, ui
     return true;
 }
 
+// The lanes of each of the warps have met since.
+static bool lanes_met(const state *s, const entry *e, uint32_t warps)
+{
+    return !e->generation || !(e->warps & warps & ~s->lanes[e->generation]);
+}
+
 static bool commute(const validator *v, const entry *e, const access_model *b)
 {
     return e->kind == ENTRY_UPDATE && b->atomic &&
@@ -157,14 +163,16 @@ static void access_shared(validator *v, state *s, access_model *a, int slot)
 // ---- global memory ----------------------------------------------------------------------------
 
 static void check_tensor(validator *v, const state *s, const tensor_state *t, const access_model *b,
-                         bool release)
+                         bool release, bool written)
 {
     for (int i = 0; i < t->count && !v->stop; i++) {
         const entry *e = &t->entries[i];
         const access_model *a = &v->accesses.items[e->access];
-        if (release ? !a->at.root : !may_conflict(v, e, b)) continue;
+        bool concerns_others = a->at.root && (e->kind != ENTRY_READ || written);
+        if (release ? !concerns_others : !may_conflict(v, e, b)) continue;
         how_apart how = release ? SURELY_MEET : validator_relate(v, a, b, e->stale);
         if (how == NEVER_MEET || (how == SAME_THREAD && !e->phase)) continue;
+        if (how == SAME_WARP && !e->phase && lanes_met(s, e, b->region)) continue;
         complaint c = {how != MAY_MEET,
                        release ? "published before it is complete" : what_is_wrong(e, b),
                        a,
@@ -201,7 +209,7 @@ static void access_global(validator *v, state *s, const access_model *a)
         tensor_state *t = &tensors_of(v, s)[i];
         bool all = a->tensor < 0;
         if (!v->contested[i] || (!all && a->tensor != i)) continue;
-        if (!all || !a->writes) check_tensor(v, s, t, a, all); // an acquire changes nothing
+        if (!all || !a->writes) check_tensor(v, s, t, a, all, v->written[i]); // an acquire changes nothing
         if (!all || a->writes) note_in_tensor(v, s, t, a);
     }
 }
@@ -372,6 +380,18 @@ static void complain_of_barrier(validator *v, const state *s, const kg_op *op, c
     access_model here = {.at = {.op = op}, .region = warps_of(op)};
     complaint c = {true, what, NULL, &here, 0, -1, here.region, here.region};
     validator_report(v, s, &c);
+}
+
+static void in_flight(validator *v, state *s, entry *e, uint32_t warps, int number)
+{
+    const access_model *a = &v->accesses.items[e->access];
+    complaint c = {true, "in flight when the kernel ends", NULL, a, 0, -1, e->warps, e->warps};
+    if (a->writes) validator_report(v, s, &c); // its other half reads
+}
+
+void validator_at_end(validator *v, state *s)
+{
+    for_copies(v, s, ~0u, in_flight, 0);
 }
 
 static void barrier(validator *v, state *s, const kg_op *op, uint32_t warps)

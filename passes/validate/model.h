@@ -98,6 +98,8 @@ typedef struct guard {
     quantity of;
     int loop;
     int64_t least, modulus;
+    int shift_loop;         // VALUE: `least` falls by `shift` for each step of this loop; -1
+    int64_t shift;
     const kg_value *scalar; // RESIDUE
     int condition;          // FREE: its number, or -1
 } guard;
@@ -205,6 +207,7 @@ typedef struct validator {
     const kg_value **tensors;
     int *cell_byte;    // by cell: one of its bytes
     bool *contested;   // by tensor: it is written, or an acquire may bring something new
+    bool *written;   // by tensor: some access writes it
     bool any_computed; // some access of shared memory is at a computed place
     int most_groups;   // above this many groups in flight nothing looks at the number
     size_t state_bytes;
@@ -262,7 +265,7 @@ void validator_make_cells(validator *v);
 int validator_thread_at(const access_model *a, int slot, int64_t byte, uint32_t warps, int other);
 
 // ---- global.c -----------------------------------------------------------------------------------
-typedef enum how_apart { NEVER_MEET, SAME_THREAD, MAY_MEET, SURELY_MEET } how_apart;
+typedef enum how_apart { NEVER_MEET, SAME_THREAD, SAME_WARP, MAY_MEET, SURELY_MEET } how_apart;
 // How the elements of the earlier access a and of b lie to each other; `stale`: see struct entry.
 how_apart validator_relate(const validator *v, const access_model *a, const access_model *b,
                            int stale);
@@ -270,6 +273,8 @@ how_apart validator_relate(const validator *v, const access_model *a, const acce
 // ---- memory.c -----------------------------------------------------------------------------------
 void validator_access(validator *v, state_set *set, const kg_op *op);
 void validator_synchronize(validator *v, state_set *set, const kg_op *op);
+// No copy may be in flight when the kernel ends.
+void validator_at_end(validator *v, state *s);
 void validator_next_trip(const validator *v, state *s, const kg_op *loop);
 
 // A barrier (waits: its warps are held until all are there) or an arrival. False: to be held.

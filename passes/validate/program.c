@@ -226,10 +226,40 @@ static bool against_running_loop(const validator *v, const kg_op *branch, const 
     return false;
 }
 
+// All trips of the loop, where these are few and known; 0 otherwise.
+static int64_t few_trips(const loop_model *l)
+{
+    enum { FEW = 32 };
+    bool known = l->op->code == KG_OP_FOR && l->trips.variable < 0 && l->step > 0;
+    int64_t trips = known ? (l->trips.offset + l->step - 1) / l->step : 0;
+    return trips > 0 && trips <= FEW ? trips : 0;
+}
+
+// A comparison that also depends on the index of such a loop around it: the index is a number.
+static void use_index(validator *v, const kg_op *branch, guard *g, linear *d)
+{
+    for (int i = 0; i < v->loops.count; i++) {
+        loop_model *l = &v->loops.items[i];
+        linear first = linear_of(l->op->code == KG_OP_FOR ? l->op->operands[0] : NULL);
+        linear index = {.known = true, .count = 1};
+        if (!few_trips(l) || !inside(branch, l->op) || !linear_is_constant(&first)) continue;
+        index.terms[0].value = l->op->blocks[0]->arg;
+        index.terms[0].factor = 1;
+        int64_t factor = linear_factor(d, index.terms[0].value);
+        if (!factor) continue;
+        *d = linear_sum(d, &index, -factor);
+        d->constant += factor * first.constant;
+        g->shift_loop = i;
+        g->shift = factor;
+        l->most_passed = (few_trips(l) - 1) * l->step;
+        return;
+    }
+}
+
 static guard find_guard(validator *v, const kg_op *branch)
 {
     const kg_value *condition = branch->operands[0];
-    guard g = {.condition = condition->id >= 0 ? v->condition_of[condition->id] : -1};
+    guard g = {.shift_loop = -1, .condition = condition->id >= 0 ? v->condition_of[condition->id] : -1};
     int64_t number;
     bool swapped, strict;
     if (kg_const_int(condition, &number)) {
@@ -252,6 +282,7 @@ static guard find_guard(validator *v, const kg_op *branch)
     linear d = linear_sum(&x, &y, -1);
     if (!d.known || kg_dtype_info_of(condition->op->operands[0]->type.dtype)->is_float) return g;
     if (against_running_loop(v, branch, &d, strict, &g)) return g;
+    use_index(v, branch, &g, &d);
     linear part = d;
     part.constant = 0;
     if (!quantity_of(v, &part, &g.of)) return g;
@@ -294,7 +325,7 @@ static bool guards_in_units(const validator *v, const kg_block *block, int which
         bool value = g->kind == GUARD_VALUE && g->of.variable == which;
         bool distance =
             g->kind == GUARD_DISTANCE && v->loops.items[g->loop].trips.variable == which;
-        if ((value && (g->of.sign < 0 || g->equals || (g->least - g->of.offset) % unit)) ||
+        if ((value && (g->of.sign < 0 || g->equals || g->shift_loop >= 0 || (g->least - g->of.offset) % unit)) ||
             (distance && (g->equals || g->least % unit)))
             return false;
         for (int i = 0; i < op->n_blocks; i++)
@@ -335,14 +366,20 @@ static void set_units(validator *v)
     }
 }
 
+static void note_guard(validator *v, const guard *g)
+{
+    const loop_model *l = g->shift_loop >= 0 ? &v->loops.items[g->shift_loop] : NULL;
+    for (int64_t at = 0; at <= (l ? l->most_passed : 0); at += l ? l->step : 1) {
+        add_threshold(v, &g->of, g->least - g->shift * at);
+        if (g->equals) add_threshold(v, &g->of, g->least - g->shift * at - 1);
+    }
+}
+
 static void note_thresholds(validator *v, const kg_block *block)
 {
     for (const kg_op *op = block->first; op; op = op->next) {
         const guard *g = &v->guards[op->id];
-        if (op->code == KG_OP_IF && g->kind == GUARD_VALUE) {
-            add_threshold(v, &g->of, g->least);
-            if (g->equals) add_threshold(v, &g->of, g->least - 1);
-        }
+        if (op->code == KG_OP_IF && g->kind == GUARD_VALUE) note_guard(v, g);
         for (int i = 0; i < op->n_blocks; i++) note_thresholds(v, op->blocks[i]);
     }
 }
@@ -396,7 +433,7 @@ static void widen_modulus(validator *v, int64_t m)
     if (both <= LARGEST_MODULUS) v->modulus = (int)both;
 }
 
-// `x % m == c`, or with !=: x, and the constants.
+// `x == c`, or with !=, where x is something modulo m: x, and the constants.
 static bool residue_condition(const kg_value *condition, const kg_value **x, int64_t *m,
                               int64_t *equal)
 {
@@ -407,7 +444,7 @@ static bool residue_condition(const kg_value *condition, const kg_value **x, int
     const kg_value *left = op->operands[0];
     if (left->kind != KG_VALUE_RESULT || left->op->code != KG_OP_MOD || !kg_is_scalar(left))
         return false;
-    *x = left->op->operands[0];
+    *x = left;
     return kg_const_int(left->op->operands[1], m) && *m > 0;
 }
 
@@ -529,13 +566,14 @@ static void find_contested(validator *v)
 {
     bool acquires = false;
     v->contested = KG_NEW_ARRAY(v->arena, bool, v->n_tensors + 1);
+    v->written = KG_NEW_ARRAY(v->arena, bool, v->n_tensors + 1);
     for (int i = 0; i < v->accesses.count; i++) {
         const access_model *a = &v->accesses.items[i];
-        if (a->tensor >= 0) v->contested[a->tensor] |= a->writes;
+        if (a->tensor >= 0) v->written[a->tensor] |= a->writes;
         acquires |= !a->at.root && a->writes;
         v->any_computed |= a->shared && !a->at.exact;
     }
-    for (int i = 0; acquires && i < v->n_tensors; i++) v->contested[i] = true;
+    for (int i = 0; i < v->n_tensors; i++) v->contested[i] = acquires || v->written[i];
 }
 
 static void find_conditions_of_loops(validator *v, const kg_block *block)

@@ -389,10 +389,8 @@ void ptxm_clock_wait_groups(struct warp *w, unsigned lane)
     if (t->groups_now == w->group_done[lane])
         return;
     t->groups_now = w->group_done[lane];
-    if (t->wait_count == sizeof t->waits / sizeof *t->waits) {
-        memmove(t->waits, t->waits + 1, sizeof t->waits - sizeof *t->waits);
-        t->wait_count--;
-    }
+    if (!PTXM_GROW(w->cta->shadow->allocator, t->waits, t->wait_count, t->wait_capacity))
+        return ptxm_cta_out_of_memory(w->cta);
     t->waits[t->wait_count].groups = t->groups_now;
     t->waits[t->wait_count++].clock = w->clock;
 }

@@ -42,6 +42,7 @@ void ptxm_shadow_free(struct cta *cta)
         ptxm_knowledge_free(a, t->know);
         ptxm_knowledge_free(a, t->pending);
         ptxm_knowledge_free(a, t->at_fence);
+        ptxm_free(a, t->waits);
     }
     for (size_t i = 0; i < s->log_count; i++) ptxm_knowledge_free(a, s->log[i].know);
     while (s->pages) {
@@ -152,10 +153,15 @@ static bool async_over(const struct touch *t, uint32_t thread, uint32_t group)
         return group < c->groups_now;
     if (group < c->groups_before)
         return true;
-    for (uint32_t i = 0; i < c->wait_count; i++)
-        if (group < c->waits[i].groups)
-            return ordered(t, thread, s->generation, c->waits[i].clock);
-    return false;
+    size_t first = 0, end = c->wait_count; // the first wait that covers the group
+    while (first < end) {
+        size_t middle = first + (end - first) / 2;
+        if (group < c->waits[middle].groups)
+            end = middle;
+        else
+            first = middle + 1;
+    }
+    return first < c->wait_count && ordered(t, thread, s->generation, c->waits[first].clock);
 }
 
 static bool writes(enum access_kind kind)

@@ -32,8 +32,9 @@ struct thread_clock {
     enum scope fence_scope, pending_scope;
     bool fenced;
     // cp.async: groups complete at the start of this generation, and later waits of it
-    uint32_t groups_before, groups_now, wait_count;
-    struct { uint32_t groups, clock; } waits[8];
+    uint32_t groups_before, groups_now;
+    struct { uint32_t groups, clock; } *waits; // both ascending
+    size_t wait_count, wait_capacity;
     // The two-clock rule: A per space (shared, global), the part of G that the async proxy sees.
     // Equal to G for everything that only the generic proxy touches.
     struct knowledge *proxy[2];

@@ -199,6 +199,12 @@ static void test_copies(void **state)
         {FILL BS READ_NEIGHBOUR BS COPY COMMIT WAIT(0), NULL},
         // wait, warp sync: the warp's copies are visible to the warp
         {COPY COMMIT WAIT(0) " bar.warp.sync -1;" READ_LANE, NULL},
+        // the wait that counts is long ago: the copying warp went on, and waited many times
+        {" setp.lt.u32 %p1, %r1, 32; @!%p1 bra READ;" COPY COMMIT WAIT(0)
+         " bar.arrive 1, 64; mov.u32 %r5, 0; add.u32 %r6, %r3, 512;\n"
+         "MORE: cp.async.ca.shared.global [%r6], [%d2], 4;" COMMIT WAIT(0)
+         " add.u32 %r5, %r5, 1; setp.lt.u32 %p1, %r5, 20; @%p1 bra MORE; ret;\n"
+         "READ: bar.sync 1, 64; ld.shared.u32 %r6, [%r3+-128];", NULL, 1, 64},
     };
     for (int completion = PTXM_EAGER; completion <= PTXM_SEEDED; completion++)
         for (size_t i = 0; i < sizeof list / sizeof *list; i++) {

@@ -265,5 +265,11 @@ void execute(kg_kernel *kernel, execution *run)
     m.acquired = (cell){.writer = NOBODY, .written = true};
     start(&m);
     run_block(&m, kernel->body);
+    if (run->finished && !run->found.what && m.copies.count)
+        run->found = (finding){.what = "a copy outlasts the kernel",
+                               .a = m.copies.items[0].at->write_op,
+                               .thread_a = m.copies.items[0].thread,
+                               .thread_b = NOBODY,
+                               .place = NOBODY};
     finish(&m);
 }
