@@ -151,6 +151,10 @@ static const finding_case cases[] = {
     {"V205", "do not lie within the 4 warps of the CTA", "warps 2 .. 6 {\n}"},
     {"V205", "do not lie within 0 .. 2 around them", "warps 0 .. 2 {\n  warps 2 .. 4 {\n  }\n}"},
     {"V205", "a barrier of the whole CTA inside of `warps 0 .. 2`", "warps 0 .. 2 {\n  barrier\n}"},
+    {"V205", "scalar q is used by warps 0 to 4, which do not all execute each assignment to it",
+     "frag q: i32 = 0\nwarps 0 .. 2 {\n  q = 5\n}\nstore x[q] = 1.0"},
+    {"V205", "note: assigned here, by warps 2 to 4",
+     "frag q: i32 = 0\nwarps 0 .. 2 {\n  q += 1\n}\nwarps 2 .. 4 {\n  q += 1\n}"},
     {"M402", "is not aligned to 16 bytes",
      "kernel k()\n  level placed\n  shared_bytes 64\n{\n  shared t: f32[4] align 16 "
      "{offset=4}\n}\n"},
