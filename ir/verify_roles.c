@@ -43,8 +43,7 @@ static bool note_assignment(kg_op *op, void *user)
     if (!is_tracked(all->v, value)) return true;
     kg_region here = kg_op_region(op), *known = &all->region[value->id];
     kg_region both = all->narrowest[value->id] ? common(*known, here) : here;
-    if (!all->narrowest[value->id] || both.n_warps < known->n_warps)
-        all->narrowest[value->id] = op;
+    if (!all->narrowest[value->id] || both.n_warps < known->n_warps) all->narrowest[value->id] = op;
     *known = both;
     return true;
 }
