@@ -17,7 +17,7 @@
 enum { MAX_SHARED = 227 * 1024, MAX_PARKED = 4096 };
 // Turns without a change after which a CTA counts as stuck, and of the grid in all: long enough for
 // a wait that gives up by itself to do so.
-enum { QUIET_TURNS = 256, QUIET_TURNS_IN_ALL = 4096 };
+enum { QUIET_TURNS = 256, QUIET_TURNS_IN_ALL = 2048 };
 
 struct complaints {
     ptxm_diagnostic_fn *fn;

@@ -37,13 +37,13 @@ static void chained_scan(void **state)
     int64_t n = 3000, blocks = 12;
     program_case c = {.file = "chained_scan.kg"};
     double *x = program_add(&c, "x", "i32", IN, 0, n), *y = program_add(&c, "y", "i32", OUT, 0, n);
-    double *carry = program_add(&c, "carry", "i32", ZEROED, 0, blocks),
-           *flag = program_add(&c, "flag", "i32", ZEROED, 0, blocks);
+    double *carry = program_add(&c, "carry", "i32", ZEROED, 0, blocks + 1),
+           *flag = program_add(&c, "flag", "i32", ZEROED, 0, blocks + 1);
     program_scalar(&c, "N", n);
     for (int64_t i = 0; i < n; i++) y[i] = x[i] + (i ? y[i - 1] : 0);
     for (int64_t g = 0; g < blocks; g++) {
-        carry[g] = y[g == blocks - 1 ? n - 1 : 256 * g + 255];
-        flag[g] = 1;
+        carry[g + 1] = y[g == blocks - 1 ? n - 1 : 256 * g + 255];
+        flag[g + 1] = 1;
     }
     program_run(&c);
 }

@@ -172,13 +172,15 @@ static void test_barriers(void **state)
     }
 }
 
+#define ONE " setp.ne.u32 %p1, %r1, 0; @%p1 ret;\n" // thread 0 alone goes on
+
 static void test_endless_waits(void **state)
 {
     static const struct planted list[] = {
         // nobody will ever write what is polled
-        {"L: ld.acquire.gpu.global.u32 %r5, [%d2]; setp.ne.u32 %p1, %r5, 7; @%p1 bra L;",
+        {ONE "L: ld.acquire.gpu.global.u32 %r5, [%d2]; setp.ne.u32 %p1, %r5, 7; @%p1 bra L;",
          "endless-wait"},
-        {"L: atom.global.cas.b32 %r5, [%d2], 7, 8; setp.ne.u32 %p1, %r5, 7; @%p1 bra L;",
+        {ONE "L: atom.global.cas.b32 %r5, [%d2], 7, 8; setp.ne.u32 %p1, %r5, 7; @%p1 bra L;",
          "endless-wait"},
         // a wait that gives up, and one for a time, end by themselves
         {" mov.u32 %r6, 0;\nL: ld.relaxed.gpu.global.u32 %r5, [%d2]; add.u32 %r6, %r6, 1;"
