@@ -71,6 +71,8 @@ static const finding_case cases[] = {
      "shared t: f32[64]\na = load t[0 ..+ 65]"},
     {"T101", "shapes of dot do not match",
      "shared p: f16[16, 32]\nshared q: f16[16, 32]\na = p @ q"},
+    {"T102", "help: each fragment is a dimension of its own",
+     "i = load c[0 ..+ 4]\nstore x[i[:, None]] = 1.0"},
     {"T102", "element types do not match: f32 and i32", "a = s + n"},
     {"T102", "help: convert one side with cast", "a = s + n"},
     {"T102", "f16 is needed, this is f32", "store h[0 ..+ 64] = load x[0 ..+ 64]"},
