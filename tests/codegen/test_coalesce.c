@@ -197,10 +197,10 @@ static void numbers_grow(void **state)
 {
     enum { COUNT = 20000, LINE = 40 };
     static char in[COUNT * LINE + 200];
-    char *at = in;
-    at += sprintf(at, ".entry k(\n)\n{\n\t.reg .b32 %%r<%d>;\n", COUNT + 1);
-    for (int i = COUNT; i > 0; i--) at += sprintf(at, "\tmov.b32 %%r%d,0;\n", i);
-    sprintf(at, "\tret;\n}\n");
+    int at = snprintf(in, sizeof in, ".entry k(\n)\n{\n\t.reg .b32 %%r<%d>;\n", COUNT + 1);
+    for (int i = COUNT; i > 0; i--)
+        at += snprintf(in + at, sizeof in - (size_t)at, "\tmov.b32 %%r%d,0;\n", i);
+    snprintf(in + at, sizeof in - (size_t)at, "\tret;\n}\n");
     static const struct cg_allocator plain;
     size_t length = 0;
     char *got = cg_coalesce_copies(&plain, in, strlen(in), &length);
