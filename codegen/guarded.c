@@ -64,7 +64,7 @@ static void say_words(struct text *text, unsigned first, unsigned count)
 static void say_address(struct text *text, const struct cg_access *access, unsigned operand)
 {
     if (access->offset)
-        say(text, "[$%u%+lld]", operand, (long long)access->offset);
+        say(text, "[$%u+%lld]", operand, (long long)access->offset);
     else
         say(text, "[$%u]", operand);
 }

@@ -47,7 +47,7 @@ static void put_operand(struct writer *w, const struct cg_run *run, const struct
         put(w, "%%kt%u", o->index);
         break;
     }
-    if (o->offset) put(w, "%+d", o->offset);
+    if (o->offset) put(w, "+%d", o->offset);
 }
 
 // A row's text with each $n replaced.

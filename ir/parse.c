@@ -124,6 +124,19 @@ static void kernel(kg_parser *p)
     }
 }
 
+// The first few will do: a reader wants to see how they look.
+static void help_with_constants(kg_parser *p, kg_diag *d)
+{
+    enum { MOST = 12 };
+    const char *list = "";
+    for (int i = 0; i < p->constants.count && i < MOST; i++)
+        list = kg_arena_printf(p->arena, "%s%s%s", list, i ? ", " : "", p->constants.items[i]);
+    if (!p->constants.count)
+        kg_diag_help(p->diags, d, "a constant is defined in a kernel's header: const N = 1");
+    else
+        kg_diag_help(p->diags, d, "there are: %s%s", list, p->constants.count > MOST ? ", .." : "");
+}
+
 static void unused_defines(kg_parser *p)
 {
     for (int i = 0; i < p->n_defines; i++) {
@@ -132,7 +145,10 @@ static void unused_defines(kg_parser *p)
         kg_diag *d = kg_error(p->diags, KG_D_P012, (kg_loc){.source = p->lexer.source},
                               "-D %s names no constant or type of any kernel", name);
         const char *nearest = kg_nearest_name(name, p->constants.items, p->constants.count);
-        if (nearest) kg_diag_help(p->diags, d, "did you mean '%s'?", nearest);
+        if (nearest)
+            kg_diag_help(p->diags, d, "did you mean '%s'?", nearest);
+        else
+            help_with_constants(p, d);
     }
 }
 

@@ -311,8 +311,13 @@ static bool index_scalar(kg_parser *p, kg_node *e, bool gather)
     kg_dtype dtype = kg_natural_dtype(e);
     bool integer = !is_float(dtype) && dtype != KG_I1;
     if (integer && (e->type.rank == 0 || (gather && e->type.rank == 1))) return true;
-    kg_error(p->diags, KG_D_T102, e->loc, "an index must be an integer scalar%s, not %s",
-             gather ? " or a rank-1 integer fragment" : "", kg_type_text(p->arena, &e->type));
+    kg_diag *d = kg_error(
+        p->diags, KG_D_T102, e->loc, "an index must be an integer scalar%s, not %s",
+        gather ? " or a rank-1 integer fragment" : "", kg_type_text(p->arena, &e->type));
+    if (gather && integer)
+        kg_diag_help(p->diags, d,
+                     "each fragment is a dimension of its own; to walk two dimensions together, "
+                     "declare them as one and compute its index");
     return false;
 }
 

@@ -19,6 +19,7 @@
 //              inside of one names its barrier and count; hardware barriers 0 to 15 of whole warps
 //   levels     what must be there and what must not, from each level on (see `level_rules`)
 // In verify_attrs.c: attributes are legal for their op and in range; placement of buffers.
+// In verify_roles.c: who uses a mutable scalar is among those that assign to it.
 // In verify_layout.c: layouts fit their values, and agree where an op works register by register.
 //
 // Not checked: whether synchronization is right (passes/sync), whether indices are in bounds (loads
@@ -392,5 +393,6 @@ bool kg_verify(kg_kernel *kernel, kg_diags *diags)
     kg_walk(kernel->body, note_layout, &v);
     check_header(&v);
     check_block(&v, kernel->body, NULL);
+    if (diags->errors == errors) kg_verify_roles(&v);
     return diags->errors == errors;
 }

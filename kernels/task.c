@@ -3,6 +3,7 @@
 #include "kernels/kernels.h"
 #include "kernels/plan.h"
 #include <ctype.h>
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -233,15 +234,28 @@ static bool fill_tensor(kgen_task_tensor *t, uint64_t *state)
     return true;
 }
 
+static bool is_truth(const char *text)
+{
+    return !strcmp(text, "true") || !strcmp(text, "false");
+}
+
+// The default says what a key takes: a number, a truth value, or one of the words that its plan
+// knows.
 static bool parse_value(const kgen_task_key *key, const char *text, int64_t *value, char *error)
 {
-    if (!strcmp(text, "true") || !strcmp(text, "false")) return *value = text[0] == 't', true;
+    *value = -1;
+    if (is_truth(key->value)) {
+        *value = !strcmp(text, "true") || !strcmp(text, "1");
+        if (is_truth(text) || !strcmp(text, "0") || !strcmp(text, "1")) return true;
+        return plan_fail(error, "%s=%s: must be true or false", key->name, text);
+    }
+    if (isalpha((unsigned char)key->value[0])) return true;
     char *end;
-    long long n = strtoll(text, &end, 10);
-    if (*text && !*end) return *value = n, true;
-    if (isalpha((unsigned char)text[0]))
-        return *value = -1, true; // a word: the plan knows its words
-    return plan_fail(error, "%s=%s: not a number, a truth value or a word", key->name, text);
+    errno = 0;
+    *value = strtoll(text, &end, 10);
+    if (end == text || *end)
+        return plan_fail(error, "%s=%s: must be a whole number", key->name, text);
+    return !errno || plan_fail(error, "%s=%s: does not fit 64 bits", key->name, text);
 }
 
 static bool read_keys(const kgen_family *family, const kgen_task_key *given, int n_given,

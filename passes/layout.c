@@ -200,7 +200,7 @@ static bool check_region(kg_op *op, void *user)
             here.first_warp, here.first_warp + here.n_warps);
         kg_diag_note(diags, diag, value->loc, "defined here");
         kg_diag_help(diags, diag,
-                     "hand tiles between regions through a shared buffer; scalars need nothing");
+                     "hand tiles between regions through a shared buffer");
         check->fine = false;
     }
     return true;

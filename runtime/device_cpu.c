@@ -350,6 +350,9 @@ static kgen_status cpu_launch(kgen_module *module, const kgen_raw_launch *launch
         if (options->cluster[d] > 1)
             return context_fail(context, KGEN_ERROR_INPUT, KG_D_R706, NULL,
                                 "the PTX machine does not run clusters yet");
+    if (launch->shared_bytes > UINT32_MAX)
+        return context_fail(context, KGEN_ERROR_INPUT, KG_D_R703, NULL,
+                            "%zu bytes of shared memory are too many", launch->shared_bytes);
     unsigned char *packed = context_alloc(context, kernel->param_bytes + 16);
     if (!packed) return KGEN_ERROR_MEMORY;
     kgen_status status = pack_params(module, launch, kernel, packed);

@@ -249,6 +249,14 @@ static kgen_status guarded_compile(compilation *c)
     return status;
 }
 
+static bool defines_are_whole(const kgen_compile_options *options)
+{
+    if (options->n_defines > 1000 || (options->n_defines && !options->defines)) return false;
+    for (size_t i = 0; i < options->n_defines; i++)
+        if (!options->defines[i].name || !options->defines[i].value) return false;
+    return true;
+}
+
 kgen_status kgen_compile(kgen_context *context, const char *source, size_t length,
                          const kgen_compile_options *options, kgen_program **out)
 {
@@ -256,11 +264,10 @@ kgen_status kgen_compile(kgen_context *context, const char *source, size_t lengt
     if (!context || !out || (!source && length)) return KGEN_ERROR_USAGE;
     *out = NULL;
     if (!options) options = &defaults;
-    if (options->n_defines && !options->defines) return KGEN_ERROR_USAGE;
-    if (options->n_defines > 1000) return KGEN_ERROR_USAGE;
+    if (!defines_are_whole(options)) return KGEN_ERROR_USAGE;
     kgen_program *program = context_alloc(context, sizeof *program);
     // The IR points into the text (for messages), so the program keeps a copy of it.
-    const char *name = options->name ? options->name : "<memory>";
+    const char *name = options->name && *options->name ? options->name : "<memory>";
     char *text = program ? context_strdup(context, source ? source : "", length) : NULL;
     char *label = text ? context_strdup(context, name, strlen(name)) : NULL;
     if (!label) {

@@ -306,8 +306,21 @@ static kg_relation relate_bytes(const kg_sync_access *a, const kg_sync_access *b
     return r;
 }
 
-kg_relation kg_sync_relate(const kg_sync_program *p, const kg_sync_access *a,
-                           const kg_sync_access *b, const kg_op *carrier)
+// The distances that a loop has trips for.
+static uint64_t possible_distances(const kg_op *carrier)
+{
+    int64_t lo, hi, step;
+    if (!carrier || carrier->code != KG_OP_FOR || !kg_const_int(carrier->operands[0], &lo) ||
+        !kg_const_int(carrier->operands[1], &hi) || !kg_const_int(carrier->operands[2], &step))
+        return any_distance;
+    uint64_t span = hi > lo ? (uint64_t)hi - (uint64_t)lo : 0;
+    uint64_t trips = span / (uint64_t)step + (span % (uint64_t)step != 0);
+    if (trips > DISTANCES) return any_distance;
+    return trips ? (UINT64_C(1) << (trips - 1)) - 1 : 0;
+}
+
+static kg_relation relate(const kg_sync_program *p, const kg_sync_access *a,
+                          const kg_sync_access *b, const kg_op *carrier)
 {
     kg_relation never = {.byte = -1}, other_slots = {.byte = -1, .by_ring = true};
     if (!a->at.root || !b->at.root) return relate_all(a, b, carrier != NULL);
@@ -321,4 +334,14 @@ kg_relation kg_sync_relate(const kg_sync_program *p, const kg_sync_access *a,
     if (!slots) return other_slots;
     if (!a->at.exact || !b->at.exact) return relate_views(p, a, b, carrier, slots);
     return relate_bytes(a, b, slots, carrier != NULL);
+}
+
+kg_relation kg_sync_relate(const kg_sync_program *p, const kg_sync_access *a,
+                           const kg_sync_access *b, const kg_op *carrier)
+{
+    kg_relation r = relate(p, a, b, carrier);
+    r.distances &= possible_distances(carrier);
+    r.meets = r.meets && r.distances;
+    r.distance = carrier && r.meets ? lowest(r.distances) : 0;
+    return r;
 }

@@ -15,7 +15,7 @@ static void run_block(validator *v, const kg_block *block, state_set *set);
 bool validator_spent(validator *v)
 {
     if (v->states > MOST_STATES || v->work > MOST_WORK)
-        validator_give_up(v, "more than %d states", v->states);
+        validator_give_up(v, "more than %d states", MOST_STATES);
     return v->stop;
 }
 
@@ -25,10 +25,13 @@ bool validator_spent(validator *v)
 static void decide(validator *v, state_set *set, const quantity *q)
 {
     if (q->variable < 0) return;
+    uint32_t bit = 1u << q->variable;
     const variable *x = &v->variables.items[q->variable];
     for (int i = 0, n = set->count; i < n; i++) {
         state *s = set->items[i];
         if (s->value[q->variable] != VALUE_OPEN) continue;
+        for (int k = 0; k < v->loops.count; k++)
+            s->guessed |= (v->loops.items[k].variables & bit) && s->distance[k] != NOT_RUNNING;
         for (int64_t number = 0; number <= x->high - x->low; number++) {
             state *copy = state_copy(v, s);
             copy->value[q->variable] = (int8_t)number;
@@ -66,9 +69,17 @@ static int outcome(const validator *v, const state *s, const guard *g)
                      : g->kind == GUARD_DISTANCE ? s->distance[g->loop]
                                                  : s->passed[g->loop];
     int64_t least = g->least;
-    if (g->kind == GUARD_VALUE && g->shift_loop >= 0)
-        least -= g->shift * s->passed[g->shift_loop];
+    if (g->kind == GUARD_VALUE && g->shift_loop >= 0) least -= g->shift * s->passed[g->shift_loop];
     return (g->equals ? number == least : number > least) != g->negated;
+}
+
+// Outside of loops a free choice is an input of the program; from trip to trip it may follow from
+// the choices before, in ways that are not understood.
+static bool in_loop(const kg_op *op)
+{
+    for (op = op->parent->owner; op; op = op->parent->owner)
+        if (op->code == KG_OP_FOR || op->code == KG_OP_WHILE) return true;
+    return false;
 }
 
 static void remember(state *s, const guard *g, bool taken)
@@ -87,6 +98,7 @@ void validator_branch(validator *v, const kg_op *op, state_set arms[2], state_se
         state *s = set->items[i];
         int way = outcome(v, s, &g);
         if (way < 0) {
+            s->guessed |= in_loop(op);
             state *copy = state_copy(v, s);
             remember(copy, &g, false);
             state_push(v, &arms[1], copy);
@@ -136,6 +148,7 @@ static void set_index(validator *v, state_set *heads, state *s, int loop)
 static void advance(validator *v, state_set *heads, state *s, int loop)
 {
     int64_t step = v->loops.items[loop].step;
+    s->guessed |= !step && v->modulus > 1;
     for (int r = 1; !step && r < v->modulus; r++) {
         state *copy = state_copy(v, s);
         copy->index[loop] = (int16_t)((s->index[loop] + r) % v->modulus);

@@ -209,7 +209,8 @@ static void access_global(validator *v, state *s, const access_model *a)
         tensor_state *t = &tensors_of(v, s)[i];
         bool all = a->tensor < 0;
         if (!v->contested[i] || (!all && a->tensor != i)) continue;
-        if (!all || !a->writes) check_tensor(v, s, t, a, all, v->written[i]); // an acquire changes nothing
+        if (!all || !a->writes)
+            check_tensor(v, s, t, a, all, v->written[i]); // an acquire changes nothing
         if (!all || a->writes) note_in_tensor(v, s, t, a);
     }
 }

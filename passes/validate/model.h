@@ -98,7 +98,7 @@ typedef struct guard {
     quantity of;
     int loop;
     int64_t least, modulus;
-    int shift_loop;         // VALUE: `least` falls by `shift` for each step of this loop; -1
+    int shift_loop; // VALUE: `least` falls by `shift` for each step of this loop; -1
     int64_t shift;
     const kg_value *scalar; // RESIDUE
     int condition;          // FREE: its number, or -1
@@ -158,8 +158,9 @@ typedef struct state {
     uint64_t hash;
     int trip[32]; // by loop, for the report
     // compared from here on
-    int generations;                              // the youngest; accesses get this one
-    bool used;                                    // some entry has it
+    int generations; // the youngest; accesses get this one
+    bool used;       // some entry has it
+    bool guessed;    // something was chosen, trip by trip, that may never go together like this
     uint32_t knows[MOST_GENERATIONS][MOST_WARPS]; // warps that know of warp v's accesses of then
     uint32_t lanes[MOST_GENERATIONS];             // warps whose lanes have met since
     uint64_t decided, taken;                      // conditions
@@ -207,7 +208,7 @@ typedef struct validator {
     const kg_value **tensors;
     int *cell_byte;    // by cell: one of its bytes
     bool *contested;   // by tensor: it is written, or an acquire may bring something new
-    bool *written;   // by tensor: some access writes it
+    bool *written;     // by tensor: some access writes it
     bool any_computed; // some access of shared memory is at a computed place
     int most_groups;   // above this many groups in flight nothing looks at the number
     size_t state_bytes;

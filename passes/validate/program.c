@@ -259,7 +259,8 @@ static void use_index(validator *v, const kg_op *branch, guard *g, linear *d)
 static guard find_guard(validator *v, const kg_op *branch)
 {
     const kg_value *condition = branch->operands[0];
-    guard g = {.shift_loop = -1, .condition = condition->id >= 0 ? v->condition_of[condition->id] : -1};
+    guard g = {.shift_loop = -1,
+               .condition = condition->id >= 0 ? v->condition_of[condition->id] : -1};
     int64_t number;
     bool swapped, strict;
     if (kg_const_int(condition, &number)) {
@@ -325,7 +326,8 @@ static bool guards_in_units(const validator *v, const kg_block *block, int which
         bool value = g->kind == GUARD_VALUE && g->of.variable == which;
         bool distance =
             g->kind == GUARD_DISTANCE && v->loops.items[g->loop].trips.variable == which;
-        if ((value && (g->of.sign < 0 || g->equals || g->shift_loop >= 0 || (g->least - g->of.offset) % unit)) ||
+        if ((value && (g->of.sign < 0 || g->equals || g->shift_loop >= 0 ||
+                       (g->least - g->of.offset) % unit)) ||
             (distance && (g->equals || g->least % unit)))
             return false;
         for (int i = 0; i < op->n_blocks; i++)

@@ -53,6 +53,8 @@ static void assign(validator *v, state_set *out, state *s, int which, int number
         state_push(v, out, s);
         return;
     }
+    for (int i = 0; i < v->loops.count; i++)
+        s->guessed |= s->distance[i] != NOT_RUNNING && v->modulus > 1;
     for (int r = 0; r < v->modulus; r++) {
         state *copy = r + 1 < v->modulus ? state_copy(v, s) : s;
         scalars_of(copy)[which] = (int16_t)r;

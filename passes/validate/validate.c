@@ -90,8 +90,9 @@ static void find_threads(const validator *v, const complaint *c, kg_validation *
 
 void validator_report(validator *v, const state *s, const complaint *c)
 {
-    if (v->stop || (!c->certain && v->in_doubt)) return;
-    kg_validation found = {.verdict = c->certain ? KG_WITNESS : KG_UNKNOWN,
+    bool certain = c->certain && !s->guessed;
+    if (v->stop || (!certain && v->in_doubt)) return;
+    kg_validation found = {.verdict = certain ? KG_WITNESS : KG_UNKNOWN,
                            .what = c->what,
                            .a = c->a ? c->a->at.op : NULL,
                            .b = c->b->at.op,
@@ -100,12 +101,13 @@ void validator_report(validator *v, const state *s, const complaint *c)
                            .byte = c->cell >= 0 ? v->cell_byte[c->cell] : -1,
                            .schedule = describe(v, s)};
     if (c->cell >= 0) find_threads(v, c, &found);
-    if (c->certain) {
+    if (certain) {
         *v->out = found;
         v->stop = true;
         return;
     }
-    found.what = kg_arena_printf(v->arena, "cannot tell whether these meet: %s", c->what);
+    found.what = kg_arena_printf(v->arena, "cannot tell whether %s: %s",
+                                 c->certain ? "this can happen" : "these meet", c->what);
     v->doubt = found;
     v->in_doubt = true;
 }

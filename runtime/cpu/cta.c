@@ -242,6 +242,17 @@ static void report_deadlock(struct cta *cta)
                  ptxm_rule_message(RULE_DEADLOCK), text, gone);
 }
 
+void ptxm_cta_report_endless_wait(struct cta *cta)
+{
+    const struct poll *poll = &cta->poll;
+    if (!poll->op)
+        return;
+    struct place place = {.space = SPACE_GLOBAL, .address = poll->address};
+    ptxm_finding(&cta->warps[poll->thread / LANES], poll->op, poll->thread % LANES,
+                 RULE_ENDLESS_WAIT, &place, poll->size, ACCESS_READ, "%s",
+                 ptxm_rule_message(RULE_ENDLESS_WAIT));
+}
+
 static bool over_budget(struct cta *cta)
 {
     struct grid *grid = cta->grid;
@@ -272,8 +283,9 @@ static bool round_of_warps(struct cta *cta)
     for (uint32_t i = 0; i < cta->warp_count && !cta->aborted; i++) {
         struct warp *w = &cta->warps[(start + (uint64_t)i * stride) % cta->warp_count];
         uint64_t quantum = seed ? 1 + ptxm_random(&cta->random) % 600 : 3000;
-        if (w->fragment_count)
-            moved |= ptxm_warp_run(w, quantum < left ? quantum : left);
+        bool ran = w->fragment_count && ptxm_warp_run(w, quantum < left ? quantum : left);
+        w->moved |= ran;
+        moved |= ran;
     }
     return moved || cta->progress;
 }
@@ -286,10 +298,24 @@ static bool all_done(const struct cta *cta)
     return true;
 }
 
+static void begin_turn(struct cta *cta)
+{
+    cta->polls = 0;
+    cta->changed = false;
+    for (uint32_t i = 0; i < cta->warp_count; i++)
+        cta->warps[i].moved = cta->warps[i].polled = false;
+}
+
+static void end_turn(struct cta *cta)
+{
+    for (uint32_t i = 0; i < cta->warp_count; i++)
+        cta->changed |= cta->warps[i].moved && !cta->warps[i].polled;
+}
+
 // Until the end, or until others should run: a CTA that polls may wait for another one.
 enum cta_state ptxm_cta_run(struct cta *cta)
 {
-    cta->polls = 0;
+    begin_turn(cta);
     while (!cta->aborted) {
         bool moved = round_of_warps(cta);
         if (atomic_load_explicit(&cta->grid->abort, memory_order_relaxed) || cta->aborted)
@@ -302,8 +328,10 @@ enum cta_state ptxm_cta_run(struct cta *cta)
             report_deadlock(cta);
             break;
         }
-        if (cta->polls > POLLS_BEFORE_YIELD)
+        if (cta->polls > POLLS_BEFORE_YIELD) {
+            end_turn(cta);
             return CTA_YIELD;
+        }
     }
     atomic_store(&cta->grid->abort, true);
     cta->aborted = true;

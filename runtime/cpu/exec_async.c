@@ -88,6 +88,7 @@ static bool copy_lane(struct warp *w, const struct op *op, unsigned lane)
 enum step_result ptxm_step_cp_async(struct warp *w, const struct op *op, uint32_t mask)
 {
     w->cta->counters.async_copies++;
+    w->cta->changed = true;
     FOR_LANES (lane, mask)
         if (!copy_lane(w, op, lane))
             return STEP_ABORT;

@@ -64,6 +64,10 @@ enum step_result ptxm_step_atomic(struct warp *w, const struct op *op, uint32_t 
             ptxm_shadow_access(w, op, lane, &p, bytes, ACCESS_ATOMIC, NULL);
             ptxm_clock_strong(w, op, lane, &p, true, !failed);
         }
+        if (memcmp(p.host, &out, bytes))
+            w->cta->changed = true;
+        else
+            ptxm_note_poll(w, op, lane, &p, bytes);
         memcpy(p.host, &out, bytes);
         if (p.allocation)
             memset(p.allocation->initialised + (p.address - p.allocation->base), 1, bytes);

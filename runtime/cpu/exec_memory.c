@@ -256,6 +256,8 @@ enum step_result ptxm_step_load(struct warp *w, const struct op *op, uint32_t ma
         if (!p.host || !checked(&p))
             continue;
         remember(&seen, lane, &p);
+        if (strong)
+            ptxm_note_poll(w, op, lane, &p, size);
         if (shadow)
             ptxm_shadow_access(w, op, lane, &p, size, ACCESS_READ, NULL);
         if (strong && shadow)
@@ -295,6 +297,7 @@ enum step_result ptxm_step_store(struct warp *w, const struct op *op, uint32_t m
             memset(p.allocation->initialised + (p.address - p.allocation->base), 1, size);
     }
     unlock(w, strong);
+    w->cta->changed = true;
     count(w, &seen, size);
     return STEP_NEXT;
 }

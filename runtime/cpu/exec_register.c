@@ -134,6 +134,7 @@ enum step_result ptxm_step_mov_special(struct warp *w, const struct op *op, uint
 {
     uint64_t value = special_value(w, op->mode);
     w->cta->polls++;
+    w->cta->changed = true; // a wait for a time ends by itself
     FOR_LANES (lane, mask)
     {
         if (op->dst_bytes == 8)

@@ -5,6 +5,8 @@
 // A worker takes a CTA that has not started, else one that was parked. A CTA that polls memory is
 // parked, so that the CTA it waits for gets its turn even on one thread. Finished CTAs are
 // committed in the order of their indices: their findings and their footprint in global memory.
+// When all that are left poll, turn after turn, and nobody changes anything, the grid waits for
+// what never comes, and the launch ends.
 #include "shadow.h"
 
 #include <stdarg.h>
@@ -13,6 +15,9 @@
 #include <string.h>
 
 enum { MAX_SHARED = 227 * 1024, MAX_PARKED = 4096 };
+// Turns without a change after which a CTA counts as stuck, and of the grid in all: long enough for
+// a wait that gives up by itself to do so.
+enum { QUIET_TURNS = 256, QUIET_TURNS_IN_ALL = 2048 };
 
 struct complaints {
     ptxm_diagnostic_fn *fn;
@@ -40,8 +45,12 @@ static enum ptxm_status check_shape(const struct ptxm_launch *l, const struct pt
     for (int i = 0; i < 3; i++) {
         if (!l->grid[i] || !l->block[i])
             return complain(c, "grid and block sizes must not be zero");
-        if (l->block[i] > limits[i] || (i && l->grid[i] > 65535))
-            return complain(c, "grid or block size %d is too large", i);
+        if (l->block[i] > limits[i])
+            return complain(c, "the block has %u threads along %c, at most %u are legal",
+                            l->block[i], 'x' + i, limits[i]);
+        if (i && l->grid[i] > 65535)
+            return complain(c, "the grid has %u CTAs along %c, at most 65535 are legal", l->grid[i],
+                            'x' + i);
         threads *= l->block[i];
         ctas *= l->grid[i];
         most *= k->max_threads[i];
@@ -168,6 +177,27 @@ static struct cta *unpark(struct grid *grid)
     return cta;
 }
 
+static void note_change(struct grid *grid)
+{
+    grid->epoch++;
+    grid->quiet_turns = grid->stuck = 0;
+}
+
+// After a turn of a CTA that polls, with the lock held: true if no CTA can end this any more.
+static bool waits_forever(struct grid *grid, struct cta *cta)
+{
+    if (cta->changed) {
+        note_change(grid);
+        return false;
+    }
+    if (cta->epoch != grid->epoch)
+        cta->epoch = grid->epoch, cta->quiet_turns = 0;
+    grid->quiet_turns++;
+    grid->stuck += ++cta->quiet_turns == QUIET_TURNS;
+    return grid->stuck == grid->cta_count - grid->finished &&
+           grid->quiet_turns >= QUIET_TURNS_IN_ALL;
+}
+
 // The next CTA to run, with the lock held; NULL when there is none now. May release the lock.
 static struct cta *take(struct grid *grid, uint64_t *parked_since_start)
 {
@@ -208,10 +238,18 @@ static void *worker(void *argument)
         enum cta_state state = ptxm_cta_run(cta);
         pthread_mutex_lock(&grid->lock);
         grid->running--;
-        if (state == CTA_YIELD)
+        if (state == CTA_YIELD) {
             park(grid, cta);
-        else
+            if (waits_forever(grid, cta)) {
+                grid->endless_wait = true;
+                atomic_store(&grid->abort, true);
+            }
+        } else {
+            if (grid->endless_wait && cta->aborted)
+                ptxm_cta_report_endless_wait(cta);
             commit(grid, cta);
+            note_change(grid);
+        }
         pthread_cond_broadcast(&grid->wake);
     }
     pthread_cond_broadcast(&grid->wake);

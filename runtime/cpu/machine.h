@@ -83,6 +83,7 @@ struct warp {
     uint32_t (*returns)[LANES]; // return address by depth and lane, made at the first call
     struct function **calls[LANES]; // unused lanes stay NULL
     uint64_t turn;
+    bool moved, polled;     // in this turn of the CTA
     bool divergent_barrier; // the checker let an aligned barrier go by fragments
     // clocks
     uint32_t clock, full_sync; // see clock.h
@@ -125,6 +126,16 @@ struct cta {
     struct ptxm_counters counters;
     uint64_t random;
     uint64_t polls, steps;
+    // Whether this turn (from ptxm_cta_run to its return) changed memory, ended a thread, read a
+    // clock or ran a warp that does not poll; turns in a row in which nothing of that happened in
+    // the whole grid (see launch.c).
+    bool changed;
+    uint64_t epoch, quiet_turns;
+    struct poll {
+        const struct op *op; // the last strong read of global memory, or NULL
+        uint32_t thread, size;
+        uint64_t address;
+    } poll;
     bool progress, exited_early_reported;
     uint32_t next_warp;
     struct allocation *last_allocation;
@@ -150,6 +161,8 @@ struct grid {
     pthread_mutex_t lock; // queue, findings, grid shadow, sync objects
     pthread_cond_t wake;
     uint64_t next_cta, finished, next_commit;
+    uint64_t epoch, quiet_turns, stuck; // since the last change; CTAs that poll ever since
+    bool endless_wait;
     struct cta *parked, *parked_last;
     struct cta **uncommitted; // finished CTAs that wait for an earlier one, by index
     uint32_t running;
@@ -172,6 +185,8 @@ bool ptxm_barrier_force(struct cta *cta);
 bool ptxm_warp_run(struct warp *warp, uint64_t quantum);
 void ptxm_warp_init(struct warp *warp);
 void ptxm_cta_out_of_memory(struct cta *cta);
+// The CTA polls for what nobody writes any more.
+void ptxm_cta_report_endless_wait(struct cta *cta);
 
 static inline uint64_t ptxm_random(uint64_t *state)
 {
@@ -236,6 +251,13 @@ static inline struct place ptxm_place(struct warp *w, const struct op *op, unsig
             return (struct place){a->host + (address - a->base), SPACE_GLOBAL, address, a};
     }
     return ptxm_resolve(w, op, lane, space, address, size, align, kind);
+}
+// A strong read of global memory, or an atomic that left the word as it was.
+static inline void ptxm_note_poll(struct warp *w, const struct op *op, unsigned lane,
+                                  const struct place *p, uint32_t size)
+{
+    w->polled = true;
+    w->cta->poll = (struct poll){op, ptxm_thread(w, lane), size, p->address};
 }
 uint64_t ptxm_address(const struct warp *w, const struct op *op, unsigned lane);
 void ptxm_finding(struct warp *w, const struct op *op, unsigned lane, enum rule rule,

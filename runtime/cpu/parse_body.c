@@ -239,7 +239,11 @@ static bool operand(struct parser *p, struct operand *o, unsigned depth)
     fine = p->token.kind == TOKEN_NAME ? name_operand(p, o) : number_operand(p, o);
     if (!fine)
         return false;
-    // Address arithmetic: sym+4, %r+-4, 16+4.
+    // Address arithmetic: sym+4, %r+-4, 16-4. ptxas refuses %r-4, and so does this.
+    if (o->kind != OPERAND_INT && ptxm_at_punct(p, '-')) {
+        ptxm_complain(p, &p->token, "nothing is subtracted from a name: write it as +-");
+        return false;
+    }
     while (ptxm_at_punct(p, '+') || ptxm_at_punct(p, '-')) {
         bool minus = ptxm_at_punct(p, '-');
         int64_t n;

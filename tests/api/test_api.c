@@ -242,6 +242,17 @@ static void bad_calls(void **state)
     assert_null(kgen_judgement_program(NULL));
     kgen_judgement_free(NULL);
     assert_int_equal(kgen_launch(NULL, NULL, NULL, 0, NULL), KGEN_ERROR_USAGE);
+    static const kgen_define half[][1] = {{{"N", NULL}}, {{NULL, "1"}}};
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(
+            kgen_compile(context, "", 0,
+                         &(kgen_compile_options){.defines = half[i], .n_defines = 1}, &program),
+            KGEN_ERROR_USAGE);
+    static const char empty[] = "kernel k()\n{\n}\n";
+    assert_int_equal(kgen_compile(context, empty, strlen(empty),
+                                  &(kgen_compile_options){.name = ""}, &program),
+                     KGEN_OK);
+    kgen_program_free(program);
     kgen_program_free(NULL);
     kgen_device_close(NULL);
     kgen_buffer_free(NULL);
@@ -367,6 +378,9 @@ static void out_of_bounds_is_found(void **state)
     kgen_raw_launch l = {
         .kernel = "k", .grid = {1, 1, 1}, .block = {32, 1, 1}, .args = args, .n_args = 1};
     assert_int_equal(kgen_module_launch(module, &l, NULL), KGEN_ERROR_FINDINGS);
+    l.shared_bytes = (size_t)1 << 32;
+    assert_int_equal(kgen_module_launch(module, &l, NULL), KGEN_ERROR_INPUT);
+    l.shared_bytes = 0;
     l.kernel = "l";
     assert_int_equal(kgen_module_launch(module, &l, NULL), KGEN_ERROR_INPUT);
     kgen_buffer_free(buffer);

@@ -161,7 +161,10 @@ usage("argument of unknown type", "check", COPY, "--arg=i33:1", err="did you mea
 usage("argument out of range", "check", COPY, "--arg=i32:3000000000", err="not a value of type i32")
 usage("negative unsigned argument", "check", COPY, "--arg=u64:-1", err="not a value of type u64")
 usage("argument that is no number", "check", COPY, "--arg=f32:abc", err="not a value of type f32")
-usage("buffer of no elements", "check", COPY, "--arg=buf:f32:0:zeros", err="buf:TYPE:COUNT:FILL")
+usage("buffer of no elements", "check", COPY, "--arg=buf:f32:0:zeros", err="COUNT must be 1 to")
+usage("buffer of too many elements", "check", COPY, "--arg=buf:f32:99999999999999:zeros",
+      err="COUNT must be 1 to")
+usage("buffer and nothing else", "check", COPY, "--arg=buf", err="must be buf:TYPE:COUNT:FILL")
 usage("buffer with an unknown filling", "check", COPY, "--arg=buf:f32:4:ones", err="zeros, iota")
 usage("several kernels, none chosen", "check", RACE, err="--kernel=neighbour")
 
@@ -415,8 +418,9 @@ def run_unchecked(kgen):
 @case
 def run_bad_values(kgen):
     """zero, negative and overflowing sizes; values that are none"""
-    for key in ("M=0", "M=-3", "M=99999999999", "splits=9", "dtype=f64", "M=1.5"):
-        kgen("run", "matmul", key, status=1, err=rf"{key.split('=')[0]}=")
+    for key in ("M=0", "M=-3", "M=99999999999", "splits=9", "dtype=f64", "M=1.5", "M=abc", "M=true",
+                "M=", "M=12x", "M=9999999999999999999999", "bias=2", "bias=maybe", "dtype=1"):
+        kgen("run", "matmul", key, status=1, err=rf"matmul: {key}: ")
     kgen("run", "matmul", "M=2147483647", "N=2147483647", "K=2147483647", status=1, err="memory")
     kgen("run", "attention", "H=3", "HKV=2", status=1, err="divide")
 
@@ -425,6 +429,7 @@ def run_bad_values(kgen):
 def run_bad_define(kgen):
     """-D that names nothing"""
     kgen("run", "delta_net", "-D", "ROWZ=8", status=1, err="ROWZ.*KG-P012")
+    kgen("build", "matmul", "-D", "bm=64", status=1, err="(?s)-D bm .*help: there are: .*BM, BN")
 
 
 @case

@@ -196,17 +196,17 @@ static void an_unknown_statement(void **state)
 static void numbers_grow(void **state)
 {
     enum { COUNT = 20000, LINE = 40 };
-    char *in = malloc(COUNT * LINE + 200), *at = in;
-    at += sprintf(at, ".entry k(\n)\n{\n\t.reg .b32 %%r<%d>;\n", COUNT + 1);
-    for (int i = COUNT; i > 0; i--) at += sprintf(at, "\tmov.b32 %%r%d,0;\n", i);
-    sprintf(at, "\tret;\n}\n");
+    static char in[COUNT * LINE + 200];
+    int at = snprintf(in, sizeof in, ".entry k(\n)\n{\n\t.reg .b32 %%r<%d>;\n", COUNT + 1);
+    for (int i = COUNT; i > 0; i--)
+        at += snprintf(in + at, sizeof in - (size_t)at, "\tmov.b32 %%r%d,0;\n", i);
+    snprintf(in + at, sizeof in - (size_t)at, "\tret;\n}\n");
     static const struct cg_allocator plain;
     size_t length = 0;
     char *got = cg_coalesce_copies(&plain, in, strlen(in), &length);
     assert_non_null(strstr(got, "\tmov.b32 %r20000,0;\n\tret;\n}\n"));
     assert_int_equal(length, strlen(in));
     cg_release(&plain, got);
-    free(in);
 }
 
 // Every template is known, and what it writes is what its row says.

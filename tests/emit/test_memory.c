@@ -37,6 +37,20 @@ static void vector_add_with_tails(void **state)
         }
 }
 
+// A start below zero is an offset below zero in the address of an access.
+static void negative_starts(void **state)
+{
+    program_case c = {.file = "crop",
+                      .source = "kernel crop(x: global f32[N], y: global f32[N])\n{\n"
+                                "  store y[-5..] = load x[-3.. + 64]\n}\n"};
+    int64_t n = 70;
+    double *x = program_add(&c, "x", "f32", IN, 0, n),
+           *y = program_add(&c, "y", "f32", ZEROED, 0, n);
+    program_scalar(&c, "N", n);
+    for (int64_t i = 5; i < 64; i++) y[i - 5] = x[i - 3];
+    program_run(&c);
+}
+
 static void out_of_bounds_reads(void **state)
 {
     program_case c = {
@@ -261,6 +275,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(vector_add_with_tails),
+        cmocka_unit_test(negative_starts),
         cmocka_unit_test(out_of_bounds_reads),
         cmocka_unit_test(fixed_indices_out_of_bounds),
         cmocka_unit_test(strides_and_many_dimensions),

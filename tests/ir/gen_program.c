@@ -17,6 +17,7 @@ typedef struct gen {
     kg_value *tensors[4]; // f32[N], f32[M, N], i32[N], f16[M, N]
     int depth, budget, n_names;
     bool in_role;
+    int role_start; // of the values that the role has made
 } gen;
 
 // ---- choices -----------------------------------------------------------------------------------
@@ -400,9 +401,18 @@ static void make_frag(gen *g)
     if (x) add(g, kg_build_frag(g->b, name, chance(g, 25) ? literal_for(g, x) : x));
 }
 
-static void make_assign(gen *g)
+// A role changes its own scalars only: the other warps would not see it.
+static kg_value *pick_to_assign(gen *g)
 {
     kg_value *x = pick(g, is_mutable, NULL);
+    for (int i = 0; x && g->in_role && i < g->role_start; i++)
+        if (g->pool[i] == x) return NULL;
+    return x;
+}
+
+static void make_assign(gen *g)
+{
+    kg_value *x = pick_to_assign(g);
     if (!x) return;
     if (chance(g, 50))
         kg_build_assign(g->b, x, kg_build_op(g->b, KG_OP_ADD, 2, x, literal_for(g, x)));
@@ -438,7 +448,7 @@ static void make_for(gen *g)
 
 static void make_while(gen *g)
 {
-    kg_value *x = pick(g, is_mutable, NULL);
+    kg_value *x = pick_to_assign(g);
     if (!x || x->type.rank || x->type.dtype == KG_I1) return;
     kg_build_while(g->b);
     kg_value *truth = kg_build_op(g->b, KG_OP_LT, 2, x, kg_build_int(g->b, 10));
@@ -468,6 +478,7 @@ static void make_role(gen *g)
     int first = (int)roll(g, 3);
     kg_build_role(g->b, first, 4, chance(g, 50) ? "worker" : NULL);
     g->in_role = true;
+    g->role_start = g->count;
     region(g);
     g->in_role = false;
     kg_build_end(g->b);

@@ -379,6 +379,72 @@ static void exchanges(void **state)
     program_run(&c);
 }
 
+static void conv3x3(void **state)
+{
+    enum { C = 20, H = 9, W = 35, O = 24 };
+    program_case c = {.file = "conv3x3.kg"};
+    double *x = program_add(&c, "x", "f16", IN, 0, C * H * W),
+           *w = program_add(&c, "w", "f16", IN, 0, 9 * O * C);
+    double *y = program_add(&c, "y", "f32", OUT, 1e-4, O * H * W);
+    program_scalar(&c, "C", C);
+    program_scalar(&c, "H", H);
+    program_scalar(&c, "W", W);
+    program_scalar(&c, "O", O);
+    for (int i = 0; i < O * H * W; i++)
+        for (int tap = 0; tap < 9; tap++) {
+            int row = i / W % H + tap / 3 - 1, column = i % W + tap % 3 - 1, o = i / (H * W);
+            if (row < 0 || row >= H || column < 0 || column >= W) continue;
+            for (int k = 0; k < C; k++)
+                y[i] += w[(tap * O + o) * C + k] * x[(k * H + row) * W + column];
+        }
+    program_run(&c);
+}
+
+static void int4_matmul(void **state)
+{
+    enum { M = 20, K = 70, N = 48 };
+    program_case c = {.file = "int4_matmul.kg"};
+    double *x = program_add(&c, "x", "f16", IN, 0, M * K),
+           *w = program_add(&c, "w", "i8", IN, 0, K / 2 * N);
+    double *y = program_add(&c, "y", "f32", OUT, 1e-4, M * N);
+    program_scalar(&c, "M", M);
+    program_scalar(&c, "K", K);
+    program_scalar(&c, "N", N);
+    for (int i = 0; i < M * N; i++)
+        for (int k = 0; k < K; k++) {
+            int pair = (int)w[k / 2 * N + i % N], high = (int)floor(pair / 16.0);
+            int low = pair - 16 * high;
+            y[i] += x[i / N * K + k] * (k % 2 ? high : low < 8 ? low : low - 16);
+        }
+    program_run(&c);
+}
+
+static void top2_gating(void **state)
+{
+    enum { T = 33, E = 8 };
+    program_case c = {.file = "top2_gating.kg"};
+    double *x = program_add(&c, "x", "f32", IN, 0, T * E),
+           *gate = program_add(&c, "gate", "f32", OUT, 1e-6, T * 2);
+    double *expert = program_add(&c, "expert", "i32", OUT, 0, T * 2),
+           *tokens = program_add(&c, "tokens", "i32", PROGRAM_ZEROED, 0, E);
+    program_scalar(&c, "T", T);
+    x[5 * E + 6] = x[5 * E + 2] = 2; // equals: the first counts
+    for (int t = 0; t < T; t++) {
+        int best[2] = {0, -1};
+        for (int e = 1; e < E; e++)
+            if (x[t * E + e] > x[t * E + best[0]]) best[0] = e;
+        for (int e = 0; e < E; e++)
+            if (e != best[0] && (best[1] < 0 || x[t * E + e] > x[t * E + best[1]])) best[1] = e;
+        double ratio = exp(x[t * E + best[1]] - x[t * E + best[0]]);
+        for (int k = 0; k < 2; k++) {
+            gate[2 * t + k] = (k ? ratio : 1) / (1 + ratio);
+            expert[2 * t + k] = best[k];
+            tokens[best[k]] += 1;
+        }
+    }
+    program_run(&c);
+}
+
 // The layout of the hand-written kernel: columns split across warps, sums exchanged.
 static void delta_net_by_columns(void **state)
 {
@@ -418,6 +484,71 @@ static void delta_net_by_columns(void **state)
     program_run(&c);
 }
 
+static void selective_scan(void **state)
+{
+    enum { T = 30, D = 40, N = 16 };
+    program_case c = {.file = "selective_scan.kg"};
+    double *u = program_add(&c, "u", "f32", IN, 0, T * D),
+           *dt = program_add(&c, "dt", "f32", IN, 0, T * D);
+    double *a = program_add(&c, "a", "f32", IN, 0, D * N),
+           *b = program_add(&c, "b", "f32", IN, 0, T * N);
+    double *gain = program_add(&c, "c", "f32", IN, 0, T * N),
+           *y = program_add(&c, "y", "f32", OUT, 1e-5, T * D);
+    program_scalar(&c, "T", T);
+    program_scalar(&c, "D", D);
+    for (int i = 0; i < T * D; i++) dt[i] = fabs(dt[i]);
+    for (int i = 0; i < D * N; i++) {
+        double h = 0;
+        int d = i / N, n = i % N;
+        a[i] = -fabs(a[i]);
+        for (int t = 0; t < T; t++) {
+            h = exp(dt[t * D + d] * a[i]) * h + dt[t * D + d] * u[t * D + d] * b[t * N + n];
+            y[t * D + d] += h * gain[t * N + n];
+        }
+    }
+    program_run(&c);
+}
+
+static void segment_sum(void **state)
+{
+    enum { N = 150, D = 20, S = 6 };
+    static const int bounds[S + 1] = {0, 3, 3, 40, 41, 120, N};
+    program_case c = {.file = "segment_sum.kg"};
+    double *x = program_add(&c, "x", "f32", IN, 0, N * D),
+           *offset = program_add(&c, "offset", "i32", IN, 0, S + 1);
+    double *y = program_add(&c, "y", "f32", OUT, 1e-5, S * D);
+    program_scalar(&c, "N", N);
+    program_scalar(&c, "S", S);
+    program_scalar(&c, "D", D);
+    for (int s = 0; s <= S; s++) offset[s] = bounds[s];
+    for (int i = 0; i < S * D; i++)
+        for (int r = bounds[i / D]; r < bounds[i / D + 1]; r++) y[i] += x[r * D + i % D];
+    program_run(&c);
+}
+
+static void cache_append(void **state)
+{
+    enum { P = 7, PAGE = 16, D = 70, T = 3, MOST = 3 };
+    static const int page[T][MOST] = {{3, 1, -1}, {5, -1, -1}, {0, 6, 2}},
+                     lengths[T] = {17, 15, 32};
+    program_case c = {.file = "cache_append.kg"};
+    double *key = program_add(&c, "key", "f16", IN, 0, T * D),
+           *cache = program_add(&c, "cache", "f16", PROGRAM_ZEROED, 0, P * PAGE * D);
+    double *pages = program_add(&c, "pages", "i32", IN, 0, T * MOST),
+           *length = program_add(&c, "length", "i32", IN, 0, T);
+    program_scalar(&c, "P", P);
+    program_scalar(&c, "D", D);
+    program_scalar(&c, "T", T);
+    program_scalar(&c, "MOST", MOST);
+    for (int t = 0; t < T; t++) {
+        int row = page[t][lengths[t] / PAGE] * PAGE + lengths[t] % PAGE;
+        length[t] = lengths[t];
+        for (int i = 0; i < MOST; i++) pages[t * MOST + i] = page[t][i];
+        for (int d = 0; d < D; d++) cache[row * D + d] = key[t * D + d];
+    }
+    program_run(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -445,6 +576,12 @@ int main(void)
         cmocka_unit_test(odd_extents),
         cmocka_unit_test(exchanges),
         cmocka_unit_test(delta_net_by_columns),
+        cmocka_unit_test(conv3x3),
+        cmocka_unit_test(int4_matmul),
+        cmocka_unit_test(top2_gating),
+        cmocka_unit_test(selective_scan),
+        cmocka_unit_test(segment_sum),
+        cmocka_unit_test(cache_append),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -172,6 +172,33 @@ static void test_barriers(void **state)
     }
 }
 
+#define ONE " setp.ne.u32 %p1, %r1, 0; @%p1 ret;\n" // thread 0 alone goes on
+
+static void test_endless_waits(void **state)
+{
+    static const struct planted list[] = {
+        // nobody will ever write what is polled
+        {ONE "L: ld.acquire.gpu.global.u32 %r5, [%d2]; setp.ne.u32 %p1, %r5, 7; @%p1 bra L;",
+         "endless-wait"},
+        {ONE "L: atom.global.cas.b32 %r5, [%d2], 7, 8; setp.ne.u32 %p1, %r5, 7; @%p1 bra L;",
+         "endless-wait"},
+        // a wait that gives up, and one for a time, end by themselves
+        {" mov.u32 %r6, 0;\nL: ld.relaxed.gpu.global.u32 %r5, [%d2]; add.u32 %r6, %r6, 1;"
+         " setp.lt.u32 %p1, %r6, 20000; @%p1 bra L;", NULL},
+        {" mov.u32 %r6, 0;\nL: mov.u32 %r5, %clock; add.u32 %r6, %r6, 1;"
+         " setp.lt.u32 %p1, %r6, 20000; @%p1 bra L;", NULL},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        struct bench b = {.options.instruction_budget = 1 << 28};
+        run_planted(&list[i], &b);
+        if (list[i].rule)
+            bench_found(&b, list[i].rule);
+        else
+            bench_clean(&b);
+        bench_free(&b);
+    }
+}
+
 #define COPY " cp.async.ca.shared.global [%r3], [%d2], 4;"
 #define COMMIT " cp.async.commit_group;"
 #define WAIT(n) " cp.async.wait_group " #n ";"
@@ -333,7 +360,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shared_races), cmocka_unit_test(test_bytes),
         cmocka_unit_test(test_bounds),       cmocka_unit_test(test_freed),
-        cmocka_unit_test(test_barriers),     cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_barriers), cmocka_unit_test(test_endless_waits),
+        cmocka_unit_test(test_copies),
         cmocka_unit_test(test_ctas),         cmocka_unit_test(test_signal_too_early),
         cmocka_unit_test(test_places),       cmocka_unit_test(test_uninitialised_global),
         cmocka_unit_test(test_limit_and_determinism),

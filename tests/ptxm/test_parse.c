@@ -58,6 +58,7 @@ static void test_refused(void **state)
         {BODY(REGS "ld.global.u32 %r1, %r2;"), "expected an [address]", 7},
         {BODY(REGS "ld.global.v4.u32 {%r1, %r2}, [%d1];"), "vector elements", 7},
         {BODY(REGS "add.s32 %r1, %r2, %r3"), "expected ';'", 8},
+        {BODY(REGS "ld.global.u32 %r1, [%d1-4];"), "write it as +-", 7},
         {BODY(REGS REGS), "declared twice", 7},
         {BODY(REGS "cp.async.cg.shared.global [%r1], [%d1], 8;"), "cp-size", 7},
         {BODY(REGS "cvt.s32.f32 %r1, %f1;"), "rounding", 7},

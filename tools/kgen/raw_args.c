@@ -180,8 +180,13 @@ static bool make_buffer(kgen_device *device, const char *text, uint64_t seed, kg
     const char *count_text = text + length + (text[length] == ':');
     errno = 0;
     long long count = strtoll(count_text, &end, 0);
-    if (end == count_text || *end != ':' || errno || count < 1 || count > INT64_C(1) << 36) {
-        *status = usage_error(COMMAND_check, "--arg=buf:%s: must be buf:TYPE:COUNT:FILL", text);
+    const char *problem = NULL;
+    if (end == count_text || *end != ':')
+        problem = "must be buf:TYPE:COUNT:FILL";
+    else if (errno || count < 1 || count > INT64_C(1) << 36)
+        problem = "COUNT must be 1 to 68719476736";
+    if (problem) {
+        *status = usage_error(COMMAND_check, "--arg=buf:%s: %s", text, problem);
         return false;
     }
     size_t bytes = (size_t)count * (size_t)type->bytes;
@@ -200,6 +205,10 @@ static bool make_argument(raw_args *args, kgen_device *device, const char *text,
                           int *status)
 {
     size_t i = args->n++;
+    if (!strcmp(text, "buf")) {
+        *status = usage_error(COMMAND_check, "--arg=buf: must be buf:TYPE:COUNT:FILL");
+        return false;
+    }
     if (!strncmp(text, "buf:", 4)) {
         if (!make_buffer(device, text + 4, seed, &args->buffers[i], status)) return false;
         args->args[i] = (kgen_raw_arg){.buffer = args->buffers[i]};

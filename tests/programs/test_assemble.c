@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// ptxas takes every program of this folder for every generation of targets, and needs no local
+// memory for it: what the PTX machine runs, a GPU runs.
+//   test_assemble PTXAS
+#include "runtime/kgen.h"
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+static const char *ptxas;
+static const char *const targets[] = {"sm_80", "sm_90", "sm_120"};
+
+static void show(const kgen_diagnostic *d, void *user)
+{
+    fputs(d->rendered, stderr);
+}
+
+static size_t read_file(const char *name, char *text, size_t room)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", getenv("KGEN_PROGRAMS"), name);
+    FILE *in = fopen(path, "rb");
+    if (!in) fail_msg("cannot open %s", path);
+    size_t length = fread(text, 1, room, in);
+    fclose(in);
+    return length;
+}
+
+static void assemble(const char *name, const char *target, const kgen_program *program)
+{
+    char path[] = "/tmp/kgen-program-XXXXXX", command[1024], said[4096];
+    int file = mkstemp(path);
+    assert_true(file >= 0);
+    size_t length;
+    const char *ptx = kgen_program_ptx(program, &length);
+    assert_int_equal(write(file, ptx, length), length);
+    close(file);
+    snprintf(command, sizeof command, "'%s' -arch=%s -v -o /dev/null '%s' 2>&1", ptxas, target,
+             path);
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    said[fread(said, 1, sizeof said - 1, pipe)] = 0;
+    int status = pclose(pipe);
+    unlink(path);
+    const char *clean = " 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads";
+    if (status || !strstr(said, clean)) fail_msg("%s for %s: %s", name, target, said);
+}
+
+static void assemble_program(void **state)
+{
+    const char *name = *state;
+    static char text[65536];
+    size_t length = read_file(name, text, sizeof text);
+    kgen_context *context = NULL;
+    assert_int_equal(kgen_context_create(&(kgen_options){.diagnostic = show}, &context), KGEN_OK);
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        kgen_program *program = NULL;
+        kgen_compile_options options = {.name = name, .target = targets[i]};
+        assert_int_equal(kgen_compile(context, text, length, &options, &program), KGEN_OK);
+        assemble(name, targets[i], program);
+        kgen_program_free(program);
+    }
+    kgen_context_free(context);
+}
+
+static int is_program(const struct dirent *entry)
+{
+    size_t length = strlen(entry->d_name);
+    return length > 3 && !strcmp(entry->d_name + length - 3, ".kg");
+}
+
+int main(int argc, char **argv)
+{
+    ptxas = argc > 1 ? argv[1] : NULL;
+    if (!ptxas || access(ptxas, X_OK)) return printf("1..0 # SKIP no ptxas on this machine\n"), 77;
+    struct dirent **files;
+    struct CMUnitTest tests[64];
+    int count = scandir(getenv("KGEN_PROGRAMS"), &files, is_program, alphasort);
+    if (count < 1 || count > (int)(sizeof tests / sizeof *tests)) return 1;
+    for (int i = 0; i < count; i++)
+        tests[i] = (struct CMUnitTest){.name = files[i]->d_name,
+                                       .test_func = assemble_program,
+                                       .initial_state = files[i]->d_name};
+    int failed = _cmocka_run_group_tests("programs_ptxas", tests, (size_t)count, NULL, NULL);
+    for (int i = 0; i < count; i++) free(files[i]);
+    free(files);
+    return failed;
+}
