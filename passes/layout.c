@@ -340,10 +340,16 @@ bool kg_layout_demand(const kg_op *op, int i, const kg_layout *result, kg_layout
 
 static void assign(kg_layouts *ls, kg_class *cls, const kg_layout *layout);
 
+// Products choose for themselves: not every layout is one that their instruction can leave.
+static bool takes_suggestions(const kg_class *cls)
+{
+    return cls && !cls->layout && !cls->dot;
+}
+
 static void suggest(kg_layouts *ls, const kg_value *value, const kg_layout *layout)
 {
     kg_class *cls = kg_class_of(ls, value);
-    if (cls && !cls->layout) assign(ls, cls, layout);
+    if (takes_suggestions(cls)) assign(ls, cls, layout);
 }
 
 // A big tile from or to global memory keeps the right to choose for itself.
@@ -361,9 +367,7 @@ static void suggest_operand(kg_layouts *ls, const kg_op *op, int i, const kg_lay
 {
     kg_layout wanted;
     kg_class *cls = kg_class_of(ls, op->operands[i]);
-    if (!cls || cls->layout || !kg_layout_demand(op, i, result, &wanted)) return;
-    if (op->code == KG_OP_DOT && i < 2 && cls->dot)
-        return; // it chooses with its own product in view
+    if (!takes_suggestions(cls) || !kg_layout_demand(op, i, result, &wanted)) return;
     if (op->code == KG_OP_TRANSPOSE && has_big_global_access(cls)) return;
     int64_t cost;
     if (op->code == KG_OP_DOT && i < 2 && !kg_layout_pays_in_place(ls, cls, &wanted, &cost)) return;
@@ -392,7 +396,7 @@ static void suggest_result(kg_layouts *ls, const kg_op *op, const kg_layout *ope
     kg_layout out;
     int axis = (int)kg_op_int(op, KG_A_AXIS, 0);
     kg_class *cls = kg_class_of(ls, op->results[0]);
-    if (!cls || cls->layout) return;
+    if (!takes_suggestions(cls)) return;
     if (kg_op_info_of(op->code)->cls == KG_CLASS_R) {
         if (kg_needs_axis_in_warp(op) && kg_layout_axis_spans_warps(operand, axis)) return;
         kg_layout_slice(operand, axis, &out);
