@@ -431,14 +431,48 @@ static void mark_relevant(replay *r)
 }
 
 // ---- what has to be tried -----------------------------------------------------------------------
-static int ring_within(const replay *r, int block)
+// Trips after which slots come back as they were: a common multiple of the rings' lengths and of
+// what the loop computes residues of.
+typedef struct period {
+    int64_t trips;
+    bool too_long;
+} period;
+
+static void multiply(period *p, int64_t by)
 {
-    int ring = 1;
+    enum { LONGEST = 64 };
+    int64_t a = p->trips, b = by;
+    while (b) {
+        int64_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    p->too_long |= p->trips / a * by > LONGEST;
+    if (!p->too_long) p->trips = p->trips / a * by;
+}
+
+static bool multiply_by_residues(kg_op *op, void *user)
+{
+    int64_t m;
+    if (op->code == KG_OP_MOD && kg_is_scalar(op->results[0]) &&
+        kg_const_int(op->operands[1], &m) && m > 1)
+        multiply(user, m);
+    return true;
+}
+
+static int period_within(replay *r, int block)
+{
+    const kg_sync_block *loop = kg_sync_block_at(r->p, block);
+    period p = {1, false};
     for (int i = 0; i < r->p->accesses.count; i++) {
         const kg_sync_access *a = &r->p->accesses.items[i];
-        if (a->async && a->ring > ring && kg_sync_lift(r->p, a->node, block) >= 0) ring = a->ring;
+        if (a->async && kg_sync_lift(r->p, a->node, block) >= 0) multiply(&p, a->ring);
     }
-    return ring;
+    bool rings = p.trips > 1;
+    for (int i = 0; rings && i < 2 && loop->ir[i]; i++)
+        kg_walk(loop->ir[i], multiply_by_residues, &p);
+    r->failed |= p.too_long; // nothing is known of its counts, so every wait is for all
+    return (int)p.trips;
 }
 
 static bool holds_groups_itself(const replay *r, int block)
@@ -508,7 +542,7 @@ static void prepare_loop(replay *r, int block)
 {
     const kg_sync_block *b = kg_sync_block_at(r->p, block);
     const kg_op *op = kg_sync_node_at(r->p, b->owner)->op;
-    int ring = ring_within(r, block);
+    int ring = period_within(r, block);
     // A copy runs up to a ring ahead, and its slot comes back a ring later: both fit.
     int trips = holds_groups_itself(r, block) ? 2 * ring + EXTRA_TRIPS : OUTER_TRIPS;
     int64_t step, lo = 0;
@@ -603,7 +637,7 @@ void kg_waits_replay(const kg_sync_program *p, const kg_obligations *o, const kg
     out->unseen = KG_NEW_ARRAY(p->arena, bool, o->count + 1);
     memset(out->count, -1, sizeof *out->count * (size_t)p->n_points);
     prepare(&r, n_values, n_ops);
-    r.failed = combinations(&r) > COMBINATION_LIMIT;
+    r.failed |= combinations(&r) > COMBINATION_LIMIT;
     do run_once(&r, n_values);
     while (!r.failed && next_combination(&r));
     out->bounded = !r.failed;

@@ -252,6 +252,14 @@ void validator_report(validator *v, const state *s, const complaint *c);
 
 // ---- program.c ----------------------------------------------------------------------------------
 bool validator_prepare(validator *v);
+// `x == c`, or with !=, where x is something modulo m: x, and the constants.
+bool validator_residue_condition(const kg_value *condition, const kg_value **x, int64_t *m,
+                                 int64_t *equal);
+
+// ---- guards.c -----------------------------------------------------------------------------------
+void validator_describe_loop(validator *v, kg_op *op, loop_model *l);
+// The guards of all branches, the values of all variables; accesses and loops are known.
+void validator_find_guards(validator *v);
 
 // ---- linear.c: integers as sums of multiples of what is not understood further ------------------
 linear linear_of(const kg_value *value);

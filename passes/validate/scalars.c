@@ -45,6 +45,16 @@ static int compute(const validator *v, const state *s, const kg_op *op)
     }
 }
 
+// A state for each of the first `count` residues.
+static void fork_residues(validator *v, state_set *out, state *s, int which, int count)
+{
+    for (int r = 0; r < count; r++) {
+        state *copy = r + 1 < count ? state_copy(v, s) : s;
+        scalars_of(copy)[which] = (int16_t)r;
+        state_push(v, out, copy);
+    }
+}
+
 // The state with this scalar, or one for each residue it may have.
 static void assign(validator *v, state_set *out, state *s, int which, int number)
 {
@@ -55,11 +65,7 @@ static void assign(validator *v, state_set *out, state *s, int which, int number
     }
     for (int i = 0; i < v->loops.count; i++)
         s->guessed |= s->distance[i] != NOT_RUNNING && v->modulus > 1;
-    for (int r = 0; r < v->modulus; r++) {
-        state *copy = r + 1 < v->modulus ? state_copy(v, s) : s;
-        scalars_of(copy)[which] = (int16_t)r;
-        state_push(v, out, copy);
-    }
+    fork_residues(v, out, s, which, v->modulus);
 }
 
 void validator_scalar(validator *v, state_set *set, const kg_op *op)
@@ -74,15 +80,23 @@ void validator_scalar(validator *v, state_set *set, const kg_op *op)
     state_unify(v, set);
 }
 
+// A CTA's index stays below the extent of its axis.
+static int residues_of(const validator *v, int param)
+{
+    const kg_sexpr *extent = param < 0 ? v->kernel->grid[-1 - param].extent : NULL;
+    bool few = extent && extent->kind == KG_SX_INT && extent->value >= 1;
+    return few && extent->value < v->modulus ? (int)extent->value : v->modulus;
+}
+
 void validator_scalar_parameters(validator *v, state_set *set)
 {
-    for (int i = 0; i < v->kernel->n_params + v->kernel->n_grid; i++) {
-        int param = i - v->kernel->n_grid;
-        const kg_value *value = param < 0 ? v->kernel->grid[i].value : v->kernel->params[param];
+    for (int i = -v->kernel->n_grid; i < v->kernel->n_params; i++) {
+        const kg_value *value = i < 0 ? v->kernel->grid[-1 - i].value : v->kernel->params[i];
         int which = value->id >= 0 ? v->scalar_of[value->id] : -1;
         state_set out = {0};
         if (which < 0) continue;
-        for (int k = 0; k < set->count; k++) assign(v, &out, set->items[k], which, UNKNOWN_SCALAR);
+        for (int k = 0; k < set->count; k++)
+            fork_residues(v, &out, set->items[k], which, residues_of(v, i));
         *set = out;
     }
 }

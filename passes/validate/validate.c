@@ -55,6 +55,7 @@ static const char *trips_in_words(validator *v, const state *s, int which)
 static const char *describe(validator *v, const state *s)
 {
     const char *all = NULL;
+    if (!s->generations) return "on every way to it";
     for (int i = 0; i < v->loops.count; i++) {
         const kg_op *op = v->loops.items[i].op;
         if (s->distance[i] == NOT_RUNNING && !(op->code == KG_OP_WHILE && s->trip[i])) continue;
@@ -112,24 +113,21 @@ void validator_report(validator *v, const state *s, const complaint *c)
     v->in_doubt = true;
 }
 
-// A read that some state came to, and that found its bytes written in none of them.
+// A read that some state came to, and that found its bytes written in none of them. Where the slot
+// is computed, that state may not be one that happens.
 static void check_contents(validator *v)
 {
     for (int i = 0; i < v->accesses.count; i++) {
         access_model *a = &v->accesses.items[i];
+        int64_t number;
+        bool certain = a->ring == 1 || (a->at.slot && kg_const_int(a->at.slot, &number));
         for (int slot = 0; a->shared && !a->writes && slot < a->ring; slot++)
-            for (int k = 0; k < a->by_slot[slot].count; k++) {
+            for (int k = 0; k < a->by_slot[slot].count && !v->stop; k++) {
                 const touch *t = &a->by_slot[slot].items[k];
-                if (!t->reached || t->covered) continue;
-                *v->out = (kg_validation){.verdict = KG_WITNESS,
-                                          .what = "read, and nothing has written it",
-                                          .b = a->at.op,
-                                          .thread_a = -1,
-                                          .byte = v->cell_byte[t->cell],
-                                          .schedule = "on every way to it"};
-                v->out->thread_b = validator_thread_at(a, slot, v->out->byte, ~0u, -1);
-                v->stop = true;
-                return;
+                state nowhere = {.guessed = !certain};
+                complaint c = {
+                    true, "read, and nothing has written it", NULL, a, slot, t->cell, ~0u, ~0u};
+                if (t->reached && !t->covered) validator_report(v, &nowhere, &c);
             }
     }
 }
