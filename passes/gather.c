@@ -129,7 +129,8 @@ static bool meets(const kg_op *a, const kg_effect *ea, const kg_op *b, const kg_
     if (ea->mode == KG_MODE_R && eb->mode == KG_MODE_R) return false;
     if (ea->operand == KG_OPERAND_ALL || eb->operand == KG_OPERAND_ALL) return true;
     if (ea->operand >= a->n_operands || eb->operand >= b->n_operands) return false;
-    return kg_roots_alias(kg_root(a->operands[ea->operand]), kg_root(b->operands[eb->operand]));
+    const kg_value *x = kg_root(a->operands[ea->operand]), *y = kg_root(b->operands[eb->operand]);
+    return x && y && kg_roots_alias(x, y); // a fragment is no memory
 }
 
 static bool may_cross(kg_op *passed, void *user)
