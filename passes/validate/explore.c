@@ -289,6 +289,7 @@ static void run_while(validator *v, const kg_op *op, state_set *set)
     state_set heads = *set, visited = {0}, out = {0};
     while (heads.count && !validator_spent(v)) {
         state *s = heads.items[--heads.count];
+        s->guessed |= v->loops.count > 1; // its trips may depend on those of other loops
         if (state_known(v, &visited, s)) {
             state_free(v, s);
             continue;
