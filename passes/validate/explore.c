@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { MOST_STATES = 40000, MOST_WORK = 20000000 };
+enum { MOST_STATES = 40000, MOST_WORK = 20000000, KNOWN_TRIPS = 40, NEAR_TRIPS = 8 };
 
 static void run_block(validator *v, const kg_block *block, state_set *set);
 
@@ -242,8 +242,11 @@ void validator_enter(validator *v, const kg_op *op, state_set *heads, state_set 
     for (int i = 0; i < set->count; i++) {
         state *s = set->items[i];
         int64_t distance = validator_number(v, s, &l->trips);
-        bool near = distance <= l->most + 8 * (l->step ? l->step / l->unit : 1);
+        int64_t step = l->step ? l->step / l->unit : 1;
+        bool known = l->trips.variable < 0;
+        bool near = distance <= l->most + (known ? KNOWN_TRIPS : NEAR_TRIPS) * step;
         s->distance[loop] = (int16_t)(distance <= 0 ? 0 : near ? distance : FAR);
+        s->guessed |= known && !near; // its end will be tried before it is due
         if (s->due[loop]) s->distance[loop] = s->due[loop];
         s->due[loop] = 0;
         s->trip[loop] = 0;

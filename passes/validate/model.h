@@ -143,8 +143,6 @@ typedef struct tensor_state {
     int count;
 } tensor_state;
 
-// What compares and hashes is the block from `generations` on. Everything in it is zero where it
-// is not used.
 // A named barrier at which some have arrived.
 typedef struct meeting {
     uint16_t arrived, count; // threads
@@ -154,6 +152,8 @@ typedef struct meeting {
     uint32_t told[MOST_GENERATIONS]; // warps whose accesses of then those who arrived know
 } meeting;
 
+// What compares and hashes is the block from `generations` on. Everything in it is zero where it is
+// not used.
 typedef struct state {
     uint64_t hash;
     int trip[32]; // by loop, for the report
