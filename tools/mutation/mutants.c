@@ -92,16 +92,79 @@ static void add(mutant_list *out, const program *p, size_t at, const char *inste
     snprintf(m->what, sizeof m->what, "S%d (%.*s, line %zu) %s", number, words, op, at + 1, how);
 }
 
-// `wait 1 {sync=3}` with a count that leaves one group more.
-static void add_loosened(mutant_list *out, const program *p, size_t at)
+// Line `at` with `word` (that stands `before` characters from its start) replaced.
+static void add_replaced(mutant_list *out, const program *p, size_t at, size_t before,
+                         const char *word, const char *how)
 {
     line l = p->lines[at];
-    size_t before = (size_t)(strstr(l.start, "wait ") - l.start) + 5;
-    char *rest, text[256];
-    long count = strtol(l.start + before, &rest, 10);
-    snprintf(text, sizeof text, "%.*s%ld%.*s", (int)before, l.start, count + 1,
-             (int)(l.start + l.length - rest), rest);
-    add(out, p, at, text, 0, "loosened by one");
+    size_t after = before + strcspn(l.start + before, " \n");
+    char text[256];
+    snprintf(text, sizeof text, "%.*s%s%.*s", (int)before, l.start, word, (int)(l.length - after),
+             l.start + after);
+    add(out, p, at, text, 0, how);
+}
+
+// Where word `n` of a line starts, counted from its op; the line's length without one.
+static size_t word_at(line l, int n)
+{
+    size_t at = strspn(l.start, " ");
+    for (; n && at < l.length; n--) {
+        at += strcspn(l.start + at, " \n");
+        at += strspn(l.start + at, " ");
+    }
+    return at < l.length ? at : l.length;
+}
+
+// The count of `wait 1 {sync=3}` with one group more.
+static void add_loosened(mutant_list *out, const program *p, size_t at)
+{
+    size_t before = word_at(p->lines[at], 1);
+    char count[24];
+    snprintf(count, sizeof count, "%ld", strtol(p->lines[at].start + before, NULL, 10) + 1);
+    add_replaced(out, p, at, before, count, "loosened by one");
+}
+
+// The id of `barrier id 1 count 128` or its `arrive`; -1 on another line.
+static int id_of(line l)
+{
+    if ((!is_op(l, "barrier") && !is_op(l, "arrive")) || strncmp(l.start + word_at(l, 1), "id ", 3))
+        return -1;
+    return atoi(l.start + word_at(l, 2));
+}
+
+// The id swapped for the program's next one, or for a new one if it has no other.
+static void add_swapped(mutant_list *out, const program *p, size_t at)
+{
+    enum { IDS = 16 };
+    bool used[IDS] = {false};
+    int id = id_of(p->lines[at]), other;
+    if (id < 0 || id >= IDS) return;
+    for (size_t i = 0; i < p->count; i++)
+        if (id_of(p->lines[i]) >= 0 && id_of(p->lines[i]) < IDS) used[id_of(p->lines[i])] = true;
+    for (other = (id + 1) % IDS; other != id && !used[other];) other = (other + 1) % IDS;
+    if (other == id) other = id + 1 < IDS ? id + 1 : id - 1;
+    char word[24], how[32];
+    snprintf(word, sizeof word, "%d", other);
+    snprintf(how, sizeof how, "with id %d", other);
+    add_replaced(out, p, at, word_at(p->lines[at], 2), word, how);
+}
+
+// `fence ORDER SCOPE` with the next weaker orders, and with the next smaller scope.
+static void add_narrowed(mutant_list *out, const program *p, size_t at)
+{
+    static const char *const weaker[][3] = {{"acq_rel", "acquire", "order acquire"},
+                                            {"acq_rel", "release", "order release"},
+                                            {"acquire", "relaxed", "order relaxed"},
+                                            {"release", "relaxed", "order relaxed"},
+                                            {"sys", "gpu", "scope gpu"},
+                                            {"gpu", "cta", "scope cta"}};
+    line l = p->lines[at];
+    for (int word = 1; word <= 2; word++)
+        for (size_t i = 0; i < sizeof weaker / sizeof *weaker; i++) {
+            size_t before = word_at(l, word), length = strcspn(l.start + before, " \n");
+            if (length == strlen(weaker[i][0]) && !memcmp(l.start + before, weaker[i][0], length))
+                add_replaced(out, p, at, before, weaker[i][1], weaker[i][2]);
+        }
 }
 
 static void add_behind(mutant_list *out, const program *p, size_t at)
@@ -119,6 +182,8 @@ void mutants_of(const char *ir, mutant_list *out)
     for (size_t i = 0; i < p.count; i++) {
         if (!synchronizes(p.lines[i])) continue;
         add(out, &p, i, NULL, 0, "removed");
+        add_swapped(out, &p, i);
+        if (is_op(p.lines[i], "fence")) add_narrowed(out, &p, i);
         if (!is_op(p.lines[i], "wait")) continue;
         add_loosened(out, &p, i);
         if (i + 1 < p.count &&

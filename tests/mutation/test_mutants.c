@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// The mutants of a text, each under the line it comes from.
+#include "tools/mutation/mutants.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+// The program is `before`, `line`, `after`; of its mutants, those of `line` have these words and
+// this text instead of the line, up to a NULL.
+static void expect(const char *before, const char *line, const char *after,
+                   const char *const expected[][2])
+{
+    char program[512], text[512];
+    mutant_list list;
+    size_t seen = 0, words = strcspn(line + strspn(line, " "), "{\n");
+    snprintf(program, sizeof program, "%s%s%s", before, line, after);
+    while (words && line[strspn(line, " ") + words - 1] == ' ') words--;
+    mutants_of(program, &list);
+    for (size_t i = 0; i < list.count; i++) {
+        const char *named = strchr(list.items[i].what, '(') + 1;
+        if (strncmp(named, line + strspn(line, " "), words) || named[words] != ',') continue;
+        assert_non_null(expected[seen][0]);
+        assert_string_equal(strchr(named, ')') + 2, expected[seen][0]);
+        snprintf(text, sizeof text, "%s%s%s", before, expected[seen][1], after);
+        if (!strncmp(expected[seen][0], "moved", 5))
+            snprintf(text, sizeof text, "%s%s", before, expected[seen][1]);
+        assert_string_equal(list.items[i].text, text);
+        seen++;
+    }
+    assert_null(expected[seen][0]);
+    mutants_free(&list);
+}
+
+static void barriers_and_commits_go(void **state)
+{
+    (void)state;
+    expect("  x = 1\n", "  barrier {sync=4, why=[1]}\n", "  y = 2\n",
+           (const char *const[][2]){{"removed", ""}, {NULL, NULL}});
+    expect("", "  commit {sync=1}\n", "", (const char *const[][2]){{"removed", ""}, {NULL, NULL}});
+}
+
+static void waits_are_loosened_and_moved(void **state)
+{
+    (void)state;
+    expect("", "    wait 9 {sync=3}\n", "    barrier {sync=4}\n",
+           (const char *const[][2]){
+               {"removed", ""},
+               {"loosened by one", "    wait 10 {sync=3}\n"},
+               {"moved behind its barrier", "    barrier {sync=4}\n    wait 9 {sync=3}\n"},
+               {NULL, NULL}});
+    expect(
+        "  barrier\n", "  wait 0\n", "  x = 1\n",
+        (const char *const[][2]){{"removed", ""}, {"loosened by one", "  wait 1\n"}, {NULL, NULL}});
+}
+
+static void ids_are_swapped_for_the_next(void **state)
+{
+    (void)state;
+    expect("  arrive id 7 count 64\n", "  barrier id 2 count 128 {sync=5}\n", "",
+           (const char *const[][2]){{"removed", ""},
+                                    {"with id 7", "  barrier id 7 count 128 {sync=5}\n"},
+                                    {NULL, NULL}});
+    expect("  barrier id 2 count 128\n", "  arrive id 7 count 64\n", "  barrier\n",
+           (const char *const[][2]){
+               {"removed", ""}, {"with id 2", "  arrive id 2 count 64\n"}, {NULL, NULL}});
+}
+
+static void an_only_id_is_swapped_for_a_new_one(void **state)
+{
+    (void)state;
+    expect("  barrier\n", "  barrier id 3 count 64\n", "",
+           (const char *const[][2]){
+               {"removed", ""}, {"with id 4", "  barrier id 4 count 64\n"}, {NULL, NULL}});
+    expect("", "  barrier id 15 count 64\n", "",
+           (const char *const[][2]){
+               {"removed", ""}, {"with id 14", "  barrier id 14 count 64\n"}, {NULL, NULL}});
+}
+
+static void fences_are_narrowed(void **state)
+{
+    (void)state;
+    expect("", "  fence acq_rel gpu {sync=2}\n", "",
+           (const char *const[][2]){{"removed", ""},
+                                    {"order acquire", "  fence acquire gpu {sync=2}\n"},
+                                    {"order release", "  fence release gpu {sync=2}\n"},
+                                    {"scope cta", "  fence acq_rel cta {sync=2}\n"},
+                                    {NULL, NULL}});
+    expect("", "  fence release cta\n", "",
+           (const char *const[][2]){
+               {"removed", ""}, {"order relaxed", "  fence relaxed cta\n"}, {NULL, NULL}});
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(barriers_and_commits_go),
+        cmocka_unit_test(waits_are_loosened_and_moved),
+        cmocka_unit_test(ids_are_swapped_for_the_next),
+        cmocka_unit_test(an_only_id_is_swapped_for_a_new_one),
+        cmocka_unit_test(fences_are_narrowed),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
