@@ -412,7 +412,7 @@ void kg_waits_replay(const kg_sync_program *p, const kg_obligations *o, const kg
 {
     int n_ops, n_values = kg_kernel_number(p->kernel, &n_ops);
     replay r = {.p = p, .o = o, .plan = plan, .out = out};
-    out->count = KG_NEW_ARRAY(p->arena, int, p->n_points + 1);
+    *out = (kg_replay){.count = KG_NEW_ARRAY(p->arena, int, p->n_points + 1)};
     out->binding = KG_NEW_ARRAY(p->arena, kg_binding, p->n_points + 1);
     memset(out->binding, -1, sizeof *out->binding * (size_t)p->n_points);
     out->open = KG_NEW_ARRAY(p->arena, bool, o->count + 1);
