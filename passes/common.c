@@ -43,7 +43,7 @@ struct kg_available {
     struct {
         const kg_value **items;
         int count, capacity;
-    } written; // roots that the kernel writes
+    } written; // parameters that the kernel writes
     scope *scope;
     int now;
     int everything; // when all written memory and all mutable fragments last counted as changed
@@ -60,7 +60,7 @@ static bool note_written(kg_op *op, void *user)
             operand >= op->n_operands)
             continue;
         const kg_value *root = kg_root(op->operands[operand]);
-        bool known = !root;
+        bool known = !root || root->kind != KG_VALUE_PARAM;
         for (int r = 0; r < table->written.count && !known; r++)
             known = table->written.items[r] == root;
         if (!known)
@@ -226,8 +226,11 @@ static uint32_t hash_op(const kg_op *op)
 }
 
 // ---- time --------------------------------------------------------------------------------------
+// Memory that is no parameter always is: it is made by ops, and unrolling makes more of them.
 static bool is_written(const kg_available *table, const kg_value *root)
 {
+    if (root->kind != KG_VALUE_PARAM)
+        return true;
     for (int i = 0; i < table->written.count; i++)
         if (kg_roots_alias(table->written.items[i], root))
             return true;
