@@ -45,7 +45,6 @@ static void respect_open_groups(planner *l)
     }
 }
 
-
 // ---- costs --------------------------------------------------------------------------------------
 static int arms_around(const kg_sync_program *p, int block)
 {
@@ -254,16 +253,28 @@ static int before_group(const planner *l, int point)
     return first < 0 ? point : b->first_point + first;
 }
 
-// The replay knows a schedule that the points do not serve: wait and meet directly in front of the
-// access.
+// In front of the second access, or of the region around it where not all that have to meet come
+// in.
+static int in_front(const planner *l, const kg_obligation *o)
+{
+    int node = l->p->accesses.items[o->b].node;
+    for (;;) {
+        const kg_sync_node *n = kg_sync_node_at(l->p, node);
+        const kg_sync_block *b = kg_sync_block_at(l->p, n->block);
+        int point = b->first_point + n->position;
+        if (b->owner < 0 || kg_sync_legal(l->p, o, point)) return before_group(l, point);
+        node = b->owner;
+    }
+}
+
+// The replay knows a schedule that the points do not serve: wait and meet as late as possible.
 static bool close_open(planner *l, const kg_replay *replay)
 {
     bool changed = false;
     for (int i = 0; i < l->o->count; i++) {
         const kg_obligation *o = &l->o->items[i];
         if (!replay->open[i] || !ours(o)) continue;
-        const kg_sync_node *b = kg_sync_node_at(l->p, l->p->accesses.items[o->b].node);
-        int point = before_group(l, kg_sync_block_at(l->p, b->block)->first_point + b->position);
+        int point = in_front(l, o);
         kg_points rendezvous = o->meet == KG_MEET_CTA ? l->plan->barrier : l->plan->warp_sync;
         bool there = o->meet == KG_MEET_NONE || kg_points_has(rendezvous, point) ||
                      kg_points_has(l->plan->hand, point);

@@ -351,15 +351,23 @@ static bool touches_groups(const replay *r, int node)
     return false;
 }
 
+// A node that is walked, with all that it stands in.
+static void mark(replay *r, int node)
+{
+    for (; node >= 0 && !r->relevant[node];
+         node = kg_sync_block_at(r->p, kg_sync_node_at(r->p, node)->block)->owner)
+        r->relevant[node] = true;
+}
+
 static void mark_relevant(replay *r)
 {
     const kg_sync_program *p = r->p;
     r->relevant = KG_NEW_ARRAY(p->arena, bool, p->nodes.count + 1);
     for (int i = 0; i < p->nodes.count; i++)
-        for (int node = i; node >= 0 && touches_groups(r, i) && !r->relevant[node];) {
-            r->relevant[node] = true;
-            node = kg_sync_block_at(p, kg_sync_node_at(p, node)->block)->owner;
-        }
+        if (touches_groups(r, i)) mark(r, i);
+    for (int i = 0; i < p->n_points; i++)
+        if (kg_points_has(r->plan->wait, i))
+            mark(r, kg_sync_block_at(p, p->points[i].block)->owner);
 }
 
 // ---- the runs
