@@ -104,41 +104,25 @@ static int64_t binary_int(run *r, kg_op *op, int64_t a, int64_t b)
     return a >> (b >= bits || b < 0 ? bits - 1 : b);
 }
 
-static bool compare_float(kg_opcode code, double a, double b)
+// Of a and b: less, equal, greater; none of these for NaN.
+static bool holds(kg_opcode code, bool less, bool equal, bool greater)
 {
     switch (code) {
     case KG_OP_EQ:
-        return a == b;
+        return equal;
     case KG_OP_NE:
-        return a != b;
+        return !equal;
     case KG_OP_LT:
-        return a < b;
+        return less;
     case KG_OP_LE:
-        return a <= b;
+        return less || equal;
     case KG_OP_GT:
-        return a > b;
+        return greater;
     default:
-        return a >= b;
+        return greater || equal;
     }
 }
-
-static bool compare_int(kg_opcode code, int64_t a, int64_t b)
-{
-    switch (code) {
-    case KG_OP_EQ:
-        return a == b;
-    case KG_OP_NE:
-        return a != b;
-    case KG_OP_LT:
-        return a < b;
-    case KG_OP_LE:
-        return a <= b;
-    case KG_OP_GT:
-        return a > b;
-    default:
-        return a >= b;
-    }
-}
+#define COMPARE(code, a, b) holds(code, (a) < (b), (a) == (b), (a) > (b))
 
 // ---- elementwise --------------------------------------------------------------------------------
 static void unary(run *r, kg_op *op, const tile *a, tile *out, int64_t n)
@@ -203,8 +187,8 @@ static void compare(run *r, kg_op *op, const tile *a, const tile *b, tile *out, 
     bool real = eval_is_float(op->operands[0]->type.dtype);
     if (a->error > 0 || b->error > 0) eval_refuse(r, op, "a comparison of inexact values");
     for (int64_t i = 0; i < n; i++)
-        out->cells[i].i = real ? compare_float(op->code, a->cells[i].f, b->cells[i].f)
-                               : compare_int(op->code, a->cells[i].i, b->cells[i].i);
+        out->cells[i].i = real ? COMPARE(op->code, a->cells[i].f, b->cells[i].f)
+                               : COMPARE(op->code, a->cells[i].i, b->cells[i].i);
 }
 
 static void cast(run *r, kg_op *op, const tile *a, tile *out, int64_t n)

@@ -9,6 +9,7 @@
 // missing and nothing that is not needed; a second time it must come out as it went in. Arguments
 // are paths; each is a test (TAP). --random FIRST COUNT: as many random programs, one test.
 #include "random_program.h"
+#include "words.h"
 #include "runtime/kgen.h"
 
 #include <stdbool.h>
@@ -56,16 +57,6 @@ static int count_of(const kgen_judgement *judgement, int kind)
 }
 
 // ---- the file's words ---------------------------------------------------------------------------
-static const char *line_with(const char *text, const char *key, char *out, size_t size)
-{
-    const char *at = strstr(text, key);
-    if (!at) return NULL;
-    at += strlen(key);
-    size_t n = strcspn(at, "\n");
-    snprintf(out, size, "%.*s", (int)(n < size ? n : size - 1), at);
-    return at + n;
-}
-
 static void check_counts(subject *s, const kgen_judgement *judgement, const char *words)
 {
     char have[128];

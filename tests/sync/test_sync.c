@@ -21,6 +21,7 @@
 // validator must not prove it.
 #include "executor.h"
 #include "random_program.h"
+#include "words.h"
 #include "passes/sync/sync.h"
 #include "passes/validate/validate.h"
 
@@ -49,16 +50,6 @@ typedef struct subject {
 } subject;
 
 // ---- the file's words ---------------------------------------------------------------------------
-static const char *line_with(const char *text, const char *key, char *out, size_t size)
-{
-    const char *at = strstr(text, key);
-    if (!at) return NULL;
-    at += strlen(key);
-    size_t n = strcspn(at, "\n");
-    snprintf(out, size, "%.*s", (int)(n < size ? n : size - 1), at);
-    return at + n;
-}
-
 // "A=1,B=2" behind the path of an argument.
 static void read_defines(subject *s, char *list)
 {
