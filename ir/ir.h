@@ -309,6 +309,13 @@ static inline bool kg_is_mutable(const kg_value *v)
 {
     return v->kind == KG_VALUE_RESULT && v->op->code == KG_OP_FRAG;
 }
+static inline bool kg_is_loop(const kg_op *op)
+{
+    return op->code == KG_OP_FOR || op->code == KG_OP_WHILE;
+}
+int kg_loops_around(const kg_op *op); // that it stands in
+// The result follows from the operands alone: constants, elementwise ops, reductions, shapes.
+bool kg_is_computed(const kg_op *op);
 int64_t kg_type_elements(const kg_type *type);
 // The parameter or SHARED result that a (view of a view of a) memory operand is a part of; NULL for
 // fragments.

@@ -423,3 +423,26 @@ bool kg_walk(kg_block *block, bool (*visit)(kg_op *op, void *user), void *user)
     }
     return true;
 }
+
+int kg_loops_around(const kg_op *op)
+{
+    int loops = 0;
+    for (const kg_block *b = op->parent; b && b->owner; b = b->owner->parent)
+        loops += kg_is_loop(b->owner);
+    return loops;
+}
+
+bool kg_is_computed(const kg_op *op)
+{
+    switch (kg_op_info_of(op->code)->cls) {
+    case KG_CLASS_P:
+    case KG_CLASS_U:
+    case KG_CLASS_B:
+    case KG_CLASS_C:
+    case KG_CLASS_R:
+    case KG_CLASS_N:
+        return true;
+    default:
+        return false;
+    }
+}

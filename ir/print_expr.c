@@ -25,16 +25,8 @@ static bool can_inline(const kg_printer *p, const kg_op *op)
     if (kg_has_more_attrs(op) || op->code == KG_OP_CONVERT) return false;
     if (op->code == KG_OP_TRANSPOSE) return memory || !p->flat;
     if (p->flat) return false;
-    switch (kg_op_info_of(op->code)->cls) {
-    case KG_CLASS_P:
-    case KG_CLASS_U:
-    case KG_CLASS_B:
-    case KG_CLASS_C:
-    case KG_CLASS_R:
-    case KG_CLASS_N:
-    case KG_CLASS_D: return true;
-    default: return op->code == KG_OP_LOAD;
-    }
+    return kg_is_computed(op) || kg_op_info_of(op->code)->cls == KG_CLASS_D ||
+           op->code == KG_OP_LOAD;
 }
 
 // `pending` holds ops that nobody has used yet, each with its operands folded in, in order: an

@@ -19,10 +19,8 @@ typedef struct depth {
 static bool measure(kg_op *op, void *user)
 {
     depth *d = user;
-    int loops = op->code == KG_OP_FOR || op->code == KG_OP_WHILE;
-    if (!loops) return true;
-    for (const kg_block *b = op->parent; b && b->owner; b = b->owner->parent)
-        loops += b->owner->code == KG_OP_FOR || b->owner->code == KG_OP_WHILE;
+    if (!kg_is_loop(op)) return true;
+    int loops = 1 + kg_loops_around(op);
     d->deepest = loops > d->deepest ? loops : d->deepest;
     return true;
 }

@@ -215,15 +215,8 @@ static kg_op *fold_while(folder *f, kg_op *op, kg_op *next, bool *gone)
 // ---- the walk ----------------------------------------------------------------------------------
 static bool can_replace(const kg_op *op)
 {
-    switch (kg_op_info_of(op->code)->cls) {
-    case KG_CLASS_P:
-    case KG_CLASS_U:
-    case KG_CLASS_B:
-    case KG_CLASS_C:
-    case KG_CLASS_R:
-    case KG_CLASS_N: return true;
-    default: return op->code == KG_OP_VIEW || op->code == KG_OP_TRANSPOSE || op->code == KG_OP_LOAD;
-    }
+    return kg_is_computed(op) || op->code == KG_OP_VIEW || op->code == KG_OP_TRANSPOSE ||
+           op->code == KG_OP_LOAD;
 }
 
 static void fold_regions(folder *f, kg_op *op)

@@ -15,13 +15,6 @@
 
 #include "ir/access.h"
 
-static bool in_loop(const kg_op *op)
-{
-    for (const kg_block *b = op->parent; b->owner; b = b->owner->parent)
-        if (b->owner->code == KG_OP_FOR || b->owner->code == KG_OP_WHILE) return true;
-    return false;
-}
-
 // ---- candidates ---------------------------------------------------------------------------------
 static const kg_value *shared_root(const kg_value *operand)
 {
@@ -54,7 +47,7 @@ typedef struct finder {
 static bool find(kg_op *op, void *user)
 {
     finder *f = user;
-    if (!is_store(op) || !in_loop(op)) return true;
+    if (!is_store(op) || kg_loops_around(op) == 0) return true;
     const kg_value *root = shared_root(op->operands[0]);
     for (kg_op *target = op->parent->first; target != op; target = target->next)
         if (reads_other(target, root)) KG_PUSH(f->arena, f->out, ((kg_gathering){op, target}));
@@ -85,18 +78,8 @@ static bool needed(const slice *s, const kg_op *op)
 
 static bool movable(const kg_op *op)
 {
-    switch (kg_op_info_of(op->code)->cls) {
-    case KG_CLASS_P:
-    case KG_CLASS_U:
-    case KG_CLASS_B:
-    case KG_CLASS_C:
-    case KG_CLASS_R:
-    case KG_CLASS_N:
-        return true;
-    default:
-        return op->code == KG_OP_LOAD || op->code == KG_OP_VIEW || op->code == KG_OP_TRANSPOSE ||
-               op->code == KG_OP_SHARED || op->code == KG_OP_DOT;
-    }
+    return kg_is_computed(op) || op->code == KG_OP_LOAD || op->code == KG_OP_VIEW ||
+           op->code == KG_OP_TRANSPOSE || op->code == KG_OP_SHARED || op->code == KG_OP_DOT;
 }
 
 static bool moves(const slice *s, const kg_op *op)

@@ -23,7 +23,7 @@ static bool in_loop_without_role(const kg_op *op)
     bool loop = false;
     for (const kg_block *b = op->parent; b->owner; b = b->owner->parent) {
         if (b->owner->code == KG_OP_WARPS) return false;
-        loop |= b->owner->code == KG_OP_FOR || b->owner->code == KG_OP_WHILE;
+        loop |= kg_is_loop(b->owner);
     }
     return loop;
 }

@@ -107,7 +107,7 @@ static int32_t weight_of(const kg_op *op)
 {
     int32_t weight = 1;
     for (const kg_block *b = op->parent; b->owner && weight < 4096; b = b->owner->parent)
-        if (b->owner->code == KG_OP_FOR || b->owner->code == KG_OP_WHILE) weight *= 8;
+        if (kg_is_loop(b->owner)) weight *= 8;
     return weight;
 }
 

@@ -56,14 +56,6 @@ typedef struct search {
 } search;
 
 // ---- one kernel ---------------------------------------------------------------------------------
-static int loops_around(const kg_op *op)
-{
-    int loops = 0;
-    for (const kg_block *b = op->parent; b->owner; b = b->owner->parent)
-        loops += b->owner->code == KG_OP_FOR || b->owner->code == KG_OP_WHILE;
-    return loops;
-}
-
 // Makes the kernel that the switches say; returns how many of the moves could be made.
 static int apply(search *s)
 {
@@ -93,16 +85,17 @@ static kg_cost price(search *s)
         const kg_widening *w = &s->rings.items[i];
         if (w->on)
             cost.total +=
-                w->accesses * ACCESS_OVERHEAD * kg_runs_in_loops(loops_around(w->loop) + 1);
+                w->accesses * ACCESS_OVERHEAD * kg_runs_in_loops(kg_loops_around(w->loop) + 1);
     }
     for (int i = 0; i < s->keeps.count; i++) {
         const kg_keeping *k = &s->keeps.items[i];
         if (k->on)
-            cost.total += k->registers * REGISTER_PRICE * kg_runs_in_loops(loops_around(k->first));
+            cost.total +=
+                k->registers * REGISTER_PRICE * kg_runs_in_loops(kg_loops_around(k->first));
     }
     for (int i = 0; i < s->moves.count; i++)
         if (s->moves.items[i].on)
-            cost.total += kg_runs_in_loops(loops_around(s->moves.items[i].what.store));
+            cost.total += kg_runs_in_loops(kg_loops_around(s->moves.items[i].what.store));
     return cost;
 }
 

@@ -16,17 +16,12 @@
 #include "ir/access.h"
 
 // ---- candidates ---------------------------------------------------------------------------------
-static bool is_loop(const kg_op *op)
-{
-    return op->code == KG_OP_FOR || op->code == KG_OP_WHILE;
-}
-
 // The innermost loop in whose body the op stands; NULL also when a role lies between.
 static kg_op *loop_of(const kg_op *op)
 {
     for (const kg_block *b = op->parent; b->owner; b = b->owner->parent) {
         if (b->owner->code == KG_OP_WARPS) return NULL;
-        if (is_loop(b->owner))
+        if (kg_is_loop(b->owner))
             return b == b->owner->blocks[b->owner->n_blocks - 1] ? b->owner : NULL;
     }
     return NULL;

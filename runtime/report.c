@@ -107,9 +107,7 @@ static int next_line(const kg_op *op)
 {
     for (; op; op = op->next) {
         const kg_op_info *info = kg_op_info_of(op->code);
-        if (info->n_effects || op->code == KG_OP_FOR || op->code == KG_OP_WHILE ||
-            op->code == KG_OP_WARPS)
-            return op->loc.line;
+        if (info->n_effects || kg_is_loop(op) || op->code == KG_OP_WARPS) return op->loc.line;
         for (int i = 0; i < op->n_blocks; i++) {
             int inner = next_line(op->blocks[i]->first);
             if (inner) return inner;
@@ -184,14 +182,6 @@ static void find_ir_lines(const report_maker *m, kgen_sync_info *syncs)
 }
 
 // ---- synchronizations ---------------------------------------------------------------------------
-static int loops_around(const kg_op *op)
-{
-    int n = 0;
-    for (const kg_block *b = op->parent; b && b->owner; b = b->owner->parent)
-        n += b->owner->code == KG_OP_FOR || b->owner->code == KG_OP_WHILE;
-    return n;
-}
-
 static void copy_repairs(report_maker *m, const kg_sync_entry *e, kgen_sync_info *s)
 {
     static const char *const verdicts[] = {[KG_SYNC_VERDICT_CHOSEN] = "chosen",
@@ -233,7 +223,7 @@ static kgen_sync_info sync_of(report_maker *m, const kg_sync_entry *e)
                         .name = kg_sync_name(m->arena, e->op),
                         .count = count_of(e->op),
                         .where = kg_sync_where(m->arena, e->op),
-                        .loops = loops_around(e->op),
+                        .loops = kg_loops_around(e->op),
                         .runs = e->runs,
                         .by_hand = e->by_hand,
                         .sharing_only = sharing_only(m, e),

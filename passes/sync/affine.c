@@ -74,8 +74,8 @@ static bool still_holds(const kg_assigns *assigns, const kg_value *counter, cons
         if (s->counter != counter) continue;
         if (s->op->id > reader->id && s->op->id < user->id) return false;
         for (const kg_block *b = s->op->parent; b && b->owner; b = b->owner->parent)
-            if ((b->owner->code == KG_OP_FOR || b->owner->code == KG_OP_WHILE) &&
-                kg_op_inside(user, b->owner) && !kg_op_inside(reader, b->owner))
+            if (kg_is_loop(b->owner) && kg_op_inside(user, b->owner) &&
+                !kg_op_inside(reader, b->owner))
                 return false;
     }
     return true;
@@ -250,9 +250,7 @@ static bool in_loop_of_one(const kg_op *op, const kg_op *a, const kg_op *b)
 {
     for (const kg_block *block = op->parent; block && block->owner; block = block->owner->parent) {
         const kg_op *owner = block->owner;
-        if ((owner->code == KG_OP_FOR || owner->code == KG_OP_WHILE) &&
-            kg_op_inside(a, owner) != kg_op_inside(b, owner))
-            return true;
+        if (kg_is_loop(owner) && kg_op_inside(a, owner) != kg_op_inside(b, owner)) return true;
     }
     return false;
 }

@@ -86,9 +86,7 @@ static const kg_op *first_inside(const kg_op *op)
 static const char *region_word(const kg_op *owner)
 {
     if (!owner) return "kernel";
-    return owner->code == KG_OP_FOR || owner->code == KG_OP_WHILE ? "loop"
-           : owner->code == KG_OP_WARPS                           ? "role"
-                                                                  : "branch";
+    return kg_is_loop(owner) ? "loop" : owner->code == KG_OP_WARPS ? "role" : "branch";
 }
 
 static const char *region_text(kg_arena *arena, const kg_op *owner)
@@ -97,17 +95,12 @@ static const char *region_text(kg_arena *arena, const kg_op *owner)
     return kg_arena_printf(arena, "the %s at line %d", region_word(owner), owner->loc.line);
 }
 
-static bool is_loop(const kg_op *op)
-{
-    return op->code == KG_OP_FOR || op->code == KG_OP_WHILE;
-}
-
 // The loop behind an op that the pipeline took out of it: a later loop whose line comes first.
 static const kg_op *prologue_of(const kg_op *op)
 {
     const kg_op *at = op;
     while (at->parent->owner && at->parent->owner->code == KG_OP_IF) at = at->parent->owner;
-    for (at = at->next; at && !is_loop(at); at = at->next) continue;
+    for (at = at->next; at && !kg_is_loop(at); at = at->next) continue;
     return at && at->loc.line && at->loc.line <= op->loc.line ? at : NULL;
 }
 
@@ -116,7 +109,7 @@ const char *kg_sync_place_text(kg_arena *arena, const kg_block *block, const kg_
     const kg_op *seen = NULL;
     for (; next && !seen; next = next->next) seen = first_inside(next);
     const kg_op *owner = block->owner, *loop = owner;
-    while (loop && !is_loop(loop)) loop = loop->parent->owner;
+    while (loop && !kg_is_loop(loop)) loop = loop->parent->owner;
     if (seen && !seen->n_blocks && prologue_of(seen))
         return kg_arena_printf(arena, "in front of %s, in the prologue of %s",
                                kg_sync_op_text(arena, seen), region_text(arena, prologue_of(seen)));

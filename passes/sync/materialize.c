@@ -22,7 +22,7 @@ static bool committed(const kg_op *op)
         for (const kg_op *next = op->next; next; next = next->next)
             if (next->code == KG_OP_COMMIT) return true;
         op = op->parent->owner;
-        if (!op || op->code == KG_OP_FOR || op->code == KG_OP_WHILE) return false;
+        if (!op || kg_is_loop(op)) return false;
     }
 }
 

@@ -22,11 +22,6 @@ typedef struct runner {
     int filled[512];         // copies by group, for the newest
 } runner;
 
-static bool is_loop(const kg_op *op)
-{
-    return op->code == KG_OP_FOR || op->code == KG_OP_WHILE;
-}
-
 static void set_value(runner *r, const kg_value *value, bool known, int64_t number)
 {
     if (r->pinned[value->id]) return;
@@ -127,7 +122,7 @@ static bool is_drawn(const runner *r, const kg_op *loop)
     if (!r->role) return false;
     for (const kg_op *around = loop->parent->owner; around != r->role;
          around = around->parent->owner)
-        if (is_loop(around)) return false;
+        if (kg_is_loop(around)) return false;
     return true;
 }
 
@@ -196,7 +191,7 @@ static void run_block(runner *r, const kg_block *block)
 {
     for (const kg_op *op = block->first; op; op = op->next) {
         int node = r->node_of[op->id];
-        if (is_loop(op))
+        if (kg_is_loop(op))
             run_loop(r, op);
         else if (op->code == KG_OP_IF)
             run_if(r, op);

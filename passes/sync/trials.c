@@ -63,8 +63,7 @@ static int loop_around(const replay *r, const kg_value *value)
 {
     const kg_op *at = value->op;
     for (const kg_block *b = at ? at->parent : NULL; b && b->owner; b = b->owner->parent)
-        if ((b->owner->code == KG_OP_FOR || b->owner->code == KG_OP_WHILE) &&
-            r->node_of[b->owner->id] >= 0)
+        if (kg_is_loop(b->owner) && r->node_of[b->owner->id] >= 0)
             return kg_sync_node_at(r->p, r->node_of[b->owner->id])->child[0];
     return -1;
 }

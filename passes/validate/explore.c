@@ -75,13 +75,6 @@ static int outcome(const validator *v, const state *s, const guard *g)
 
 // Outside of loops a free choice is an input of the program; from trip to trip it may follow from
 // the choices before, in ways that are not understood.
-static bool in_loop(const kg_op *op)
-{
-    for (op = op->parent->owner; op; op = op->parent->owner)
-        if (op->code == KG_OP_FOR || op->code == KG_OP_WHILE) return true;
-    return false;
-}
-
 static void remember(state *s, const guard *g, bool taken)
 {
     if (g->kind != GUARD_FREE || g->condition < 0) return;
@@ -98,7 +91,7 @@ void validator_branch(validator *v, const kg_op *op, state_set arms[2], state_se
         state *s = set->items[i];
         int way = outcome(v, s, &g);
         if (way < 0) {
-            s->guessed |= in_loop(op);
+            s->guessed |= kg_loops_around(op) > 0;
             state *copy = state_copy(v, s);
             remember(copy, &g, false);
             state_push(v, &arms[1], copy);
@@ -258,6 +251,21 @@ void validator_enter(validator *v, const kg_op *op, state_set *heads, state_set 
     set->count = 0;
 }
 
+// Runs the block that a loop begins with, from a state at its head; false, and the state gone, if
+// one like it has been there.
+static bool run_head(validator *v, const kg_block *block, state *s, state_set *visited,
+                     state_set *trip)
+{
+    if (state_known(v, visited, s)) {
+        state_free(v, s);
+        return false;
+    }
+    state_push(v, trip, s);
+    v->states++;
+    run_block(v, block, trip);
+    return true;
+}
+
 static void run_for(validator *v, const kg_op *op, state_set *set)
 {
     int loop = v->loop_of[op->id];
@@ -270,14 +278,8 @@ static void run_for(validator *v, const kg_op *op, state_set *set)
             state_push(v, &out, s);
             continue;
         }
-        if (state_known(v, &visited, s)) {
-            state_free(v, s);
-            continue;
-        }
         state_set trip = {0};
-        state_push(v, &trip, s);
-        v->states++;
-        run_block(v, op->blocks[0], &trip);
+        if (!run_head(v, op->blocks[0], s, &visited, &trip)) continue;
         for (int i = 0; i < trip.count && !v->stop; i++)
             validator_go_on(v, op, &heads, trip.items[i]);
     }
@@ -293,14 +295,8 @@ static void run_while(validator *v, const kg_op *op, state_set *set)
     while (heads.count && !validator_spent(v)) {
         state *s = heads.items[--heads.count];
         s->guessed |= v->loops.count > 1; // its trips may depend on those of other loops
-        if (state_known(v, &visited, s)) {
-            state_free(v, s);
-            continue;
-        }
         state_set trip = {0};
-        state_push(v, &trip, s);
-        v->states++;
-        run_block(v, op->blocks[0], &trip);
+        if (!run_head(v, op->blocks[0], s, &visited, &trip)) continue;
         for (int i = 0; i < trip.count; i++) state_push(v, &out, state_copy(v, trip.items[i]));
         run_block(v, op->blocks[1], &trip);
         for (int i = 0; i < trip.count && !v->stop; i++) {

@@ -63,7 +63,7 @@ static void add_access(validator *v, const kg_access *at)
     const kg_op *around[64];
     int n = 0;
     for (const kg_op *o = at->op->parent->owner; o; o = o->parent->owner)
-        if ((o->code == KG_OP_FOR || o->code == KG_OP_WHILE) && n < 64) around[n++] = o;
+        if (kg_is_loop(o) && n < 64) around[n++] = o;
     for (int i = 0; i < n && i < MOST_LOOPS; i++) a.loops[i] = around[n - 1 - i];
     a.n_loops = n < MOST_LOOPS ? n : MOST_LOOPS;
     if (n > MOST_LOOPS) validator_give_up(v, "more than %d loops around one another", MOST_LOOPS);
@@ -200,7 +200,7 @@ static void visit_op(validator *v, kg_op *op)
         if (n) v->first_access[op->id] = v->accesses.count;
         for (int i = 0; i < n; i++) add_access(v, &found[i]);
     }
-    if (op->code == KG_OP_FOR || op->code == KG_OP_WHILE) visit_loop(v, op);
+    if (kg_is_loop(op)) visit_loop(v, op);
     if (op->code == KG_OP_WAIT && count > v->most_groups) v->most_groups = (int)count;
     if (op->code == KG_OP_IF && op->operands[0]->id >= 0 &&
         v->condition_of[op->operands[0]->id] < 0 && !kg_is_mutable(op->operands[0]) &&

@@ -52,7 +52,7 @@ static const kg_op *role_of(const kg_op *loop)
 {
     for (const kg_op *op = loop->parent->owner; op; op = op->parent->owner) {
         if (op->code == KG_OP_WARPS) return region_meets(op) ? op : NULL;
-        if (op->code == KG_OP_FOR || op->code == KG_OP_WHILE) return NULL;
+        if (kg_is_loop(op)) return NULL;
     }
     return NULL;
 }
