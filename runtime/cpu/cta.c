@@ -108,6 +108,7 @@ struct cta *ptxm_cta_create(struct grid *grid, uint64_t index)
 void ptxm_cta_free(struct cta *cta)
 {
     struct allocator *a = cta->grid->allocator;
+    for (int i = 0; i < MAX_BARRIERS; i++) ptxm_knowledge_free(a, cta->barriers[i].know);
     ptxm_shadow_free(cta);
     for (uint32_t i = 0; cta->warps && i < cta->warp_count; i++) {
         struct warp *w = &cta->warps[i];
@@ -126,7 +127,9 @@ void ptxm_cta_free(struct cta *cta)
 // ---- findings ----------------------------------------------------------------------------------
 
 static const char *const kind_names[] = {"read", "write", "atomic", "cp.async read",
-                                         "cp.async write"};
+                                         "cp.async write", "asynchronous read",
+                                         "asynchronous write", "asynchronous reduction",
+                                         "mbarrier"};
 
 static const char *object_name(struct cta *cta, enum space space, uint64_t address,
                                uint64_t *offset)

@@ -120,11 +120,16 @@ static bool ordered(const struct grid_shadow *g, uint32_t a_cta, const struct st
            ptxm_knows(knowledge_at(g, a_cta, a), b_cta, b->generation, b->thread, b->clock);
 }
 
+static bool writes(const struct stamp *s)
+{
+    return s->kind != ACCESS_READ && s->kind != ACCESS_COPY_READ && s->kind != ACCESS_ASYNC_READ;
+}
+
 static bool conflicting(const struct stamp *a, const struct stamp *b)
 {
-    bool a_writes = a->kind != ACCESS_READ && a->kind != ACCESS_COPY_READ;
-    bool b_writes = b->kind != ACCESS_READ && b->kind != ACCESS_COPY_READ;
-    return (a_writes || b_writes) && !(a->strong >= SCOPE_GPU && b->strong >= SCOPE_GPU);
+    if (a->kind == ACCESS_ASYNC_REDUCE && b->kind == ACCESS_ASYNC_REDUCE)
+        return false;
+    return (writes(a) || writes(b)) && !(a->strong >= SCOPE_GPU && b->strong >= SCOPE_GPU);
 }
 
 static void describe_other(struct cta *cta, uint32_t other, struct ptxm_place *place)
@@ -219,8 +224,9 @@ static void collect_cell(struct collecting *c, uint32_t cell, uint8_t bytes,
         return;
     for (const struct reader *r = &from->reader;; r = &s->readers[1][r->next]) {
         uint32_t lane = (uint32_t)__builtin_ctz(r->lanes | 1u << 31);
-        struct stamp stamp = {r->generation, r->clock, r->op, 0, r->sequence, r->observed,
-                              (uint16_t)(r->warp * LANES + lane), r->epoch, r->kind, r->strong};
+        struct stamp stamp = {r->generation, r->clock, r->op, r->group, r->sequence, r->observed,
+                              (uint16_t)(r->warp * LANES + lane), r->epoch, r->kind, r->strong,
+                              r->rank, r->lasting};
         collect(c, cell, bytes, &stamp);
         if (!r->next)
             break;

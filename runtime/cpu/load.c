@@ -191,10 +191,11 @@ static void finish_locations(struct parser *p)
     }
 }
 
-// Strong accesses of a function, and of all functions for one that calls.
+// Strong accesses and asynchronous operations (which the builders note) of a function, and of all
+// functions for one that calls.
 static void find_synchronization(struct ptxm_module *m)
 {
-    bool any = false;
+    bool any = false, any_asynchronous = false;
     for (size_t i = 0; i < m->function_count; i++) {
         struct function *f = m->functions[i];
         for (uint32_t k = f->first_op; k < f->first_op + f->op_count; k++) {
@@ -202,9 +203,12 @@ static void find_synchronization(struct ptxm_module *m)
             f->calls |= m->ops[k].step == ptxm_step_call;
         }
         any |= f->synchronizes && !f->is_entry;
+        any_asynchronous |= f->asynchronous && !f->is_entry;
     }
-    for (size_t i = 0; i < m->function_count; i++)
+    for (size_t i = 0; i < m->function_count; i++) {
         m->functions[i]->synchronizes |= any && m->functions[i]->calls;
+        m->functions[i]->asynchronous |= any_asynchronous && m->functions[i]->calls;
+    }
 }
 
 static bool finish(struct parser *p)

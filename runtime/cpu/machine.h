@@ -107,13 +107,23 @@ struct barrier {
     uint32_t first_thread;
     uint64_t generation;
     uint32_t clocks[MAX_WARPS]; // of each warp's arrival, plus one
+    struct knowledge *know;     // of those who arrived, when they did
+};
+
+// CTAs that run together and see each other's shared memory; without clusters each is one of its
+// own.
+enum { MAX_CLUSTER = 16 };
+struct cluster {
+    struct cta *ctas[MAX_CLUSTER]; // by rank
+    uint32_t count;
 };
 
 enum cta_state { CTA_RUNNING, CTA_DONE, CTA_YIELD };
 
 struct cta {
     struct grid *grid;
-    uint32_t index, id[3];
+    struct cluster *cluster;
+    uint32_t index, id[3], rank; // rank: in the cluster
     uint32_t thread_count, warp_count, live_threads;
     struct warp *warps;
     uint8_t *registers;
@@ -224,7 +234,21 @@ enum step_result ptxm_converge(struct warp *w, uint32_t mask, uint32_t need);
 
 // ---- memory ------------------------------------------------------------------------------------
 
-enum access_kind { ACCESS_READ, ACCESS_WRITE, ACCESS_ATOMIC, ACCESS_COPY_READ, ACCESS_COPY_WRITE };
+enum access_kind {
+    ACCESS_READ,
+    ACCESS_WRITE,
+    ACCESS_ATOMIC,
+    ACCESS_COPY_READ, // cp.async: the generic proxy, from issue to the wait of its thread
+    ACCESS_COPY_WRITE,
+    ACCESS_ASYNC_READ, // an operation in the async proxy, from issue to completion
+    ACCESS_ASYNC_WRITE,
+    ACCESS_ASYNC_REDUCE,
+    ACCESS_BARRIER, // the bytes are a live mbarrier
+};
+static inline bool ptxm_is_async(enum access_kind kind)
+{
+    return kind >= ACCESS_ASYNC_READ && kind <= ACCESS_ASYNC_REDUCE;
+}
 
 // Where one lane's access lands, after bounds and alignment are checked.
 struct place {
@@ -232,6 +256,7 @@ struct place {
     enum space space;
     uint64_t address; // in the space; for global the device address
     struct allocation *allocation;
+    struct cta *owner; // of shared memory, if it is not the CTA's own
 };
 struct place ptxm_resolve(struct warp *w, const struct op *op, unsigned lane, enum space space,
                           uint64_t address, uint32_t size, uint32_t align, enum access_kind kind);
@@ -245,10 +270,11 @@ static inline struct place ptxm_place(struct warp *w, const struct op *op, unsig
     if (!(address & (align - 1))) {
         if (space == SPACE_SHARED && address >= SHARED_START && address < cta->shared_size &&
             size <= cta->shared_size - address)
-            return (struct place){cta->shared + address, SPACE_SHARED, address, NULL};
+            return (struct place){cta->shared + address, SPACE_SHARED, address, NULL, NULL};
         if ((space == SPACE_GLOBAL || (space == SPACE_GENERIC && address < WINDOW_SHARED)) && a &&
             !a->read_only && address - a->base < a->size && size <= a->size - (address - a->base))
-            return (struct place){a->host + (address - a->base), SPACE_GLOBAL, address, a};
+            return (struct place){a->host + (address - a->base), SPACE_GLOBAL, address, a,
+                                  NULL};
     }
     return ptxm_resolve(w, op, lane, space, address, size, align, kind);
 }

@@ -81,6 +81,7 @@ struct function {
     const char *name;
     bool is_entry, has_body;
     bool synchronizes; // has strong accesses: order through memory is possible
+    bool asynchronous; // uses the async proxy, mbarriers or clusters: set by the builders
     bool calls;
     unsigned line;
     uint32_t first_op, op_count;
