@@ -252,11 +252,23 @@ void ptxm_clock_barrier(struct cta *cta, struct barrier *b, bool whole)
 void ptxm_clock_wait_groups(struct warp *w, unsigned lane)
 {
     struct thread_clock *t = &w->cta->shadow->threads[ptxm_thread(w, lane)];
-    if (t->groups_now == w->group_done[lane])
+    if (t->groups_now == w->batch_done[lane])
         return;
-    t->groups_now = w->group_done[lane];
+    t->groups_now = w->batch_done[lane];
     if (!PTXM_GROW(w->cta->shadow->allocator, t->waits, t->wait_count, t->wait_capacity))
         return ptxm_cta_out_of_memory(w->cta);
     t->waits[t->wait_count].groups = t->groups_now;
     t->waits[t->wait_count++].clock = w->clock;
+}
+
+bool ptxm_clock_ordered(const struct warp *w, unsigned lane, const struct cta *of,
+                        uint32_t generation, uint32_t thread, uint32_t clock)
+{
+    const struct shadow *s = w->cta->shadow;
+    uint32_t self = ptxm_thread(w, lane);
+    if (of == w->cta && (generation < s->generation || thread == self ||
+                         (thread / LANES == w->index && clock < w->full_sync)))
+        return true;
+    return ptxm_knows(s->threads[self].know, of->index, generation, thread, clock) ||
+           ptxm_knows(s->base, of->index, generation, thread, clock);
 }

@@ -94,6 +94,8 @@ enum space ptxm_d_space(struct decoder *d, const char *word)
         return SPACE_GLOBAL;
     if (ptxm_d_is(d, 'S', "shared") || ptxm_d_is(d, 'S', "shared::cta"))
         return SPACE_SHARED;
+    if (ptxm_d_is(d, 'S', "shared::cluster"))
+        return SPACE_CLUSTER;
     if (ptxm_d_is(d, 'S', "local"))
         return SPACE_LOCAL;
     if (ptxm_d_is(d, 'S', "const"))

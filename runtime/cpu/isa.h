@@ -45,6 +45,7 @@ enum space {
     SPACE_CONST,
     SPACE_PARAM,       // of a kernel: read only, one for the grid
     SPACE_FRAME_PARAM, // of a function call: per thread
+    SPACE_CLUSTER,     // shared memory of the cluster: a rank and an offset in one address
     SPACE_REG,
     SPACE_COUNT
 };

@@ -253,6 +253,17 @@ struct knowledge *ptxm_knowledge_fenced(struct allocator *a, const struct knowle
     return out;
 }
 
+struct knowledge *ptxm_knowledge_agents(struct allocator *a, const struct knowledge *k)
+{
+    struct knowledge *out = ptxm_knowledge_new(a, k->count);
+    for (uint32_t i = 0; out && i < k->count; i++) {
+        struct known n = {.cta = k->of[i].cta, .agents = k->of[i].agents};
+        if (n.agents)
+            push(out, &n);
+    }
+    return out;
+}
+
 // ---- questions -----------------------------------------------------------------------------------
 
 bool ptxm_knows(const struct knowledge *k, uint32_t cta, uint32_t generation, uint32_t thread,

@@ -64,6 +64,9 @@ struct knowledge *ptxm_knowledge_lasting(struct allocator *a, struct knowledge *
 struct knowledge *ptxm_knowledge_fenced(struct allocator *a, const struct knowledge *k,
                                         unsigned spaces);
 
+// k without how far threads have got: which operations are over.
+struct knowledge *ptxm_knowledge_agents(struct allocator *a, const struct knowledge *k);
+
 bool ptxm_extent_holds(const struct extent *e, uint32_t generation, uint32_t thread,
                        uint32_t clock);
 bool ptxm_knows(const struct knowledge *k, uint32_t cta, uint32_t generation, uint32_t thread,

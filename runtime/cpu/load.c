@@ -167,6 +167,9 @@ static bool list_kernel(struct ptxm_module *m, struct function *f)
                                    .local_bytes = f->frame_bytes, .line = f->line};
     memcpy(f->info.max_threads, f->max_threads, sizeof f->max_threads);
     memcpy(f->info.required_threads, f->required_threads, sizeof f->required_threads);
+    memcpy(f->info.required_cluster, f->required_cluster, sizeof f->required_cluster);
+    f->info.max_cluster_rank = f->max_cluster_rank;
+    f->info.explicit_cluster = f->explicit_cluster;
     m->kernels[m->kernel_count++] = &f->info;
     return true;
 }

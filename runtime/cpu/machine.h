@@ -51,6 +51,8 @@ enum fragment_state {
     FRAGMENT_CONVERGE, // at a collective instruction, for other lanes of the warp
     FRAGMENT_BARRIER,  // arrived at a barrier, for its generation to end
     FRAGMENT_WARP_SYNC,
+    FRAGMENT_MBARRIER, // in try_wait, for a phase
+    FRAGMENT_CLUSTER,  // at barrier.cluster.wait
 };
 
 struct fragment {
@@ -58,6 +60,10 @@ struct fragment {
     enum fragment_state state;
     uint32_t wait; // barrier id, or mask of a warp sync
     uint64_t last_run;
+    // The mbarrier that the last test_wait or try_wait found incomplete, and what it asked for.
+    struct mbarrier *awaits;
+    uint32_t phase; // absolute, or a parity
+    bool by_parity, timeout;
 };
 
 enum { MAX_DEPTH = 64, MAX_BARRIERS = 16, MAX_WARPS = 32 };
@@ -68,7 +74,7 @@ struct async_copy {
     uint8_t bytes, valid;      // size of the copy, bytes that are read; the rest is zero
     uint8_t lane;
     bool done;
-    uint32_t group;            // of its thread
+    uint32_t group, batch;     // of its thread
     const struct op *op;
 };
 
@@ -84,6 +90,7 @@ struct warp {
     struct function **calls[LANES]; // unused lanes stay NULL
     uint64_t turn;
     bool moved, polled;     // in this turn of the CTA
+    bool asked;             // in this round, last: for a phase that is not complete
     bool divergent_barrier; // the checker let an aligned barrier go by fragments
     // clocks
     uint32_t clock, full_sync; // see clock.h
@@ -91,6 +98,10 @@ struct warp {
     struct async_copy *copies;
     size_t copy_count, copy_capacity;
     uint32_t group_open[LANES], group_done[LANES]; // group being filled; groups complete
+    // Batches: the copies of a lane up to a commit or an arrival that stands for them. The last eight
+    // commits tell with which batch a group ended.
+    uint32_t batch[LANES], batch_done[LANES], group_batch[LANES][8];
+    uint32_t cluster_arrived; // lanes between barrier.cluster.arrive and wait
 };
 
 struct barrier {
@@ -111,11 +122,22 @@ struct barrier {
 };
 
 // CTAs that run together and see each other's shared memory; without clusters each is one of its
-// own.
+// own. The barrier is the one of barrier.cluster.
 enum { MAX_CLUSTER = 16 };
 struct cluster {
+    struct grid *grid;
     struct cta *ctas[MAX_CLUSTER]; // by rank
-    uint32_t count;
+    uint32_t count, index, id[3];
+    struct cluster *next; // in the queue of the parked
+    uint64_t epoch, quiet_turns;
+    // Rounds in a row in which nothing happened but waiting; try_waits that ran into their limit.
+    uint64_t idle_rounds, random;
+    bool aborted;
+    struct engine_job *first_job, *last_job; // asynchronous work, in order of issue
+    struct cluster_barrier {
+        uint32_t generation, arrived; // threads that have arrived
+        struct knowledge *released, *done; // of this generation, of the one before
+    } barrier;
 };
 
 enum cta_state { CTA_RUNNING, CTA_DONE, CTA_YIELD };
@@ -140,7 +162,7 @@ struct cta {
     // clock or ran a warp that does not poll; turns in a row in which nothing of that happened in
     // the whole grid (see launch.c).
     bool changed;
-    uint64_t epoch, quiet_turns;
+    bool stirred; // in this round: an mbarrier, memory or a thread's life changed
     struct poll {
         const struct op *op; // the last strong read of global memory, or NULL
         uint32_t thread, size;
@@ -149,8 +171,8 @@ struct cta {
     bool progress, exited_early_reported;
     uint32_t next_warp;
     struct allocation *last_allocation;
-    struct cta *next; // in the queue of the parked
     bool aborted;
+    struct mbarrier_table *mbarriers; // made at the first init
 };
 
 // ---- grid --------------------------------------------------------------------------------------
@@ -166,14 +188,16 @@ struct grid {
     size_t param_bytes;
     uint32_t dims[3], block[3];
     uint32_t dynamic_shared, shared_size;
-    uint64_t cta_count;
+    uint32_t cluster_dims[3];
+    bool explicit_cluster;
+    uint64_t cta_count, cluster_count;
     size_t frame_bytes;
     pthread_mutex_t lock; // queue, findings, grid shadow, sync objects
     pthread_cond_t wake;
-    uint64_t next_cta, finished, next_commit;
-    uint64_t epoch, quiet_turns, stuck; // since the last change; CTAs that poll ever since
+    uint64_t next_cluster, finished, next_commit;
+    uint64_t epoch, quiet_turns, stuck; // since the last change; clusters that poll ever since
     bool endless_wait;
-    struct cta *parked, *parked_last;
+    struct cluster *parked, *parked_last;
     struct cta **uncommitted; // finished CTAs that wait for an earlier one, by index
     uint32_t running;
     atomic_bool abort, out_of_memory;
@@ -185,9 +209,13 @@ struct grid {
     struct sync_table *sync;    // release clocks of memory words
 };
 
-struct cta *ptxm_cta_create(struct grid *grid, uint64_t index);
+struct cluster *ptxm_cluster_create(struct grid *grid, uint64_t index);
+void ptxm_cluster_free(struct cluster *cluster); // and its CTAs
+enum cta_state ptxm_cluster_run(struct cluster *cluster);
+struct cta *ptxm_cta_create(struct cluster *cluster, uint32_t rank);
 void ptxm_cta_free(struct cta *cta);
-enum cta_state ptxm_cta_run(struct cta *cta);
+void ptxm_cta_report_deadlock(struct cta *cta);
+const char *ptxm_cta_object(struct cta *cta, enum space space, uint64_t address, uint64_t *offset);
 void ptxm_cta_lanes_exit(struct cta *cta, struct warp *warp, uint32_t mask);
 void ptxm_barrier_check(struct cta *cta, uint32_t id);
 bool ptxm_barrier_force(struct cta *cta);
@@ -293,6 +321,7 @@ void ptxm_describe(struct cta *cta, struct ptxm_place *out, const struct op *op,
                    enum space space, uint64_t address, uint32_t size, enum access_kind kind);
 void ptxm_async_complete(struct warp *w, unsigned lane, uint32_t groups); // all below `groups`
 void ptxm_async_some(struct warp *w);
+void ptxm_async_land_batch(struct warp *w, unsigned lane, uint32_t batches); // all below
 void ptxm_async_at_exit(struct warp *w, uint32_t mask);
 
 #endif

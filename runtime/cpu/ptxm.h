@@ -76,6 +76,9 @@ struct ptxm_kernel {
     size_t local_bytes;        // bytes of .local memory a thread uses
     uint32_t max_threads[3];   // .maxntid, 0 if absent
     uint32_t required_threads[3]; // .reqntid, 0 if absent
+    uint32_t required_cluster[3]; // .reqnctapercluster, 0 if absent
+    uint32_t max_cluster_rank;    // .maxclusterrank, 0 if absent
+    bool explicit_cluster;        // .explicitcluster: the launch must say its clusters
     unsigned line;
 };
 
@@ -191,6 +194,7 @@ void ptxm_report_free(struct ptxm_report *report);
 struct ptxm_launch {
     const char *kernel;
     uint32_t grid[3], block[3];
+    uint32_t cluster[3];     // CTAs of a cluster; 0: as the kernel says, else none
     uint32_t dynamic_shared; // bytes
     const void *params;      // packed as ptxm_param.offset says
     size_t param_bytes;

@@ -71,7 +71,16 @@ static bool copy_over(const struct touch *t, unsigned rank, uint32_t thread, uin
     const struct shadow *s = cta_of(t, rank)->shadow;
     const struct thread_clock *c = &s->threads[thread];
     if (rank == t->rank && thread == ptxm_thread(t->w, t->lane))
-        return group < c->groups_now;
+        if (group < c->groups_now)
+            return true;
+    if (c->copy_agent) {
+        const struct shadow *mine = t->w->cta->shadow;
+        uint32_t cta = cta_of(t, rank)->index;
+        if (ptxm_knows_agent(mine->threads[ptxm_thread(t->w, t->lane)].know, cta,
+                             c->copy_agent - 1, group) ||
+            ptxm_knows_agent(mine->base, cta, c->copy_agent - 1, group))
+            return true;
+    }
     if (group < c->groups_before)
         return rank == t->rank || ordered(t, rank, thread, generation, clock);
     size_t first = 0, end = c->wait_count; // the first wait that covers the group
@@ -286,7 +295,7 @@ static inline bool lasting(const struct touch *t)
 // What a stamp or reader keeps beside place and time.
 static inline uint32_t group_of(const struct touch *t)
 {
-    return t->operation ? t->operation : t->w->group_open[t->lane];
+    return t->operation ? t->operation : t->w->batch[t->lane];
 }
 
 static inline void update_write(const struct touch *t, struct cell *c)
@@ -542,4 +551,15 @@ void ptxm_async_access(struct warp *w, const struct op *op, unsigned lane, uint3
     if (t.global && (cta->grid->options.no_global_races || place->allocation->read_only))
         return;
     touch_all(&t, NULL);
+}
+
+void ptxm_shadow_plain(struct cta *cta, uint64_t address, uint32_t size)
+{
+    struct shadow *s = cta->shadow;
+    for (uint64_t at = address; at < address + size; at += 4) {
+        struct cell *c = &s->shared[at / 4];
+        c->write.kind = ACCESS_WRITE;
+        c->write.lasting = c->write.rank != cta->rank;
+        for (unsigned i = 0; c->split && i < 4; i++) s->split[c->split + i].write = c->write;
+    }
 }

@@ -13,13 +13,16 @@ struct thread_clock {
     struct knowledge *know;     // beyond the CTA's common base; NULL: nothing
     struct knowledge *pending;  // read by relaxed operations, waits for a fence
     struct knowledge *at_fence; // what was known at the last fence
+    struct knowledge *missed;   // what it would know if scopes had been wide enough
     uint32_t fence_generation, fence_clock;
     enum scope fence_scope, pending_scope;
     bool fenced;
-    // cp.async: groups complete at the start of this generation, and later waits of it
+    // cp.async, in batches (see machine.h): complete at the start of this generation, and later
+    // waits of it
     uint32_t groups_before, groups_now;
     struct { uint32_t groups, clock; } *waits; // both ascending
     size_t wait_count, wait_capacity;
+    uint32_t copy_agent; // plus one: batches that have arrived at an mbarrier; 0: never
 };
 
 // From (generation, clock) on, this thread (or all: thread == UINT32_MAX) knows `know` of others.
@@ -44,6 +47,9 @@ void ptxm_clock_arrive(struct cta *cta, struct warp *w, struct barrier *b, uint3
 // The generation of a barrier is over. whole: all threads of the CTA synchronized.
 void ptxm_clock_barrier(struct cta *cta, struct barrier *b, bool whole);
 void ptxm_clock_wait_groups(struct warp *w, unsigned lane);
+// Whether an access of that thread of `of` is ordered before what the lane does now.
+bool ptxm_clock_ordered(const struct warp *w, unsigned lane, const struct cta *of,
+                        uint32_t generation, uint32_t thread, uint32_t clock);
 
 struct sync_table *ptxm_sync_create(struct allocator *allocator);
 void ptxm_sync_free(struct sync_table *table);
@@ -169,6 +175,8 @@ void ptxm_shadow_free(struct cta *cta);
 void ptxm_shadow_access(struct warp *w, const struct op *op, unsigned lane,
                         const struct place *place, uint32_t size, enum access_kind kind,
                         const void *value);
+// The bytes of an mbarrier are plain memory from now on, last written by who invalidated it.
+void ptxm_shadow_plain(struct cta *cta, uint64_t address, uint32_t size);
 // In the order of CTA indices, under the grid's lock: checks against all earlier CTAs.
 void ptxm_shadow_commit(struct cta *cta);
 struct grid_shadow *ptxm_grid_shadow_create(struct allocator *allocator);

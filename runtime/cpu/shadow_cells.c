@@ -37,6 +37,7 @@ void ptxm_shadow_free(struct cta *cta)
         ptxm_knowledge_free(a, t->know);
         ptxm_knowledge_free(a, t->pending);
         ptxm_knowledge_free(a, t->at_fence);
+        ptxm_knowledge_free(a, t->missed);
         ptxm_free(a, t->waits);
     }
     for (size_t i = 0; i < s->log_count; i++) ptxm_knowledge_free(a, s->log[i].know);

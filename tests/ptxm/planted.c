@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+#include "planted.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *ptxas;
+
+const char planted_before[] =
+    ".version 8.6\n.target sm_90a\n.address_size 64\n"
+    ".visible .entry k(.param .u64 p, .param .u64 q)\n{\n"
+    " .reg .b32 %r<60>; .reg .b64 %d<40>; .reg .pred %p<20>; .reg .f32 %f<10>; .reg .b16 %h<10>;\n"
+    " .shared .align 128 .b8 s[1024]; .shared .align 8 .b8 m[64];\n"
+    " ld.param.u64 %d1, [p]; ld.param.u64 %d3, [q]; mov.u32 %r1, %tid.x; mov.u32 %r5, m;\n"
+    " cvta.to.global.u64 %d1, %d1; cvta.to.global.u64 %d3, %d3;\n"
+    " shl.b32 %r2, %r1, 2; mov.u32 %r4, s; add.s32 %r3, %r4, %r2; mul.wide.u32 %d4, %r1, 4;\n"
+    " add.s64 %d2, %d1, %d4; setp.eq.u32 %p1, %r1, 0;\n";
+const char planted_after[] = "\n ret;\n}\n";
+
+void planted_start(int argc, char **argv)
+{
+    ptxas = argc > 1 && argv[1][0] ? argv[1] : NULL;
+    if (!ptxas)
+        print_message("# the texts are not assembled: there is no ptxas\n");
+}
+
+void planted_assemble(const char *text)
+{
+    char path[] = "/tmp/ptxm-planted-XXXXXX", command[1024], said[4096] = "";
+    if (!ptxas)
+        return;
+    int file = mkstemp(path);
+    assert_true(file >= 0);
+    assert_int_equal(write(file, text, strlen(text)), strlen(text));
+    close(file);
+    snprintf(command, sizeof command, "'%s' -arch=sm_90a -o /dev/null '%s' 2>&1", ptxas, path);
+    FILE *pipe = popen(command, "r");
+    assert_non_null(pipe);
+    size_t length = fread(said, 1, sizeof said - 1, pipe);
+    int status = pclose(pipe);
+    unlink(path);
+    if (status)
+        fail_msg("%.*s\n%s", (int)length, said, text);
+}
+
+static void make_text(const struct planted *p, char *text, size_t size)
+{
+    snprintf(text, size, "%s%s%s", planted_before, p->body, planted_after);
+}
+
+void planted_run(struct bench *b, const struct planted *p, unsigned variant, void *q, size_t bytes)
+{
+    static const enum ptxm_completion completions[] = {PTXM_EAGER, PTXM_LATE, PTXM_SEEDED,
+                                                       PTXM_SEEDED, PTXM_LATE};
+    char text[16384];
+    uint32_t words[4096];
+    static const uint32_t zeros[1024];
+    make_text(p, text, sizeof text);
+    bench_load(b, text);
+    b->options.completion = completions[variant];
+    b->options.seed = variant < 2 ? 0 : variant * 7;
+    b->options.instruction_budget = 1 << 24;
+    for (uint32_t i = 0; i < 4096; i++) words[i] = i;
+    uint64_t from = bench_buffer(b, sizeof words, words), to = bench_buffer(b, 4096, zeros);
+    struct ptxm_launch launch = {.kernel = "k", .grid = {p->grid ? p->grid : 1, 1, 1},
+                                 .block = {p->block ? p->block : 64, 1, 1},
+                                 .cluster = {p->cluster, p->cluster ? 1 : 0, p->cluster ? 1 : 0},
+                                 .params = (uint64_t[]){from, to}, .param_bytes = 16,
+                                 .options = &b->options};
+    b->status = ptxm_launch(b->device, b->module, &launch, NULL, NULL, &b->report);
+    if (q)
+        bench_read(b, to, q, bytes);
+}
+
+void planted_all(const struct planted *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char text[16384];
+        make_text(&list[i], text, sizeof text);
+        planted_assemble(text);
+        for (unsigned variant = 0; variant < PLANTED_VARIANTS; variant++) {
+            struct bench b;
+            planted_run(&b, &list[i], variant, NULL, 0);
+            bool fine = list[i].rule ? true : !ptxm_report_count(b.report) && b.status == PTXM_OK;
+            if (!fine)
+                print_message("# case %zu, variant %u:%s\n", i, variant, list[i].body);
+            if (list[i].rule) {
+                print_message("# case %zu, variant %u: %s\n", i, variant, list[i].rule);
+                const struct ptxm_finding *f = bench_found(&b, list[i].rule);
+                if (list[i].words && !strstr(f->message, list[i].words))
+                    fail_msg("'%s' lacks '%s'", f->message, list[i].words);
+            } else {
+                bench_clean(&b);
+            }
+            bench_free(&b);
+        }
+    }
+}
