@@ -86,6 +86,17 @@ void ptxm_clock_learn(struct warp *w, uint32_t mask, struct knowledge *what)
         note(w->cta, ptxm_thread(w, lane), w->clock, s->threads[ptxm_thread(w, lane)].know);
 }
 
+struct knowledge *ptxm_clock_within(const struct cta *cta, struct knowledge *k, enum scope scope)
+{
+    uint32_t indices[MAX_CLUSTER] = {cta->index}, count = 1;
+    if (!k || scope >= SCOPE_GPU)
+        return ptxm_knowledge_hold(k);
+    for (uint32_t i = 0; scope == SCOPE_CLUSTER && i < cta->cluster->count; i++)
+        if (cta->cluster->ctas[i] != cta)
+            indices[count++] = cta->cluster->ctas[i]->index;
+    return ptxm_knowledge_only(cta->grid->allocator, k, indices, count);
+}
+
 // ---- fences -------------------------------------------------------------------------------------
 
 void ptxm_clock_fence(struct warp *w, uint32_t mask, enum scope scope)
@@ -94,14 +105,14 @@ void ptxm_clock_fence(struct warp *w, uint32_t mask, enum scope scope)
     struct allocator *a = s->allocator;
     FOR_LANES (lane, mask) {
         struct thread_clock *t = &s->threads[ptxm_thread(w, lane)];
-        if (t->pending && scope >= SCOPE_GPU) {
-            ptxm_clock_learn(w, 1u << lane, t->pending);
-            ptxm_knowledge_free(a, t->pending);
-            t->pending = NULL;
-        } else if (t->pending) {
-            struct knowledge *near = ptxm_knowledge_only(a, t->pending, w->cta->index);
+        if (t->pending) {
+            struct knowledge *near = ptxm_clock_within(w->cta, t->pending, scope);
             ptxm_clock_learn(w, 1u << lane, near);
             ptxm_knowledge_free(a, near);
+        }
+        if (scope >= SCOPE_GPU) {
+            ptxm_knowledge_free(a, t->pending);
+            t->pending = NULL;
         }
         ptxm_knowledge_free(a, t->at_fence);
         t->at_fence = ptxm_knowledge_hold(t->know);

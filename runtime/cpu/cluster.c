@@ -243,8 +243,11 @@ enum cta_state ptxm_cluster_run(struct cluster *c)
         struct round r = round_of_ctas(c);
         if (c->aborted || atomic_load_explicit(&c->grid->abort, memory_order_relaxed))
             break;
-        if (r.done)
+        if (r.done) {
+            while (ptxm_engine_step(c)) {
+            }
             return CTA_DONE;
+        }
         if (r.busy)
             c->idle_rounds = 0;
         else if (!end_idleness(c, r.moved))

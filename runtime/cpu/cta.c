@@ -121,6 +121,8 @@ void ptxm_cta_free(struct cta *cta)
     struct allocator *a = cta->grid->allocator;
     for (int i = 0; i < MAX_BARRIERS; i++) ptxm_knowledge_free(a, cta->barriers[i].know);
     ptxm_mbarriers_free(cta);
+    ptxm_knowledge_free(a, cta->known_at_exit);
+    ptxm_free(a, cta->visits);
     ptxm_shadow_free(cta);
     for (uint32_t i = 0; cta->warps && i < cta->warp_count; i++) {
         struct warp *w = &cta->warps[i];

@@ -62,6 +62,8 @@ struct op *ptxm_d_access(struct decoder *d, step_fn *fn, const struct operand *a
                          unsigned ndst, unsigned nsrc, int32_t *list);
 uint8_t ptxm_d_address_bytes(struct decoder *d, int32_t base); // of a lane of the base: 4 or 8
 
+int ptxm_d_atomic_operation(struct decoder *d); // an enum atomic_op, or -1
+
 #define BUILDERS(X)                                                                                \
     X(build_int) X(build_carry) X(build_bfi) X(build_dp) X(build_lop3_predicate) X(build_prmt)     \
     X(build_mov_pred) X(build_mov) X(build_selp) X(build_slct) X(build_setp) X(build_set)          \
@@ -72,7 +74,8 @@ uint8_t ptxm_d_address_bytes(struct decoder *d, int32_t base); // of a lane of t
     X(build_elect) X(build_barrier) X(build_barrier_red) X(build_fence) X(build_branch)            \
     X(build_branch_indexed) X(build_call) X(build_mbarrier_init) X(build_mbarrier_arrive)          \
     X(build_mbarrier_bytes) X(build_mbarrier_wait) X(build_mbarrier_pending)                       \
-    X(build_cp_async_arrive)
+    X(build_cp_async_arrive) X(build_cluster_barrier) X(build_mapa) X(build_st_async)           \
+    X(build_bulk) X(build_bulk_group) X(build_fence_init) X(build_fence_proxy)
 #define X(name) builder_fn name;
 BUILDERS(X)
 #undef X

@@ -87,7 +87,7 @@ bool build_nop(struct decoder *d, int argument)
     return true;
 }
 
-static int atomic_operation(struct decoder *d)
+int ptxm_d_atomic_operation(struct decoder *d)
 {
     static const char *const words[ATOM_COUNT] = {"add", "min", "max", "and", "or", "xor", "inc",
                                                   "dec", "exch", "cas"};
@@ -117,7 +117,7 @@ bool build_atomic(struct decoder *d, int reduction)
 {
     const struct operand *o = d->statement->operands;
     size_t count = d->statement->operand_count, next = reduction ? 1 : 2;
-    int operation = atomic_operation(d);
+    int operation = ptxm_d_atomic_operation(d);
     size_t values = operation == ATOM_CAS ? 2 : 1;
     if (!atomic_type_fits(operation, d->t) || d->t == T_B128)
         return ptxm_d_complain(d, NULL, "no such type for this operation");
@@ -316,7 +316,7 @@ bool build_redux(struct decoder *d, int argument)
 {
     struct op *op = ptxm_d_step(d, ptxm_step_redux, d->ndst, d->nsrc, d->operands);
     if (op)
-        op->mode = (uint8_t)atomic_operation(d);
+        op->mode = (uint8_t)ptxm_d_atomic_operation(d);
     return op != NULL;
 }
 

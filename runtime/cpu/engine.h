@@ -12,6 +12,13 @@ enum job_kind {
     JOB_COPY,
 };
 
+// Bytes from here to there. from == NULL: zeros; to == NULL: read, and nothing else.
+struct job_piece {
+    const uint8_t *from;
+    uint8_t *to, *initialised; // flags of global bytes, or NULL
+    uint32_t size;
+};
+
 struct engine_job {
     struct engine_job *next;
     enum job_kind kind;
@@ -21,11 +28,25 @@ struct engine_job {
     uint32_t operation;        // id in the issuing CTA
     struct mbarrier *barrier;  // to count bytes on or to arrive at; NULL: a bulk group
     uint32_t batch;            // JOB_ARRIVAL: copies of the lane below this one
+    uint32_t group, bytes;     // JOB_COPY
+    bool reduces, has_read;
+    struct job_piece *pieces;
+    size_t piece_count, piece_capacity;
+    uint8_t *buffer;           // what has been read, or what an st.async writes
 };
 
 // Each of these runs the job at once under eager completion. False: out of memory.
 bool ptxm_engine_add_arrival(struct warp *w, const struct op *op, unsigned lane,
                              struct mbarrier *barrier);
+// A copy, to be filled with pieces and then issued; NULL: out of memory. A job that is not issued
+// must be dropped.
+struct engine_job *ptxm_engine_copy(struct warp *w, const struct op *op, unsigned lane);
+bool ptxm_engine_piece(struct engine_job *job, const struct place *from, const struct place *to,
+                       uint64_t from_offset, uint64_t to_offset, uint32_t size);
+bool ptxm_engine_issue(struct engine_job *job);
+void ptxm_engine_drop(struct engine_job *job);
+// Bulk copies of this lane in groups below `groups` are read, or done.
+bool ptxm_engine_finish(struct warp *w, unsigned lane, uint32_t groups, bool read_only);
 // Completes the oldest job. False: there is none.
 bool ptxm_engine_step(struct cluster *cluster);
 // Completes some, by seed; called after each turn of a warp.

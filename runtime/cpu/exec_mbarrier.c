@@ -290,3 +290,18 @@ enum step_result ptxm_step_cp_async_arrive(struct warp *w, const struct op *op, 
     w->cta->stirred = w->cta->changed = true;
     return STEP_NEXT;
 }
+
+// ---- fences --------------------------------------------------------------------------------------
+
+enum step_result ptxm_step_fence_init(struct warp *w, const struct op *op, uint32_t mask)
+{
+    ptxm_mbarriers_fence_init(w, mask);
+    return STEP_NEXT;
+}
+
+enum step_result ptxm_step_fence_proxy(struct warp *w, const struct op *op, uint32_t mask)
+{
+    if (w->cta->shadow)
+        ptxm_clock_proxy_fence(w, mask, op->mode);
+    return STEP_NEXT;
+}

@@ -80,6 +80,8 @@ static struct place resolve_cluster(struct warp *w, const struct op *op, unsigne
         size > peer->shared_size - place.address)
         return refuse(w, op, lane, RULE_BOUNDS_SHARED, place, size, kind);
     place.owner = peer == w->cta ? NULL : peer;
+    if (place.owner && !ptxm_peer_lives(w, op, lane, peer, &place, size, kind))
+        return (struct place){.space = SPACE_SHARED, .address = place.address};
     place.host = peer->shared + place.address;
     return place;
 }

@@ -314,7 +314,8 @@ static bool keep_log(struct grid_shadow *g, struct cta *cta)
             return false;
         g->logs[g->log_count++] = (struct cta_log){NULL, 0};
     }
-    g->synchronized |= s->log_count != 0 || cta->grid->kernel->synchronizes;
+    g->synchronized |= s->log_count != 0 || cta->grid->kernel->synchronizes ||
+                       cta->grid->kernel->asynchronous;
     g->logs[cta->index] = (struct cta_log){s->log, s->log_count};
     s->log = NULL;
     s->log_count = 0;

@@ -207,13 +207,15 @@ void ptxm_knowledge_absorb(struct allocator *a, struct knowledge **into, struct 
     ptxm_knowledge_free(a, old);
 }
 
-struct knowledge *ptxm_knowledge_only(struct allocator *a, struct knowledge *k, uint32_t cta)
+struct knowledge *ptxm_knowledge_only(struct allocator *a, struct knowledge *k,
+                                      const uint32_t *ctas, uint32_t count)
 {
-    const struct known *n = ptxm_knowledge_of(k, cta);
-    if (!n)
-        return NULL;
-    known_hold(n);
-    return ptxm_knowledge_single(a, *n);
+    struct knowledge *out = k ? ptxm_knowledge_new(a, k->count) : NULL;
+    for (uint32_t i = 0; out && i < k->count; i++)
+        for (uint32_t c = 0; c < count; c++)
+            if (k->of[i].cta == ctas[c])
+                push(out, &k->of[i]);
+    return out;
 }
 
 static bool is_empty(const struct known *n)

@@ -56,8 +56,9 @@ struct knowledge *ptxm_knowledge_join(struct allocator *a, struct knowledge *x,
 void ptxm_knowledge_absorb(struct allocator *a, struct knowledge **into, struct knowledge *more);
 // True if k already holds all that `more` says: polling a word teaches once.
 bool ptxm_knowledge_covers(const struct knowledge *k, const struct knowledge *more);
-// What is left of k when only one CTA is kept.
-struct knowledge *ptxm_knowledge_only(struct allocator *a, struct knowledge *k, uint32_t cta);
+// What is left of k when only some CTAs are kept.
+struct knowledge *ptxm_knowledge_only(struct allocator *a, struct knowledge *k,
+                                      const uint32_t *ctas, uint32_t count);
 // What of k outlives a barrier of all threads of `cta`: all but how far its threads have got.
 struct knowledge *ptxm_knowledge_lasting(struct allocator *a, struct knowledge *k, uint32_t cta);
 // k with its G as A in the spaces of the set (a bit each), and nothing else.

@@ -8,7 +8,7 @@
 // footprint in global memory.
 // When all that are left poll, turn after turn, and nobody changes anything, the grid waits for
 // what never comes, and the launch ends.
-#include "shadow.h"
+#include "engine.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -197,6 +197,7 @@ static void commit(struct grid *grid, struct cta *cta)
 
 static void commit_cluster(struct grid *grid, struct cluster *cluster)
 {
+    ptxm_engine_free(cluster);
     for (uint32_t i = 0; i < cluster->count; i++) {
         struct cta *cta = cluster->ctas[i];
         if (grid->endless_wait && cta->aborted)

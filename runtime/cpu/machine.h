@@ -101,7 +101,11 @@ struct warp {
     // Batches: the copies of a lane up to a commit or an arrival that stands for them. The last eight
     // commits tell with which batch a group ended.
     uint32_t batch[LANES], batch_done[LANES], group_batch[LANES][8];
-    uint32_t cluster_arrived; // lanes between barrier.cluster.arrive and wait
+    // cp.async.bulk: the group that a lane fills, the first operation that may be of it
+    uint32_t bulk_open[LANES], bulk_first[LANES];
+    // barrier.cluster: lanes between arrive and wait, the generation they arrived in, lanes that have
+    // ever waited
+    uint32_t cluster_arrived, cluster_ticket[LANES], cluster_waited;
 };
 
 struct barrier {
@@ -173,6 +177,14 @@ struct cta {
     struct allocation *last_allocation;
     bool aborted;
     struct mbarrier_table *mbarriers; // made at the first init
+    // Generations of the cluster's barrier that a thread has waited for; the CTA's own generation
+    // when one did last.
+    uint32_t cluster_waits, cluster_generation;
+    struct knowledge *known_at_exit; // of the threads that have exited
+    struct visit {                   // the last access of each warp of each peer
+        const struct op *op;
+        uint32_t thread, generation, clock, cluster_generation;
+    } *visits;
 };
 
 // ---- grid --------------------------------------------------------------------------------------
@@ -215,6 +227,7 @@ enum cta_state ptxm_cluster_run(struct cluster *cluster);
 struct cta *ptxm_cta_create(struct cluster *cluster, uint32_t rank);
 void ptxm_cta_free(struct cta *cta);
 void ptxm_cta_report_deadlock(struct cta *cta);
+void ptxm_cluster_lanes_exit(struct cta *cta, struct warp *warp, uint32_t mask);
 const char *ptxm_cta_object(struct cta *cta, enum space space, uint64_t address, uint64_t *offset);
 void ptxm_cta_lanes_exit(struct cta *cta, struct warp *warp, uint32_t mask);
 void ptxm_barrier_check(struct cta *cta, uint32_t id);
@@ -288,6 +301,9 @@ struct place {
 };
 struct place ptxm_resolve(struct warp *w, const struct op *op, unsigned lane, enum space space,
                           uint64_t address, uint32_t size, uint32_t align, enum access_kind kind);
+// A lane touches a peer's shared memory: false, after a finding, if it is gone.
+bool ptxm_peer_lives(struct warp *w, const struct op *op, unsigned lane, struct cta *peer,
+                     const struct place *place, uint32_t size, enum access_kind kind);
 // The same, with the frequent cases on the spot.
 static inline struct place ptxm_place(struct warp *w, const struct op *op, unsigned lane,
                                       enum space space, uint64_t address, uint32_t size,
@@ -319,6 +335,9 @@ void ptxm_finding(struct warp *w, const struct op *op, unsigned lane, enum rule 
                   const char *format, ...) __attribute__((format(printf, 8, 9)));
 void ptxm_describe(struct cta *cta, struct ptxm_place *out, const struct op *op, uint32_t thread,
                    enum space space, uint64_t address, uint32_t size, enum access_kind kind);
+// old op b (c: what cas writes), of the type.
+uint64_t ptxm_atomic_apply(enum atomic_op mode, enum type type, uint64_t old, uint64_t b,
+                           uint64_t c);
 void ptxm_async_complete(struct warp *w, unsigned lane, uint32_t groups); // all below `groups`
 void ptxm_async_some(struct warp *w);
 void ptxm_async_land_batch(struct warp *w, unsigned lane, uint32_t batches); // all below

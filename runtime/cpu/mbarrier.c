@@ -158,6 +158,14 @@ struct mbarrier *ptxm_mbarrier_at(struct warp *w, const struct op *op, unsigned 
     if (!published(w, lane, b))
         MISUSE(w, op, lane, b, RULE_MBARRIER_UNPUBLISHED, "%s: it is made at line %u",
                ptxm_rule_message(RULE_MBARRIER_UNPUBLISHED), b->init->line);
+    if (home != w->cta) {
+        b->visit.op = op;
+        b->visit.thread = ptxm_thread(w, lane);
+        b->visit.rank = w->cta->rank;
+        b->visit.phase = b->phase;
+        b->visit.cluster_generation = w->cta->cluster->barrier.generation +
+                                      (w->cluster_arrived >> lane & 1);
+    }
     return b;
 }
 
@@ -173,6 +181,21 @@ bool ptxm_mbarrier_add_bytes(struct warp *w, const struct op *op, unsigned lane,
     }
     b->bytes = (int32_t)sum;
     return true;
+}
+
+void ptxm_mbarriers_at_exit(struct cta *cta)
+{
+    for (int i = 0; cta->mbarriers && i < MBARRIER_BUCKETS; i++)
+        for (struct mbarrier *b = cta->mbarriers->buckets[i]; b; b = b->next) {
+            if (!b->visit.op ||
+                ptxm_knows_agent(cta->known_at_exit, cta->index, b->agent, b->visit.phase) ||
+                cta->cluster_waits > b->visit.cluster_generation)
+                continue;
+            struct cta *who = cta->cluster->ctas[b->visit.rank];
+            struct warp *w = &who->warps[b->visit.thread / LANES];
+            MISUSE(w, b->visit.op, b->visit.thread % LANES, b, RULE_PEER_EXIT, "%s: CTA %u,%u,%u",
+                   ptxm_rule_message(RULE_PEER_EXIT), cta->id[0], cta->id[1], cta->id[2]);
+        }
 }
 
 // ---- init and inval ------------------------------------------------------------------------------

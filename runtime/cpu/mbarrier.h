@@ -30,6 +30,10 @@ struct mbarrier {
     // fence.mbarrier_init by its maker, and the barrier of the cluster that this publishes it by
     bool init_fenced;
     uint32_t published_after;
+    struct { // the last use by a peer
+        const struct op *op;
+        uint32_t thread, rank, phase, cluster_generation;
+    } visit;
     struct phase_knowledge now, before; // of the current phase, of the last complete one
 };
 
@@ -48,6 +52,8 @@ struct mbarrier *ptxm_mbarrier_at(struct warp *w, const struct op *op, unsigned 
 // An instruction of this lane adds bytes to what the current phase needs (or takes some away).
 bool ptxm_mbarrier_add_bytes(struct warp *w, const struct op *op, unsigned lane,
                              struct mbarrier *b, int64_t bytes);
+// The CTA's last thread is gone: peers' arrivals must have been seen.
+void ptxm_mbarriers_at_exit(struct cta *cta);
 // fence.mbarrier_init, and the arrival of its thread at the barrier of the cluster.
 void ptxm_mbarriers_fence_init(struct warp *w, uint32_t mask);
 void ptxm_mbarriers_publish(struct warp *w, uint32_t mask);

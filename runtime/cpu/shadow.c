@@ -189,12 +189,21 @@ static inline bool over(const struct touch *t, const struct earlier *x)
 static __attribute__((noinline, cold)) void judge_proxy(const struct touch *t, const struct earlier *x)
 {
     bool copy = x->kind == ACCESS_COPY_READ || x->kind == ACCESS_COPY_WRITE;
-    if (ptxm_is_async(x->kind) || fenced(t, x->rank, x->thread, x->generation, x->clock))
+    // st.async is asynchronous, and in the generic proxy.
+    if (ptxm_is_async(x->kind) || t->op->step == ptxm_step_st_async || fenced(t, x->rank, x->thread, x->generation, x->clock))
         return;
     if (!copy)
         report(t, RULE_PROXY, x);
     else if (t->w->cta->grid->options.strict)
         report(t, RULE_PROXY_COPY, x);
+}
+
+// Would the two be ordered if every release and acquire between them had cluster scope?
+static bool scope_missed(const struct touch *t, const struct earlier *x)
+{
+    const struct shadow *s = t->w->cta->shadow;
+    return ptxm_knows(s->threads[ptxm_thread(t->w, t->lane)].missed, cta_of(t, x->rank)->index,
+                      x->generation, x->thread, x->clock);
 }
 
 static enum rule race_rule(const struct touch *t, const struct earlier *x)
@@ -203,6 +212,8 @@ static enum rule race_rule(const struct touch *t, const struct earlier *x)
         return RULE_RACE_OPERATION;
     if (x->kind == ACCESS_COPY_READ || x->kind == ACCESS_COPY_WRITE)
         return RULE_RACE_ASYNC;
+    if (x->rank != t->rank && !ptxm_is_async(t->kind) && scope_missed(t, x))
+        return RULE_SCOPE;
     bool same_warp = x->rank == t->rank && x->thread / LANES == t->w->index;
     return same_warp && !ptxm_is_async(t->kind) ? RULE_RACE_WARP : RULE_RACE;
 }
@@ -545,7 +556,8 @@ void ptxm_async_access(struct warp *w, const struct op *op, unsigned lane, uint3
         return;
     t.cells = owner->shadow;
     if (!t.global)
-        cta->shadow->operations[operation].shared_ctas |= 1u << owner->rank;
+        cta->shadow->operations[operation].shared_ctas[kind != ACCESS_ASYNC_READ] |=
+            1u << owner->rank;
     if (t.global && cta->grid->options.check_global_init && kind != ACCESS_ASYNC_WRITE)
         check_initialised(&t);
     if (t.global && (cta->grid->options.no_global_races || place->allocation->read_only))

@@ -9,6 +9,9 @@
 
 // ---- clocks ------------------------------------------------------------------------------------
 
+// An asynchronous operation's reads and its writes end apart.
+enum async_part { ASYNC_READS, ASYNC_WRITES, ASYNC_PARTS };
+
 struct thread_clock {
     struct knowledge *know;     // beyond the CTA's common base; NULL: nothing
     struct knowledge *pending;  // read by relaxed operations, waits for a fence
@@ -22,6 +25,7 @@ struct thread_clock {
     uint32_t groups_before, groups_now;
     struct { uint32_t groups, clock; } *waits; // both ascending
     size_t wait_count, wait_capacity;
+    uint32_t bulk_agents[ASYNC_PARTS]; // plus one: bulk groups read, bulk groups done; 0: none yet
     uint32_t copy_agent; // plus one: batches that have arrived at an mbarrier; 0: never
 };
 
@@ -47,6 +51,8 @@ void ptxm_clock_arrive(struct cta *cta, struct warp *w, struct barrier *b, uint3
 // The generation of a barrier is over. whole: all threads of the CTA synchronized.
 void ptxm_clock_barrier(struct cta *cta, struct barrier *b, bool whole);
 void ptxm_clock_wait_groups(struct warp *w, unsigned lane);
+// What of k concerns those within this scope of the CTA: a new reference.
+struct knowledge *ptxm_clock_within(const struct cta *cta, struct knowledge *k, enum scope scope);
 // Whether an access of that thread of `of` is ordered before what the lane does now.
 bool ptxm_clock_ordered(const struct warp *w, unsigned lane, const struct cta *of,
                         uint32_t generation, uint32_t thread, uint32_t clock);
@@ -70,14 +76,15 @@ void ptxm_sync_free(struct sync_table *table);
 // An agent is a counter that only grows and that somebody waits for: the phases of an mbarrier, the
 // bulk groups of a thread (one agent for their reads, one for all of them), the wgmma groups of a
 // warpgroup. It belongs to a CTA: the mbarrier's, the thread's.
-enum async_part { ASYNC_READS, ASYNC_WRITES, ASYNC_PARTS };
 enum { NO_AGENT = UINT32_MAX };
 
 struct async_operation {
     const struct op *op;
     uint32_t thread, generation, clock; // of the issue
+    bool grouped;                       // it belongs to the bulk group that its thread fills
     struct async_end { uint32_t cta, agent, ticket; } end[ASYNC_PARTS];
-    uint32_t shared_ctas; // whose shared memory it touches: a bit for each rank in the cluster
+    // Whose shared memory it touches: a bit for each rank in the cluster.
+    uint32_t shared_ctas[ASYNC_PARTS];
 };
 
 uint32_t ptxm_agent_create(struct cta *home); // NO_AGENT without a shadow or without memory

@@ -7,8 +7,9 @@ struct sync_word {
     uint64_t address;
     struct sync_word *next;
     struct knowledge *wide;   // released at gpu scope or more
-    struct knowledge *narrow; // released at CTA scope, by CTA narrow_cta
-    uint32_t narrow_cta;
+    struct knowledge *middle; // released at cluster scope, in cluster middle_cluster
+    struct knowledge *narrow; // released at CTA scope, by CTA narrow_cta of that cluster
+    uint32_t middle_cluster, narrow_cta, narrow_cluster;
 };
 struct sync_table {
     struct allocator *allocator;
@@ -30,6 +31,7 @@ void ptxm_sync_free(struct sync_table *t)
             struct sync_word *word = t->buckets[i];
             t->buckets[i] = word->next;
             ptxm_knowledge_free(t->allocator, word->wide);
+            ptxm_knowledge_free(t->allocator, word->middle);
             ptxm_knowledge_free(t->allocator, word->narrow);
             ptxm_free(t->allocator, word);
         }
@@ -58,16 +60,28 @@ static void hear(struct warp *w, const struct op *op, unsigned lane, struct sync
     struct shadow *s = w->cta->shadow;
     struct allocator *a = s->allocator;
     struct thread_clock *t = &s->threads[ptxm_thread(w, lane)];
-    uint32_t cta = w->cta->index;
+    const struct cta *cta = w->cta;
     bool acquires = op->sem == SEM_ACQUIRE || op->sem == SEM_ACQ_REL;
-    struct knowledge *heard = op->scope >= SCOPE_GPU ? ptxm_knowledge_hold(word->wide)
-                                                     : ptxm_knowledge_only(a, word->wide, cta);
-    if (word->narrow && word->narrow_cta == cta)
+    enum scope scope = (enum scope)op->scope;
+    struct knowledge *heard = ptxm_clock_within(cta, word->wide, scope), *near = NULL;
+    if (word->middle && word->middle_cluster == cta->cluster->index) {
+        near = ptxm_clock_within(cta, word->middle, scope);
+        ptxm_knowledge_absorb(a, &heard, near);
+    }
+    if (word->narrow && word->narrow_cta == cta->index)
         ptxm_knowledge_absorb(a, &heard, word->narrow);
+    else if (word->narrow && word->narrow_cluster == cta->cluster->index)
+        ptxm_knowledge_absorb(a, &t->missed, word->narrow);
+    if (scope < SCOPE_CLUSTER && cta->cluster->count > 1) {
+        ptxm_knowledge_absorb(a, &t->missed, word->wide);
+        if (near)
+            ptxm_knowledge_absorb(a, &t->missed, word->middle);
+    }
     if (heard && acquires)
         ptxm_clock_learn(w, 1u << lane, heard);
     else if (heard && !ptxm_knowledge_covers(t->pending, heard))
         ptxm_knowledge_absorb(a, &t->pending, heard);
+    ptxm_knowledge_free(a, near);
     ptxm_knowledge_free(a, heard);
 }
 
@@ -88,17 +102,26 @@ static void tell(struct warp *w, const struct op *op, unsigned lane, struct sync
     }
     if (!chain) {
         ptxm_knowledge_free(a, word->wide);
+        ptxm_knowledge_free(a, word->middle);
         ptxm_knowledge_free(a, word->narrow);
-        word->wide = word->narrow = NULL;
+        word->wide = word->middle = word->narrow = NULL;
     }
     if (told && scope >= SCOPE_GPU) {
         ptxm_knowledge_absorb(a, &word->wide, told);
+    } else if (told && scope == SCOPE_CLUSTER) {
+        if (word->middle_cluster != w->cta->cluster->index) {
+            ptxm_knowledge_free(a, word->middle);
+            word->middle = NULL;
+        }
+        word->middle_cluster = w->cta->cluster->index;
+        ptxm_knowledge_absorb(a, &word->middle, told);
     } else if (told) {
         if (word->narrow_cta != w->cta->index) {
             ptxm_knowledge_free(a, word->narrow);
             word->narrow = NULL;
         }
         word->narrow_cta = w->cta->index;
+        word->narrow_cluster = w->cta->cluster->index;
         ptxm_knowledge_absorb(a, &word->narrow, told);
     }
     ptxm_knowledge_free(a, told);
@@ -112,7 +135,8 @@ void ptxm_clock_strong(struct warp *w, const struct op *op, unsigned lane,
                        const struct place *place, bool read, bool write)
 {
     struct shadow *s = w->cta->shadow;
-    struct sync_table *table = place->space == SPACE_SHARED ? s->sync : w->cta->grid->sync;
+    struct sync_table *table = place->space != SPACE_SHARED ? w->cta->grid->sync
+                             : place->owner ? place->owner->shadow->sync : s->sync;
     struct thread_clock *t = &s->threads[ptxm_thread(w, lane)];
     bool says = write && (t->fenced || op->sem == SEM_RELEASE || op->sem == SEM_ACQ_REL);
     struct sync_word *word = word_at(table, place->address, says);

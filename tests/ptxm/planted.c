@@ -74,6 +74,28 @@ void planted_run(struct bench *b, const struct planted *p, unsigned variant, voi
         bench_read(b, to, q, bytes);
 }
 
+static const struct ptxm_finding *find(const struct bench *b, const char *rule)
+{
+    for (size_t i = 0; i < ptxm_report_count(b->report); i++)
+        if (!strcmp(ptxm_report_finding(b->report, i)->rule, rule))
+            return ptxm_report_finding(b->report, i);
+    return NULL;
+}
+
+static void judge(struct bench *b, const struct planted *p, size_t number, unsigned variant)
+{
+    const struct ptxm_finding *f = p->rule ? find(b, p->rule) : NULL;
+    bool clean = !ptxm_report_count(b->report) && b->status == PTXM_OK;
+    if (p->rule ? !f : !clean)
+        print_message("# case %zu, variant %u:%s\n", number, variant, p->body);
+    if (!p->rule)
+        bench_clean(b);
+    else
+        bench_found(b, p->rule);
+    if (f && p->words && !strstr(f->message, p->words))
+        fail_msg("case %zu: '%s' lacks '%s'", number, f->message, p->words);
+}
+
 void planted_all(const struct planted *list, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -83,17 +105,7 @@ void planted_all(const struct planted *list, size_t count)
         for (unsigned variant = 0; variant < PLANTED_VARIANTS; variant++) {
             struct bench b;
             planted_run(&b, &list[i], variant, NULL, 0);
-            bool fine = list[i].rule ? true : !ptxm_report_count(b.report) && b.status == PTXM_OK;
-            if (!fine)
-                print_message("# case %zu, variant %u:%s\n", i, variant, list[i].body);
-            if (list[i].rule) {
-                print_message("# case %zu, variant %u: %s\n", i, variant, list[i].rule);
-                const struct ptxm_finding *f = bench_found(&b, list[i].rule);
-                if (list[i].words && !strstr(f->message, list[i].words))
-                    fail_msg("'%s' lacks '%s'", f->message, list[i].words);
-            } else {
-                bench_clean(&b);
-            }
+            judge(&b, &list[i], i, variant);
             bench_free(&b);
         }
     }
