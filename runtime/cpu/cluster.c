@@ -55,25 +55,27 @@ static size_t mbarrier_text(const struct warp *w, const struct fragment *f, char
     const struct mbarrier *b = f->awaits;
     uint64_t offset;
     const char *name = ptxm_cta_object(b->home, SPACE_SHARED, b->address, &offset);
-    char missing[96] = "nothing is missing: the phase that is meant has long completed";
-    if (b->pending || b->bytes)
-        snprintf(missing, sizeof missing, "%u of %u arrivals and %d bytes are missing", b->pending,
-                 b->count, b->bytes);
+    uint32_t phase = b->phase - b->first_phase;
+    char alias[96] = "";
+    if (f->by_parity && phase >= 2)
+        snprintf(alias, sizeof alias, " (if phase %u is meant: it is over, and its parity comes again)",
+                 phase - 2);
     int n = snprintf(out, size,
                      "; warp %u lanes 0x%08x wait for the mbarrier %s+%llu, %s %u, which is in "
-                     "phase %u (line %u): %s",
+                     "phase %u (line %u): %u of %u arrivals and %d bytes are missing%s",
                      w->index, f->mask, name ? name : "shared", (unsigned long long)offset,
-                     f->by_parity ? "parity" : "phase", f->phase, b->phase,
-                     w->cta->grid->module->ops[f->pc].line, missing);
+                     f->by_parity ? "parity" : "phase",
+                     f->by_parity ? f->phase : f->phase - b->first_phase, phase, f->asked->line,
+                     b->pending, b->count, b->bytes, alias);
     return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
 }
 
 static size_t wait_text(const struct warp *w, const struct fragment *f, char *out, size_t size)
 {
     const struct op *op = &w->cta->grid->module->ops[f->pc];
-    if (f->awaits)
-        return mbarrier_text(w, f, out, size);
     int n;
+    if (f->awaits && (f->state == FRAGMENT_READY || f->state == FRAGMENT_MBARRIER))
+        return mbarrier_text(w, f, out, size);
     if (f->state == FRAGMENT_CLUSTER)
         n = snprintf(out, size, "; warp %u lanes 0x%08x wait at the barrier of the cluster "
                      "(line %u)", w->index, f->mask, op->line);
@@ -88,14 +90,14 @@ static size_t wait_text(const struct warp *w, const struct fragment *f, char *ou
 
 void ptxm_cta_report_deadlock(struct cta *cta)
 {
-    char text[480] = "";
+    char text[600] = "";
     size_t used = 0;
     struct warp *first = NULL;
     uint32_t gone = 0;
     for (uint32_t i = 0; i < cta->warp_count; i++) {
         struct warp *w = &cta->warps[i];
         gone += w->fragment_count == 0;
-        for (uint32_t k = 0; k < w->fragment_count && used + 80 < sizeof text; k++) {
+        for (uint32_t k = 0; k < w->fragment_count && used + 120 < sizeof text; k++) {
             first = first ? first : w;
             used += wait_text(w, &w->fragments[k], text + used, sizeof text - used);
         }
@@ -103,8 +105,8 @@ void ptxm_cta_report_deadlock(struct cta *cta)
     if (!first)
         return;
     const struct fragment *f = &first->fragments[0];
-    ptxm_finding(first, &cta->grid->module->ops[f->pc], (unsigned)__builtin_ctz(f->mask),
-                 RULE_DEADLOCK, NULL, 0, ACCESS_READ, "%s%s; %u warps have exited",
+    const struct op *at = f->awaits ? f->asked : &cta->grid->module->ops[f->pc];
+    ptxm_finding(first, at, (unsigned)__builtin_ctz(f->mask), RULE_DEADLOCK, NULL, 0, ACCESS_READ, "%s%s; %u warps have exited",
                  ptxm_rule_message(RULE_DEADLOCK), text, gone);
 }
 

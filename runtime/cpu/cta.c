@@ -198,7 +198,7 @@ void ptxm_finding(struct warp *w, const struct op *op, unsigned lane, enum rule 
                   const struct place *place, uint32_t size, enum access_kind kind,
                   const char *format, ...)
 {
-    char message[512];
+    char message[768];
     bool fresh;
     struct finding_entry *e = ptxm_findings_note(&w->cta->findings, rule, op->line, 0, &fresh);
     if (!e || !fresh)

@@ -212,6 +212,7 @@ static enum step_result wait_on(struct warp *w, const struct op *op, uint32_t do
     if (done)
         return STEP_NEXT;
     f->awaits = first;
+    f->asked = op;
     f->phase = asked->phase;
     f->by_parity = asked->by_parity;
     w->asked = true;

@@ -62,6 +62,7 @@ struct fragment {
     uint64_t last_run;
     // The mbarrier that the last test_wait or try_wait found incomplete, and what it asked for.
     struct mbarrier *awaits;
+    const struct op *asked;
     uint32_t phase; // absolute, or a parity
     bool by_parity, timeout;
 };

@@ -52,7 +52,10 @@ static void test_loads(void **state)
          " [%r5];", "mbarrier-uninitialised"},
         // two copies into the same bytes
         {INIT(1) EXPECT(512) LOAD LOAD_AGAIN WAIT("W", 0), "race-async-operation"},
-        {INIT(1) EXPECT(256) LOAD WAIT("W", 0) EXPECT(256) LOAD_AGAIN WAIT("V", 1) READ, NULL},
+        {INIT(1) EXPECT(256) LOAD WAIT("W", 0) BS EXPECT(256) LOAD_AGAIN WAIT("V", 1) READ, NULL},
+        {INIT(1) EXPECT(256) LOAD " setp.lt.u32 %p3, %r1, 32; @!%p3 bra.uni LATE;" WAIT("W", 0)
+         EXPECT(256) LOAD_AGAIN WAIT("V", 1) " bar.sync 0; bra.uni END;\nLATE: bar.sync 0;"
+         WAIT("U", 0) "\nEND:", "deadlock", 1, 64, 0, "if phase 0 is meant"},
         // readers give the slot back: a fence, and a barrier or a second mbarrier
         {INIT(1) EXPECT(256) LOAD WAIT("W", 0) READ BS EXPECT(256) LOAD_AGAIN WAIT("V", 1),
          "proxy-fence", 1, 64, 0, "fence.proxy.async.shared::cta is missing"},
