@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the decoder keeps of an instruction with several addresses: bulk and tensor copies, st.async.
+// What the decoder keeps of an instruction with several addresses: bulk and tensor copies,
+// st.async.
 #ifndef PTXM_BULK_H
 #define PTXM_BULK_H
 

@@ -54,8 +54,8 @@ enum scope ptxm_d_scope(const struct decoder *d);
 bool ptxm_d_address(struct decoder *d, const struct operand *o, enum space *space, int32_t *base,
                     int64_t *displacement);
 
-// A step op with d->immediate; one that accesses [address], whose base becomes the last source (room
-// for it in list) and whose space, displacement, order and scope are filled in.
+// A step op with d->immediate; one that accesses [address], whose base becomes the last source
+// (room for it in list) and whose space, displacement, order and scope are filled in.
 struct op *ptxm_d_step(struct decoder *d, step_fn *fn, unsigned ndst, unsigned nsrc,
                        const int32_t *operands);
 struct op *ptxm_d_access(struct decoder *d, step_fn *fn, const struct operand *address,

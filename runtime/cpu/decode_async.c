@@ -5,7 +5,7 @@
 #include "machine_modes.h"
 #include "steps.h"
 
-// ---- mbarriers -----------------------------------------------------------------------------------
+// ---- mbarriers ----------------------------------------------------------------------------------
 
 // Order and scope of an mbarrier operation: `word` and the CTA unless the text says otherwise.
 static void order(struct decoder *d, struct op *op, enum sem usual)
@@ -94,7 +94,7 @@ bool build_cp_async_arrive(struct decoder *d, int argument)
     return op != NULL;
 }
 
-// ---- clusters ------------------------------------------------------------------------------------
+// ---- clusters -----------------------------------------------------------------------------------
 
 bool build_cluster_barrier(struct decoder *d, int wait)
 {
@@ -130,7 +130,7 @@ bool build_mapa(struct decoder *d, int rank_of)
     return true;
 }
 
-// ---- bulk copies ---------------------------------------------------------------------------------
+// ---- bulk copies --------------------------------------------------------------------------------
 
 // Adds a source; its place among the sources, or -1 after a complaint.
 static int8_t add(int32_t *list, unsigned *count, int32_t source)
@@ -254,7 +254,7 @@ bool build_st_async(struct decoder *d, int argument)
     return op != NULL;
 }
 
-// ---- fences --------------------------------------------------------------------------------------
+// ---- fences -------------------------------------------------------------------------------------
 
 bool build_fence_init(struct decoder *d, int argument)
 {

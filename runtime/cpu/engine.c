@@ -26,7 +26,7 @@ static void append(struct engine_job *job)
     c->last_job = job;
 }
 
-// ---- completion ----------------------------------------------------------------------------------
+// ---- completion ---------------------------------------------------------------------------------
 
 static void complete_arrival(struct engine_job *job)
 {
@@ -184,7 +184,7 @@ void ptxm_engine_free(struct cluster *c)
     }
 }
 
-// ---- issue ---------------------------------------------------------------------------------------
+// ---- issue --------------------------------------------------------------------------------------
 
 bool ptxm_engine_issue(struct engine_job *job)
 {

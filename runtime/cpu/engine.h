@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The engine: asynchronous work between issue and completion. A job reads its sources at one
-// moment and writes, counts its bytes or arrives at a later one; when, the launch's completion says:
-// at once (eager), when nobody can go on without it (late), or by seed in between.
+// moment and writes, counts its bytes or arrives at a later one. When, the launch's completion
+// says: at once (eager), when nobody can go on without it (late), or by seed in between.
 #ifndef PTXM_ENGINE_H
 #define PTXM_ENGINE_H
 

@@ -22,7 +22,7 @@ static uint64_t at_rank(uint64_t address, uint32_t rank)
     return (address & (((uint64_t)1 << PEER_SHIFT) - 1)) | (uint64_t)(rank + 1) << PEER_SHIFT;
 }
 
-// ---- groups --------------------------------------------------------------------------------------
+// ---- groups -------------------------------------------------------------------------------------
 
 static void join_group(struct warp *w, unsigned lane, struct engine_job *job)
 {
@@ -89,7 +89,7 @@ enum step_result ptxm_step_bulk_wait(struct warp *w, const struct op *op, uint32
     return STEP_NEXT;
 }
 
-// ---- copies --------------------------------------------------------------------------------------
+// ---- copies -------------------------------------------------------------------------------------
 
 // The mbarrier of a copy must lie in the CTA that the bytes go to.
 static struct mbarrier *completion(struct warp *w, const struct op *op, unsigned lane,
@@ -185,7 +185,7 @@ enum step_result ptxm_step_bulk(struct warp *w, const struct op *op, uint32_t ma
     return STEP_NEXT;
 }
 
-// ---- st.async ------------------------------------------------------------------------------------
+// ---- st.async -----------------------------------------------------------------------------------
 
 static enum step_result store_lane(struct warp *w, const struct op *op, unsigned lane)
 {

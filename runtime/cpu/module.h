@@ -140,7 +140,7 @@ struct ptxm_module {
     unsigned version;
 };
 
-// ---- what the parser hands to the decoder ------------------------------------------------------
+// ---- what the parser hands to the decoder -------------------------------------------------------
 
 enum operand_kind {
     OPERAND_REG,     // index

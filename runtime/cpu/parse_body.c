@@ -13,7 +13,7 @@ static void out_of_memory(struct parser *p)
     p->module->arena.failed = true;
 }
 
-// ---- registers ---------------------------------------------------------------------------------
+// ---- registers ----------------------------------------------------------------------------------
 
 static int32_t new_registers(struct parser *p, enum type type, uint32_t count)
 {
@@ -110,7 +110,7 @@ static int find_special(const struct token *name, const struct token *component)
     return -1;
 }
 
-// ---- operands ----------------------------------------------------------------------------------
+// ---- operands -----------------------------------------------------------------------------------
 
 static bool operand(struct parser *p, struct operand *o, unsigned depth);
 
@@ -259,7 +259,7 @@ static bool operand(struct parser *p, struct operand *o, unsigned depth)
     return true;
 }
 
-// ---- statements --------------------------------------------------------------------------------
+// ---- statements ---------------------------------------------------------------------------------
 
 static bool guard(struct parser *p, struct statement *s)
 {

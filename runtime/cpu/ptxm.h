@@ -37,7 +37,7 @@ struct ptxm_allocator {
     void *user;
 };
 
-// ---- modules -----------------------------------------------------------------------------------
+// ---- modules ------------------------------------------------------------------------------------
 
 // One complaint about PTX text. Strings live during the callback only. line and column from 1.
 struct ptxm_diagnostic {
@@ -89,7 +89,7 @@ const char *ptxm_module_target(const struct ptxm_module *module);  // "sm_80"
 unsigned ptxm_module_version(const struct ptxm_module *module);    // 7.8 is 708
 size_t ptxm_module_instruction_count(const struct ptxm_module *module);
 
-// ---- devices and global memory -----------------------------------------------------------------
+// ---- devices and global memory ------------------------------------------------------------------
 
 struct ptxm_device;
 struct ptxm_device_options {
@@ -117,7 +117,7 @@ enum ptxm_status ptxm_module_symbol(struct ptxm_device *device, struct ptxm_modu
 // Drops the module's variables from the device. Call before freeing a module that was launched.
 void ptxm_device_forget(struct ptxm_device *device, struct ptxm_module *module);
 
-// ---- launches ----------------------------------------------------------------------------------
+// ---- launches -----------------------------------------------------------------------------------
 
 enum ptxm_completion { PTXM_EAGER, PTXM_LATE, PTXM_SEEDED };
 

@@ -7,7 +7,7 @@
 #include "knowledge.h"
 #include "machine.h"
 
-// ---- clocks ------------------------------------------------------------------------------------
+// ---- clocks -------------------------------------------------------------------------------------
 
 // An asynchronous operation's reads and its writes end apart.
 enum async_part { ASYNC_READS, ASYNC_WRITES, ASYNC_PARTS };
@@ -60,7 +60,7 @@ bool ptxm_clock_ordered(const struct warp *w, unsigned lane, const struct cta *o
 struct sync_table *ptxm_sync_create(struct allocator *allocator);
 void ptxm_sync_free(struct sync_table *table);
 
-// ---- asynchronous operations -------------------------------------------------------------------
+// ---- asynchronous operations --------------------------------------------------------------------
 
 // An asynchronous operation (a bulk copy, a wgmma) reads and writes in the async proxy, at unknown
 // moments between its issue and its completion, as a thread of its own.
@@ -99,7 +99,7 @@ void ptxm_agent_learn(struct warp *w, uint32_t mask, struct cta *home, uint32_t 
 bool ptxm_async_over(const struct cta *cta, const struct knowledge *know,
                      const struct async_operation *operation, enum async_part part);
 
-// ---- cells -------------------------------------------------------------------------------------
+// ---- cells --------------------------------------------------------------------------------------
 
 // The last plain write of four bytes (or of one, in a split cell).
 struct stamp {
@@ -168,7 +168,7 @@ struct shadow {
     struct sync_table *sync; // of shared memory
 };
 
-// ---- shadow ------------------------------------------------------------------------------------
+// ---- shadow -------------------------------------------------------------------------------------
 
 bool ptxm_shadow_create(struct cta *cta);
 struct page *ptxm_shadow_page(struct cta *cta, uint64_t number); // NULL: no memory
