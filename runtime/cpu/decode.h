@@ -75,7 +75,9 @@ int ptxm_d_atomic_operation(struct decoder *d); // an enum atomic_op, or -1
     X(build_branch_indexed) X(build_call) X(build_mbarrier_init) X(build_mbarrier_arrive)          \
     X(build_mbarrier_bytes) X(build_mbarrier_wait) X(build_mbarrier_pending)                       \
     X(build_cp_async_arrive) X(build_cluster_barrier) X(build_mapa) X(build_st_async)           \
-    X(build_bulk) X(build_bulk_group) X(build_fence_init) X(build_fence_proxy)
+    X(build_bulk) X(build_bulk_group) X(build_fence_init) X(build_fence_proxy)  \
+    X(build_tensor_load) X(build_tensor_store) X(build_tensor_refused) X(build_fence_tensormap)    \
+    X(build_prefetch_map)
 #define X(name) builder_fn name;
 BUILDERS(X)
 #undef X

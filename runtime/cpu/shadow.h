@@ -26,6 +26,9 @@ struct thread_clock {
     struct { uint32_t groups, clock; } *waits; // both ascending
     size_t wait_count, wait_capacity;
     uint32_t bulk_agents[ASYNC_PARTS]; // plus one: bulk groups read, bulk groups done; 0: none yet
+    // Tensor maps: the last release by the tensormap fence, the last acquire and whose write it saw.
+    struct { uint32_t generation, clock; } map_released;
+    struct { uint64_t address; uint32_t generation, clock, thread; } map_acquired;
     uint32_t copy_agent; // plus one: batches that have arrived at an mbarrier; 0: never
 };
 
@@ -182,6 +185,8 @@ void ptxm_shadow_free(struct cta *cta);
 void ptxm_shadow_access(struct warp *w, const struct op *op, unsigned lane,
                         const struct place *place, uint32_t size, enum access_kind kind,
                         const void *value);
+// The last write that this CTA has made to a word of global memory, or NULL.
+const struct stamp *ptxm_shadow_write_of(struct cta *cta, uint64_t address);
 // The bytes of an mbarrier are plain memory from now on, last written by who invalidated it.
 void ptxm_shadow_plain(struct cta *cta, uint64_t address, uint32_t size);
 // In the order of CTA indices, under the grid's lock: checks against all earlier CTAs.
