@@ -101,6 +101,8 @@ static int find_special(const struct token *name, const struct token *component)
         snprintf(text, sizeof text, "%.*s.%.*s", TOKEN_ARG(name), TOKEN_ARG(component));
     else
         snprintf(text, sizeof text, "%.*s", TOKEN_ARG(name));
+    if (!strncmp(text, "%envreg", 7))
+        return text[7] >= '0' && text[7] <= '9' ? SPECIAL_ENVREG : -1;
     for (int i = 0; i < SPECIAL_COUNT; i++)
         if (!strcmp(text, names[i]))
             return i;
