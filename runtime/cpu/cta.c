@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
-// One CTA: its memory and warps, whose turn it is, and what to say when nobody can go on.
+// One CTA: its memory and warps, and how findings describe places in it.
+#include "mbarrier.h"
 #include "shadow.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { POLLS_BEFORE_YIELD = 512 };
-
-// ---- making and freeing ------------------------------------------------------------------------
+// ---- making and freeing -------------------------------------------------------------------------
 
 static void broadcast(struct warp *w, enum special special, uint32_t value)
 {
@@ -49,9 +48,18 @@ static void set_specials(struct warp *w)
     broadcast(w, SPECIAL_NSMID, 132);
     broadcast(w, SPECIAL_DYNAMIC_SMEM, grid->dynamic_shared);
     broadcast(w, SPECIAL_TOTAL_SMEM, grid->shared_size - SHARED_START);
-    broadcast(w, SPECIAL_CLUSTERID_X, w->cta->id[0]);
-    broadcast(w, SPECIAL_CLUSTER_NCTARANK, 1);
-    broadcast(w, SPECIAL_CLUSTER_NCTAID_X, 1);
+    const struct cta *cta = w->cta;
+    for (unsigned i = 0; i < 3; i++) {
+        broadcast(w, SPECIAL_CLUSTERID_X + i, cta->cluster->id[i]);
+        broadcast(w, SPECIAL_NCLUSTERID_X + i, grid->dims[i] / grid->cluster_dims[i]);
+        broadcast(w, SPECIAL_CLUSTER_CTAID_X + i,
+                  cta->id[i] - cta->cluster->id[i] * grid->cluster_dims[i]);
+        broadcast(w, SPECIAL_CLUSTER_NCTAID_X + i, grid->cluster_dims[i]);
+    }
+    broadcast(w, SPECIAL_CLUSTER_CTARANK, cta->rank);
+    broadcast(w, SPECIAL_CLUSTER_NCTARANK, cta->cluster->count);
+    // A predicate: its word is all ones or zero.
+    broadcast(w, SPECIAL_IS_EXPLICIT_CLUSTER, grid->explicit_cluster ? UINT32_MAX : 0);
 }
 
 static bool allocate(struct cta *cta)
@@ -82,21 +90,24 @@ static bool allocate(struct cta *cta)
     return grid->options.no_checks || ptxm_shadow_create(cta);
 }
 
-struct cta *ptxm_cta_create(struct grid *grid, uint64_t index)
+struct cta *ptxm_cta_create(struct cluster *cluster, uint32_t rank)
 {
+    struct grid *grid = cluster->grid;
+    const uint32_t *dims = grid->cluster_dims;
+    uint32_t within[3] = {rank % dims[0], rank / dims[0] % dims[1], rank / dims[0] / dims[1]};
     struct cta *cta = ptxm_alloc_zero(grid->allocator, sizeof *cta);
     if (!cta)
         return NULL;
     cta->grid = grid;
-    cta->index = (uint32_t)index;
-    cta->id[0] = (uint32_t)(index % grid->dims[0]);
-    cta->id[1] = (uint32_t)(index / grid->dims[0] % grid->dims[1]);
-    cta->id[2] = (uint32_t)(index / grid->dims[0] / grid->dims[1]);
+    cta->cluster = cluster;
+    cta->rank = rank;
+    for (int i = 0; i < 3; i++) cta->id[i] = cluster->id[i] * dims[i] + within[i];
+    cta->index = cta->id[0] + grid->dims[0] * (cta->id[1] + grid->dims[1] * cta->id[2]);
     cta->thread_count = grid->block[0] * grid->block[1] * grid->block[2];
     cta->live_threads = cta->thread_count;
     cta->warp_count = (cta->thread_count + LANES - 1) / LANES;
     cta->shared_size = grid->shared_size;
-    cta->random = grid->options.seed * 0x9e3779b97f4a7c15 + index;
+    cta->random = grid->options.seed * 0x9e3779b97f4a7c15 + cta->index;
     ptxm_findings_init(&cta->findings, grid->allocator, grid->options.max_findings);
     if (!allocate(cta)) {
         ptxm_cta_free(cta);
@@ -108,6 +119,10 @@ struct cta *ptxm_cta_create(struct grid *grid, uint64_t index)
 void ptxm_cta_free(struct cta *cta)
 {
     struct allocator *a = cta->grid->allocator;
+    for (int i = 0; i < MAX_BARRIERS; i++) ptxm_knowledge_free(a, cta->barriers[i].know);
+    ptxm_mbarriers_free(cta);
+    ptxm_knowledge_free(a, cta->known_at_exit);
+    ptxm_free(a, cta->visits);
     ptxm_shadow_free(cta);
     for (uint32_t i = 0; cta->warps && i < cta->warp_count; i++) {
         struct warp *w = &cta->warps[i];
@@ -123,13 +138,14 @@ void ptxm_cta_free(struct cta *cta)
     ptxm_free(a, cta);
 }
 
-// ---- findings ----------------------------------------------------------------------------------
+// ---- findings -----------------------------------------------------------------------------------
 
 static const char *const kind_names[] = {"read", "write", "atomic", "cp.async read",
-                                         "cp.async write"};
+                                         "cp.async write", "asynchronous read",
+                                         "asynchronous write", "asynchronous reduction",
+                                         "mbarrier"};
 
-static const char *object_name(struct cta *cta, enum space space, uint64_t address,
-                               uint64_t *offset)
+const char *ptxm_cta_object(struct cta *cta, enum space space, uint64_t address, uint64_t *offset)
 {
     *offset = address;
     if (space == SPACE_GLOBAL || space == SPACE_CONST) {
@@ -175,14 +191,14 @@ void ptxm_describe(struct cta *cta, struct ptxm_place *out, const struct op *op,
     out->space = ptxm_space_name(space);
     out->kind = kind_names[kind];
     out->object = ptxm_findings_string(&cta->findings,
-                                       object_name(cta, space, address, &out->offset));
+                                       ptxm_cta_object(cta, space, address, &out->offset));
 }
 
 void ptxm_finding(struct warp *w, const struct op *op, unsigned lane, enum rule rule,
                   const struct place *place, uint32_t size, enum access_kind kind,
                   const char *format, ...)
 {
-    char message[512];
+    char message[768];
     bool fresh;
     struct finding_entry *e = ptxm_findings_note(&w->cta->findings, rule, op->line, 0, &fresh);
     if (!e || !fresh)
@@ -205,43 +221,6 @@ void ptxm_cta_out_of_memory(struct cta *cta)
     cta->aborted = true;
 }
 
-// ---- running -----------------------------------------------------------------------------------
-
-static size_t wait_text(const struct warp *w, const struct fragment *f, char *out, size_t size)
-{
-    const struct op *op = &w->cta->grid->module->ops[f->pc];
-    const char *what = f->state == FRAGMENT_BARRIER ? "at barrier"
-                     : f->state == FRAGMENT_WARP_SYNC ? "for lanes of mask"
-                                                      : "for lanes of mask";
-    int n = snprintf(out, size, f->state == FRAGMENT_BARRIER
-                                    ? "; warp %u lanes 0x%08x wait %s %u (line %u)"
-                                    : "; warp %u lanes 0x%08x wait %s 0x%08x (line %u)",
-                     w->index, f->mask, what, f->wait, op->line);
-    return n < 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
-}
-
-static void report_deadlock(struct cta *cta)
-{
-    char text[480] = "";
-    size_t used = 0;
-    struct warp *first = NULL;
-    uint32_t gone = 0;
-    for (uint32_t i = 0; i < cta->warp_count; i++) {
-        struct warp *w = &cta->warps[i];
-        gone += w->fragment_count == 0;
-        for (uint32_t k = 0; k < w->fragment_count && used + 80 < sizeof text; k++) {
-            first = first ? first : w;
-            used += wait_text(w, &w->fragments[k], text + used, sizeof text - used);
-        }
-    }
-    if (!first)
-        return;
-    const struct fragment *f = &first->fragments[0];
-    ptxm_finding(first, &cta->grid->module->ops[f->pc], (unsigned)__builtin_ctz(f->mask),
-                 RULE_DEADLOCK, NULL, 0, ACCESS_READ, "%s%s; %u warps have exited",
-                 ptxm_rule_message(RULE_DEADLOCK), text, gone);
-}
-
 void ptxm_cta_report_endless_wait(struct cta *cta)
 {
     const struct poll *poll = &cta->poll;
@@ -251,89 +230,4 @@ void ptxm_cta_report_endless_wait(struct cta *cta)
     ptxm_finding(&cta->warps[poll->thread / LANES], poll->op, poll->thread % LANES,
                  RULE_ENDLESS_WAIT, &place, poll->size, ACCESS_READ, "%s",
                  ptxm_rule_message(RULE_ENDLESS_WAIT));
-}
-
-static bool over_budget(struct cta *cta)
-{
-    struct grid *grid = cta->grid;
-    uint64_t fresh = cta->counters.warp_instructions - cta->steps;
-    cta->steps = cta->counters.warp_instructions;
-    if (atomic_fetch_add(&grid->steps, fresh) + fresh <= grid->options.instruction_budget)
-        return false;
-    for (uint32_t i = 0; i < cta->warp_count; i++) {
-        struct warp *w = &cta->warps[i];
-        if (!w->fragment_count)
-            continue;
-        const struct fragment *f = &w->fragments[0];
-        ptxm_finding(w, &grid->module->ops[f->pc], (unsigned)__builtin_ctz(f->mask | 1u << 31),
-                     RULE_BUDGET, NULL, 0, ACCESS_READ, "%s", ptxm_rule_message(RULE_BUDGET));
-        break;
-    }
-    return true;
-}
-
-static bool round_of_warps(struct cta *cta)
-{
-    uint64_t seed = cta->grid->options.seed;
-    uint32_t start = seed ? (uint32_t)(ptxm_random(&cta->random) % cta->warp_count) : 0;
-    uint32_t stride = seed && ptxm_random(&cta->random) & 1 ? cta->warp_count - 1 : 1;
-    uint64_t left = cta->grid->options.instruction_budget;
-    bool moved = false;
-    cta->progress = false;
-    for (uint32_t i = 0; i < cta->warp_count && !cta->aborted; i++) {
-        struct warp *w = &cta->warps[(start + (uint64_t)i * stride) % cta->warp_count];
-        uint64_t quantum = seed ? 1 + ptxm_random(&cta->random) % 600 : 3000;
-        bool ran = w->fragment_count && ptxm_warp_run(w, quantum < left ? quantum : left);
-        w->moved |= ran;
-        moved |= ran;
-    }
-    return moved || cta->progress;
-}
-
-static bool all_done(const struct cta *cta)
-{
-    for (uint32_t i = 0; i < cta->warp_count; i++)
-        if (cta->warps[i].fragment_count)
-            return false;
-    return true;
-}
-
-static void begin_turn(struct cta *cta)
-{
-    cta->polls = 0;
-    cta->changed = false;
-    for (uint32_t i = 0; i < cta->warp_count; i++)
-        cta->warps[i].moved = cta->warps[i].polled = false;
-}
-
-static void end_turn(struct cta *cta)
-{
-    for (uint32_t i = 0; i < cta->warp_count; i++)
-        cta->changed |= cta->warps[i].moved && !cta->warps[i].polled;
-}
-
-// Until the end, or until others should run: a CTA that polls may wait for another one.
-enum cta_state ptxm_cta_run(struct cta *cta)
-{
-    begin_turn(cta);
-    while (!cta->aborted) {
-        bool moved = round_of_warps(cta);
-        if (atomic_load_explicit(&cta->grid->abort, memory_order_relaxed) || cta->aborted)
-            break;
-        if (all_done(cta))
-            return CTA_DONE;
-        if (over_budget(cta))
-            break;
-        if (!moved && !ptxm_barrier_force(cta)) {
-            report_deadlock(cta);
-            break;
-        }
-        if (cta->polls > POLLS_BEFORE_YIELD) {
-            end_turn(cta);
-            return CTA_YIELD;
-        }
-    }
-    atomic_store(&cta->grid->abort, true);
-    cta->aborted = true;
-    return CTA_DONE;
 }

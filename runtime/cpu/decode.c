@@ -22,7 +22,7 @@ bool ptxm_d_complain(struct decoder *d, const struct token *at, const char *mess
     return false;
 }
 
-// ---- modifiers ---------------------------------------------------------------------------------
+// ---- modifiers ----------------------------------------------------------------------------------
 
 // True if `word` is one of the alternatives one|two|three that end at `end`.
 static const char *match_word(const char *alternatives, const char *end, const struct token *word)
@@ -94,6 +94,8 @@ enum space ptxm_d_space(struct decoder *d, const char *word)
         return SPACE_GLOBAL;
     if (ptxm_d_is(d, 'S', "shared") || ptxm_d_is(d, 'S', "shared::cta"))
         return SPACE_SHARED;
+    if (ptxm_d_is(d, 'S', "shared::cluster"))
+        return SPACE_CLUSTER;
     if (ptxm_d_is(d, 'S', "local"))
         return SPACE_LOCAL;
     if (ptxm_d_is(d, 'S', "const"))
@@ -112,7 +114,7 @@ enum scope ptxm_d_scope(const struct decoder *d)
     return ptxm_d_is(d, 'O', "sys") ? SCOPE_SYS : SCOPE_GPU;
 }
 
-// ---- operands ----------------------------------------------------------------------------------
+// ---- operands -----------------------------------------------------------------------------------
 
 static unsigned slot_bytes(enum type type)
 {
@@ -267,7 +269,7 @@ bool ptxm_d_address(struct decoder *d, const struct operand *o, enum space *spac
     return *base != OPERAND_NONE;
 }
 
-// ---- ops ---------------------------------------------------------------------------------------
+// ---- ops ----------------------------------------------------------------------------------------
 
 struct op *ptxm_d_emit(struct decoder *d, unsigned ndst, unsigned nsrc, const int32_t *operands)
 {

@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-static struct op *emit_step(struct decoder *d, step_fn *fn, unsigned ndst, unsigned nsrc,
-                            const int32_t *operands)
+struct op *ptxm_d_step(struct decoder *d, step_fn *fn, unsigned ndst, unsigned nsrc,
+                       const int32_t *operands)
 {
     struct op *op = ptxm_d_emit(d, ndst, nsrc, operands);
     if (op) {
@@ -30,14 +30,14 @@ static enum sem semantics(struct decoder *d)
 }
 
 // Fills what every access has: base as the last source, displacement, space, order.
-static struct op *access(struct decoder *d, step_fn *fn, const struct operand *address,
+struct op *ptxm_d_access(struct decoder *d, step_fn *fn, const struct operand *address,
                          unsigned ndst, unsigned nsrc, int32_t *list)
 {
     enum space space = ptxm_d_space(d, NULL);
     int64_t displacement;
     if (!ptxm_d_address(d, address, &space, &list[ndst + nsrc], &displacement))
         return NULL;
-    struct op *op = emit_step(d, fn, ndst, nsrc + 1, list);
+    struct op *op = ptxm_d_step(d, fn, ndst, nsrc + 1, list);
     if (!op)
         return NULL;
     op->space = (uint8_t)space;
@@ -50,17 +50,17 @@ static struct op *access(struct decoder *d, step_fn *fn, const struct operand *a
 }
 
 // A base register is 4 or 8 bytes a lane: kept in type2 as the width of the address.
-static uint8_t address_bytes(struct decoder *d, int32_t base)
+uint8_t ptxm_d_address_bytes(struct decoder *d, int32_t base)
 {
     return base < 0 ? 8 : (uint8_t)ptxm_d_slot_bytes(d, base);
 }
 
 bool build_load(struct decoder *d, int argument)
 {
-    struct op *op = access(d, ptxm_step_load, d->address, d->ndst, 0, d->operands);
+    struct op *op = ptxm_d_access(d, ptxm_step_load, d->address, d->ndst, 0, d->operands);
     if (!op)
         return false;
-    op->type2 = address_bytes(d, op->operands[op->ndst]);
+    op->type2 = ptxm_d_address_bytes(d, op->operands[op->ndst]);
     op->flags = ptxm_d_has(d, 'n') ? OPF_NC : 0;
     op->vector = op->ndst;
     return true;
@@ -69,12 +69,12 @@ bool build_load(struct decoder *d, int argument)
 bool build_store(struct decoder *d, int argument)
 {
     unsigned values = d->nsrc;
-    struct op *op = access(d, ptxm_step_store, d->address, 0, values, d->operands);
+    struct op *op = ptxm_d_access(d, ptxm_step_store, d->address, 0, values, d->operands);
     if (!op)
         return false;
     if (op->space == SPACE_CONST || op->space == SPACE_PARAM)
         return ptxm_d_complain(d, NULL, "this space cannot be written");
-    op->type2 = address_bytes(d, op->operands[values]);
+    op->type2 = ptxm_d_address_bytes(d, op->operands[values]);
     op->vector = (uint8_t)values;
     op->dst_bytes = (uint8_t)ptxm_d_slot_bytes(d, d->operands[0]);
     if (d->operands[0] < 0)
@@ -87,7 +87,7 @@ bool build_nop(struct decoder *d, int argument)
     return true;
 }
 
-static int atomic_operation(struct decoder *d)
+int ptxm_d_atomic_operation(struct decoder *d)
 {
     static const char *const words[ATOM_COUNT] = {"add", "min", "max", "and", "or", "xor", "inc",
                                                   "dec", "exch", "cas"};
@@ -117,7 +117,7 @@ bool build_atomic(struct decoder *d, int reduction)
 {
     const struct operand *o = d->statement->operands;
     size_t count = d->statement->operand_count, next = reduction ? 1 : 2;
-    int operation = atomic_operation(d);
+    int operation = ptxm_d_atomic_operation(d);
     size_t values = operation == ATOM_CAS ? 2 : 1;
     if (!atomic_type_fits(operation, d->t) || d->t == T_B128)
         return ptxm_d_complain(d, NULL, "no such type for this operation");
@@ -134,10 +134,10 @@ bool build_atomic(struct decoder *d, int reduction)
         if (list[ndst + i] == OPERAND_NONE)
             return false;
     }
-    struct op *op = access(d, ptxm_step_atomic, d->address, ndst, (unsigned)values, list);
+    struct op *op = ptxm_d_access(d, ptxm_step_atomic, d->address, ndst, (unsigned)values, list);
     if (!op)
         return false;
-    op->type2 = address_bytes(d, op->operands[ndst + values]);
+    op->type2 = ptxm_d_address_bytes(d, op->operands[ndst + values]);
     op->mode = (uint8_t)operation;
     if (op->sem == SEM_WEAK)
         op->sem = SEM_RELAXED;
@@ -162,11 +162,11 @@ bool build_ldmatrix(struct decoder *d, int store)
         if (list[i] == OPERAND_NONE)
             return false;
     }
-    struct op *op = access(d, store ? ptxm_step_stmatrix : ptxm_step_ldmatrix, address,
+    struct op *op = ptxm_d_access(d, store ? ptxm_step_stmatrix : ptxm_step_ldmatrix, address,
                            store ? 0 : count, store ? count : 0, list);
     if (!op)
         return false;
-    op->type2 = address_bytes(d, op->operands[count]);
+    op->type2 = ptxm_d_address_bytes(d, op->operands[count]);
     op->vector = (uint8_t)count;
     op->flags = (ptxm_d_has(d, 'n') ? OPF_TRANS : 0) | OPF_ALIGNED;
     return true;
@@ -206,20 +206,20 @@ bool build_cp_async(struct decoder *d, int argument)
             return false;
         list[2] = select[0];
     }
-    struct op *op = emit_step(d, ptxm_step_cp_async, 0, 3, list);
+    struct op *op = ptxm_d_step(d, ptxm_step_cp_async, 0, 3, list);
     if (!op)
         return false;
     // Both displacements: the shared one fits 32 bits.
     op->displacement = displacement[1];
     op->target = (uint32_t)displacement[0];
     op->immediate = (uint32_t)size;
-    op->mode = address_bytes(d, list[0]);
-    op->type2 = address_bytes(d, list[1]);
+    op->mode = ptxm_d_address_bytes(d, list[0]);
+    op->type2 = ptxm_d_address_bytes(d, list[1]);
     op->space = SPACE_SHARED;
     return true;
 }
 
-// ---- matrix multiply ---------------------------------------------------------------------------
+// ---- matrix multiply ----------------------------------------------------------------------------
 
 static enum type word_type(struct decoder *d, char field)
 {
@@ -268,7 +268,7 @@ bool build_mma(struct decoder *d, int argument)
         !fragment(d, &o[2], false, whole, s.b, list + s.d + s.a) ||
         !fragment(d, &o[3], false, dtype, s.c, list + s.d + s.a + s.b))
         return false;
-    struct op *op = emit_step(d, ptxm_step_mma, s.d, s.a + s.b + s.c, list);
+    struct op *op = ptxm_d_step(d, ptxm_step_mma, s.d, s.a + s.b + s.c, list);
     if (!op)
         return false;
     op->type = (uint8_t)a;
@@ -281,12 +281,12 @@ bool build_mma(struct decoder *d, int argument)
     return true;
 }
 
-// ---- warp-wide ---------------------------------------------------------------------------------
+// ---- warp-wide ----------------------------------------------------------------------------------
 
 bool build_shfl(struct decoder *d, int argument)
 {
     static const char *const modes[] = {"up", "down", "bfly", "idx"};
-    struct op *op = emit_step(d, ptxm_step_shfl, d->ndst, d->nsrc, d->operands);
+    struct op *op = ptxm_d_step(d, ptxm_step_shfl, d->ndst, d->nsrc, d->operands);
     for (int i = 0; op && i < 4; i++)
         if (ptxm_d_is(d, 'm', modes[i]))
             op->mode = (uint8_t)i;
@@ -295,7 +295,7 @@ bool build_shfl(struct decoder *d, int argument)
 
 bool build_vote(struct decoder *d, int argument)
 {
-    struct op *op = emit_step(d, ptxm_step_vote, d->ndst, d->nsrc, d->operands);
+    struct op *op = ptxm_d_step(d, ptxm_step_vote, d->ndst, d->nsrc, d->operands);
     if (op)
         op->mode = argument                    ? VOTE_BALLOT
                  : ptxm_d_is(d, 'm', "all")    ? VOTE_ALL
@@ -306,7 +306,7 @@ bool build_vote(struct decoder *d, int argument)
 
 bool build_match(struct decoder *d, int argument)
 {
-    struct op *op = emit_step(d, ptxm_step_match, d->ndst, d->nsrc, d->operands);
+    struct op *op = ptxm_d_step(d, ptxm_step_match, d->ndst, d->nsrc, d->operands);
     if (op)
         op->mode = (uint8_t)argument;
     return op != NULL;
@@ -314,24 +314,24 @@ bool build_match(struct decoder *d, int argument)
 
 bool build_redux(struct decoder *d, int argument)
 {
-    struct op *op = emit_step(d, ptxm_step_redux, d->ndst, d->nsrc, d->operands);
+    struct op *op = ptxm_d_step(d, ptxm_step_redux, d->ndst, d->nsrc, d->operands);
     if (op)
-        op->mode = (uint8_t)atomic_operation(d);
+        op->mode = (uint8_t)ptxm_d_atomic_operation(d);
     return op != NULL;
 }
 
 bool build_elect(struct decoder *d, int argument)
 {
-    return emit_step(d, ptxm_step_elect, d->ndst, d->nsrc, d->operands) != NULL;
+    return ptxm_d_step(d, ptxm_step_elect, d->ndst, d->nsrc, d->operands) != NULL;
 }
 
-// ---- synchronization ---------------------------------------------------------------------------
+// ---- synchronization ----------------------------------------------------------------------------
 
 // bar.sync id{, count}: sources id, count (0: all threads)
 static struct op *barrier_op(struct decoder *d, unsigned ndst, unsigned nsrc, int32_t *list,
                              enum barrier_mode mode)
 {
-    struct op *op = emit_step(d, ptxm_step_barrier, ndst, nsrc, list);
+    struct op *op = ptxm_d_step(d, ptxm_step_barrier, ndst, nsrc, list);
     if (!op)
         return NULL;
     op->mode = (uint8_t)mode;
@@ -367,7 +367,7 @@ bool build_barrier_red(struct decoder *d, int argument)
 
 bool build_fence(struct decoder *d, int argument)
 {
-    struct op *op = emit_step(d, ptxm_step_fence, 0, 0, NULL);
+    struct op *op = ptxm_d_step(d, ptxm_step_fence, 0, 0, NULL);
     if (op)
         op->scope = (uint8_t)ptxm_d_scope(d);
     return op != NULL;
@@ -382,22 +382,22 @@ static step_fn *const simple_steps[S_COUNT] = {
 
 bool build_step(struct decoder *d, int argument)
 {
-    return emit_step(d, simple_steps[argument], 0, 0, NULL) != NULL;
+    return ptxm_d_step(d, simple_steps[argument], 0, 0, NULL) != NULL;
 }
 
 bool build_step1(struct decoder *d, int argument)
 {
-    return emit_step(d, simple_steps[argument], d->ndst, d->nsrc, d->operands) != NULL;
+    return ptxm_d_step(d, simple_steps[argument], d->ndst, d->nsrc, d->operands) != NULL;
 }
 
-// ---- control -----------------------------------------------------------------------------------
+// ---- control ------------------------------------------------------------------------------------
 
 bool build_branch(struct decoder *d, int argument)
 {
     const struct operand *o = d->statement->operands;
     if (o[0].kind != OPERAND_LABEL)
         return ptxm_d_complain(d, &o[0].token, "expected a label");
-    struct op *op = emit_step(d, ptxm_step_branch, 0, 0, NULL);
+    struct op *op = ptxm_d_step(d, ptxm_step_branch, 0, 0, NULL);
     return op && ptxm_parser_label(d->parser, &o[0].token,
                                    (uint32_t)(op - d->module->ops), -1);
 }
@@ -411,7 +411,7 @@ bool build_branch_indexed(struct decoder *d, int argument)
     const struct token *targets = ptxm_parser_targets(d->parser, &o[1].token, &count);
     if (!targets)
         return false;
-    struct op *op = emit_step(d, ptxm_step_branch_indexed, 0, 1, d->operands);
+    struct op *op = ptxm_d_step(d, ptxm_step_branch_indexed, 0, 1, d->operands);
     if (!op)
         return false;
     op->immediate = (uint32_t)count;
@@ -466,7 +466,7 @@ bool build_call(struct decoder *d, int argument)
         return false;
     if (!direct && (target[0] = ptxm_d_source(d, callee, T_U64, false)) == OPERAND_NONE)
         return false;
-    struct op *op = emit_step(d, ptxm_step_call, 0, direct ? 0 : 1, target);
+    struct op *op = ptxm_d_step(d, ptxm_step_call, 0, direct ? 0 : 1, target);
     if (!op)
         return false;
     op->target_list = list;

@@ -27,6 +27,20 @@ void ptxm_async_complete(struct warp *w, unsigned lane, uint32_t groups)
             land(w, &w->copies[i]);
 }
 
+void ptxm_async_land_batch(struct warp *w, unsigned lane, uint32_t batches)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < w->copy_count; i++) {
+        struct async_copy *c = &w->copies[i];
+        bool over = c->lane == lane && c->batch < batches;
+        if (over && !c->done)
+            land(w, c);
+        if (!over)
+            w->copies[kept++] = *c;
+    }
+    w->copy_count = kept;
+}
+
 void ptxm_async_some(struct warp *w)
 {
     for (size_t i = 0; i < w->copy_count; i++)
@@ -77,7 +91,8 @@ static bool copy_lane(struct warp *w, const struct op *op, unsigned lane)
         return false;
     *copy = (struct async_copy){.to = d.host, .from = from, .shared = to, .bytes = (uint8_t)bytes,
                                 .valid = (uint8_t)valid, .lane = (uint8_t)lane,
-                                .group = w->group_open[lane], .op = op};
+                                .group = w->group_open[lane], .batch = w->batch[lane],
+                                .op = op};
     if (w->cta->grid->options.completion == PTXM_EAGER) {
         land(w, copy);
         copy->done = true;
@@ -102,7 +117,7 @@ enum step_result ptxm_step_cp_async(struct warp *w, const struct op *op, uint32_
 enum step_result ptxm_step_cp_commit(struct warp *w, const struct op *op, uint32_t mask)
 {
     FOR_LANES (lane, mask)
-        w->group_open[lane]++;
+        w->group_batch[lane][w->group_open[lane]++ % 8] = ++w->batch[lane];
     return STEP_NEXT;
 }
 
@@ -113,6 +128,18 @@ static void drop_waited(struct warp *w)
         if (w->copies[i].group >= w->group_done[w->copies[i].lane])
             w->copies[kept++] = w->copies[i];
     w->copy_count = kept;
+}
+
+// The batches that end with the group before `groups`. Beyond the last eight, all that is known
+// is what was waited for before, unless batches and groups are the same.
+static void wait_batches(struct warp *w, unsigned lane, uint32_t groups)
+{
+    uint32_t done = w->batch_done[lane], open = w->group_open[lane];
+    if (w->batch[lane] == open)
+        done = groups > done ? groups : done;
+    else if (groups && open - groups < 8 && w->group_batch[lane][(groups - 1) % 8] > done)
+        done = w->group_batch[lane][(groups - 1) % 8];
+    w->batch_done[lane] = done;
 }
 
 enum step_result ptxm_step_cp_wait(struct warp *w, const struct op *op, uint32_t mask)
@@ -128,7 +155,9 @@ enum step_result ptxm_step_cp_wait(struct warp *w, const struct op *op, uint32_t
     }
     FOR_LANES (lane, mask) {
         uint32_t open = w->group_open[lane];
-        ptxm_async_complete(w, lane, open > op->immediate ? open - op->immediate : 0);
+        uint32_t groups = open > op->immediate ? open - op->immediate : 0;
+        ptxm_async_complete(w, lane, groups);
+        wait_batches(w, lane, groups);
         if (w->cta->shadow)
             ptxm_clock_wait_groups(w, lane);
     }
@@ -141,7 +170,7 @@ enum step_result ptxm_step_cp_wait(struct warp *w, const struct op *op, uint32_t
 enum step_result ptxm_step_cp_wait_all(struct warp *w, const struct op *op, uint32_t mask)
 {
     FOR_LANES (lane, mask) {
-        w->group_open[lane]++;
+        w->group_batch[lane][w->group_open[lane]++ % 8] = w->batch_done[lane] = ++w->batch[lane];
         ptxm_async_complete(w, lane, w->group_open[lane]);
         if (w->cta->shadow)
             ptxm_clock_wait_groups(w, lane);

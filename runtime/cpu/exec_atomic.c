@@ -5,12 +5,11 @@
 #include <math.h>
 #include <string.h>
 
-static uint64_t integer(const struct op *op, uint64_t old, uint64_t b, uint64_t c)
+static uint64_t integer(enum atomic_op mode, enum type type, uint64_t old, uint64_t b, uint64_t c)
 {
-    bool wide = ptxm_type_bits((enum type)op->type) == 64;
-    bool is_signed = ptxm_type_class((enum type)op->type) == 's';
+    bool wide = ptxm_type_bits(type) == 64, is_signed = ptxm_type_class(type) == 's';
     int64_t so = wide ? (int64_t)old : (int32_t)old, sb = wide ? (int64_t)b : (int32_t)b;
-    switch (op->mode) {
+    switch (mode) {
     case ATOM_ADD: return old + b;
     case ATOM_MIN: return is_signed ? (so < sb ? old : b) : old < b ? old : b;
     case ATOM_MAX: return is_signed ? (so > sb ? old : b) : old > b ? old : b;
@@ -25,26 +24,31 @@ static uint64_t integer(const struct op *op, uint64_t old, uint64_t b, uint64_t 
 }
 
 // Floating additions use the lane functions, so that they round as add does.
-static uint64_t real(const struct lane_table *lanes, const struct op *op, uint64_t old, uint64_t b)
+static uint64_t real(enum atomic_op mode, enum type type, uint64_t old, uint64_t b)
 {
+    const struct lane_table *lanes = ptxm_lanes();
     uint64_t x[LANES] = {0}, y[LANES] = {0}, r[LANES];
-    enum lane_op what = op->mode == ATOM_ADD ? L_ADD : op->mode == ATOM_MIN ? L_MIN : L_MAX;
-    bool half = op->type != T_F32 && op->type != T_F64;
-    lane_fn *fn = half ? lanes->half(what, (enum type)op->type, 0)
-                       : lanes->real(what, (enum type)op->type, 0);
+    enum lane_op what = mode == ATOM_ADD ? L_ADD : mode == ATOM_MIN ? L_MIN : L_MAX;
+    bool half = type != T_F32 && type != T_F64;
+    lane_fn *fn = half ? lanes->half(what, type, 0) : lanes->real(what, type, 0);
     x[0] = old;
     y[0] = b;
     fn(r, x, y, y, 0);
-    return ptxm_type_bits((enum type)op->type) == 64 ? r[0] : (uint32_t)r[0];
+    return ptxm_type_bits(type) == 64 ? r[0] : (uint32_t)r[0];
+}
+
+uint64_t ptxm_atomic_apply(enum atomic_op mode, enum type type, uint64_t old, uint64_t b,
+                           uint64_t c)
+{
+    char kind = ptxm_type_class(type);
+    bool floating = (kind == 'f' || kind == 'x') && mode <= ATOM_MAX;
+    return floating ? real(mode, type, old, b) : integer(mode, type, old, b, c);
 }
 
 enum step_result ptxm_step_atomic(struct warp *w, const struct op *op, uint32_t mask)
 {
-    const struct lane_table *lanes = ptxm_lanes();
     unsigned bytes = ptxm_type_bits((enum type)op->type) / 8;
     unsigned stride = bytes == 8 ? 8 : 4;
-    char kind = ptxm_type_class((enum type)op->type);
-    bool floating = kind == 'f' || kind == 'x';
     bool locked = w->cta->grid->options.threads > 1;
     if (locked)
         pthread_mutex_lock(&w->cta->grid->lock);
@@ -58,7 +62,7 @@ enum step_result ptxm_step_atomic(struct warp *w, const struct op *op, uint32_t 
         memcpy(&b, (const uint8_t *)ptxm_src(w, op, 0) + (size_t)lane * stride, bytes);
         if (op->mode == ATOM_CAS)
             memcpy(&c, (const uint8_t *)ptxm_src(w, op, 1) + (size_t)lane * stride, bytes);
-        out = floating && op->mode <= ATOM_MAX ? real(lanes, op, old, b) : integer(op, old, b, c);
+        out = ptxm_atomic_apply((enum atomic_op)op->mode, (enum type)op->type, old, b, c);
         if (w->cta->shadow && (p.space == SPACE_SHARED || p.space == SPACE_GLOBAL)) {
             bool failed = op->mode == ATOM_CAS && old != b;
             ptxm_shadow_access(w, op, lane, &p, bytes, ACCESS_ATOMIC, NULL);

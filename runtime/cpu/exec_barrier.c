@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-// ---- warp sync ---------------------------------------------------------------------------------
+// ---- warp sync ----------------------------------------------------------------------------------
 
 static void release_warp_sync(struct warp *w, uint32_t members)
 {
@@ -58,7 +58,7 @@ enum step_result ptxm_step_warp_sync(struct warp *w, const struct op *op, uint32
     return STEP_BLOCK;
 }
 
-// ---- barriers ----------------------------------------------------------------------------------
+// ---- barriers -----------------------------------------------------------------------------------
 
 static bool warp_arrived(const struct barrier *b, const struct warp *w)
 {
@@ -275,6 +275,8 @@ void ptxm_cta_lanes_exit(struct cta *cta, struct warp *w, uint32_t mask)
     for (uint32_t id = 0; id < MAX_BARRIERS; id++)
         if (cta->barriers[id].active)
             ptxm_barrier_check(cta, id);
+    cta->stirred = true;
+    ptxm_cluster_lanes_exit(cta, w, mask);
 }
 
 enum step_result ptxm_step_fence(struct warp *w, const struct op *op, uint32_t mask)

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-// ---- 8x8 matrices of 16-bit elements -----------------------------------------------------------
+// ---- 8x8 matrices of 16-bit elements ------------------------------------------------------------
 
 // Lane 8*m + r gives the address of row r of matrix m.
 static bool rows(struct warp *w, const struct op *op, uint8_t *row[32], enum access_kind kind)
@@ -100,7 +100,7 @@ enum step_result ptxm_step_stmatrix(struct warp *w, const struct op *op, uint32_
     return STEP_NEXT;
 }
 
-// ---- mma.sync ----------------------------------------------------------------------------------
+// ---- mma.sync -----------------------------------------------------------------------------------
 
 static float as_float(uint32_t bits)
 {

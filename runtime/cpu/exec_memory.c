@@ -59,10 +59,30 @@ static struct place resolve_global(struct warp *w, const struct op *op, unsigned
     }
     if (size > a->size - (place.address - a->base))
         return refuse(w, op, lane, RULE_BOUNDS_GLOBAL, place, size, kind);
-    if (a->read_only && kind != ACCESS_READ && kind != ACCESS_COPY_READ)
+    if (a->read_only && kind != ACCESS_READ && kind != ACCESS_COPY_READ &&
+        kind != ACCESS_ASYNC_READ)
         return refuse(w, op, lane, RULE_READ_ONLY, place, size, kind);
     place.allocation = a;
     place.host = a->host + (place.address - a->base);
+    return place;
+}
+
+// Shared memory of the cluster: a rank, plus one, above an offset; no rank means one's own.
+static struct place resolve_cluster(struct warp *w, const struct op *op, unsigned lane,
+                                    struct place place, uint32_t size, enum access_kind kind)
+{
+    const struct cluster *c = w->cta->cluster;
+    uint64_t rank = place.address >> PEER_SHIFT;
+    place.space = SPACE_SHARED;
+    place.address &= ((uint64_t)1 << PEER_SHIFT) - 1;
+    struct cta *peer = !rank ? w->cta : rank <= c->count ? c->ctas[rank - 1] : NULL;
+    if (!peer || place.address < SHARED_START || place.address > peer->shared_size ||
+        size > peer->shared_size - place.address)
+        return refuse(w, op, lane, RULE_BOUNDS_SHARED, place, size, kind);
+    place.owner = peer == w->cta ? NULL : peer;
+    if (place.owner && !ptxm_peer_lives(w, op, lane, peer, &place, size, kind))
+        return (struct place){.space = SPACE_SHARED, .address = place.address};
+    place.host = peer->shared + place.address;
     return place;
 }
 
@@ -82,16 +102,17 @@ struct place ptxm_resolve(struct warp *w, const struct op *op, unsigned lane, en
     const struct grid *grid = w->cta->grid;
     if (space == SPACE_GENERIC) {
         space = address < WINDOW_SHARED ? SPACE_GLOBAL
-              : address < WINDOW_LOCAL  ? SPACE_SHARED
+              : address < WINDOW_LOCAL  ? SPACE_CLUSTER
               : address < WINDOW_PARAM  ? SPACE_LOCAL : SPACE_PARAM;
         if (space != SPACE_GLOBAL)
-            address -= space == SPACE_SHARED ? WINDOW_SHARED
+            address -= space == SPACE_CLUSTER ? WINDOW_SHARED
                      : space == SPACE_LOCAL  ? WINDOW_LOCAL : WINDOW_PARAM;
     }
     struct place place = {.space = space, .address = address};
     if (address & (align - 1))
         return refuse(w, op, lane, RULE_MISALIGNED, place, align, kind);
     switch (space) {
+    case SPACE_CLUSTER: return resolve_cluster(w, op, lane, place, size, kind);
     case SPACE_SHARED:
         // An explicit shared address may also be written with its generic upper half cut off.
         if (address < SHARED_START)
@@ -113,7 +134,7 @@ struct place ptxm_resolve(struct warp *w, const struct op *op, unsigned lane, en
     }
 }
 
-// ---- counters ----------------------------------------------------------------------------------
+// ---- counters -----------------------------------------------------------------------------------
 
 // Shared memory serves 128 bytes a wavefront; two different words of one bank cost one more.
 static void count_shared(struct cta *cta, const uint32_t *addresses, uint32_t mask, uint32_t size)
@@ -191,7 +212,7 @@ static void count(struct warp *w, const struct accesses *a, uint32_t size)
         count_global(w->cta, a->global, a->global_mask, size);
 }
 
-// ---- loads and stores --------------------------------------------------------------------------
+// ---- loads and stores ---------------------------------------------------------------------------
 
 static inline bool checked(const struct place *p)
 {

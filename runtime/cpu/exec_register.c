@@ -148,7 +148,8 @@ enum step_result ptxm_step_mov_special(struct warp *w, const struct op *op, uint
 static uint64_t window(enum space space)
 {
     switch (space) {
-    case SPACE_SHARED: return WINDOW_SHARED;
+    case SPACE_SHARED:
+    case SPACE_CLUSTER: return WINDOW_SHARED;
     case SPACE_LOCAL: return WINDOW_LOCAL;
     case SPACE_PARAM: return WINDOW_PARAM;
     default: return 0;
@@ -182,7 +183,9 @@ enum step_result ptxm_step_isspacep(struct warp *w, const struct op *op, uint32_
         struct allocation *found = base || a >= WINDOW_SHARED
                                        ? NULL : ptxm_device_find(w->cta->grid->device, a);
         bool read_only = found && found->read_only && a - found->base < found->size;
-        bool inside = base ? a >= base && a - base < WINDOW_SIZE
+        uint64_t rank = base == WINDOW_SHARED ? (a - base) >> PEER_SHIFT : 0;
+        bool own = op->space != SPACE_SHARED || !rank || rank == w->cta->rank + 1;
+        bool inside = base ? a >= base && a - base < WINDOW_SIZE && own
                            : a < WINDOW_SHARED && read_only == (op->space == SPACE_CONST);
         out |= (uint32_t)inside << lane;
     }

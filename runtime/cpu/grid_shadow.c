@@ -32,6 +32,7 @@ struct grid_page {
 struct cta_log {
     struct know_log *log;
     size_t count;
+    struct async_operation *operations; // by id
 };
 
 struct grid_shadow {
@@ -76,6 +77,7 @@ void ptxm_grid_shadow_free(struct grid_shadow *g)
         for (size_t k = 0; k < g->logs[i].count; k++)
             ptxm_knowledge_free(g->allocator, g->logs[i].log[k].know);
         ptxm_free(g->allocator, g->logs[i].log);
+        ptxm_free(g->allocator, g->logs[i].operations);
     }
     ptxm_free(g->allocator, g->logs);
     ptxm_free(g->allocator, g);
@@ -111,20 +113,66 @@ static const struct knowledge *knowledge_at(const struct grid_shadow *g, uint32_
     return NULL;
 }
 
-static bool ordered(const struct grid_shadow *g, uint32_t a_cta, const struct stamp *a,
-                    uint32_t b_cta, const struct stamp *b)
+enum verdict { RACE, ORDERED, UNFENCED };
+
+// Does b, at its time, know that a is over, and does it see it, if b is by the async proxy?
+static enum verdict follows(const struct grid_shadow *g, uint32_t a_cta, const struct stamp *a,
+                            uint32_t b_cta, const struct stamp *b)
 {
-    if ((a->strong && a->sequence < b->observed) || (b->strong && b->sequence < a->observed))
-        return true;
-    return ptxm_knows(knowledge_at(g, b_cta, b), a_cta, a->generation, a->thread, a->clock) ||
-           ptxm_knows(knowledge_at(g, a_cta, a), b_cta, b->generation, b->thread, b->clock);
+    const struct knowledge *k = knowledge_at(g, b_cta, b);
+    if (ptxm_is_async((enum access_kind)a->kind)) {
+        const struct async_operation *o = &g->logs[a_cta].operations[a->value];
+        const struct async_end *e = &o->end[a->kind == ACCESS_ASYNC_READ ? ASYNC_READS
+                                                                         : ASYNC_WRITES];
+        return e->agent != NO_AGENT && ptxm_knows_agent(k, e->cta, e->agent, e->ticket) ? ORDERED
+                                                                                       : RACE;
+    }
+    if (!ptxm_knows(k, a_cta, a->generation, a->thread, a->clock))
+        return RACE;
+    bool sees = !ptxm_is_async((enum access_kind)b->kind) ||
+                ptxm_knows_fenced(k, PROXY_GLOBAL, a_cta, a->generation, a->thread, a->clock);
+    return sees ? ORDERED : UNFENCED;
 }
 
-static bool conflicting(const struct stamp *a, const struct stamp *b)
+static enum verdict judge(const struct grid_shadow *g, uint32_t a_cta, const struct stamp *a,
+                          uint32_t b_cta, const struct stamp *b)
 {
-    bool a_writes = a->kind != ACCESS_READ && a->kind != ACCESS_COPY_READ;
-    bool b_writes = b->kind != ACCESS_READ && b->kind != ACCESS_COPY_READ;
-    return (a_writes || b_writes) && !(a->strong >= SCOPE_GPU && b->strong >= SCOPE_GPU);
+    if ((a->strong && a->sequence < b->observed) || (b->strong && b->sequence < a->observed))
+        return ORDERED;
+    enum verdict forward = follows(g, a_cta, a, b_cta, b);
+    return forward != RACE ? forward : follows(g, b_cta, b, a_cta, a);
+}
+
+static bool writes(const struct stamp *s)
+{
+    return s->kind != ACCESS_READ && s->kind != ACCESS_COPY_READ && s->kind != ACCESS_ASYNC_READ;
+}
+
+static uint32_t cluster_of(const struct grid *grid, uint32_t cta)
+{
+    const uint32_t *dims = grid->dims, *c = grid->cluster_dims;
+    uint32_t x = cta % dims[0] / c[0], y = cta / dims[0] % dims[1] / c[1];
+    return x + dims[0] * (y + dims[1] * (cta / dims[0] / dims[1] / c[2]));
+}
+
+// Both strong, in scopes that hold each other's CTA.
+static bool morally_strong(const struct grid *grid, const struct grid_entry *x,
+                           const struct grid_entry *y)
+{
+    uint8_t a = x->stamp.strong, b = y->stamp.strong;
+    if (a >= SCOPE_GPU && b >= SCOPE_GPU)
+        return true;
+    return a >= SCOPE_CLUSTER && b >= SCOPE_CLUSTER &&
+           cluster_of(grid, x->cta) == cluster_of(grid, y->cta);
+}
+
+static bool conflicting(const struct grid *grid, const struct grid_entry *x,
+                        const struct grid_entry *y)
+{
+    const struct stamp *a = &x->stamp, *b = &y->stamp;
+    if (a->kind == ACCESS_ASYNC_REDUCE && b->kind == ACCESS_ASYNC_REDUCE)
+        return false;
+    return (writes(a) || writes(b)) && !morally_strong(grid, x, y);
 }
 
 static void describe_other(struct cta *cta, uint32_t other, struct ptxm_place *place)
@@ -146,13 +194,14 @@ static bool same_value(const struct grid_entry *a, const struct grid_entry *b, u
 }
 
 static void report(struct cta *cta, uint64_t page, uint32_t cell, const struct grid_entry *old,
-                   const struct grid_entry *young)
+                   const struct grid_entry *young, enum verdict verdict)
 {
     const struct op *ops = cta->grid->module->ops;
     const struct op *a = &ops[old->stamp.op], *b = &ops[young->stamp.op];
     uint64_t address = page * PAGE_BYTES + cell * 4;
     bool swap = b->line < a->line, fresh;
-    enum rule rule = same_value(old, young, cell) ? RULE_RACE_CTAS_SAME : RULE_RACE_CTAS;
+    enum rule rule = verdict == UNFENCED           ? RULE_PROXY
+                   : same_value(old, young, cell) ? RULE_RACE_CTAS_SAME : RULE_RACE_CTAS;
     struct finding_entry *e = ptxm_findings_note(&cta->findings, rule, swap ? b->line : a->line,
                                                  swap ? a->line : b->line, &fresh);
     if (!e || !fresh)
@@ -219,8 +268,9 @@ static void collect_cell(struct collecting *c, uint32_t cell, uint8_t bytes,
         return;
     for (const struct reader *r = &from->reader;; r = &s->readers[1][r->next]) {
         uint32_t lane = (uint32_t)__builtin_ctz(r->lanes | 1u << 31);
-        struct stamp stamp = {r->generation, r->clock, r->op, 0, r->sequence, r->observed,
-                              (uint16_t)(r->warp * LANES + lane), r->epoch, r->kind, r->strong};
+        struct stamp stamp = {r->generation, r->clock, r->op, r->group, r->sequence, r->observed,
+                              (uint16_t)(r->warp * LANES + lane), r->epoch, r->kind, r->strong,
+                              r->rank, r->lasting};
         collect(c, cell, bytes, &stamp);
         if (!r->next)
             break;
@@ -231,15 +281,16 @@ static void compare(struct collecting *c, struct grid_page *page, const struct g
 {
     for (const struct grid_entry *old = page->entries; old; old = old->next) {
         if (old->cta == young->cta || !(old->bytes & young->bytes) ||
-            !conflicting(&old->stamp, &young->stamp))
+            !conflicting(c->cta->grid, old, young))
             continue;
         for (uint32_t w = 0; w < PAGE_CELLS / 64; w++) {
             uint64_t both = old->cells[w] & young->cells[w];
             for (; both; both &= both - 1) {
                 uint32_t cell = w * 64 + (uint32_t)__builtin_ctzll(both);
-                if (!ordered(c->grid, old->cta, stamp_at(old, cell), young->cta,
-                             stamp_at(young, cell)))
-                    report(c->cta, page->number, cell, old, young);
+                enum verdict v = judge(c->grid, old->cta, stamp_at(old, cell), young->cta,
+                                       stamp_at(young, cell));
+                if (v != ORDERED)
+                    report(c->cta, page->number, cell, old, young, v);
             }
         }
     }
@@ -306,10 +357,12 @@ static bool keep_log(struct grid_shadow *g, struct cta *cta)
     while (g->log_count <= cta->index) {
         if (!PTXM_GROW(g->allocator, g->logs, g->log_count, g->log_capacity))
             return false;
-        g->logs[g->log_count++] = (struct cta_log){NULL, 0};
+        g->logs[g->log_count++] = (struct cta_log){0};
     }
-    g->synchronized |= s->log_count != 0 || cta->grid->kernel->synchronizes;
-    g->logs[cta->index] = (struct cta_log){s->log, s->log_count};
+    g->synchronized |= s->log_count != 0 || cta->grid->kernel->synchronizes ||
+                       cta->grid->kernel->asynchronous;
+    g->logs[cta->index] = (struct cta_log){s->log, s->log_count, s->operations};
+    s->operations = NULL;
     s->log = NULL;
     s->log_count = 0;
     return true;

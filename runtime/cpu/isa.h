@@ -45,6 +45,7 @@ enum space {
     SPACE_CONST,
     SPACE_PARAM,       // of a kernel: read only, one for the grid
     SPACE_FRAME_PARAM, // of a function call: per thread
+    SPACE_CLUSTER,     // shared memory of the cluster: a rank and an offset in one address
     SPACE_REG,
     SPACE_COUNT
 };
@@ -105,6 +106,6 @@ struct op {
     const char *text;       // the opcode with its modifiers as written
 };
 enum { OPF_NEGATE = 1, OPF_ALIGNED = 2, OPF_NC = 4, OPF_TRANS = 8, OPF_A_SIGNED = 16,
-       OPF_B_SIGNED = 32, OPF_SATURATE = 64, OPF_UNIFORM = 128 };
+       OPF_B_SIGNED = 32, OPF_SATURATE = 64, OPF_UNIFORM = 128, OPF_REDUCES = 1, OPF_STORES = 2 };
 
 #endif

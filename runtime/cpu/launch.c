@@ -2,12 +2,13 @@
 // ptxm_launch: checks the arguments, lays out shared memory, runs the CTAs on CPU threads, and
 // makes the report.
 //
-// A worker takes a CTA that has not started, else one that was parked. A CTA that polls memory is
-// parked, so that the CTA it waits for gets its turn even on one thread. Finished CTAs are
-// committed in the order of their indices: their findings and their footprint in global memory.
+// A worker takes a cluster (without clusters: a CTA) that has not started, else one that was
+// parked. One that polls memory is parked, so that the one it waits for gets its turn even on one
+// thread. Finished CTAs are committed in the order of their indices: their findings and their
+// footprint in global memory.
 // When all that are left poll, turn after turn, and nobody changes anything, the grid waits for
 // what never comes, and the launch ends.
-#include "shadow.h"
+#include "engine.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -71,7 +72,46 @@ static enum ptxm_status check_shape(const struct ptxm_launch *l, const struct pt
     return PTXM_OK;
 }
 
-// ---- layout ------------------------------------------------------------------------------------
+// The launch's cluster, or the kernel's, or one CTA.
+static void cluster_shape(const struct ptxm_launch *l, const struct ptxm_kernel *k,
+                          uint32_t shape[3])
+{
+    const uint32_t *from = l->cluster[0] ? l->cluster : k->required_cluster;
+    for (int i = 0; i < 3; i++) shape[i] = from[i] ? from[i] : 1;
+}
+
+static enum ptxm_status check_cluster(const struct ptxm_launch *l, const struct ptxm_kernel *k,
+                                      const struct complaints *c)
+{
+    uint32_t shape[3], most = k->max_cluster_rank ? k->max_cluster_rank : MAX_CLUSTER;
+    uint64_t count = 1;
+    cluster_shape(l, k, shape);
+    for (int i = 0; i < 3; i++) {
+        count *= shape[i] > MAX_CLUSTER ? MAX_CLUSTER + 1 : shape[i];
+        if (k->required_cluster[0] && k->required_cluster[i] != shape[i])
+            return complain(c, "the kernel needs clusters of %u,%u,%u", k->required_cluster[0],
+                            k->required_cluster[1], k->required_cluster[2]);
+        if (l->grid[i] % shape[i])
+            return complain(c, "the grid has %u CTAs along %c, no multiple of the cluster's %u",
+                            l->grid[i], 'x' + i, shape[i]);
+    }
+    if (count > most)
+        return complain(c, "a cluster of more than %u CTAs", most);
+    if (k->explicit_cluster && !l->cluster[0] && !k->required_cluster[0])
+        return complain(c, "the kernel is .explicitcluster: the launch must say its clusters");
+    return PTXM_OK;
+}
+
+static void set_clusters(struct grid *grid, const struct ptxm_launch *l)
+{
+    const struct ptxm_kernel *k = &grid->kernel->info;
+    cluster_shape(l, k, grid->cluster_dims);
+    grid->explicit_cluster = l->cluster[0] || k->required_cluster[0];
+    grid->cluster_count = grid->cta_count / grid->cluster_dims[0] / grid->cluster_dims[1] /
+                          grid->cluster_dims[2];
+}
+
+// ---- layout -------------------------------------------------------------------------------------
 
 static uint64_t round_up(uint64_t value, uint64_t align)
 {
@@ -132,7 +172,7 @@ static enum ptxm_status make_constants(struct grid *grid)
     return PTXM_OK;
 }
 
-// ---- workers -----------------------------------------------------------------------------------
+// ---- workers ------------------------------------------------------------------------------------
 
 static void add_counters(struct ptxm_counters *into, const struct ptxm_counters *from)
 {
@@ -153,28 +193,42 @@ static void commit(struct grid *grid, struct cta *cta)
         add_counters(&grid->counters, &next->counters);
         ptxm_cta_free(next);
     }
+}
+
+static void commit_cluster(struct grid *grid, struct cluster *cluster)
+{
+    ptxm_engine_free(cluster);
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        struct cta *cta = cluster->ctas[i];
+        if (grid->endless_wait && cta->aborted)
+            ptxm_cta_report_endless_wait(cta);
+        cluster->ctas[i] = NULL;
+        cta->cluster = NULL; // the CTA may wait for earlier ones to be committed
+        commit(grid, cta);
+    }
+    ptxm_cluster_free(cluster);
     grid->finished++;
 }
 
-static void park(struct grid *grid, struct cta *cta)
+static void park(struct grid *grid, struct cluster *cluster)
 {
-    cta->next = NULL;
+    cluster->next = NULL;
     if (grid->parked_last)
-        grid->parked_last->next = cta;
+        grid->parked_last->next = cluster;
     else
-        grid->parked = cta;
-    grid->parked_last = cta;
+        grid->parked = cluster;
+    grid->parked_last = cluster;
 }
 
-static struct cta *unpark(struct grid *grid)
+static struct cluster *unpark(struct grid *grid)
 {
-    struct cta *cta = grid->parked;
-    if (!cta)
+    struct cluster *cluster = grid->parked;
+    if (!cluster)
         return NULL;
-    grid->parked = cta->next;
+    grid->parked = cluster->next;
     if (!grid->parked)
         grid->parked_last = NULL;
-    return cta;
+    return cluster;
 }
 
 static void note_change(struct grid *grid)
@@ -183,39 +237,41 @@ static void note_change(struct grid *grid)
     grid->quiet_turns = grid->stuck = 0;
 }
 
-// After a turn of a CTA that polls, with the lock held: true if no CTA can end this any more.
-static bool waits_forever(struct grid *grid, struct cta *cta)
+// After a turn of a cluster that polls, with the lock held: true if no cluster can end this.
+static bool waits_forever(struct grid *grid, struct cluster *cluster)
 {
-    if (cta->changed) {
+    bool changed = false;
+    for (uint32_t i = 0; i < cluster->count; i++) changed |= cluster->ctas[i]->changed;
+    if (changed) {
         note_change(grid);
         return false;
     }
-    if (cta->epoch != grid->epoch)
-        cta->epoch = grid->epoch, cta->quiet_turns = 0;
+    if (cluster->epoch != grid->epoch)
+        cluster->epoch = grid->epoch, cluster->quiet_turns = 0;
     grid->quiet_turns++;
-    grid->stuck += ++cta->quiet_turns == QUIET_TURNS;
-    return grid->stuck == grid->cta_count - grid->finished &&
+    grid->stuck += ++cluster->quiet_turns == QUIET_TURNS;
+    return grid->stuck == grid->cluster_count - grid->finished &&
            grid->quiet_turns >= QUIET_TURNS_IN_ALL;
 }
 
-// The next CTA to run, with the lock held; NULL when there is none now. May release the lock.
-static struct cta *take(struct grid *grid, uint64_t *parked_since_start)
+// The next cluster to run, with the lock held; NULL when there is none now. May release the lock.
+static struct cluster *take(struct grid *grid, uint64_t *parked_since_start)
 {
-    bool fresh = grid->next_cta < grid->cta_count && !atomic_load(&grid->abort);
-    // Parked CTAs take turns with new ones: all of a grid make progress.
+    bool fresh = grid->next_cluster < grid->cluster_count && !atomic_load(&grid->abort);
+    // Parked clusters take turns with new ones: all of a grid make progress.
     if (grid->parked && (!fresh || ++*parked_since_start % 2 == 0))
         return unpark(grid);
     if (!fresh)
         return NULL;
-    uint64_t index = grid->next_cta++;
+    uint64_t index = grid->next_cluster++;
     pthread_mutex_unlock(&grid->lock);
-    struct cta *cta = ptxm_cta_create(grid, index);
+    struct cluster *cluster = ptxm_cluster_create(grid, index);
     pthread_mutex_lock(&grid->lock);
-    if (!cta) {
+    if (!cluster) {
         atomic_store(&grid->out_of_memory, true);
         atomic_store(&grid->abort, true);
     }
-    return cta;
+    return cluster;
 }
 
 static void *worker(void *argument)
@@ -224,9 +280,9 @@ static void *worker(void *argument)
     uint64_t turns = 0;
     pthread_mutex_lock(&grid->lock);
     for (;;) {
-        struct cta *cta = take(grid, &turns);
-        if (!cta) {
-            bool more = grid->next_cta < grid->cta_count && !atomic_load(&grid->abort);
+        struct cluster *cluster = take(grid, &turns);
+        if (!cluster) {
+            bool more = grid->next_cluster < grid->cluster_count && !atomic_load(&grid->abort);
             if (!grid->running && !grid->parked && !more)
                 break;
             if (grid->running && !more)
@@ -235,19 +291,17 @@ static void *worker(void *argument)
         }
         grid->running++;
         pthread_mutex_unlock(&grid->lock);
-        enum cta_state state = ptxm_cta_run(cta);
+        enum cta_state state = ptxm_cluster_run(cluster);
         pthread_mutex_lock(&grid->lock);
         grid->running--;
         if (state == CTA_YIELD) {
-            park(grid, cta);
-            if (waits_forever(grid, cta)) {
+            park(grid, cluster);
+            if (waits_forever(grid, cluster)) {
                 grid->endless_wait = true;
                 atomic_store(&grid->abort, true);
             }
         } else {
-            if (grid->endless_wait && cta->aborted)
-                ptxm_cta_report_endless_wait(cta);
-            commit(grid, cta);
+            commit_cluster(grid, cluster);
             note_change(grid);
         }
         pthread_cond_broadcast(&grid->wake);
@@ -261,7 +315,7 @@ static void run_workers(struct grid *grid)
 {
     pthread_t threads[64];
     unsigned wanted = grid->options.threads > 64 ? 64 : grid->options.threads, started = 0;
-    while (started + 1 < wanted && started + 1 < grid->cta_count &&
+    while (started + 1 < wanted && started + 1 < grid->cluster_count &&
            !pthread_create(&threads[started], NULL, worker, grid))
         started++;
     worker(grid);
@@ -271,8 +325,8 @@ static void run_workers(struct grid *grid)
 // CTAs behind an aborted one never get their turn to be committed.
 static void drop_uncommitted(struct grid *grid)
 {
-    struct cta *cta;
-    while ((cta = unpark(grid))) ptxm_cta_free(cta);
+    struct cluster *cluster;
+    while ((cluster = unpark(grid))) ptxm_cluster_free(cluster);
     for (uint64_t i = grid->next_commit; i < grid->cta_count; i++) {
         if (!grid->uncommitted[i])
             continue;
@@ -282,7 +336,7 @@ static void drop_uncommitted(struct grid *grid)
     }
 }
 
-// ---- report ------------------------------------------------------------------------------------
+// ---- report -------------------------------------------------------------------------------------
 
 static int by_place(const void *left, const void *right)
 {
@@ -294,6 +348,44 @@ static int by_place(const void *left, const void *right)
     if (a->b.line != b->b.line)
         return a->b.line < b->b.line ? -1 : 1;
     return strcmp(a->rule, b->rule);
+}
+
+// ---- memory ------------------------------------------------------------------------------------
+
+// Whatever of a launch asks for memory in vain, the launch ends and says so.
+static void *watched(struct grid *grid, void *block)
+{
+    if (!block) {
+        atomic_store(&grid->out_of_memory, true);
+        atomic_store(&grid->abort, true);
+    }
+    return block;
+}
+
+static void *watched_malloc(void *user, size_t size)
+{
+    struct grid *grid = user;
+    const struct ptxm_allocator *hook = &grid->device->allocator.hook;
+    return watched(grid, hook->malloc(hook->user, size));
+}
+
+static void *watched_realloc(void *user, void *block, size_t size)
+{
+    struct grid *grid = user;
+    const struct ptxm_allocator *hook = &grid->device->allocator.hook;
+    return watched(grid, hook->realloc(hook->user, block, size));
+}
+
+static void plain_free(void *user, void *block)
+{
+    const struct ptxm_allocator *hook = &((struct grid *)user)->device->allocator.hook;
+    hook->free(hook->user, block);
+}
+
+static void watch_memory(struct grid *grid)
+{
+    grid->watch = (struct allocator){{watched_malloc, watched_realloc, plain_free, grid}};
+    grid->allocator = &grid->watch;
 }
 
 static struct ptxm_report *make_report(struct grid *grid)
@@ -308,7 +400,7 @@ static struct ptxm_report *make_report(struct grid *grid)
     }
     for (size_t i = 0; i < count; i++) sorted[i] = grid->findings.entries[i]->finding;
     qsort(sorted, count, sizeof *sorted, by_place);
-    report->allocator = *grid->allocator;
+    report->allocator = grid->device->allocator; // it outlives the grid
     report->findings = grid->findings;
     report->findings.allocator = &report->allocator;
     report->findings.strings.allocator = &report->allocator;
@@ -384,13 +476,16 @@ enum ptxm_status ptxm_launch(struct ptxm_device *device, struct ptxm_module *mod
     if (!kernel)
         return PTXM_ERROR_NOT_FOUND;
     enum ptxm_status status = check_shape(launch, &kernel->info, &complaints);
+    if (status == PTXM_OK)
+        status = check_cluster(launch, &kernel->info, &complaints);
     if (status != PTXM_OK)
         return status;
     struct grid grid = {.device = device, .module = module, .kernel = kernel,
-                        .allocator = &device->allocator, .params = launch->params,
+                        .params = launch->params,
                         .param_bytes = kernel->param_bytes,
                         .dynamic_shared = launch->dynamic_shared,
                         .frame_bytes = module->frame_bytes};
+    watch_memory(&grid);
     uint64_t shared = dynamic_base(module, kernel) + launch->dynamic_shared;
     if (shared - SHARED_START > MAX_SHARED)
         return complain(&complaints, "%llu bytes of shared memory are more than %u",
@@ -399,6 +494,7 @@ enum ptxm_status ptxm_launch(struct ptxm_device *device, struct ptxm_module *mod
     memcpy(grid.dims, launch->grid, sizeof grid.dims);
     memcpy(grid.block, launch->block, sizeof grid.block);
     grid.cta_count = (uint64_t)launch->grid[0] * launch->grid[1] * launch->grid[2];
+    set_clusters(&grid, launch);
     set_options(&grid, launch->options);
     ptxm_findings_init(&grid.findings, grid.allocator, grid.options.max_findings);
     status = run(&grid, report);

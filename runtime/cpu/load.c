@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-// ---- constant pool -----------------------------------------------------------------------------
+// ---- constant pool ------------------------------------------------------------------------------
 
 static int32_t pool_reserve(struct ptxm_module *m, size_t bytes)
 {
@@ -67,7 +67,7 @@ int32_t ptxm_constant_address(struct ptxm_module *m, const struct relocation *re
     return offset;
 }
 
-// ---- finishing ---------------------------------------------------------------------------------
+// ---- finishing ----------------------------------------------------------------------------------
 
 static struct function *find_body(struct ptxm_module *m, const char *name)
 {
@@ -167,6 +167,9 @@ static bool list_kernel(struct ptxm_module *m, struct function *f)
                                    .local_bytes = f->frame_bytes, .line = f->line};
     memcpy(f->info.max_threads, f->max_threads, sizeof f->max_threads);
     memcpy(f->info.required_threads, f->required_threads, sizeof f->required_threads);
+    memcpy(f->info.required_cluster, f->required_cluster, sizeof f->required_cluster);
+    f->info.max_cluster_rank = f->max_cluster_rank;
+    f->info.explicit_cluster = f->explicit_cluster;
     m->kernels[m->kernel_count++] = &f->info;
     return true;
 }
@@ -191,10 +194,11 @@ static void finish_locations(struct parser *p)
     }
 }
 
-// Strong accesses of a function, and of all functions for one that calls.
+// Strong accesses and asynchronous operations (which the builders note) of a function, and of all
+// functions for one that calls.
 static void find_synchronization(struct ptxm_module *m)
 {
-    bool any = false;
+    bool any = false, any_asynchronous = false;
     for (size_t i = 0; i < m->function_count; i++) {
         struct function *f = m->functions[i];
         for (uint32_t k = f->first_op; k < f->first_op + f->op_count; k++) {
@@ -202,9 +206,12 @@ static void find_synchronization(struct ptxm_module *m)
             f->calls |= m->ops[k].step == ptxm_step_call;
         }
         any |= f->synchronizes && !f->is_entry;
+        any_asynchronous |= f->asynchronous && !f->is_entry;
     }
-    for (size_t i = 0; i < m->function_count; i++)
+    for (size_t i = 0; i < m->function_count; i++) {
         m->functions[i]->synchronizes |= any && m->functions[i]->calls;
+        m->functions[i]->asynchronous |= any_asynchronous && m->functions[i]->calls;
+    }
 }
 
 static bool finish(struct parser *p)

@@ -16,7 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-// ---- device memory -----------------------------------------------------------------------------
+// ---- device memory ------------------------------------------------------------------------------
 
 struct allocation {
     uint64_t base, size;
@@ -44,13 +44,15 @@ struct allocation *ptxm_device_find(const struct ptxm_device *device, uint64_t a
 enum ptxm_status ptxm_device_instance(struct ptxm_device *device, struct ptxm_module *module,
                                       struct instance **instance);
 
-// ---- warps -------------------------------------------------------------------------------------
+// ---- warps --------------------------------------------------------------------------------------
 
 enum fragment_state {
     FRAGMENT_READY,
     FRAGMENT_CONVERGE, // at a collective instruction, for other lanes of the warp
     FRAGMENT_BARRIER,  // arrived at a barrier, for its generation to end
     FRAGMENT_WARP_SYNC,
+    FRAGMENT_MBARRIER, // in try_wait, for a phase
+    FRAGMENT_CLUSTER,  // at barrier.cluster.wait
 };
 
 struct fragment {
@@ -58,6 +60,11 @@ struct fragment {
     enum fragment_state state;
     uint32_t wait; // barrier id, or mask of a warp sync
     uint64_t last_run;
+    // The mbarrier that the last test_wait or try_wait found incomplete, and what it asked for.
+    struct mbarrier *awaits;
+    const struct op *asked;
+    uint32_t phase; // absolute, or a parity
+    bool by_parity, timeout;
 };
 
 enum { MAX_DEPTH = 64, MAX_BARRIERS = 16, MAX_WARPS = 32 };
@@ -68,7 +75,7 @@ struct async_copy {
     uint8_t bytes, valid;      // size of the copy, bytes that are read; the rest is zero
     uint8_t lane;
     bool done;
-    uint32_t group;            // of its thread
+    uint32_t group, batch;     // of its thread
     const struct op *op;
 };
 
@@ -84,6 +91,7 @@ struct warp {
     struct function **calls[LANES]; // unused lanes stay NULL
     uint64_t turn;
     bool moved, polled;     // in this turn of the CTA
+    bool asked;             // in this round, last: for a phase that is not complete
     bool divergent_barrier; // the checker let an aligned barrier go by fragments
     // clocks
     uint32_t clock, full_sync; // see clock.h
@@ -91,6 +99,14 @@ struct warp {
     struct async_copy *copies;
     size_t copy_count, copy_capacity;
     uint32_t group_open[LANES], group_done[LANES]; // group being filled; groups complete
+    // Batches: the copies of a lane up to a commit or an arrival that stands for them. The last
+    // eight commits tell with which batch a group ended.
+    uint32_t batch[LANES], batch_done[LANES], group_batch[LANES][8];
+    // cp.async.bulk: the group that a lane fills, the first operation that may be of it
+    uint32_t bulk_open[LANES], bulk_first[LANES];
+    // barrier.cluster: lanes between arrive and wait, the generation they arrived in, lanes that
+    // have ever waited
+    uint32_t cluster_arrived, cluster_ticket[LANES], cluster_waited;
 };
 
 struct barrier {
@@ -107,13 +123,34 @@ struct barrier {
     uint32_t first_thread;
     uint64_t generation;
     uint32_t clocks[MAX_WARPS]; // of each warp's arrival, plus one
+    struct knowledge *know;     // of those who arrived, when they did
+};
+
+// CTAs that run together and see each other's shared memory; without clusters each is one of its
+// own. The barrier is the one of barrier.cluster.
+enum { MAX_CLUSTER = 16 };
+struct cluster {
+    struct grid *grid;
+    struct cta *ctas[MAX_CLUSTER]; // by rank
+    uint32_t count, index, id[3];
+    struct cluster *next; // in the queue of the parked
+    uint64_t epoch, quiet_turns;
+    // Rounds in a row in which nothing happened but waiting; try_waits that ran into their limit.
+    uint64_t idle_rounds, random;
+    bool aborted;
+    struct engine_job *first_job, *last_job; // asynchronous work, in order of issue
+    struct cluster_barrier {
+        uint32_t generation, arrived; // threads that have arrived
+        struct knowledge *released, *done; // of this generation, of the one before
+    } barrier;
 };
 
 enum cta_state { CTA_RUNNING, CTA_DONE, CTA_YIELD };
 
 struct cta {
     struct grid *grid;
-    uint32_t index, id[3];
+    struct cluster *cluster;
+    uint32_t index, id[3], rank; // rank: in the cluster
     uint32_t thread_count, warp_count, live_threads;
     struct warp *warps;
     uint8_t *registers;
@@ -130,7 +167,7 @@ struct cta {
     // clock or ran a warp that does not poll; turns in a row in which nothing of that happened in
     // the whole grid (see launch.c).
     bool changed;
-    uint64_t epoch, quiet_turns;
+    bool stirred; // in this round: an mbarrier, memory or a thread's life changed
     struct poll {
         const struct op *op; // the last strong read of global memory, or NULL
         uint32_t thread, size;
@@ -139,31 +176,41 @@ struct cta {
     bool progress, exited_early_reported;
     uint32_t next_warp;
     struct allocation *last_allocation;
-    struct cta *next; // in the queue of the parked
     bool aborted;
+    struct mbarrier_table *mbarriers; // made at the first init
+    // Generations of the cluster's barrier that a thread has waited for; the CTA's own generation
+    // when one did last.
+    uint32_t cluster_waits, cluster_generation;
+    struct knowledge *known_at_exit; // of the threads that have exited
+    struct visit {                   // the last access of each warp of each peer
+        const struct op *op;
+        uint32_t thread, generation, clock, cluster_generation;
+    } *visits;
 };
 
-// ---- grid --------------------------------------------------------------------------------------
+// ---- grid ---------------------------------------------------------------------------------------
 
 struct grid {
     struct ptxm_device *device;
     struct ptxm_module *module;
     struct function *kernel;
     struct ptxm_launch_options options;
-    struct allocator *allocator;
+    struct allocator *allocator, watch; // the device's, watched: see launch.c
     uint8_t *constants;
     const uint8_t *params;
     size_t param_bytes;
     uint32_t dims[3], block[3];
     uint32_t dynamic_shared, shared_size;
-    uint64_t cta_count;
+    uint32_t cluster_dims[3];
+    bool explicit_cluster;
+    uint64_t cta_count, cluster_count;
     size_t frame_bytes;
     pthread_mutex_t lock; // queue, findings, grid shadow, sync objects
     pthread_cond_t wake;
-    uint64_t next_cta, finished, next_commit;
-    uint64_t epoch, quiet_turns, stuck; // since the last change; CTAs that poll ever since
+    uint64_t next_cluster, finished, next_commit;
+    uint64_t epoch, quiet_turns, stuck; // since the last change; clusters that poll ever since
     bool endless_wait;
-    struct cta *parked, *parked_last;
+    struct cluster *parked, *parked_last;
     struct cta **uncommitted; // finished CTAs that wait for an earlier one, by index
     uint32_t running;
     atomic_bool abort, out_of_memory;
@@ -175,9 +222,14 @@ struct grid {
     struct sync_table *sync;    // release clocks of memory words
 };
 
-struct cta *ptxm_cta_create(struct grid *grid, uint64_t index);
+struct cluster *ptxm_cluster_create(struct grid *grid, uint64_t index);
+void ptxm_cluster_free(struct cluster *cluster); // and its CTAs
+enum cta_state ptxm_cluster_run(struct cluster *cluster);
+struct cta *ptxm_cta_create(struct cluster *cluster, uint32_t rank);
 void ptxm_cta_free(struct cta *cta);
-enum cta_state ptxm_cta_run(struct cta *cta);
+void ptxm_cta_report_deadlock(struct cta *cta);
+void ptxm_cluster_lanes_exit(struct cta *cta, struct warp *warp, uint32_t mask);
+const char *ptxm_cta_object(struct cta *cta, enum space space, uint64_t address, uint64_t *offset);
 void ptxm_cta_lanes_exit(struct cta *cta, struct warp *warp, uint32_t mask);
 void ptxm_barrier_check(struct cta *cta, uint32_t id);
 bool ptxm_barrier_force(struct cta *cta);
@@ -196,7 +248,7 @@ static inline uint64_t ptxm_random(uint64_t *state)
     return z ^ z >> 31;
 }
 
-// ---- operands ----------------------------------------------------------------------------------
+// ---- operands -----------------------------------------------------------------------------------
 
 static inline void *ptxm_operand(const struct warp *w, int32_t offset)
 {
@@ -222,9 +274,23 @@ static inline uint32_t ptxm_thread(const struct warp *w, unsigned lane)
 // Collective instructions: STEP_NEXT when every lane of `need` is here, else the fragment waits.
 enum step_result ptxm_converge(struct warp *w, uint32_t mask, uint32_t need);
 
-// ---- memory ------------------------------------------------------------------------------------
+// ---- memory -------------------------------------------------------------------------------------
 
-enum access_kind { ACCESS_READ, ACCESS_WRITE, ACCESS_ATOMIC, ACCESS_COPY_READ, ACCESS_COPY_WRITE };
+enum access_kind {
+    ACCESS_READ,
+    ACCESS_WRITE,
+    ACCESS_ATOMIC,
+    ACCESS_COPY_READ, // cp.async: the generic proxy, from issue to the wait of its thread
+    ACCESS_COPY_WRITE,
+    ACCESS_ASYNC_READ, // an operation in the async proxy, from issue to completion
+    ACCESS_ASYNC_WRITE,
+    ACCESS_ASYNC_REDUCE,
+    ACCESS_BARRIER, // the bytes are a live mbarrier
+};
+static inline bool ptxm_is_async(enum access_kind kind)
+{
+    return kind >= ACCESS_ASYNC_READ && kind <= ACCESS_ASYNC_REDUCE;
+}
 
 // Where one lane's access lands, after bounds and alignment are checked.
 struct place {
@@ -232,9 +298,13 @@ struct place {
     enum space space;
     uint64_t address; // in the space; for global the device address
     struct allocation *allocation;
+    struct cta *owner; // of shared memory, if it is not the CTA's own
 };
 struct place ptxm_resolve(struct warp *w, const struct op *op, unsigned lane, enum space space,
                           uint64_t address, uint32_t size, uint32_t align, enum access_kind kind);
+// A lane touches a peer's shared memory: false, after a finding, if it is gone.
+bool ptxm_peer_lives(struct warp *w, const struct op *op, unsigned lane, struct cta *peer,
+                     const struct place *place, uint32_t size, enum access_kind kind);
 // The same, with the frequent cases on the spot.
 static inline struct place ptxm_place(struct warp *w, const struct op *op, unsigned lane,
                                       enum space space, uint64_t address, uint32_t size,
@@ -245,10 +315,11 @@ static inline struct place ptxm_place(struct warp *w, const struct op *op, unsig
     if (!(address & (align - 1))) {
         if (space == SPACE_SHARED && address >= SHARED_START && address < cta->shared_size &&
             size <= cta->shared_size - address)
-            return (struct place){cta->shared + address, SPACE_SHARED, address, NULL};
+            return (struct place){cta->shared + address, SPACE_SHARED, address, NULL, NULL};
         if ((space == SPACE_GLOBAL || (space == SPACE_GENERIC && address < WINDOW_SHARED)) && a &&
             !a->read_only && address - a->base < a->size && size <= a->size - (address - a->base))
-            return (struct place){a->host + (address - a->base), SPACE_GLOBAL, address, a};
+            return (struct place){a->host + (address - a->base), SPACE_GLOBAL, address, a,
+                                  NULL};
     }
     return ptxm_resolve(w, op, lane, space, address, size, align, kind);
 }
@@ -265,8 +336,12 @@ void ptxm_finding(struct warp *w, const struct op *op, unsigned lane, enum rule 
                   const char *format, ...) __attribute__((format(printf, 8, 9)));
 void ptxm_describe(struct cta *cta, struct ptxm_place *out, const struct op *op, uint32_t thread,
                    enum space space, uint64_t address, uint32_t size, enum access_kind kind);
+// old op b (c: what cas writes), of the type.
+uint64_t ptxm_atomic_apply(enum atomic_op mode, enum type type, uint64_t old, uint64_t b,
+                           uint64_t c);
 void ptxm_async_complete(struct warp *w, unsigned lane, uint32_t groups); // all below `groups`
 void ptxm_async_some(struct warp *w);
+void ptxm_async_land_batch(struct warp *w, unsigned lane, uint32_t batches); // all below
 void ptxm_async_at_exit(struct warp *w, uint32_t mask);
 
 #endif

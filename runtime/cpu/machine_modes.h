@@ -7,6 +7,11 @@
 
 enum vote_mode { VOTE_ALL, VOTE_ANY, VOTE_UNI, VOTE_BALLOT };
 enum barrier_mode { BARRIER_SYNC, BARRIER_ARRIVE, BARRIER_POPC, BARRIER_AND, BARRIER_OR };
+// Of mbarrier instructions, as bits.
+enum { MBARRIER_EXPECT = 1, MBARRIER_NO_COMPLETE = 2, MBARRIER_DROP = 4, MBARRIER_PARITY = 8,
+       MBARRIER_TRY = 16, MBARRIER_COMPLETES = 32, MBARRIER_NO_INCREMENT = 64 };
+// Of fence.proxy.async: bits in the order of enum proxy_space.
+enum { FENCES_SHARED = 1, FENCES_GLOBAL = 2 };
 struct mma_shape {
     unsigned a, b, c, d; // registers a lane
 };

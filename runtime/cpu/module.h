@@ -12,6 +12,9 @@
 #define WINDOW_SHARED ((uint64_t)1 << 40)
 #define WINDOW_LOCAL ((uint64_t)2 << 40)
 #define WINDOW_PARAM ((uint64_t)3 << 40)
+// An address in the shared memory of the cluster: the rank of the CTA plus one above this bit, an
+// offset below; rank bits of zero stand for the CTA itself.
+enum { PEER_SHIFT = 24 };
 // Shared variables start here, so that an access through a null pointer is out of bounds.
 enum { SHARED_START = 1024 };
 
@@ -25,8 +28,14 @@ enum { SHARED_START = 1024 };
     X(LANEMASK_LE, "%lanemask_le") X(LANEMASK_LT, "%lanemask_lt") X(LANEMASK_GE, "%lanemask_ge")   \
     X(LANEMASK_GT, "%lanemask_gt") X(TOTAL_SMEM, "%total_smem_size")                               \
     X(DYNAMIC_SMEM, "%dynamic_smem_size") X(CLUSTERID_X, "%clusterid.x")                           \
-    X(CLUSTER_CTAID_X, "%cluster_ctaid.x") X(CLUSTER_CTARANK, "%cluster_ctarank")                  \
-    X(CLUSTER_NCTARANK, "%cluster_nctarank") X(CLUSTER_NCTAID_X, "%cluster_nctaid.x")
+    X(CLUSTERID_Y, "%clusterid.y") X(CLUSTERID_Z, "%clusterid.z")                                  \
+    X(NCLUSTERID_X, "%nclusterid.x") X(NCLUSTERID_Y, "%nclusterid.y")                              \
+    X(NCLUSTERID_Z, "%nclusterid.z") X(CLUSTER_CTAID_X, "%cluster_ctaid.x")                        \
+    X(CLUSTER_CTAID_Y, "%cluster_ctaid.y") X(CLUSTER_CTAID_Z, "%cluster_ctaid.z")                  \
+    X(CLUSTER_NCTAID_X, "%cluster_nctaid.x") X(CLUSTER_NCTAID_Y, "%cluster_nctaid.y")              \
+    X(CLUSTER_NCTAID_Z, "%cluster_nctaid.z") X(CLUSTER_CTARANK, "%cluster_ctarank")                \
+    X(CLUSTER_NCTARANK, "%cluster_nctarank") X(IS_EXPLICIT_CLUSTER, "%is_explicit_cluster")   \
+    X(ENVREG, "%envreg") /* all of %envreg0 to 31: zero, as for ordinary launches */
 enum special {
 #define X(id, name) SPECIAL_##id,
     PTXM_SPECIALS(X)
@@ -81,6 +90,7 @@ struct function {
     const char *name;
     bool is_entry, has_body;
     bool synchronizes; // has strong accesses: order through memory is possible
+    bool asynchronous; // uses the async proxy, mbarriers or clusters: set by the builders
     bool calls;
     unsigned line;
     uint32_t first_op, op_count;
@@ -90,7 +100,8 @@ struct function {
     struct variable *params[256], *returns[8]; // in order of declaration
     size_t param_count, return_count;
     size_t param_bytes, frame_base, frame_bytes;
-    uint32_t max_threads[3], required_threads[3];
+    uint32_t max_threads[3], required_threads[3], required_cluster[3], max_cluster_rank;
+    bool explicit_cluster;
     struct ptxm_kernel info;
 };
 
@@ -130,7 +141,7 @@ struct ptxm_module {
     unsigned version;
 };
 
-// ---- what the parser hands to the decoder ------------------------------------------------------
+// ---- what the parser hands to the decoder -------------------------------------------------------
 
 enum operand_kind {
     OPERAND_REG,     // index

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// ---- complaints and tokens ---------------------------------------------------------------------
+// ---- complaints and tokens ----------------------------------------------------------------------
 
 static const char *line_text(struct parser *p, const struct token *at, char *buffer, size_t size)
 {
@@ -131,7 +131,7 @@ static void skip_braces(struct parser *p)
     } while (depth && p->token.kind != TOKEN_END);
 }
 
-// ---- symbols -----------------------------------------------------------------------------------
+// ---- symbols ------------------------------------------------------------------------------------
 
 static uint32_t hash(const char *text, size_t length)
 {
@@ -177,7 +177,7 @@ void ptxm_scope_leave(struct parser *p)
     p->scope--;
 }
 
-// ---- parameters and functions ------------------------------------------------------------------
+// ---- parameters and functions -------------------------------------------------------------------
 
 static uint64_t round_up(uint64_t value, uint64_t align)
 {
@@ -249,6 +249,8 @@ static bool thread_limits(struct parser *p, uint32_t limits[3])
     return true;
 }
 
+enum { MAX_CLUSTER_RANK = 16 };
+
 // The directives between a function's head and its body.
 static bool performance_directives(struct parser *p, struct function *f)
 {
@@ -260,6 +262,15 @@ static bool performance_directives(struct parser *p, struct function *f)
         } else if (ptxm_accept_dot(p, "reqntid")) {
             if (!thread_limits(p, f->required_threads))
                 return false;
+        } else if (ptxm_accept_dot(p, "reqnctapercluster")) {
+            if (!thread_limits(p, f->required_cluster))
+                return false;
+        } else if (ptxm_accept_dot(p, "explicitcluster")) {
+            f->explicit_cluster = true;
+        } else if (ptxm_accept_dot(p, "maxclusterrank")) {
+            if (!ptxm_integer(p, &n))
+                return false;
+            f->max_cluster_rank = n < 0 || n > MAX_CLUSTER_RANK ? MAX_CLUSTER_RANK : (uint32_t)n;
         } else if (ptxm_accept_dot(p, "minnctapersm") || ptxm_accept_dot(p, "maxnreg") ||
                    ptxm_accept_dot(p, "maxnctapersm")) {
             if (!ptxm_integer(p, &n))
@@ -370,7 +381,7 @@ bool ptxm_function_declare(struct parser *p, struct function *f, const struct to
     return fine;
 }
 
-// ---- module directives -------------------------------------------------------------------------
+// ---- module directives --------------------------------------------------------------------------
 
 static void version(struct parser *p)
 {

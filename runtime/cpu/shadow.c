@@ -5,116 +5,18 @@
 // a warp at a clock. A cell whose bytes are not always touched together is split into four. Shared
 // memory has an array of cells; global memory has pages of them, made at the first touch.
 //
-// Conflicts within the CTA are judged here, at once. Conflicts with other CTAs are judged when the
-// CTA is done (grid_shadow.c), from what is left in the cells and in the spill list.
+// Conflicts within the CTA, and in the shared memory of a cluster, are judged here, at once; those
+// in global memory with other CTAs when the CTA is done (grid_shadow.c), from what is left in the
+// cells and in the spill list. An access is judged by two questions: is the earlier one known to
+// the thread (G), and, where an access by the generic proxy comes before one by the async proxy,
+// does the async proxy see it (A)?
 #include "shadow.h"
 
 #include <stdio.h>
 #include <string.h>
 
-bool ptxm_shadow_create(struct cta *cta)
-{
-    struct allocator *a = cta->grid->allocator;
-    struct shadow *s = ptxm_alloc_zero(a, sizeof *s);
-    if (!s)
-        return false;
-    cta->shadow = s;
-    s->allocator = a;
-    s->generation = 1;
-    s->thread_count = cta->warp_count * LANES;
-    s->shared_cells = (cta->shared_size + 3) / 4 + 4;
-    s->threads = ptxm_alloc_zero(a, s->thread_count * sizeof *s->threads);
-    s->shared = ptxm_alloc_zero(a, s->shared_cells * sizeof *s->shared);
-    s->sync = ptxm_sync_create(a);
-    s->reader_count[0] = s->reader_count[1] = 1; // index 0 ends a list
-    s->split_count = 4;                          // index 0: not split
-    return s->threads && s->shared && s->sync;
-}
-
-void ptxm_shadow_free(struct cta *cta)
-{
-    struct shadow *s = cta->shadow;
-    if (!s)
-        return;
-    struct allocator *a = s->allocator;
-    for (uint32_t i = 0; s->threads && i < s->thread_count; i++) {
-        struct thread_clock *t = &s->threads[i];
-        ptxm_knowledge_free(a, t->know);
-        ptxm_knowledge_free(a, t->pending);
-        ptxm_knowledge_free(a, t->at_fence);
-        ptxm_free(a, t->waits);
-    }
-    for (size_t i = 0; i < s->log_count; i++) ptxm_knowledge_free(a, s->log[i].know);
-    while (s->pages) {
-        struct page *next = s->pages->all;
-        ptxm_free(a, s->pages);
-        s->pages = next;
-    }
-    ptxm_knowledge_free(a, s->base);
-    ptxm_sync_free(s->sync);
-    ptxm_free(a, s->threads);
-    ptxm_free(a, s->log);
-    ptxm_free(a, s->shared);
-    ptxm_free(a, s->split);
-    ptxm_free(a, s->readers[0]);
-    ptxm_free(a, s->readers[1]);
-    ptxm_free(a, s->spills);
-    ptxm_free(a, s);
-    cta->shadow = NULL;
-}
-
-// ---- finding cells ------------------------------------------------------------------------------
-
-static struct page *page_at(struct cta *cta, uint64_t number)
-{
-    struct shadow *s = cta->shadow;
-    if (s->last_page && s->last_page->number == number)
-        return s->last_page;
-    struct page **bucket = &s->buckets[(number * 2654435761u >> 8) % PAGE_BUCKETS];
-    struct page *p = *bucket;
-    while (p && p->number != number) p = p->next;
-    if (!p) {
-        p = ptxm_alloc_zero(s->allocator, sizeof *p);
-        if (!p) {
-            ptxm_cta_out_of_memory(cta);
-            return NULL;
-        }
-        p->number = number;
-        p->next = *bucket;
-        *bucket = p;
-        p->all = s->pages;
-        s->pages = p;
-    }
-    s->last_page = p;
-    return p;
-}
-
-static bool reserve_split(struct cta *cta)
-{
-    struct shadow *s = cta->shadow;
-    while (s->split_count + 4 > s->split_capacity)
-        if (!ptxm_grow(s->allocator, (void **)&s->split, sizeof *s->split, &s->split_capacity)) {
-            ptxm_cta_out_of_memory(cta);
-            return false;
-        }
-    return true;
-}
-
-static bool split(struct cta *cta, struct cell *c)
-{
-    struct shadow *s = cta->shadow;
-    if (!reserve_split(cta))
-        return false;
-    for (int i = 0; i < 4; i++) {
-        struct cell *part = &s->split[s->split_count + (size_t)i];
-        *part = *c;
-        if (c->write.kind != ACCESS_COPY_WRITE)
-            part->write.value = c->write.value >> (8 * i) & 0xff;
-    }
-    c->split = (uint32_t)s->split_count;
-    s->split_count += 4;
-    return true;
-}
+// Off the ordinary path.
+#define COLD __attribute__((noinline, cold)) void
 
 // ---- order --------------------------------------------------------------------------------------
 
@@ -123,19 +25,40 @@ struct touch {
     const struct op *op;
     unsigned lane;
     const struct place *place;
+    struct shadow *cells; // whose cells: of the CTA itself, or of a peer in the cluster
     uint32_t size, value, sequence, observed;
-    uint64_t address; // of the cell
+    uint32_t operation; // id, of an asynchronous access
+    uint64_t address;   // of the cell
     enum access_kind kind;
-    uint8_t bytes;    // of the cell, a bit each
-    uint8_t strong;
+    uint8_t bytes;      // of the cell, a bit each
+    uint8_t strong, rank, owner; // rank of the accessing CTA, of the one that has the cells
     bool has_value, global;
+    bool special; // by the async proxy, by a peer, or of an mbarrier
 };
 
-static inline bool ordered(const struct touch *t, uint32_t thread, uint32_t generation,
-                           uint32_t clock)
+static inline const struct cta *cta_of(const struct touch *t, unsigned rank)
+{
+    const struct cta *cta = t->w->cta;
+    return rank == cta->rank ? cta : cta->cluster->ctas[rank];
+}
+
+static bool ordered_with_peer(const struct touch *t, unsigned rank, uint32_t thread,
+                              uint32_t generation, uint32_t clock)
+{
+    const struct shadow *s = t->w->cta->shadow;
+    uint32_t peer = cta_of(t, rank)->index;
+    return ptxm_knows(s->threads[ptxm_thread(t->w, t->lane)].know, peer, generation, thread,
+                      clock) ||
+           ptxm_knows(s->base, peer, generation, thread, clock);
+}
+
+static inline bool ordered(const struct touch *t, unsigned rank, uint32_t thread,
+                           uint32_t generation, uint32_t clock)
 {
     const struct shadow *s = t->w->cta->shadow;
     uint32_t self = ptxm_thread(t->w, t->lane);
+    if (rank != t->rank)
+        return ordered_with_peer(t, rank, thread, generation, clock);
     if (generation < s->generation || thread == self)
         return true;
     if (thread / LANES == t->w->index && clock < t->w->full_sync)
@@ -144,15 +67,25 @@ static inline bool ordered(const struct touch *t, uint32_t thread, uint32_t gene
                                  clock);
 }
 
-// An asynchronous access is over for others when the wait of its thread is ordered before them.
-static bool async_over(const struct touch *t, uint32_t thread, uint32_t group)
+// A cp.async is over for others when the wait of its thread is ordered before them.
+static bool copy_over(const struct touch *t, unsigned rank, uint32_t thread, uint32_t group,
+                      uint32_t generation, uint32_t clock)
 {
-    const struct shadow *s = t->w->cta->shadow;
+    const struct shadow *s = cta_of(t, rank)->shadow;
     const struct thread_clock *c = &s->threads[thread];
-    if (thread == ptxm_thread(t->w, t->lane))
-        return group < c->groups_now;
+    if (rank == t->rank && thread == ptxm_thread(t->w, t->lane))
+        if (group < c->groups_now)
+            return true;
+    if (c->copy_agent) {
+        const struct shadow *mine = t->w->cta->shadow;
+        uint32_t cta = cta_of(t, rank)->index;
+        if (ptxm_knows_agent(mine->threads[ptxm_thread(t->w, t->lane)].know, cta,
+                             c->copy_agent - 1, group) ||
+            ptxm_knows_agent(mine->base, cta, c->copy_agent - 1, group))
+            return true;
+    }
     if (group < c->groups_before)
-        return true;
+        return rank == t->rank || ordered(t, rank, thread, generation, clock);
     size_t first = 0, end = c->wait_count; // the first wait that covers the group
     while (first < end) {
         size_t middle = first + (end - first) / 2;
@@ -161,20 +94,65 @@ static bool async_over(const struct touch *t, uint32_t thread, uint32_t group)
         else
             first = middle + 1;
     }
-    return first < c->wait_count && ordered(t, thread, s->generation, c->waits[first].clock);
+    return first < c->wait_count &&
+           ordered(t, rank, thread, s->generation, c->waits[first].clock);
+}
+
+static bool operation_over(const struct touch *t, unsigned rank, uint32_t id, enum async_part part)
+{
+    const struct cta *issuer = cta_of(t, rank), *cta = t->w->cta;
+    return ptxm_async_over(cta, cta->shadow->threads[ptxm_thread(t->w, t->lane)].know,
+                           &issuer->shadow->operations[id], part);
+}
+
+// A, of the thread that issues an asynchronous access, holds this access of the generic proxy.
+static bool fenced(const struct touch *t, unsigned rank, uint32_t thread, uint32_t generation,
+                   uint32_t clock)
+{
+    const struct shadow *s = t->w->cta->shadow;
+    enum proxy_space space = t->global ? PROXY_GLOBAL : PROXY_SHARED;
+    uint32_t cta = cta_of(t, rank)->index;
+    return ptxm_knows_fenced(s->threads[ptxm_thread(t->w, t->lane)].know, space, cta, generation,
+                             thread, clock) ||
+           ptxm_knows_fenced(s->base, space, cta, generation, thread, clock);
 }
 
 static bool writes(enum access_kind kind)
 {
-    return kind != ACCESS_READ && kind != ACCESS_COPY_READ;
+    return kind != ACCESS_READ && kind != ACCESS_COPY_READ && kind != ACCESS_ASYNC_READ;
 }
 
 // ---- reports ------------------------------------------------------------------------------------
 
-static void report(const struct touch *t, enum rule rule, const struct op *other, uint32_t thread,
-                   enum access_kind kind)
+// An earlier access, as the cells keep it.
+struct earlier {
+    uint32_t op, thread, generation, clock, rank;
+    uint32_t group; // of a cp.async; the id of an operation
+    enum access_kind kind;
+};
+
+static void say_what_is_missing(const struct touch *t, struct finding_entry *e,
+                                const struct op *other)
+{
+    char text[320];
+    struct findings *f = &t->w->cta->findings;
+    const char *space = t->global ? "global" : "shared::cta", *copy;
+    snprintf(text, sizeof text,
+             "the generic access at line %u is ordered before the asynchronous one at line %u, but "
+             "the async proxy does not see it: fence.proxy.async.%s is missing, by the thread of "
+             "line %u between its access and its arrival or release, or by the issuer between its "
+             "wait and line %u",
+             other->line, t->op->line, space, other->line, t->op->line);
+    if ((copy = ptxm_findings_string(f, text))) {
+        e->finding.message = copy;
+        e->own_message = true;
+    }
+}
+
+static COLD report(const struct touch *t, enum rule rule, const struct earlier *x)
 {
     struct cta *cta = t->w->cta;
+    const struct op *other = &cta->grid->module->ops[x->op];
     bool swap = t->op->line < other->line, fresh;
     struct finding_entry *e = ptxm_findings_note(&cta->findings, rule,
                                                  swap ? t->op->line : other->line,
@@ -182,77 +160,125 @@ static void report(const struct touch *t, enum rule rule, const struct op *other
     if (!e || !fresh)
         return;
     struct ptxm_finding *f = &e->finding;
-    ptxm_describe(cta, swap ? &f->a : &f->b, t->op, ptxm_thread(t->w, t->lane), t->place->space,
-                  t->place->address, t->size, t->kind);
-    ptxm_describe(cta, swap ? &f->b : &f->a, other, thread, t->place->space, t->address, 4, kind);
+    struct ptxm_place *mine = swap ? &f->a : &f->b, *theirs = swap ? &f->b : &f->a;
+    ptxm_describe(cta, mine, t->op, ptxm_thread(t->w, t->lane), t->place->space, t->place->address,
+                  t->size, t->kind);
+    ptxm_describe(cta, theirs, other, x->thread, t->place->space, t->address, 4, x->kind);
+    memcpy(theirs->cta, cta_of(t, x->rank)->id, sizeof theirs->cta);
+    if (rule == RULE_PROXY || rule == RULE_PROXY_COPY)
+        say_what_is_missing(t, e, other);
 }
 
-static const struct op *op_of(const struct touch *t, uint32_t index)
-{
-    return &t->w->cta->grid->module->ops[index];
-}
-
-static void uninitialised(const struct touch *t)
+static COLD uninitialised(const struct touch *t)
 {
     ptxm_finding(t->w, t->op, t->lane, RULE_UNINIT_SHARED, t->place, t->size, t->kind, "%s",
                  ptxm_rule_message(RULE_UNINIT_SHARED));
 }
 
-static void judge_write(const struct touch *t, const struct stamp *p)
+// ---- judgement ----------------------------------------------------------------------------------
+
+static inline bool over(const struct touch *t, const struct earlier *x)
 {
-    bool pending = p->kind == ACCESS_COPY_WRITE;
-    if (pending ? async_over(t, p->thread, p->value)
-                : ordered(t, p->thread, p->generation, p->clock))
+    if (x->kind == ACCESS_COPY_READ || x->kind == ACCESS_COPY_WRITE)
+        return copy_over(t, x->rank, x->thread, x->group, x->generation, x->clock);
+    if (!ptxm_is_async(x->kind))
+        return ordered(t, x->rank, x->thread, x->generation, x->clock);
+    return (x->group == t->operation && x->rank == t->rank) ||
+           operation_over(t, x->rank, x->group,
+                          x->kind == ACCESS_ASYNC_READ ? ASYNC_READS : ASYNC_WRITES);
+}
+
+// The order is there; does the async proxy see the generic access, too?
+static COLD judge_proxy(const struct touch *t, const struct earlier *x)
+{
+    bool copy = x->kind == ACCESS_COPY_READ || x->kind == ACCESS_COPY_WRITE;
+    // st.async is asynchronous, and in the generic proxy.
+    if (ptxm_is_async(x->kind) || t->op->step == ptxm_step_st_async ||
+        fenced(t, x->rank, x->thread, x->generation, x->clock))
         return;
+    if (!copy)
+        report(t, RULE_PROXY, x);
+    else if (t->w->cta->grid->options.strict)
+        report(t, RULE_PROXY_COPY, x);
+}
+
+// Would the two be ordered if every release and acquire between them had cluster scope?
+static bool scope_missed(const struct touch *t, const struct earlier *x)
+{
+    const struct shadow *s = t->w->cta->shadow;
+    return ptxm_knows(s->threads[ptxm_thread(t->w, t->lane)].missed, cta_of(t, x->rank)->index,
+                      x->generation, x->thread, x->clock);
+}
+
+static enum rule race_rule(const struct touch *t, const struct earlier *x)
+{
+    if (ptxm_is_async(x->kind))
+        return RULE_RACE_OPERATION;
+    if (x->kind == ACCESS_COPY_READ || x->kind == ACCESS_COPY_WRITE)
+        return RULE_RACE_ASYNC;
+    if (x->rank != t->rank && !ptxm_is_async(t->kind) && scope_missed(t, x))
+        return RULE_SCOPE;
+    bool same_warp = x->rank == t->rank && x->thread / LANES == t->w->index;
+    return same_warp && !ptxm_is_async(t->kind) ? RULE_RACE_WARP : RULE_RACE;
+}
+
+static inline void judge_write(const struct touch *t, const struct stamp *p)
+{
+    struct earlier x = {p->op, p->thread, p->generation, p->clock, p->rank, p->value,
+                        (enum access_kind)p->kind};
+    if (p->kind == ACCESS_BARRIER || t->kind == ACCESS_BARRIER)
+        return;
+    if (over(t, &x)) {
+        if (t->special && ptxm_is_async(t->kind))
+            judge_proxy(t, &x);
+        return;
+    }
     if (p->strong && t->strong)
         return;
-    enum rule rule = RULE_RACE;
-    if (pending)
-        rule = RULE_RACE_ASYNC;
-    else if (t->has_value && p->value == t->value && p->kind == ACCESS_WRITE)
+    enum rule rule = race_rule(t, &x);
+    if (p->kind == ACCESS_WRITE && t->has_value && p->value == t->value)
         rule = RULE_RACE_SAME;
-    else if (p->thread / LANES == t->w->index)
-        rule = RULE_RACE_WARP;
-    report(t, rule, op_of(t, p->op), p->thread, p->kind);
+    report(t, rule, &x);
 }
 
-static bool reader_relevant(const struct shadow *s, const struct reader *r)
+static inline bool reader_relevant(const struct touch *t, const struct reader *r)
 {
-    return r->generation == s->generation || r->kind == ACCESS_COPY_READ;
+    return t->special || r->generation == t->cells->generation || r->kind >= ACCESS_COPY_READ ||
+           r->rank != t->owner;
 }
 
-static void judge_reader(const struct touch *t, const struct reader *r)
+static inline void judge_reader(const struct touch *t, const struct reader *r)
 {
-    bool pending = r->kind == ACCESS_COPY_READ;
-    if ((r->strong && t->strong) || (!writes(t->kind) && r->kind != ACCESS_ATOMIC))
+    if ((r->strong && t->strong) || (!writes(t->kind) && !writes((enum access_kind)r->kind)) ||
+        (r->kind == ACCESS_ASYNC_REDUCE && t->kind == ACCESS_ASYNC_REDUCE))
         return;
     if (r->strong && r->sequence < t->observed)
         return;
     FOR_LANES (lane, r->lanes) {
-        uint32_t thread = r->warp * LANES + lane;
-        if (pending ? async_over(t, thread, r->group)
-                    : ordered(t, thread, r->generation, r->clock))
-            continue;
-        enum rule rule = pending ? RULE_RACE_ASYNC : r->warp == t->w->index ? RULE_RACE_WARP
-                                                                            : RULE_RACE;
-        report(t, rule, op_of(t, r->op), thread, (enum access_kind)r->kind);
-        return;
+        struct earlier x = {r->op, r->warp * LANES + lane, r->generation, r->clock, r->rank,
+                            r->group, (enum access_kind)r->kind};
+        if (!over(t, &x)) {
+            report(t, race_rule(t, &x), &x);
+            return;
+        }
+        if (ptxm_is_async(t->kind))
+            judge_proxy(t, &x);
     }
 }
 
 // The newest strong access that one before this has observed.
 static uint32_t observed(const struct touch *t, const struct cell *c)
 {
-    const struct shadow *s = t->w->cta->shadow;
+    const struct shadow *s = t->cells;
     uint32_t newest = c->observed;
     for (const struct reader *r = &c->reader;; r = &s->readers[t->global][r->next]) {
         if (r->observes && r->sequence > newest) {
             uint32_t thread = r->warp * LANES + (uint32_t)__builtin_ctz(r->lanes | 1u << 31);
-            bool own = r->warp == t->w->index && r->lanes >> t->lane & 1;
-            if (own || ordered(t, thread, r->generation, r->clock))
+            bool own = r->rank == t->rank && r->warp == t->w->index && r->lanes >> t->lane & 1;
+            if (own || ordered(t, r->rank, thread, r->generation, r->clock))
                 newest = r->sequence;
         }
-        if (!r->next || r->generation < s->generation)
+        if (!r->next || (r->generation < s->generation && !s->keeps_readers))
             break;
     }
     return newest;
@@ -271,33 +297,49 @@ static void spill(const struct touch *t, struct stamp stamp)
 static struct stamp stamp_of(const struct reader *r)
 {
     uint32_t lane = (uint32_t)__builtin_ctz(r->lanes | 1u << 31);
-    return (struct stamp){r->generation, r->clock, r->op, 0, r->sequence, r->observed,
-                          (uint16_t)(r->warp * LANES + lane), r->epoch, r->kind, r->strong};
+    return (struct stamp){r->generation, r->clock, r->op, r->group, r->sequence, r->observed,
+                          (uint16_t)(r->warp * LANES + lane), r->epoch, r->kind, r->strong,
+                          r->rank, r->lasting};
 }
 
-static void update_write(const struct touch *t, struct cell *c)
+static inline bool lasting(const struct touch *t)
+{
+    return t->kind >= ACCESS_COPY_READ || t->rank != t->owner;
+}
+
+// What a stamp or reader keeps beside place and time.
+static inline uint32_t group_of(const struct touch *t)
+{
+    return t->operation ? t->operation : t->w->batch[t->lane];
+}
+
+static inline void update_write(const struct touch *t, struct cell *c)
 {
     struct shadow *s = t->w->cta->shadow;
     uint32_t thread = ptxm_thread(t->w, t->lane);
     // Within one epoch the last write stands for the earlier ones.
     if (t->global && c->write.generation &&
-        (c->write.epoch != s->epoch || c->write.strong != t->strong))
+        (c->write.epoch != s->epoch || c->write.strong != t->strong || c->write.kind != t->kind))
         spill(t, c->write);
     c->write = (struct stamp){s->generation, t->w->clock,
                               (uint32_t)(t->op - t->w->cta->grid->module->ops),
-                              t->kind == ACCESS_COPY_WRITE ? t->w->group_open[t->lane] : t->value,
+                              t->kind >= ACCESS_COPY_READ ? group_of(t) : t->value,
                               t->sequence, t->observed, (uint16_t)thread, s->epoch,
-                              (uint8_t)t->kind, t->strong};
+                              (uint8_t)t->kind, t->strong, t->rank, lasting(t)};
+    // What comes after a write, in order, comes after those whom the write came after.
+    if (!t->global && t->cells->keeps_readers && !t->strong && c->reader.generation)
+        ptxm_readers_forget(t->cells, c);
 }
 
-static struct reader make_reader(const struct touch *t, uint32_t next)
+static inline struct reader make_reader(const struct touch *t, uint32_t next, bool more_last)
 {
     const struct shadow *s = t->w->cta->shadow;
     return (struct reader){s->generation, t->w->clock,
                            (uint32_t)(t->op - t->w->cta->grid->module->ops),
-                           t->w->group_open[t->lane], 1u << t->lane, next, t->sequence,
+                           group_of(t), 1u << t->lane, next, t->sequence,
                            t->observed, s->epoch, (uint8_t)t->w->index, (uint8_t)t->kind,
-                           t->strong, t->strong && !(t->op->flags & OPF_UNIFORM)};
+                           t->strong, t->rank, t->strong && !(t->op->flags & OPF_UNIFORM),
+                           more_last || lasting(t)};
 }
 
 static inline bool same_reader(const struct touch *t, const struct reader *r)
@@ -305,69 +347,114 @@ static inline bool same_reader(const struct touch *t, const struct reader *r)
     const struct shadow *s = t->w->cta->shadow;
     return r->generation == s->generation && r->clock == t->w->clock && r->warp == t->w->index &&
            r->kind == t->kind && r->strong == t->strong && r->epoch == s->epoch &&
-           (r->kind != ACCESS_COPY_READ || r->group == t->w->group_open[t->lane]);
+           r->rank == t->rank && (r->kind < ACCESS_COPY_READ || r->group == group_of(t));
 }
 
-static void update_reader(const struct touch *t, struct cell *c)
+// A weak reader of the list whose lanes have all read again, as the head says: it may be dropped.
+static bool superseded(const struct touch *t, const struct reader *head, const struct reader *r)
 {
-    struct shadow *s = t->w->cta->shadow;
+    return r->warp == head->warp && r->rank == head->rank && r->kind == ACCESS_READ &&
+           head->kind == ACCESS_READ && !r->strong && !head->strong &&
+           r->generation == head->generation && r->clock <= head->clock &&
+           !(r->lanes & ~head->lanes);
+}
+
+// Puts the access at the head of a list that has others.
+static void push_reader(const struct touch *t, struct cell *c)
+{
+    struct shadow *s = t->cells;
+    struct reader *r = &c->reader;
+    uint32_t room = 0;
+    for (uint32_t i = r->next; i; i = s->readers[t->global][i].next) {
+        struct reader *e = &s->readers[t->global][i];
+        if (same_reader(t, e)) {
+            e->lanes |= 1u << t->lane;
+            e->sequence = t->sequence;
+            return;
+        }
+        if (s->keeps_readers && !t->global && superseded(t, r, e))
+            room = i;
+    }
+    if (room) {
+        uint32_t next = s->readers[0][room].next;
+        s->readers[0][room] = *r;
+        s->readers[0][room].next = next;
+        *r = make_reader(t, r->next, r->lasting);
+        return;
+    }
+    uint32_t fresh = ptxm_reader_new(s->cta, t->global);
+    if (!fresh)
+        return;
+    s->readers[t->global][fresh] = *r;
+    *r = make_reader(t, fresh, r->lasting);
+}
+
+static inline void update_reader(const struct touch *t, struct cell *c)
+{
+    struct shadow *s = t->cells;
     struct reader *r = &c->reader;
     if (same_reader(t, r)) {
         r->lanes |= 1u << t->lane;
         r->sequence = t->sequence;
         return;
     }
-    bool stale = r->generation != s->generation && r->kind != ACCESS_COPY_READ;
-    if (!r->generation || stale) {
-        // A page's older readers matter to other CTAs only if they differ in kind or epoch.
-        if (t->global && r->generation &&
-            (r->kind != t->kind || r->epoch != s->epoch || r->strong != t->strong))
-            spill(t, stamp_of(r));
-        if (r->observes && r->sequence > c->observed)
-            c->observed = r->sequence;
-        *r = make_reader(t, 0);
-        return;
+    bool stale = r->generation != s->generation && r->kind < ACCESS_COPY_READ &&
+                 r->rank == t->owner;
+    if (r->generation && !stale)
+        return push_reader(t, c);
+    // A page's older readers matter to other CTAs only if they differ in kind or epoch.
+    if (t->global && r->generation &&
+        (r->kind != t->kind || r->epoch != s->epoch || r->strong != t->strong))
+        spill(t, stamp_of(r));
+    if (r->observes && r->sequence > c->observed)
+        c->observed = r->sequence;
+    if (!t->global && s->keeps_readers)
+        ptxm_readers_prune(s, c, t->owner);
+    else
+        r->next = 0, r->lasting = false;
+    *r = make_reader(t, r->next, r->lasting);
+}
+
+static inline void judge_readers(struct touch *t, const struct cell *c)
+{
+    const struct reader *r = &c->reader;
+    for (;;) {
+        if (reader_relevant(t, r))
+            judge_reader(t, r);
+        if (!r->next)
+            break;
+        r = &t->cells->readers[t->global][r->next];
     }
-    for (uint32_t i = r->next; i; i = s->readers[t->global][i].next)
-        if (same_reader(t, &s->readers[t->global][i])) {
-            s->readers[t->global][i].lanes |= 1u << t->lane;
-            s->readers[t->global][i].sequence = t->sequence;
-            return;
-        }
-    while (s->reader_count[t->global] >= s->reader_capacity[t->global])
-        if (!ptxm_grow(s->allocator, (void **)&s->readers[t->global], sizeof *r,
-                       &s->reader_capacity[t->global]))
-            return ptxm_cta_out_of_memory(t->w->cta);
-    uint32_t fresh = (uint32_t)s->reader_count[t->global]++;
-    s->readers[t->global][fresh] = *r;
-    *r = make_reader(t, fresh);
+}
+
+static COLD misuse_of_barrier(const struct touch *t, const struct stamp *p)
+{
+    const struct op *init = &t->w->cta->grid->module->ops[p->op];
+    ptxm_finding(t->w, t->op, t->lane, RULE_MBARRIER_BYTES, t->place, t->size, t->kind,
+                 "%s: initialised at line %u", ptxm_rule_message(RULE_MBARRIER_BYTES), init->line);
 }
 
 static inline void touch_cell(struct touch *t, struct cell *c)
 {
-    const struct shadow *s = t->w->cta->shadow;
+    const struct shadow *s = t->cells;
     t->observed = 0;
     if (!t->strong && (c->observed || c->reader.strong || c->reader.next))
         t->observed = observed(t, c);
     if (!c->write.generation) {
-        if (!t->global && t->kind != ACCESS_WRITE && t->kind != ACCESS_COPY_WRITE &&
-            c->reader.kind != ACCESS_ATOMIC)
+        if (!t->global && !c->reader.generation && t->kind != ACCESS_WRITE &&
+            t->kind != ACCESS_COPY_WRITE && t->kind != ACCESS_ASYNC_WRITE &&
+            t->kind != ACCESS_BARRIER)
             uninitialised(t);
-    } else if (c->write.generation == s->generation || c->write.kind == ACCESS_COPY_WRITE) {
+    } else if (t->special || c->write.generation == s->generation || c->write.lasting) {
+        if (c->write.kind == ACCESS_BARRIER && t->kind != ACCESS_BARRIER)
+            misuse_of_barrier(t, &c->write);
         judge_write(t, &c->write);
     }
-    if (c->reader.generation && (c->reader.generation == s->generation ||
-                                 c->reader.kind == ACCESS_COPY_READ)) {
-        const struct reader *r = &c->reader;
-        for (;;) {
-            if (reader_relevant(s, r))
-                judge_reader(t, r);
-            if (!r->next)
-                break;
-            r = &s->readers[t->global][r->next];
-        }
-    }
-    if (t->kind == ACCESS_WRITE || t->kind == ACCESS_COPY_WRITE)
+    if (c->reader.generation &&
+        (t->special || c->reader.generation == s->generation || c->reader.lasting))
+        judge_readers(t, c);
+    if (t->kind == ACCESS_WRITE || t->kind == ACCESS_COPY_WRITE || t->kind == ACCESS_ASYNC_WRITE ||
+        t->kind == ACCESS_BARRIER)
         update_write(t, c);
     else
         update_reader(t, c);
@@ -375,8 +462,8 @@ static inline void touch_cell(struct touch *t, struct cell *c)
 
 static void touch_bytes(struct touch *t, struct cell *c)
 {
-    struct shadow *s = t->w->cta->shadow;
-    if (!c->split && !split(t->w->cta, c))
+    struct shadow *s = t->cells;
+    if (!c->split && !ptxm_shadow_split(s->cta, c))
         return;
     uint32_t value = t->value;
     uint8_t bytes = t->bytes;
@@ -405,7 +492,7 @@ static void check_initialised(const struct touch *t)
 
 static uint8_t strength(const struct warp *w, const struct op *op, enum access_kind kind)
 {
-    if (kind == ACCESS_COPY_READ || kind == ACCESS_COPY_WRITE || op->sem == SEM_WEAK)
+    if (kind >= ACCESS_COPY_READ || op->sem == SEM_WEAK)
         return SCOPE_NONE;
     if (op->sem == SEM_VOLATILE)
         return w->cta->grid->options.volatile_is_relaxed || w->cta->grid->options.strict
@@ -413,41 +500,91 @@ static uint8_t strength(const struct warp *w, const struct op *op, enum access_k
     return op->scope ? op->scope : SCOPE_CTA;
 }
 
-void ptxm_shadow_access(struct warp *w, const struct op *op, unsigned lane,
-                        const struct place *place, uint32_t size, enum access_kind kind,
-                        const void *value)
+static inline void touch_all(struct touch *t, const uint8_t *bytes)
 {
-    struct shadow *s = w->cta->shadow;
-    struct touch t = {.w = w, .op = op, .lane = lane, .place = place, .size = size, .kind = kind,
-                      .strong = strength(w, op, kind), .has_value = value != NULL,
-                      .global = place->space == SPACE_GLOBAL};
-    const uint8_t *bytes = value;
-    if (t.strong)
-        t.sequence = atomic_fetch_add(&w->cta->grid->sequence, 1) + 1;
-    if (t.global && w->cta->grid->options.check_global_init && kind != ACCESS_WRITE)
-        check_initialised(&t);
-    if (t.global && (w->cta->grid->options.no_global_races || place->allocation->read_only))
-        return;
-    uint64_t end = place->address + size;
-    for (uint64_t at = place->address & ~(uint64_t)3; at < end; at += 4) {
-        uint64_t from = at < place->address ? place->address : at, to = at + 4 < end ? at + 4 : end;
+    struct shadow *s = t->cells;
+    uint64_t start = t->place->address, end = start + t->size;
+    for (uint64_t at = start & ~(uint64_t)3; at < end; at += 4) {
+        uint64_t from = at < start ? start : at, to = at + 4 < end ? at + 4 : end;
         struct cell *c;
-        if (t.global) {
-            struct page *page = page_at(w->cta, at / PAGE_BYTES);
+        if (t->global) {
+            uint64_t number = at / PAGE_BYTES;
+            struct page *page = s->last_page && s->last_page->number == number
+                                    ? s->last_page : ptxm_shadow_page(t->w->cta, number);
             if (!page)
                 return;
             c = &page->cells[at % PAGE_BYTES / 4];
         } else {
             c = &s->shared[at / 4];
         }
-        t.address = at;
-        t.bytes = (uint8_t)(((1u << (to - from)) - 1) << (from - at));
-        t.value = 0;
+        t->address = at;
+        t->bytes = (uint8_t)(((1u << (to - from)) - 1) << (from - at));
+        t->value = 0;
         if (bytes)
-            memcpy((uint8_t *)&t.value + (from - at), bytes + (from - place->address), to - from);
-        if (t.bytes == 15 && !c->split)
-            touch_cell(&t, c);
+            memcpy((uint8_t *)&t->value + (from - at), bytes + (from - start), to - from);
+        if (t->bytes == 15 && !c->split)
+            touch_cell(t, c);
         else
-            touch_bytes(&t, c);
+            touch_bytes(t, c);
+    }
+}
+
+void ptxm_shadow_access(struct warp *w, const struct op *op, unsigned lane,
+                        const struct place *place, uint32_t size, enum access_kind kind,
+                        const void *value)
+{
+    struct cta *cta = w->cta, *owner = place->owner ? place->owner : cta;
+    struct touch t = {.w = w, .op = op, .lane = lane, .place = place, .size = size, .kind = kind,
+                      .cells = owner->shadow, .strong = strength(w, op, kind),
+                      .rank = (uint8_t)cta->rank, .owner = (uint8_t)owner->rank,
+                      .has_value = value != NULL, .global = place->space == SPACE_GLOBAL,
+                      .special = kind == ACCESS_BARRIER || owner != cta};
+    if (t.strong)
+        t.sequence = atomic_fetch_add(&cta->grid->sequence, 1) + 1;
+    if (t.global && cta->grid->options.check_global_init && kind != ACCESS_WRITE)
+        check_initialised(&t);
+    if (t.global && (cta->grid->options.no_global_races || place->allocation->read_only))
+        return;
+    struct cell *c = t.global ? NULL : &t.cells->shared[place->address / 4];
+    if (c && size == 4 && !(place->address & 3) && !c->split) { // the frequent case
+        t.address = place->address;
+        t.bytes = 15;
+        if (value)
+            memcpy(&t.value, value, 4);
+        touch_cell(&t, c);
+    } else {
+        touch_all(&t, value);
+    }
+}
+
+void ptxm_async_access(struct warp *w, const struct op *op, unsigned lane, uint32_t operation,
+                       const struct place *place, uint32_t size, enum access_kind kind)
+{
+    struct cta *cta = w->cta, *owner = place->owner ? place->owner : cta;
+    struct touch t = {.w = w, .op = op, .lane = lane, .place = place, .size = size, .kind = kind,
+                      .rank = (uint8_t)cta->rank, .owner = (uint8_t)owner->rank,
+                      .operation = operation, .global = place->space == SPACE_GLOBAL,
+                      .special = true};
+    if (!cta->shadow || !operation)
+        return;
+    t.cells = owner->shadow;
+    if (!t.global)
+        cta->shadow->operations[operation].shared_ctas[kind != ACCESS_ASYNC_READ] |=
+            1u << owner->rank;
+    if (t.global && cta->grid->options.check_global_init && kind != ACCESS_ASYNC_WRITE)
+        check_initialised(&t);
+    if (t.global && (cta->grid->options.no_global_races || place->allocation->read_only))
+        return;
+    touch_all(&t, NULL);
+}
+
+void ptxm_shadow_plain(struct cta *cta, uint64_t address, uint32_t size)
+{
+    struct shadow *s = cta->shadow;
+    for (uint64_t at = address; at < address + size; at += 4) {
+        struct cell *c = &s->shared[at / 4];
+        c->write.kind = ACCESS_WRITE;
+        c->write.lasting = c->write.rank != cta->rank;
+        for (unsigned i = 0; c->split && i < 4; i++) s->split[c->split + i].write = c->write;
     }
 }

@@ -4,40 +4,32 @@
 #ifndef PTXM_SHADOW_H
 #define PTXM_SHADOW_H
 
+#include "knowledge.h"
 #include "machine.h"
 
-// ---- clocks ------------------------------------------------------------------------------------
+// ---- clocks -------------------------------------------------------------------------------------
 
-// What a thread knows to have happened, CTA by CTA: of `cta` all accesses of generations before
-// `generation`, and in that generation those of thread u whose clock is below clocks->v[u].
-struct clocks {
-    atomic_uint references;
-    uint32_t count, v[];
-};
-struct known {
-    uint32_t cta, generation;
-    struct clocks *clocks; // NULL: none in that generation
-};
-struct knowledge {
-    atomic_uint references;
-    uint32_t count;
-    struct known of[]; // by cta, ascending
-};
+// An asynchronous operation's reads and its writes end apart.
+enum async_part { ASYNC_READS, ASYNC_WRITES, ASYNC_PARTS };
 
 struct thread_clock {
     struct knowledge *know;     // beyond the CTA's common base; NULL: nothing
     struct knowledge *pending;  // read by relaxed operations, waits for a fence
     struct knowledge *at_fence; // what was known at the last fence
+    struct knowledge *missed;   // what it would know if scopes had been wide enough
     uint32_t fence_generation, fence_clock;
     enum scope fence_scope, pending_scope;
     bool fenced;
-    // cp.async: groups complete at the start of this generation, and later waits of it
+    // cp.async, in batches (see machine.h): complete at the start of this generation, and later
+    // waits of it
     uint32_t groups_before, groups_now;
     struct { uint32_t groups, clock; } *waits; // both ascending
     size_t wait_count, wait_capacity;
-    // The two-clock rule: A per space (shared, global), the part of G that the async proxy sees.
-    // Equal to G for everything that only the generic proxy touches.
-    struct knowledge *proxy[2];
+    uint32_t bulk_agents[ASYNC_PARTS]; // plus one: bulk groups read, bulk groups done; 0: none yet
+    // Tensor maps: the last release by the tensormap fence, the last acquire and whose write it saw.
+    struct { uint32_t generation, clock; } map_released;
+    struct { uint64_t address; uint32_t generation, clock, thread; } map_acquired;
+    uint32_t copy_agent; // plus one: batches that have arrived at an mbarrier; 0: never
 };
 
 // From (generation, clock) on, this thread (or all: thread == UINT32_MAX) knows `know` of others.
@@ -46,12 +38,12 @@ struct know_log {
     struct knowledge *know;
 };
 
-void ptxm_knowledge_free(struct allocator *a, struct knowledge *k);
-struct knowledge *ptxm_knowledge_hold(struct knowledge *k);
-const struct known *ptxm_knowledge_of(const struct knowledge *k, uint32_t cta);
-bool ptxm_knows(const struct knowledge *k, uint32_t cta, uint32_t generation, uint32_t thread,
-                uint32_t clock);
-
+// What lanes that know `know` could tell; what lanes learn from such a message.
+struct knowledge *ptxm_clock_message(struct warp *w, uint32_t lanes, struct knowledge *know,
+                                     uint32_t generation, uint32_t clock);
+void ptxm_clock_learn(struct warp *w, uint32_t mask, struct knowledge *what);
+// fence.proxy.async; spaces: a bit for each enum proxy_space.
+void ptxm_clock_proxy_fence(struct warp *w, uint32_t mask, unsigned spaces);
 void ptxm_clock_fence(struct warp *w, uint32_t mask, enum scope scope);
 void ptxm_clock_warp_sync(struct warp *w, uint32_t mask);
 // A strong access to a word: called under the grid's lock, after the value has been read or
@@ -62,29 +54,76 @@ void ptxm_clock_arrive(struct cta *cta, struct warp *w, struct barrier *b, uint3
 // The generation of a barrier is over. whole: all threads of the CTA synchronized.
 void ptxm_clock_barrier(struct cta *cta, struct barrier *b, bool whole);
 void ptxm_clock_wait_groups(struct warp *w, unsigned lane);
+// What of k concerns those within this scope of the CTA: a new reference.
+struct knowledge *ptxm_clock_within(const struct cta *cta, struct knowledge *k, enum scope scope);
+// Whether an access of that thread of `of` is ordered before what the lane does now.
+bool ptxm_clock_ordered(const struct warp *w, unsigned lane, const struct cta *of,
+                        uint32_t generation, uint32_t thread, uint32_t clock);
 
 struct sync_table *ptxm_sync_create(struct allocator *allocator);
 void ptxm_sync_free(struct sync_table *table);
 
-// ---- cells -------------------------------------------------------------------------------------
+// ---- asynchronous operations --------------------------------------------------------------------
+
+// An asynchronous operation (a bulk copy, a wgmma) reads and writes in the async proxy, at unknown
+// moments between its issue and its completion, as a thread of its own.
+//   It begins with ptxm_async_begin, which gives it an id in the issuing CTA. What the issuing lane
+//     knows then is ordered before it: G for accesses by operations, A for generic ones.
+//   It touches memory with ptxm_async_access, once for each range, at issue: it is judged against
+//     all accesses before, and stays in the cells until others know that it is over.
+//   It ends with ptxm_async_end, for its reads and its writes apart: an agent has passed a ticket.
+//     When this is called does not matter (a group: at its commit; a copy that completes on an
+//     mbarrier: when its bytes are counted). An operation without an end runs for ever.
+//   A lane learns of it with ptxm_agent_learn: it has seen that the agent passed all tickets below
+//     `count`. Whoever synchronizes with that lane then knows it, too; no proxy fence is needed.
+// An agent is a counter that only grows and that somebody waits for: the phases of an mbarrier, the
+// bulk groups of a thread (one agent for their reads, one for all of them), the wgmma groups of a
+// warpgroup. It belongs to a CTA: the mbarrier's, the thread's.
+enum { NO_AGENT = UINT32_MAX };
+
+struct async_operation {
+    const struct op *op;
+    uint32_t thread, generation, clock; // of the issue
+    bool grouped;                       // it belongs to the bulk group that its thread fills
+    struct async_end { uint32_t cta, agent, ticket; } end[ASYNC_PARTS];
+    // Whose shared memory it touches: a bit for each rank in the cluster.
+    uint32_t shared_ctas[ASYNC_PARTS];
+};
+
+uint32_t ptxm_agent_create(struct cta *home); // NO_AGENT without a shadow or without memory
+uint32_t ptxm_async_begin(struct warp *w, const struct op *op, unsigned lane); // 0: likewise
+void ptxm_async_access(struct warp *w, const struct op *op, unsigned lane, uint32_t operation,
+                       const struct place *place, uint32_t size, enum access_kind kind);
+void ptxm_async_end(struct cta *issuer, uint32_t operation, enum async_part part, struct cta *home,
+                    uint32_t agent, uint32_t ticket);
+void ptxm_agent_learn(struct warp *w, uint32_t mask, struct cta *home, uint32_t agent,
+                      uint32_t count);
+// Whether somebody who knows `know`, in this CTA, knows that the operation's part is over.
+bool ptxm_async_over(const struct cta *cta, const struct knowledge *know,
+                     const struct async_operation *operation, enum async_part part);
+
+// ---- cells --------------------------------------------------------------------------------------
 
 // The last plain write of four bytes (or of one, in a split cell).
 struct stamp {
     uint32_t generation; // 0: never
     uint32_t clock, op;
-    uint32_t value;      // what was written; the group for an asynchronous write
+    uint32_t value;      // what was written; cp.async: the group; an operation: its id
     // Strong accesses are numbered as they happen. A strong read has observed those before it, and
     // so has every access that is ordered after the read: PTX's observation order.
     uint32_t sequence, observed;
     uint16_t thread, epoch;
     uint8_t kind, strong; // strong: its scope, or SCOPE_NONE for a weak access
+    uint8_t rank;         // of its CTA in the cluster
+    bool lasting;         // a full barrier of the CTA does not settle it
 };
 // Reads and atomics since then: lanes of one warp at one clock; next is an index into a pool.
 struct reader {
     uint32_t generation, clock, op, group, lanes, next, sequence, observed;
     uint16_t epoch;
-    uint8_t warp, kind, strong;
+    uint8_t warp, kind, strong, rank;
     bool observes;
+    bool lasting; // this one or a later one of the list: a full barrier does not settle it
 };
 struct cell {
     struct stamp write;
@@ -106,6 +145,7 @@ struct spilled {
 };
 
 struct shadow {
+    struct cta *cta;
     struct allocator *allocator;
     uint32_t generation, thread_count;
     uint16_t epoch; // of what the CTA knows about others, or has told them
@@ -121,19 +161,34 @@ struct shadow {
     size_t split_count, split_capacity;
     struct reader *readers[2]; // of shared cells (emptied at every CTA barrier), of global cells
     size_t reader_count[2], reader_capacity[2];
+    uint32_t free_reader; // of shared cells: the list of those that are free
+    bool keeps_readers;   // across CTA barriers: the async proxy, or other CTAs, may come later
+    struct async_operation *operations; // from 1 on
+    size_t operation_count, operation_capacity;
+    uint32_t agent_count;
     struct spilled *spills;
     size_t spill_count, spill_capacity;
     struct sync_table *sync; // of shared memory
 };
 
-// ---- shadow ------------------------------------------------------------------------------------
+// ---- shadow -------------------------------------------------------------------------------------
 
 bool ptxm_shadow_create(struct cta *cta);
+struct page *ptxm_shadow_page(struct cta *cta, uint64_t number); // NULL: no memory
+bool ptxm_shadow_split(struct cta *cta, struct cell *c);
+uint32_t ptxm_reader_new(struct cta *cta, bool global); // a free entry; 0: no memory
+void ptxm_readers_forget(struct shadow *shadow, struct cell *c);
+void ptxm_readers_prune(struct shadow *shadow, struct cell *c, uint8_t own);
+void ptxm_readers_copy(struct cta *cta, struct cell *c);
 void ptxm_shadow_free(struct cta *cta);
 // One lane's access to resolved memory. value: what a plain write writes, else NULL.
 void ptxm_shadow_access(struct warp *w, const struct op *op, unsigned lane,
                         const struct place *place, uint32_t size, enum access_kind kind,
                         const void *value);
+// The last write that this CTA has made to a word of global memory, or NULL.
+const struct stamp *ptxm_shadow_write_of(struct cta *cta, uint64_t address);
+// The bytes of an mbarrier are plain memory from now on, last written by who invalidated it.
+void ptxm_shadow_plain(struct cta *cta, uint64_t address, uint32_t size);
 // In the order of CTA indices, under the grid's lock: checks against all earlier CTAs.
 void ptxm_shadow_commit(struct cta *cta);
 struct grid_shadow *ptxm_grid_shadow_create(struct allocator *allocator);

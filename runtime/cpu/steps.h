@@ -9,7 +9,11 @@
     X(carry) X(bfi) X(pack) X(unpack) X(mov_special) X(load) X(store) X(atomic) X(ldmatrix)        \
     X(stmatrix) X(cp_async) X(cp_commit) X(cp_wait) X(cp_wait_all) X(mma) X(shfl) X(vote)          \
     X(match) X(redux) X(elect) X(activemask) X(warp_sync) X(barrier) X(fence) X(branch)            \
-    X(branch_indexed) X(call) X(ret) X(exit) X(trap) X(nanosleep) X(cvta) X(isspacep)
+    X(branch_indexed) X(call) X(ret) X(exit) X(trap) X(nanosleep) X(cvta) X(isspacep)    \
+    X(mbarrier_init) X(mbarrier_inval) X(mbarrier_arrive) X(mbarrier_bytes) X(mbarrier_wait)       \
+    X(mbarrier_pending) X(cp_async_arrive) X(cluster_arrive) X(cluster_wait) X(mapa)            \
+    X(getctarank) X(st_async) X(bulk) X(bulk_commit) X(bulk_wait)          \
+    X(fence_init) X(fence_proxy) X(tensor) X(fence_tensormap) X(prefetch_map)
 #define X(name) step_fn ptxm_step_##name;
 STEPS(X)
 #undef X

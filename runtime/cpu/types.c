@@ -41,7 +41,7 @@ enum type ptxm_type_parse(const char *text, size_t length)
 const char *ptxm_space_name(enum space space)
 {
     static const char *const names[SPACE_COUNT] = {
-        "generic", "global", "shared", "local", "const", "param", "param", "reg",
+        "generic", "global", "shared", "local", "const", "param", "param", "shared", "reg",
     };
     return names[space];
 }

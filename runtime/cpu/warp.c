@@ -4,7 +4,7 @@
 // Among fragments that can run the deepest call goes first, then the smallest order (flow.c), so
 // that lanes meet again where their paths join. A fragment that has run long while others could is
 // set aside: lanes that spin until another lane of their warp writes get the write they wait for.
-#include "machine.h"
+#include "engine.h"
 
 #include <string.h>
 
@@ -235,6 +235,8 @@ bool ptxm_warp_run(struct warp *w, uint64_t quantum)
         w->fragment_count = 0;
     if (w->copy_count && w->cta->grid->options.completion == PTXM_SEEDED)
         ptxm_async_some(w);
+    if (w->cta->cluster->first_job && w->cta->grid->options.completion == PTXM_SEEDED)
+        ptxm_engine_some(w->cta->cluster);
     return left < before_run;
 }
 

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// mbarrier objects of shared memory: counts, phases, and what a phase releases to those who see it
+// complete. The bytes in memory are opaque to programs; the object lives in a table of its CTA.
+#ifndef PTXM_MBARRIER_H
+#define PTXM_MBARRIER_H
+
+#include "shadow.h"
+
+// What a phase releases, by who may hear it.
+struct phase_knowledge {
+    struct knowledge *near; // of threads of the barrier's own CTA, and that copies are over
+    struct knowledge *far;  // of threads of peers, at cluster scope
+    struct knowledge *lost; // of threads of peers, at CTA scope: nobody hears it
+};
+
+struct mbarrier {
+    struct cta *home;
+    struct mbarrier *next; // in the table
+    uint32_t address;      // in the shared memory of its CTA
+    bool live;
+    uint32_t count;        // arrivals that a phase needs, from the next one on
+    uint32_t pending;      // arrivals that this phase still needs
+    int32_t bytes;         // that this phase still needs (tx-count)
+    uint32_t phase;        // phases completed: the number of the current one
+    uint32_t first_phase;  // its number when it was made (even): parities count from there
+    uint32_t observed;     // phases that some thread has seen complete
+    uint32_t agent;        // its ticket: the phase in which an operation has counted its bytes
+    const struct op *init, *last; // the instruction that made it, that last arrived
+    uint32_t init_thread, init_generation, init_clock;
+    // fence.mbarrier_init by its maker, and the barrier of the cluster that this publishes it by
+    bool init_fenced;
+    uint32_t published_after;
+    struct { // the last use by a peer
+        const struct op *op;
+        uint32_t thread, rank, phase, cluster_generation;
+    } visit;
+    struct phase_knowledge now, before; // of the current phase, of the last complete one
+};
+
+enum { MBARRIER_MAX = (1 << 20) - 1 }; // of counts and bytes
+
+struct mbarrier *ptxm_mbarrier_find(struct cta *home, uint32_t address); // NULL: never made
+void ptxm_mbarriers_free(struct cta *cta);
+// Counts bytes of a copy, which ends its operation for those who see this phase complete.
+void ptxm_mbarrier_complete_bytes(struct mbarrier *b, uint32_t bytes, struct cta *issuer,
+                                  uint32_t operation);
+// A counted arrival that releases nothing but what `know` says (may be NULL).
+void ptxm_mbarrier_arrive(struct mbarrier *b, uint32_t count, struct knowledge *know);
+// The live mbarrier that an operand names, or NULL after a finding.
+struct mbarrier *ptxm_mbarrier_at(struct warp *w, const struct op *op, unsigned lane,
+                                  enum space space, uint64_t address);
+// An instruction of this lane adds bytes to what the current phase needs (or takes some away).
+bool ptxm_mbarrier_add_bytes(struct warp *w, const struct op *op, unsigned lane,
+                             struct mbarrier *b, int64_t bytes);
+// The CTA's last thread is gone: peers' arrivals must have been seen.
+void ptxm_mbarriers_at_exit(struct cta *cta);
+// fence.mbarrier_init, and the arrival of its thread at the barrier of the cluster.
+void ptxm_mbarriers_fence_init(struct warp *w, uint32_t mask);
+void ptxm_mbarriers_publish(struct warp *w, uint32_t mask);
+
+#endif
