@@ -109,7 +109,7 @@ static const struct function_row *find_function(const char *name, int version, b
 }
 
 cu_result cuGetProcAddress_v2(const char *name, void **address, int version,
-                              unsigned long long flags, cu_symbol_status *status)
+                              uint64_t flags, cu_symbol_status *status)
 {
     const struct function_row *row;
     bool newer;
@@ -126,7 +126,7 @@ cu_result cuGetProcAddress_v2(const char *name, void **address, int version,
 }
 
 // Its answer is the result alone.
-cu_result cuGetProcAddress(const char *name, void **address, int version, unsigned long long flags)
+cu_result cuGetProcAddress(const char *name, void **address, int version, uint64_t flags)
 {
     cu_result result = cuGetProcAddress_v2(name, address, version, flags, NULL);
 

@@ -177,7 +177,7 @@ cu_result cuStreamIsCapturing(cu_stream handle, cu_capture_status *status)
 ALSO(cuStreamIsCapturing, cuStreamIsCapturing_ptsz);
 
 cu_result cuStreamGetCaptureInfo_v2(cu_stream handle, cu_capture_status *status,
-                                    unsigned long long *id, cu_graph *graph,
+                                    uint64_t *id, cu_graph *graph,
                                     const cu_graph_node **nodes, size_t *count)
 {
     cu_result result = cuStreamIsCapturing(handle, status);
@@ -192,7 +192,7 @@ cu_result cuStreamGetCaptureInfo_v2(cu_stream handle, cu_capture_status *status,
 ALSO(cuStreamGetCaptureInfo_v2, cuStreamGetCaptureInfo_v2_ptsz);
 
 cu_result cuStreamGetCaptureInfo_v3(cu_stream handle, cu_capture_status *status,
-                                    unsigned long long *id, cu_graph *graph,
+                                    uint64_t *id, cu_graph *graph,
                                     const cu_graph_node **nodes, const cu_graph_edge **edges,
                                     size_t *count)
 {

@@ -47,8 +47,8 @@ static bool row_is_valid(uint64_t row, int interleave, int swizzle)
 }
 
 static bool extents_are_valid(unsigned rank, unsigned bytes, int interleave,
-                              const unsigned long long *sizes, const unsigned long long *strides,
-                              const unsigned *box, const unsigned *steps)
+                              const uint64_t *sizes, const uint64_t *strides,
+                              const uint32_t *box, const uint32_t *steps)
 {
     unsigned alignment = interleave == CU_TENSOR_MAP_INTERLEAVE_32B ? 32 : LEAST_ALIGNMENT;
     uint64_t least = sizes[0] * bytes;
@@ -65,9 +65,9 @@ static bool extents_are_valid(unsigned rank, unsigned bytes, int interleave,
 }
 
 cu_result cuTensorMapEncodeTiled(cu_tensor_map *map, cu_tensor_type type, unsigned rank,
-                                 void *address, const unsigned long long *sizes,
-                                 const unsigned long long *strides, const unsigned *box,
-                                 const unsigned *steps, cu_tensor_interleave interleave,
+                                 void *address, const uint64_t *sizes,
+                                 const uint64_t *strides, const uint32_t *box,
+                                 const uint32_t *steps, cu_tensor_interleave interleave,
                                  cu_tensor_swizzle swizzle, cu_tensor_promotion promotion,
                                  cu_tensor_fill fill)
 {
