@@ -21,7 +21,6 @@ cu_result driver_enter_context(struct context **context)
     cu_result result = driver_enter();
 
     if (result) return result;
-    if (driver_in_host_function) return driver_leave(CUDA_ERROR_NOT_PERMITTED);
     *context = driver_find_number(top(), KIND_CONTEXT);
     if (!*context)
         return driver_leave(top() ? CUDA_ERROR_CONTEXT_IS_DESTROYED : CUDA_ERROR_INVALID_CONTEXT);
@@ -41,10 +40,8 @@ static cu_result enter_any(struct context **context)
 // With no work left in the queue: what is destroyed now is used by nobody.
 static cu_result enter_drained(void)
 {
-    cu_result result;
+    cu_result result = driver_enter();
 
-    if (driver_in_host_function) return CUDA_ERROR_NOT_PERMITTED;
-    result = driver_enter();
     if (!result) driver_drain();
     return result;
 }
@@ -356,10 +353,8 @@ cu_result cuCtxGetApiVersion(cu_context handle, unsigned *version)
 cu_result cuCtxSynchronize_v2(cu_context handle)
 {
     struct context *context;
-    cu_result result;
+    cu_result result = enter_this(handle, &context);
 
-    if (driver_in_host_function) return CUDA_ERROR_NOT_PERMITTED;
-    result = enter_this(handle, &context);
     return result ? result : driver_leave(driver_wait(context, context->issued));
 }
 

@@ -186,7 +186,7 @@ extern struct driver the_driver;
 
 // ---- entering ----------------------------------------------------------------------------------
 
-// Takes the lock. On failure it is free again.
+// Takes the lock. On failure it is free again. Refuses calls from host functions.
 cu_result driver_enter(void);
 // The same, with the thread's current context, which must be without error.
 cu_result driver_enter_context(struct context **context);
@@ -196,7 +196,7 @@ static inline cu_result driver_leave(cu_result result)
     pthread_mutex_unlock(&the_driver.lock);
     return result;
 }
-void driver_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void driver_note(const char *format, ...) __attribute__((format(printf, 1, 2), nonnull(1)));
 
 // With the lock held, as everything from here on unless it says otherwise.
 void *driver_new(enum kind kind, size_t size, struct context *context);

@@ -142,6 +142,8 @@ cu_result cuDriverGetVersion(int *version)
 
 cu_result driver_enter(void)
 {
+    // A host function in the queue that waits for the queue would wait for ever.
+    if (driver_in_host_function) return CUDA_ERROR_NOT_PERMITTED;
     pthread_mutex_lock(&the_driver.lock);
     if (the_driver.started) return CUDA_SUCCESS;
     pthread_mutex_unlock(&the_driver.lock);
