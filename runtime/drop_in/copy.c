@@ -9,7 +9,7 @@
 
 struct place {
     bool on_device;
-    cu_address address; // or a host pointer
+    cu_address address;  // or a host pointer
     size_t pitch, slice; // bytes from row to row, from slice to slice
 };
 
@@ -271,7 +271,8 @@ static cu_result copy_3d(const cu_copy_3d *c, cu_stream stream, bool wait)
 
     if (!c) return CUDA_ERROR_INVALID_VALUE;
     box = (struct box){c->width, c->height, c->depth};
-    if (!box.width || !box.height || !box.depth) return copy(host(&box), host(&box), box, stream, 0);
+    if (!box.width || !box.height || !box.depth)
+        return copy(host(&box), host(&box), box, stream, 0);
     if (!make_end(&to, &c->to, &box, &why) || !make_end(&from, &c->from, &box, &why)) return why;
     return copy(to, from, box, stream, wait);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What a host hands over as a module: PTX text, a fatbinary (nvcc's container of several modules)
-// or a cubin. The machine runs PTX, so of a fatbinary the best PTX is taken, and cubins are refused.
+// or a cubin. The machine runs PTX, so of a fatbinary the best PTX is taken, and cubins are
+// refused.
 //
 // A fatbinary is a header of 16 bytes (magic, version, bytes of the header, bytes of what follows)
 // and entries: 64 bytes or more (kind at 0, bytes of the entry's header at 4, of its payload at 8,

@@ -11,7 +11,7 @@ struct launch_work {
     struct ptxm_module *module;
     struct ptxm_launch launch;
     struct ptxm_launch_options options;
-    uint64_t event;     // to be passed when the grid has ended, or 0
+    uint64_t event; // to be passed when the grid has ended, or 0
     _Alignas(16) unsigned char params[];
 };
 
@@ -113,8 +113,7 @@ static cu_result check_shape(const struct function *function, const cu_launch_co
         total *= config->block[i];
     }
     if (total > 1024) return CUDA_ERROR_INVALID_VALUE;
-    if (total > (uint64_t)driver_threads_limit(function))
-        return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
+    if (total > (uint64_t)driver_threads_limit(function)) return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
     driver_function_get(function, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, &allowed);
     if (config->shared_bytes > (unsigned)allowed || driver_shared_limit(function) < 0)
         return CUDA_ERROR_INVALID_VALUE;

@@ -179,8 +179,9 @@ bool driver_range_is_valid(struct context **context, cu_address address, size_t 
     if (driver_memory(address, 0) || !driver_is_device_range(address)) return false;
     driver_drain();
     pthread_mutex_lock(&the_driver.machine_lock);
-    valid = ptxm_memory_read(the_driver.machine, address, &byte, 0) == PTXM_OK &&
-            (!size || ptxm_memory_read(the_driver.machine, address + size - 1, &byte, 1) == PTXM_OK);
+    valid =
+        ptxm_memory_read(the_driver.machine, address, &byte, 0) == PTXM_OK &&
+        (!size || ptxm_memory_read(the_driver.machine, address + size - 1, &byte, 1) == PTXM_OK);
     pthread_mutex_unlock(&the_driver.machine_lock);
     *context = driver_find_number(handle, KIND_CONTEXT);
     return valid && *context;
@@ -206,8 +207,7 @@ static void *place(void *user, uint64_t address, size_t size)
         munmap(memory, p->mapped);
         memory = MAP_FAILED;
     }
-    if (memory == MAP_FAILED && !p->here)
-        memory = mmap(NULL, p->mapped, protection, flags, -1, 0);
+    if (memory == MAP_FAILED && !p->here) memory = mmap(NULL, p->mapped, protection, flags, -1, 0);
     return p->host = memory == MAP_FAILED ? NULL : memory;
 }
 

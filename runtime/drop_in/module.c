@@ -108,8 +108,7 @@ static void unload(const struct loaded *loaded)
 static cu_result parse(const char *text, int sm, struct jit_log *log, struct loaded *loaded)
 {
     struct ptxm_load_options options = {.diagnostic = hear, .diagnostic_user = log};
-    enum ptxm_status status =
-        ptxm_module_load(text, strlen(text), &options, &loaded->machine);
+    enum ptxm_status status = ptxm_module_load(text, strlen(text), &options, &loaded->machine);
     const char *target;
 
     if (status == PTXM_ERROR_MEMORY) return CUDA_ERROR_OUT_OF_MEMORY;
@@ -159,8 +158,9 @@ static cu_result load(const void *image, const struct jit_options *jit, struct l
                ptxm_module_kernel_count(loaded->machine),
                ptxm_module_instruction_count(loaded->machine), sm);
     clock_gettime(CLOCK_MONOTONIC, &end);
-    close_log(&log, jit, 1e3 * (double)(end.tv_sec - start.tv_sec) +
-                             1e-6 * (double)(end.tv_nsec - start.tv_nsec));
+    close_log(&log, jit,
+              1e3 * (double)(end.tv_sec - start.tv_sec) +
+                  1e-6 * (double)(end.tv_nsec - start.tv_nsec));
     if (result) unload(loaded);
     return result;
 }

@@ -108,8 +108,8 @@ static const struct function_row *find_function(const char *name, int version, b
     return best;
 }
 
-cu_result cuGetProcAddress_v2(const char *name, void **address, int version,
-                              uint64_t flags, cu_symbol_status *status)
+cu_result cuGetProcAddress_v2(const char *name, void **address, int version, uint64_t flags,
+                              cu_symbol_status *status)
 {
     const struct function_row *row;
     bool newer;

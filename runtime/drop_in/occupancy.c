@@ -56,7 +56,8 @@ cu_result cuOccupancyMaxActiveBlocksPerMultiprocessor(int *blocks, cu_function f
                                                                 dynamic_shared, 0);
 }
 
-// The largest block that fills a multiprocessor best. The host's function is asked without the lock.
+// The largest block that fills a multiprocessor best. The host's function is asked without the
+// lock.
 cu_result cuOccupancyMaxPotentialBlockSizeWithFlags(int *grid, int *block, cu_function handle,
                                                     cu_shared_of_block shared_of, size_t shared,
                                                     int limit, unsigned flags)

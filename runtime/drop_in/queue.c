@@ -117,5 +117,6 @@ cu_result driver_submit_and_wait(struct context *context, struct stream *stream,
 // Until no work is left, of any context, and none is running: so it stays while the lock is held.
 void driver_drain(void)
 {
-    while (the_driver.finished < the_driver.issued) pthread_cond_wait(&the_driver.done, &the_driver.lock);
+    while (the_driver.finished < the_driver.issued)
+        pthread_cond_wait(&the_driver.done, &the_driver.lock);
 }

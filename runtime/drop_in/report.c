@@ -75,8 +75,7 @@ static void write_report(const struct ptxm_launch *launch, const struct ptxm_rep
 
     pthread_mutex_lock(&the_driver.report_lock);
     file = open_report();
-    fprintf(file,
-            "kgen driver: kernel '%s', grid %u,%u,%u, block %u,%u,%u: %zu finding%s%s\n",
+    fprintf(file, "kgen driver: kernel '%s', grid %u,%u,%u, block %u,%u,%u: %zu finding%s%s\n",
             launch->kernel, g[0], g[1], g[2], b[0], b[1], b[2], count, count == 1 ? "" : "s",
             ptxm_report_truncated(report) ? ", and more" : "");
     for (size_t i = 0; i < count; i++) write_finding(file, ptxm_report_finding(report, i));
@@ -122,8 +121,7 @@ cu_result driver_judge(const struct ptxm_launch *launch, const struct ptxm_repor
 {
     if (status == PTXM_ERROR_MEMORY) return CUDA_ERROR_OUT_OF_MEMORY;
     if (status && status != PTXM_ERROR_RUN) return CUDA_ERROR_LAUNCH_FAILED;
-    if (!ptxm_report_count(report))
-        return status ? CUDA_ERROR_LAUNCH_FAILED : CUDA_SUCCESS;
+    if (!ptxm_report_count(report)) return status ? CUDA_ERROR_LAUNCH_FAILED : CUDA_SUCCESS;
     write_report(launch, report);
     if (!status && the_driver.settings.go_on) return CUDA_SUCCESS;
     return result_of(report);

@@ -97,9 +97,7 @@ static bool read_launch(struct settings *settings)
         !read_number("KGEN_DRIVER_BUDGET", 1, UINT64_MAX, &launch->instruction_budget) ||
         !read_number("KGEN_DRIVER_THREADS", 1, 64, &threads))
         return false;
-    launch->completion = completion == 1   ? PTXM_LATE
-                         : completion == 2 ? PTXM_SEEDED
-                                           : PTXM_EAGER;
+    launch->completion = completion == 1 ? PTXM_LATE : completion == 2 ? PTXM_SEEDED : PTXM_EAGER;
     launch->no_checks = check == 1;
     launch->strict = check == 2;
     launch->threads = (unsigned)(threads < 64 ? threads : 64);

@@ -176,9 +176,8 @@ cu_result cuStreamIsCapturing(cu_stream handle, cu_capture_status *status)
 }
 ALSO(cuStreamIsCapturing, cuStreamIsCapturing_ptsz);
 
-cu_result cuStreamGetCaptureInfo_v2(cu_stream handle, cu_capture_status *status,
-                                    uint64_t *id, cu_graph *graph,
-                                    const cu_graph_node **nodes, size_t *count)
+cu_result cuStreamGetCaptureInfo_v2(cu_stream handle, cu_capture_status *status, uint64_t *id,
+                                    cu_graph *graph, const cu_graph_node **nodes, size_t *count)
 {
     cu_result result = cuStreamIsCapturing(handle, status);
 
@@ -191,10 +190,9 @@ cu_result cuStreamGetCaptureInfo_v2(cu_stream handle, cu_capture_status *status,
 }
 ALSO(cuStreamGetCaptureInfo_v2, cuStreamGetCaptureInfo_v2_ptsz);
 
-cu_result cuStreamGetCaptureInfo_v3(cu_stream handle, cu_capture_status *status,
-                                    uint64_t *id, cu_graph *graph,
-                                    const cu_graph_node **nodes, const cu_graph_edge **edges,
-                                    size_t *count)
+cu_result cuStreamGetCaptureInfo_v3(cu_stream handle, cu_capture_status *status, uint64_t *id,
+                                    cu_graph *graph, const cu_graph_node **nodes,
+                                    const cu_graph_edge **edges, size_t *count)
 {
     cu_result result = cuStreamGetCaptureInfo_v2(handle, status, id, graph, nodes, count);
 
@@ -208,8 +206,8 @@ ALSO(cuStreamGetCaptureInfo_v3, cuStreamGetCaptureInfo_v3_ptsz);
 static bool is_stream_attribute(int id)
 {
     return id == CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW ||
-           id == CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY ||
-           id == CU_LAUNCH_ATTRIBUTE_PRIORITY || id == CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP ||
+           id == CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY || id == CU_LAUNCH_ATTRIBUTE_PRIORITY ||
+           id == CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP ||
            id == CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN;
 }
 

@@ -9,12 +9,12 @@ enum { LEAST_ALIGNMENT = 16, MOST_BOX = 256, MOST_STEP = 8, MOST_RANK = 5 };
 static unsigned element_bytes(int type)
 {
     static const unsigned char bytes[] = {
-        [CU_TENSOR_MAP_DATA_TYPE_UINT8] = 1,       [CU_TENSOR_MAP_DATA_TYPE_UINT16] = 2,
-        [CU_TENSOR_MAP_DATA_TYPE_UINT32] = 4,      [CU_TENSOR_MAP_DATA_TYPE_INT32] = 4,
-        [CU_TENSOR_MAP_DATA_TYPE_UINT64] = 8,      [CU_TENSOR_MAP_DATA_TYPE_INT64] = 8,
-        [CU_TENSOR_MAP_DATA_TYPE_FLOAT16] = 2,     [CU_TENSOR_MAP_DATA_TYPE_FLOAT32] = 4,
-        [CU_TENSOR_MAP_DATA_TYPE_FLOAT64] = 8,     [CU_TENSOR_MAP_DATA_TYPE_BFLOAT16] = 2,
-        [CU_TENSOR_MAP_DATA_TYPE_FLOAT32_FTZ] = 4, [CU_TENSOR_MAP_DATA_TYPE_TFLOAT32] = 4,
+        [CU_TENSOR_MAP_DATA_TYPE_UINT8] = 1,        [CU_TENSOR_MAP_DATA_TYPE_UINT16] = 2,
+        [CU_TENSOR_MAP_DATA_TYPE_UINT32] = 4,       [CU_TENSOR_MAP_DATA_TYPE_INT32] = 4,
+        [CU_TENSOR_MAP_DATA_TYPE_UINT64] = 8,       [CU_TENSOR_MAP_DATA_TYPE_INT64] = 8,
+        [CU_TENSOR_MAP_DATA_TYPE_FLOAT16] = 2,      [CU_TENSOR_MAP_DATA_TYPE_FLOAT32] = 4,
+        [CU_TENSOR_MAP_DATA_TYPE_FLOAT64] = 8,      [CU_TENSOR_MAP_DATA_TYPE_BFLOAT16] = 2,
+        [CU_TENSOR_MAP_DATA_TYPE_FLOAT32_FTZ] = 4,  [CU_TENSOR_MAP_DATA_TYPE_TFLOAT32] = 4,
         [CU_TENSOR_MAP_DATA_TYPE_TFLOAT32_FTZ] = 4,
     };
 
@@ -46,9 +46,8 @@ static bool row_is_valid(uint64_t row, int interleave, int swizzle)
     return row % 16 == 0 && (!spans[swizzle] || row <= spans[swizzle]);
 }
 
-static bool extents_are_valid(unsigned rank, unsigned bytes, int interleave,
-                              const uint64_t *sizes, const uint64_t *strides,
-                              const uint32_t *box, const uint32_t *steps)
+static bool extents_are_valid(unsigned rank, unsigned bytes, int interleave, const uint64_t *sizes,
+                              const uint64_t *strides, const uint32_t *box, const uint32_t *steps)
 {
     unsigned alignment = interleave == CU_TENSOR_MAP_INTERLEAVE_32B ? 32 : LEAST_ALIGNMENT;
     uint64_t least = sizes[0] * bytes;
@@ -65,11 +64,10 @@ static bool extents_are_valid(unsigned rank, unsigned bytes, int interleave,
 }
 
 cu_result cuTensorMapEncodeTiled(cu_tensor_map *map, cu_tensor_type type, unsigned rank,
-                                 void *address, const uint64_t *sizes,
-                                 const uint64_t *strides, const uint32_t *box,
-                                 const uint32_t *steps, cu_tensor_interleave interleave,
-                                 cu_tensor_swizzle swizzle, cu_tensor_promotion promotion,
-                                 cu_tensor_fill fill)
+                                 void *address, const uint64_t *sizes, const uint64_t *strides,
+                                 const uint32_t *box, const uint32_t *steps,
+                                 cu_tensor_interleave interleave, cu_tensor_swizzle swizzle,
+                                 cu_tensor_promotion promotion, cu_tensor_fill fill)
 {
     unsigned bytes = element_bytes(type);
     unsigned alignment = interleave == CU_TENSOR_MAP_INTERLEAVE_32B ? 32 : LEAST_ALIGNMENT;

@@ -265,8 +265,8 @@ static void failed_kernel(void **unused)
 int main(int count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(device_info), cmocka_unit_test(memory),
-        cmocka_unit_test(launches),    cmocka_unit_test(bad_modules),
+        cmocka_unit_test(device_info),        cmocka_unit_test(memory),
+        cmocka_unit_test(launches),           cmocka_unit_test(bad_modules),
         cmocka_unit_test(streams_and_events), cmocka_unit_test(many_threads),
         cmocka_unit_test(failed_kernel),
     };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A host program as people write them: compiled by nvcc, kernels inside as PTX and as fatbinaries in
-// every compression that nvcc knows, the driver API, no word about our driver. Reports in TAP.
+// A host program as people write them: compiled by nvcc, kernels inside as PTX and as fatbinaries
+// in every compression that nvcc knows, the driver API, no word about our driver. Reports in TAP.
 #include <cuda.h>
 #include <cstdio>
 #include <cstdlib>

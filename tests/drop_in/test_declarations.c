@@ -54,7 +54,8 @@ SAME_SIZE(cu_launch_attribute, CUlaunchAttribute);
 SAME_PLACE(cu_launch_attribute, value.integer, CUlaunchAttribute, value.cooperative);
 SAME_PLACE(cu_launch_attribute, value.integer, CUlaunchAttribute, value.priority);
 SAME_PLACE(cu_launch_attribute, value.cluster.z, CUlaunchAttribute, value.clusterDim.z);
-SAME_PLACE(cu_launch_attribute, value.event.flags, CUlaunchAttribute, value.programmaticEvent.flags);
+SAME_PLACE(cu_launch_attribute, value.event.flags, CUlaunchAttribute,
+           value.programmaticEvent.flags);
 SAME_SIZE(cu_launch_config, CUlaunchConfig);
 SAME_PLACE(cu_launch_config, block, CUlaunchConfig, blockDimX);
 SAME_PLACE(cu_launch_config, shared_bytes, CUlaunchConfig, sharedMemBytes);

@@ -171,8 +171,8 @@ static void behind_a_failure(void **unused)
 int main(int count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
-        IN_CONTEXT(bounds), IN_CONTEXT(alignment),  IN_CONTEXT(race),
-        IN_CONTEXT(trap),   IN_CONTEXT(endless),    IN_CONTEXT(uninitialised),
+        IN_CONTEXT(bounds),     IN_CONTEXT(alignment),        IN_CONTEXT(race),
+        IN_CONTEXT(trap),       IN_CONTEXT(endless),          IN_CONTEXT(uninitialised),
         IN_CONTEXT(after_free), IN_CONTEXT(behind_a_failure),
     };
     int file = mkstemp(report_path), status;

@@ -82,8 +82,14 @@ static void launch_attributes(void **unused)
          .value.programmaticStreamSerializationAllowed = 1},
         {.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION, .value.clusterDim = {1, 1, 1}},
     };
-    CUlaunchConfig config = {.gridDimX = 8, .gridDimY = 1, .gridDimZ = 1, .blockDimX = 128,
-                             .blockDimY = 1, .blockDimZ = 1, .attrs = attributes, .numAttrs = 3};
+    CUlaunchConfig config = {.gridDimX = 8,
+                             .gridDimY = 1,
+                             .gridDimZ = 1,
+                             .blockDimX = 128,
+                             .blockDimY = 1,
+                             .blockDimZ = 1,
+                             .attrs = attributes,
+                             .numAttrs = 3};
 
     make_vectors(&v);
     OK(cuLaunchKernelEx(&config, v.add, params, NULL));
@@ -100,8 +106,7 @@ static void launch_attributes(void **unused)
     EXPECT(CUDA_ERROR_INVALID_CLUSTER_SIZE, cuLaunchKernelEx(&config, v.add, params, NULL));
     config.numAttrs = 1;
     config.gridDimX = 1 << 20;
-    EXPECT(CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE,
-           cuLaunchKernelEx(&config, v.add, params, NULL));
+    EXPECT(CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE, cuLaunchKernelEx(&config, v.add, params, NULL));
     config.gridDimX = 8;
     attributes[0].id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT;
     EXPECT(CUDA_ERROR_NOT_SUPPORTED, cuLaunchKernelEx(&config, v.add, params, NULL));
@@ -184,11 +189,10 @@ static CUresult encode(unsigned rank, cuuint64_t stride, cuuint32_t box, CUtenso
     cuuint64_t sizes[5] = {64, 64, 64, 64, 64}, strides[4] = {stride, 65536, 1 << 20, 1 << 24};
     cuuint32_t boxes[5] = {box, 8, 1, 1, 1}, steps[5] = {1, 1, 1, 1, 1};
 
-    return cuTensorMapEncodeTiled(&map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, rank,
-                                  (void *)(uintptr_t)0x1000000000, sizes, strides, boxes, steps,
-                                  CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
-                                  CU_TENSOR_MAP_L2_PROMOTION_NONE,
-                                  CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+    return cuTensorMapEncodeTiled(
+        &map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, rank, (void *)(uintptr_t)0x1000000000, sizes,
+        strides, boxes, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
+        CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
 }
 
 static void tensor_maps(void **unused)

@@ -68,15 +68,29 @@ static void boxes(void **unused)
     for (int i = 0; i < 48; i++) in[i / 8][i % 8] = (unsigned char)i;
     memset(out, 0xff, sizeof out);
     OK(cuMemAllocPitch(&a, &pitch, 8, 6, 4));
-    flat = (CUDA_MEMCPY2D){.srcMemoryType = CU_MEMORYTYPE_HOST, .srcHost = in, .srcPitch = 8,
-                           .dstMemoryType = CU_MEMORYTYPE_DEVICE, .dstDevice = a,
-                           .dstPitch = pitch, .WidthInBytes = 8, .Height = 6};
+    flat = (CUDA_MEMCPY2D){.srcMemoryType = CU_MEMORYTYPE_HOST,
+                           .srcHost = in,
+                           .srcPitch = 8,
+                           .dstMemoryType = CU_MEMORYTYPE_DEVICE,
+                           .dstDevice = a,
+                           .dstPitch = pitch,
+                           .WidthInBytes = 8,
+                           .Height = 6};
     OK(cuMemcpy2D(&flat));
     // Rows 1 to 3 and 4 to 5, bytes 2 to 6, through the three-dimensional form.
-    deep = (CUDA_MEMCPY3D){.srcXInBytes = 2, .srcY = 1, .srcMemoryType = CU_MEMORYTYPE_UNIFIED,
-                           .srcDevice = a, .srcPitch = pitch, .srcHeight = 3,
-                           .dstMemoryType = CU_MEMORYTYPE_HOST, .dstHost = out, .dstPitch = 8,
-                           .dstHeight = 3, .WidthInBytes = 5, .Height = 2, .Depth = 2};
+    deep = (CUDA_MEMCPY3D){.srcXInBytes = 2,
+                           .srcY = 1,
+                           .srcMemoryType = CU_MEMORYTYPE_UNIFIED,
+                           .srcDevice = a,
+                           .srcPitch = pitch,
+                           .srcHeight = 3,
+                           .dstMemoryType = CU_MEMORYTYPE_HOST,
+                           .dstHost = out,
+                           .dstPitch = 8,
+                           .dstHeight = 3,
+                           .WidthInBytes = 5,
+                           .Height = 2,
+                           .Depth = 2};
     OK(cuMemcpy3D(&deep));
     assert_memory_equal(out[0], in[1] + 2, 5);
     assert_memory_equal(out[1], in[2] + 2, 5);
@@ -296,9 +310,9 @@ static void freed_with_context(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_CONTEXT(allocations), IN_CONTEXT(copies),         IN_CONTEXT(boxes),
-        IN_CONTEXT(fills),       IN_CONTEXT(host_memory),    IN_CONTEXT(managed_memory),
-        IN_CONTEXT(pointers),    IN_CONTEXT(pools),          IN_CONTEXT(freed_with_context),
+        IN_CONTEXT(allocations), IN_CONTEXT(copies),      IN_CONTEXT(boxes),
+        IN_CONTEXT(fills),       IN_CONTEXT(host_memory), IN_CONTEXT(managed_memory),
+        IN_CONTEXT(pointers),    IN_CONTEXT(pools),       IN_CONTEXT(freed_with_context),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

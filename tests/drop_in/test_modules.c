@@ -14,9 +14,10 @@ static void load_with_logs(void **unused)
     static const char bad[] = PTX("sm_80", ".visible .entry k() {\nfrobnicate.u32 %r1;\nret; }\n");
     char error[512] = "x", info[512] = "x";
     CUjit_option options[] = {CU_JIT_ERROR_LOG_BUFFER, CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES,
-                              CU_JIT_INFO_LOG_BUFFER, CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES,
-                              CU_JIT_LOG_VERBOSE, CU_JIT_MAX_REGISTERS};
-    void *values[] = {error, (void *)sizeof error, info, (void *)sizeof info, (void *)1, (void *)64};
+                              CU_JIT_INFO_LOG_BUFFER,  CU_JIT_INFO_LOG_BUFFER_SIZE_BYTES,
+                              CU_JIT_LOG_VERBOSE,      CU_JIT_MAX_REGISTERS};
+    void *values[] = {error,     (void *)sizeof error, info, (void *)sizeof info, (void *)1,
+                      (void *)64};
     CUmodule module;
 
     EXPECT(CUDA_ERROR_INVALID_PTX, cuModuleLoadDataEx(&module, bad, 6, options, values));
@@ -297,7 +298,7 @@ static void fatbinary_lz4(void **unused)
     memcpy(packed, spaces, 5);
     at = 5;
     packed[at++] = 0xf0; // literals: 15 and what follows
-    for (size_t rest = length - 15; ; rest -= 255) {
+    for (size_t rest = length - 15;; rest -= 255) {
         packed[at++] = rest < 255 ? (unsigned char)rest : 255;
         if (rest < 255) break;
     }
@@ -341,10 +342,10 @@ static void fatbinary_damaged(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        IN_CONTEXT(load_with_logs),   IN_CONTEXT(load_refused),  IN_CONTEXT(load_file),
-        IN_CONTEXT(functions),        IN_CONTEXT(attributes),    IN_CONTEXT(globals),
-        IN_CONTEXT(libraries),        IN_CONTEXT(linking),       IN_CONTEXT(fatbinary_choice),
-        IN_CONTEXT(fatbinary_lz4),    IN_CONTEXT(fatbinary_damaged),
+        IN_CONTEXT(load_with_logs), IN_CONTEXT(load_refused),      IN_CONTEXT(load_file),
+        IN_CONTEXT(functions),      IN_CONTEXT(attributes),        IN_CONTEXT(globals),
+        IN_CONTEXT(libraries),      IN_CONTEXT(linking),           IN_CONTEXT(fatbinary_choice),
+        IN_CONTEXT(fatbinary_lz4),  IN_CONTEXT(fatbinary_damaged),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,11 +23,26 @@ static const char *const unsupported[] = {
 // Those for which zeros say something: nothing to do, the default stream, the first device, the
 // first limit, leave it as it is, no current context.
 static const char *const may_succeed[] = {
-    "cuInit",          "cuCtxSynchronize",  "cuCtxSynchronize_v2",     "cuCtxSetFlags",
-    "cuCtxSetLimit",   "cuCtxSetCurrent",   "cuCtxSetCacheConfig",     "cuCtxSetSharedMemConfig",
-    "cuMemFree_v2",    "cuMemFreeHost",     "cuStreamSynchronize",     "cuStreamQuery",
-    "cuProfilerStart", "cuProfilerStop",    "cuStreamCopyAttributes",  "cuCtxPopCurrent_v2",
-    "cuMemcpy",        "cuMemset",          "cuDevicePrimaryCtx",      "cuCtxResetPersistingL2Cache",
+    "cuInit",
+    "cuCtxSynchronize",
+    "cuCtxSynchronize_v2",
+    "cuCtxSetFlags",
+    "cuCtxSetLimit",
+    "cuCtxSetCurrent",
+    "cuCtxSetCacheConfig",
+    "cuCtxSetSharedMemConfig",
+    "cuMemFree_v2",
+    "cuMemFreeHost",
+    "cuStreamSynchronize",
+    "cuStreamQuery",
+    "cuProfilerStart",
+    "cuProfilerStop",
+    "cuStreamCopyAttributes",
+    "cuCtxPopCurrent_v2",
+    "cuMemcpy",
+    "cuMemset",
+    "cuDevicePrimaryCtx",
+    "cuCtxResetPersistingL2Cache",
     "cuCtxGetStreamPriorityRange",
 };
 

@@ -303,11 +303,11 @@ static void many_threads(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(before_init),    cmocka_unit_test(device),
-        cmocka_unit_test(attributes),     cmocka_unit_test(no_context),
-        cmocka_unit_test(contexts),       cmocka_unit_test(destroyed_elsewhere),
-        cmocka_unit_test(primary),        IN_CONTEXT(limits),
-        cmocka_unit_test(error_names),    cmocka_unit_test(proc_addresses),
+        cmocka_unit_test(before_init),  cmocka_unit_test(device),
+        cmocka_unit_test(attributes),   cmocka_unit_test(no_context),
+        cmocka_unit_test(contexts),     cmocka_unit_test(destroyed_elsewhere),
+        cmocka_unit_test(primary),      IN_CONTEXT(limits),
+        cmocka_unit_test(error_names),  cmocka_unit_test(proc_addresses),
         cmocka_unit_test(many_threads),
     };
 
