@@ -214,7 +214,9 @@ cu_result cuCtxCreate_v3(cu_context *out, cu_affinity *affinities, int count, un
 cu_result cuCtxCreate_v4(cu_context *out, cu_context_params *params, unsigned flags,
                          cu_device device)
 {
-    return params ? CUDA_ERROR_NOT_SUPPORTED : cuCtxCreate_v2(out, flags, device);
+    if (params && params->graphics) return CUDA_ERROR_NOT_SUPPORTED;
+    return params ? cuCtxCreate_v3(out, params->affinities, params->affinity_count, flags, device)
+                  : cuCtxCreate_v2(out, flags, device);
 }
 
 cu_result cuCtxDestroy_v2(cu_context handle)

@@ -31,7 +31,11 @@ typedef struct cu_graph_object *cu_graph;
 typedef struct cu_graph_node_object *cu_graph_node;
 typedef struct cu_graph_edge cu_graph_edge;
 typedef struct cu_affinity cu_affinity;
-typedef struct cu_context_params cu_context_params;
+typedef struct cu_context_params {
+    cu_affinity *affinities;
+    int affinity_count;
+    void *graphics;
+} cu_context_params;
 
 typedef void (*cu_host_function)(void *user);
 typedef void (*cu_stream_callback)(cu_stream stream, cu_result status, void *user);

@@ -38,6 +38,8 @@ SAME_PLACE(cu_pool_properties, max_bytes, CUmemPoolProps, maxSize);
 SAME_SIZE(cu_device_properties, CUdevprop);
 SAME_PLACE(cu_device_properties, grid, CUdevprop, maxGridSize);
 SAME_PLACE(cu_device_properties, texture_alignment, CUdevprop, textureAlign);
+SAME_SIZE(cu_context_params, CUctxCreateParams);
+SAME_PLACE(cu_context_params, graphics, CUctxCreateParams, cigParams);
 SAME_SIZE(cu_copy_2d, CUDA_MEMCPY2D);
 SAME_PLACE(cu_copy_2d, from.device, CUDA_MEMCPY2D, srcDevice);
 SAME_PLACE(cu_copy_2d, from.pitch, CUDA_MEMCPY2D, srcPitch);

@@ -148,7 +148,7 @@ static void each_allocation(void **unused)
         if (atomic_load(&live) - before > most) most = atomic_load(&live) - before;
     }
     assert_true(failures > 100);
-    print_message("%ld allocations failed\n", failures);
+    print_message("# %ld allocations failed\n", failures);
     assert_true(most <= 8);
     before = atomic_load(&live);
     OK(work_in_context());

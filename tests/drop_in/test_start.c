@@ -117,12 +117,16 @@ static void contexts(void **unused)
     CUcontext a, b, current;
     CUdevice device = -1;
     unsigned flags, version;
+    CUctxCreateParams params = {0};
     unsigned long long id_a, id_b;
 
     BAD(cuCtxCreate(NULL, NULL, 0, 0));
     BAD(cuCtxCreate(&a, NULL, CU_CTX_SCHED_SPIN | CU_CTX_SCHED_YIELD, 0));
     EXPECT(CUDA_ERROR_INVALID_DEVICE, cuCtxCreate(&a, NULL, 0, 1));
-    OK(cuCtxCreate(&a, NULL, CU_CTX_SCHED_YIELD, 0));
+    params.numExecAffinityParams = 1;
+    EXPECT(CUDA_ERROR_UNSUPPORTED_EXEC_AFFINITY, cuCtxCreate(&a, &params, 0, 0));
+    params.numExecAffinityParams = 0;
+    OK(cuCtxCreate(&a, &params, CU_CTX_SCHED_YIELD, 0));
     OK(cuCtxCreate(&b, NULL, 0, 0));
     OK(cuCtxGetCurrent(&current));
     assert_ptr_equal(current, b);
