@@ -222,6 +222,8 @@ void driver_drain(void); // may let the lock go: find objects after it, not befo
 // The stream of a handle: NULL for the default ones. False: no stream of this context.
 bool driver_stream(struct context *context, cu_stream handle, struct stream **stream);
 extern __thread bool driver_in_host_function;
+// Records the event, behind all work of the stream, in the event's context.
+cu_result driver_record(struct event *event, struct stream *stream);
 
 // ---- memory ------------------------------------------------------------------------------------
 

@@ -62,24 +62,30 @@ cu_result cuEventDestroy_v2(cu_event handle)
     return driver_leave(event ? CUDA_SUCCESS : CUDA_ERROR_INVALID_HANDLE);
 }
 
+cu_result driver_record(struct event *event, struct stream *stream)
+{
+    struct record_work *work = driver_work(run_record, sizeof *work);
+    cu_result result;
+
+    if (work) work->event = event->object.handle;
+    result = driver_submit(event->object.context, stream, work);
+    if (!result) event->issued = the_driver.issued;
+    return result;
+}
+
 cu_result cuEventRecordWithFlags(cu_event handle, cu_stream stream_handle, unsigned flags)
 {
     struct context *context;
     struct event *event;
     struct stream *stream;
     cu_result result = enter_event(handle, &context, &event);
-    struct record_work *work;
 
     if (result) return result;
     if (flags & ~(unsigned)CU_EVENT_RECORD_EXTERNAL) return driver_leave(CUDA_ERROR_INVALID_VALUE);
     if (!driver_stream(context, stream_handle, &stream) ||
         event->object.context != (stream ? stream->object.context : context))
         return driver_leave(CUDA_ERROR_INVALID_HANDLE);
-    work = driver_work(run_record, sizeof *work);
-    if (work) work->event = event->object.handle;
-    result = driver_submit(event->object.context, stream, work);
-    if (!result) event->issued = the_driver.issued;
-    return driver_leave(result);
+    return driver_leave(driver_record(event, stream));
 }
 ALSO(cuEventRecordWithFlags, cuEventRecordWithFlags_ptsz);
 

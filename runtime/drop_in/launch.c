@@ -11,7 +11,6 @@ struct launch_work {
     struct ptxm_module *module;
     struct ptxm_launch launch;
     struct ptxm_launch_options options;
-    uint64_t event; // to be passed when the grid has ended, or 0
     _Alignas(16) unsigned char params[];
 };
 
@@ -19,6 +18,7 @@ struct launch_work {
 struct wishes {
     uint32_t cluster[3]; // 0, 0, 0: not asked for
     bool cooperative;
+    cu_event events[2]; // to be recorded; NULL: none
 };
 
 static void hear(void *user, const struct ptxm_diagnostic *d)
@@ -68,9 +68,11 @@ static cu_result read_attributes(const cu_launch_config *config, struct wishes *
             wishes->cooperative = a->value.integer != 0;
         else if (a->id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION)
             memcpy(wishes->cluster, &a->value.cluster, sizeof wishes->cluster);
-        else if (a->id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT ||
-                 a->id == CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT ||
-                 a->id == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE)
+        else if (a->id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT)
+            wishes->events[0] = a->value.event.event;
+        else if (a->id == CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT)
+            wishes->events[1] = a->value.event.event;
+        else if (a->id == CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE)
             return CUDA_ERROR_NOT_SUPPORTED;
         else if (!is_advice(a->id))
             return CUDA_ERROR_INVALID_VALUE;
@@ -95,6 +97,29 @@ static cu_result check_cluster(const struct function *function, const cu_launch_
     }
     if (has_cluster && the_driver.settings.model.sm < 90) return CUDA_ERROR_NOT_SUPPORTED;
     return CUDA_SUCCESS;
+}
+
+// Events for when the blocks have begun, or triggered: the end of the grid is late enough.
+static cu_result check_events(const struct context *context, const struct wishes *wishes)
+{
+    for (int i = 0; i < 2; i++) {
+        struct event *event = driver_find(wishes->events[i], KIND_EVENT);
+
+        if (!wishes->events[i]) continue;
+        if (!event || event->object.context != context) return CUDA_ERROR_INVALID_HANDLE;
+        if (!(event->flags & CU_EVENT_DISABLE_TIMING)) return CUDA_ERROR_INVALID_VALUE;
+    }
+    return CUDA_SUCCESS;
+}
+
+static cu_result record_events(struct stream *stream, const struct wishes *wishes)
+{
+    cu_result result = CUDA_SUCCESS;
+
+    for (int i = 0; i < 2 && !result; i++)
+        if (wishes->events[i])
+            result = driver_record(driver_find(wishes->events[i], KIND_EVENT), stream);
+    return result;
 }
 
 // ---- shape -------------------------------------------------------------------------------------
@@ -231,7 +256,9 @@ static cu_result launch(const cu_launch_config *config, cu_function handle, void
     if (!function || !driver_stream(context, config->stream, &stream))
         return driver_leave(CUDA_ERROR_INVALID_HANDLE);
     if (stream && stream->object.context->error) return driver_leave(stream->object.context->error);
+    if (stream) context = stream->object.context;
     result = check(function, config, &wishes);
+    if (!result) result = check_events(context, &wishes);
     if (result) return driver_leave(result);
     work = make_work(function, config);
     if (!work) return driver_leave(CUDA_ERROR_OUT_OF_MEMORY);
@@ -240,9 +267,10 @@ static cu_result launch(const cu_launch_config *config, cu_function handle, void
         free(work);
         return driver_leave(result);
     }
-    if (stream) context = stream->object.context;
-    return driver_leave(the_driver.settings.blocking ? driver_submit_and_wait(context, stream, work)
-                                                     : driver_submit(context, stream, work));
+    result = driver_submit(context, stream, work);
+    if (!result) result = record_events(stream, &wishes);
+    if (!result && the_driver.settings.blocking) result = driver_wait(context, context->issued);
+    return driver_leave(result);
 }
 
 cu_result cuLaunchKernelEx(const cu_launch_config *config, cu_function function, void **params,

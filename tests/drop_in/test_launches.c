@@ -75,6 +75,7 @@ static void launch_attributes(void **unused)
 {
     struct vectors v;
     unsigned n = N;
+    CUevent event, timed;
     void *params[] = {&v.a, &v.b, &v.c, &n};
     CUlaunchAttribute attributes[3] = {
         {.id = CU_LAUNCH_ATTRIBUTE_COOPERATIVE, .value.cooperative = 1},
@@ -109,6 +110,17 @@ static void launch_attributes(void **unused)
     EXPECT(CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE, cuLaunchKernelEx(&config, v.add, params, NULL));
     config.gridDimX = 8;
     attributes[0].id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT;
+    attributes[0].value.programmaticEvent.event = NO_EVENT;
+    EXPECT(CUDA_ERROR_INVALID_HANDLE, cuLaunchKernelEx(&config, v.add, params, NULL));
+    OK(cuEventCreate(&timed, 0));
+    attributes[0].value.programmaticEvent.event = timed;
+    BAD(cuLaunchKernelEx(&config, v.add, params, NULL));
+    OK(cuEventCreate(&event, CU_EVENT_DISABLE_TIMING));
+    attributes[0].value.programmaticEvent.event = event;
+    OK(cuLaunchKernelEx(&config, v.add, params, NULL));
+    OK(cuEventSynchronize(event));
+    expect_sum(&v);
+    attributes[0].id = CU_LAUNCH_ATTRIBUTE_DEVICE_UPDATABLE_KERNEL_NODE;
     EXPECT(CUDA_ERROR_NOT_SUPPORTED, cuLaunchKernelEx(&config, v.add, params, NULL));
     attributes[0].id = 99;
     BAD(cuLaunchKernelEx(&config, v.add, params, NULL));
