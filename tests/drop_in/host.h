@@ -58,7 +58,7 @@ static inline int leave_context(void **state)
 #define NO_CONTEXT ((CUcontext)(uintptr_t)0xdead0)
 
 // add(a, b, c, n): c[i] = a[i] + b[i]; fill(to, value, n); scale(n): table[i] *= factor, both
-// globals; late(to, n): fills so slowly that the host is long ahead.
+// globals; square(): wants 8 x 8 threads; late(to, n): fills so slowly that the host is long ahead.
 extern const char kernels_ptx[];
 CUfunction load_function(CUmodule *module, const char *name);
 

@@ -133,7 +133,7 @@ static void refused(void **unused)
 {
     struct vectors v;
     CUmodule module;
-    CUfunction late;
+    CUfunction late, square;
     CUdeviceptr to;
     unsigned n = N;
     void *params[] = {&v.a, &v.b, &v.c, &n}, *late_params[] = {&to, &n};
@@ -155,6 +155,9 @@ static void refused(void **unused)
            cuLaunchKernel(NULL, 1, 1, 1, 32, 1, 1, 0, NULL, params, NULL));
     EXPECT(CUDA_ERROR_INVALID_HANDLE,
            cuLaunchKernel(v.add, 1, 1, 1, 32, 1, 1, 0, NO_STREAM, params, NULL));
+    OK(cuModuleGetFunction(&square, v.module, "square"));
+    BAD(cuLaunchKernel(square, 1, 1, 1, 64, 1, 1, 0, NULL, NULL, NULL));
+    OK(cuLaunchKernel(square, 1, 1, 1, 8, 8, 1, 0, NULL, NULL, NULL));
     late = load_function(&module, "late");
     OK(cuMemAlloc(&to, 256));
     EXPECT(CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES,

@@ -30,7 +30,7 @@ static void load_with_logs(void **unused)
     values[1] = (void *)sizeof error, values[3] = (void *)sizeof info;
     OK(cuModuleLoadDataEx(&module, kernels_ptx, 6, options, values));
     assert_string_equal(error, "");
-    assert_non_null(strstr(info, "4 kernels"));
+    assert_non_null(strstr(info, "5 kernels"));
     OK(cuModuleUnload(module));
     options[5] = CU_JIT_NUM_OPTIONS;
     BAD(cuModuleLoadDataEx(&module, kernels_ptx, 6, options, values));
@@ -88,10 +88,10 @@ static void functions(void **unused)
     EXPECT(CUDA_ERROR_INVALID_HANDLE, cuModuleGetFunction(&again, NO_MODULE, "add"));
     BAD(cuModuleGetFunction(&again, module, NULL));
     OK(cuModuleGetFunctionCount(&count, module));
-    assert_int_equal(count, 4);
+    assert_int_equal(count, 5);
     OK(cuModuleEnumerateFunctions(all, 8, module));
     assert_ptr_equal(all[0], add);
-    assert_null(all[4]);
+    assert_null(all[5]);
     OK(cuFuncGetModule(&owner, add));
     assert_ptr_equal(owner, module);
     OK(cuFuncGetName(&name, add));
@@ -107,12 +107,15 @@ static void functions(void **unused)
 static void attributes(void **unused)
 {
     CUmodule module;
-    CUfunction late = load_function(&module, "late");
+    CUfunction square, late = load_function(&module, "late");
     int value;
 
     OK(cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, late));
     assert_int_equal(value, 1024);
     OK(cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, late));
+    assert_int_equal(value, 64);
+    OK(cuModuleGetFunction(&square, module, "square"));
+    OK(cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, square));
     assert_int_equal(value, 64);
     OK(cuFuncGetAttribute(&value, CU_FUNC_ATTRIBUTE_PTX_VERSION, late));
     assert_int_equal(value, 80);
@@ -180,7 +183,7 @@ static void libraries(void **unused)
     OK(cuLibraryGetKernel(&kernel, library, "fill"));
     EXPECT(CUDA_ERROR_NOT_FOUND, cuLibraryGetKernel(&kernel, library, "none"));
     OK(cuLibraryGetKernelCount(&count, library));
-    assert_int_equal(count, 4);
+    assert_int_equal(count, 5);
     OK(cuLibraryEnumerateKernels(all, 4, library));
     assert_ptr_equal(all[1], kernel);
     OK(cuKernelGetName(&name, kernel));
