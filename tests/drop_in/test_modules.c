@@ -25,8 +25,11 @@ static void load_with_logs(void **unused)
     assert_int_equal((size_t)values[1], strlen(error));
     assert_string_equal(info, "");
     values[1] = (void *)(uintptr_t)8;
+    memset(error, 'x', sizeof error);
     EXPECT(CUDA_ERROR_INVALID_PTX, cuModuleLoadDataEx(&module, bad, 2, options, values));
     assert_string_equal(error, "ptxas a");
+    assert_int_equal((size_t)values[1], 7);
+    for (size_t i = 8; i < sizeof error; i++) assert_int_equal(error[i], 'x');
     values[1] = (void *)sizeof error, values[3] = (void *)sizeof info;
     OK(cuModuleLoadDataEx(&module, kernels_ptx, 6, options, values));
     assert_string_equal(error, "");
@@ -283,6 +286,10 @@ static void fatbinary_choice(void **unused)
     EXPECT(CUDA_ERROR_NO_BINARY_FOR_GPU, cuModuleLoadFatBinary(&module, image));
     used = add_entry(image, used, 1, 80, 0, empty_kernel, sizeof empty_kernel, 0);
     used = add_entry(image, used, 1, 90, 0, for_90, sizeof for_90, 0);
+    OK(cuModuleLoadFatBinary(&module, image));
+    OK(cuModuleGetFunction(&function, module, "of_90"));
+    // Whatever the order.
+    used = add_entry(image, used, 1, 80, 0, empty_kernel, sizeof empty_kernel, 0);
     OK(cuModuleLoadFatBinary(&module, image));
     OK(cuModuleGetFunction(&function, module, "of_90"));
     add_entry(image, used, 1, 90, 0, for_90a, sizeof for_90a, 0);
