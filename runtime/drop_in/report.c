@@ -92,7 +92,7 @@ static const struct {
     cu_result result;
 } results[] = {
     {"out-of-memory", CUDA_ERROR_OUT_OF_MEMORY},
-    {"assert", CUDA_ERROR_ASSERT},
+    {"assertion", CUDA_ERROR_ASSERT},
     {"global-bounds", CUDA_ERROR_ILLEGAL_ADDRESS},
     {"use-after-free", CUDA_ERROR_ILLEGAL_ADDRESS},
     {"shared-bounds", CUDA_ERROR_ILLEGAL_ADDRESS},
