@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FATBINARY_MAGIC 0xba55ed50u
-#define WRAPPER_MAGIC 0x466243b1u // what nvcc puts into host programs: the magic, 1, a pointer
+#define FATBINARY_MAGIC "\x50\xed\x55\xba"
+#define WRAPPER_MAGIC "\xb1\x43\x62\x46" // nvcc's, in host programs: the magic, 1, a pointer
 enum { KIND_PTX = 1, FLAG_LZ4 = 0x2000, FLAG_ZSTD = 0x8000, LEAST_ENTRY = 64 };
 enum { MOST_TEXT = 1 << 28 };
 
@@ -208,30 +208,29 @@ bool driver_target_fits(const char *target, int sm)
     return number <= sm;
 }
 
+// How the image begins. strncmp: a short text ends before the fourth byte.
+static bool begins(const unsigned char *image, const char magic[4])
+{
+    return strncmp((const char *)image, magic, 4) == 0;
+}
+
 cu_result driver_image_text(const void *image, int sm, char **text, const char **complaint)
 {
     const unsigned char *bytes = image;
-    static const unsigned char elf[4] = {0x7f, 'E', 'L', 'F'};
 
     *text = NULL;
     *complaint = "the module is empty";
     if (!bytes[0]) return CUDA_ERROR_INVALID_IMAGE;
-    // Byte by byte: a short text ends before four of them.
-    if (bytes[0] == elf[0] && memcmp(bytes, elf, sizeof elf) == 0) {
+    if (begins(bytes, "\177ELF")) {
         *complaint = "the module is a cubin; the machine runs PTX only";
         return CUDA_ERROR_NO_BINARY_FOR_GPU;
     }
-    if (bytes[0] == (WRAPPER_MAGIC & 0xff) && bytes[1] == (WRAPPER_MAGIC >> 8 & 0xff) &&
-        read32(bytes) == WRAPPER_MAGIC) {
-        uintptr_t inner = (uintptr_t)read64(bytes + 8);
-
+    if (begins(bytes, WRAPPER_MAGIC)) {
+        bytes = (const unsigned char *)(uintptr_t)read64(bytes + 8);
         *complaint = "the fatbinary's wrapper leads nowhere";
-        if (!inner) return CUDA_ERROR_INVALID_IMAGE;
-        bytes = (const unsigned char *)inner;
+        if (!bytes) return CUDA_ERROR_INVALID_IMAGE;
     }
-    if (bytes[0] == (FATBINARY_MAGIC & 0xff) && bytes[1] == (FATBINARY_MAGIC >> 8 & 0xff) &&
-        read32(bytes) == FATBINARY_MAGIC)
-        return fatbinary_text(bytes, sm, text, complaint);
+    if (begins(bytes, FATBINARY_MAGIC)) return fatbinary_text(bytes, sm, text, complaint);
     *text = strdup((const char *)bytes);
     *complaint = "there is no memory for the text";
     return *text ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
