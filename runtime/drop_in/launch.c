@@ -80,22 +80,30 @@ static cu_result read_attributes(const cu_launch_config *config, struct wishes *
     return CUDA_SUCCESS;
 }
 
-// The function's own cluster stands in for one that the launch does not name.
+// The kernel's own cluster, or the function's, stands in for one that the launch does not name.
 static cu_result check_cluster(const struct function *function, const cu_launch_config *config,
                                struct wishes *wishes)
 {
+    const struct ptxm_kernel *kernel = function->info;
+    const uint32_t set[3] = {(uint32_t)function->cluster[0], (uint32_t)function->cluster[1],
+                             (uint32_t)function->cluster[2]};
+    const uint32_t *own = kernel->required_cluster[0] ? kernel->required_cluster : set;
     uint64_t blocks = 1, most = function->nonportable ? 16 : 8;
     bool has_cluster = wishes->cluster[0] || wishes->cluster[1] || wishes->cluster[2];
 
+    if (kernel->explicit_cluster && !has_cluster) return CUDA_ERROR_INVALID_CLUSTER_SIZE;
+    if (kernel->max_cluster_rank) most = kernel->max_cluster_rank;
+    if (!has_cluster && !own[0] && !own[1] && !own[2]) return CUDA_SUCCESS;
     for (int i = 0; i < 3; i++) {
-        if (!has_cluster) wishes->cluster[i] = (uint32_t)function->cluster[i];
         if (has_cluster && !wishes->cluster[i]) return CUDA_ERROR_INVALID_CLUSTER_SIZE;
-        if (!wishes->cluster[i]) wishes->cluster[i] = 1;
+        if (has_cluster && kernel->required_cluster[0] && wishes->cluster[i] != own[i])
+            return CUDA_ERROR_INVALID_CLUSTER_SIZE;
+        if (!has_cluster) wishes->cluster[i] = own[i] ? own[i] : 1;
         if (config->grid[i] % wishes->cluster[i]) return CUDA_ERROR_INVALID_CLUSTER_SIZE;
         blocks *= wishes->cluster[i];
         if (blocks > most) return CUDA_ERROR_INVALID_CLUSTER_SIZE;
     }
-    if (has_cluster && the_driver.settings.model.sm < 90) return CUDA_ERROR_NOT_SUPPORTED;
+    if (blocks > 1 && the_driver.settings.model.sm < 90) return CUDA_ERROR_NOT_SUPPORTED;
     return CUDA_SUCCESS;
 }
 
@@ -202,7 +210,7 @@ static cu_result copy_params(const struct ptxm_kernel *kernel, void **params, vo
 // ---- launching ---------------------------------------------------------------------------------
 
 static struct launch_work *make_work(const struct function *function,
-                                     const cu_launch_config *config)
+                                     const cu_launch_config *config, const struct wishes *wishes)
 {
     const struct ptxm_kernel *kernel = function->info;
     struct launch_work *w = driver_work(run_launch, sizeof *w + kernel->param_bytes);
@@ -213,21 +221,12 @@ static struct launch_work *make_work(const struct function *function,
     w->launch.kernel = kernel->name;
     memcpy(w->launch.grid, config->grid, sizeof w->launch.grid);
     memcpy(w->launch.block, config->block, sizeof w->launch.block);
+    memcpy(w->launch.cluster, wishes->cluster, sizeof w->launch.cluster);
     w->launch.dynamic_shared = config->shared_bytes;
     w->launch.params = w->params;
     w->launch.param_bytes = kernel->param_bytes;
     w->launch.options = &w->options;
     return w;
-}
-
-static cu_result refuse_clusters(const struct wishes *wishes)
-{
-    static bool said;
-
-    if (wishes->cluster[0] * wishes->cluster[1] * wishes->cluster[2] == 1) return CUDA_SUCCESS;
-    if (!__atomic_exchange_n(&said, true, __ATOMIC_RELAXED))
-        driver_note("clusters of more than one block are not supported");
-    return CUDA_ERROR_NOT_SUPPORTED;
 }
 
 static cu_result check(const struct function *function, const cu_launch_config *config,
@@ -237,7 +236,6 @@ static cu_result check(const struct function *function, const cu_launch_config *
 
     if (!result) result = check_shape(function, config);
     if (!result) result = check_cluster(function, config, wishes);
-    if (!result) result = refuse_clusters(wishes);
     if (!result && wishes->cooperative) result = check_cooperative(function, config);
     return result;
 }
@@ -260,7 +258,7 @@ static cu_result launch(const cu_launch_config *config, cu_function handle, void
     result = check(function, config, &wishes);
     if (!result) result = check_events(context, &wishes);
     if (result) return driver_leave(result);
-    work = make_work(function, config);
+    work = make_work(function, config, &wishes);
     if (!work) return driver_leave(CUDA_ERROR_OUT_OF_MEMORY);
     result = copy_params(function->info, params, extra, work->params);
     if (result) {

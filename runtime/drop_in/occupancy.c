@@ -111,17 +111,53 @@ cu_result cuOccupancyAvailableDynamicSMemPerBlock(size_t *bytes, cu_function han
     return driver_leave(CUDA_SUCCESS);
 }
 
-// Clusters of one block only (see launch.c).
+// ---- clusters ----------------------------------------------------------------------------------
+
+enum { PORTABLE_CLUSTER = 8, LARGEST_CLUSTER = 16 };
+
+static bool threads_of(const cu_launch_config *config, uint64_t *threads)
+{
+    *threads = config ? (uint64_t)config->block[0] * config->block[1] * config->block[2] : 0;
+    return *threads && *threads <= 1024;
+}
+
+// Blocks that the device holds at once.
+static uint64_t at_once(const struct function *function, const cu_launch_config *config,
+                        uint64_t threads)
+{
+    return (uint64_t)driver_occupancy(function, (int)threads, config->shared_bytes) *
+           (uint64_t)the_driver.settings.model.multiprocessors;
+}
+
 cu_result cuOccupancyMaxPotentialClusterSize(int *size, cu_function handle,
                                              const cu_launch_config *config)
 {
     struct function *function;
     cu_result result = enter_function(handle, size, &function);
+    uint64_t threads;
 
     if (result) return result;
-    if (!config) return driver_leave(CUDA_ERROR_INVALID_VALUE);
-    *size = 1;
+    if (!threads_of(config, &threads)) return driver_leave(CUDA_ERROR_INVALID_VALUE);
+    if (the_driver.settings.model.sm < 90) return driver_leave(CUDA_ERROR_NOT_SUPPORTED);
+    *size = function->nonportable ? LARGEST_CLUSTER : PORTABLE_CLUSTER;
+    if (function->info->max_cluster_rank) *size = (int)function->info->max_cluster_rank;
+    if (!at_once(function, config, threads)) *size = 0;
     return driver_leave(CUDA_SUCCESS);
+}
+
+// The cluster of the configuration's attributes, or of the kernel; else one of a single block.
+static uint64_t cluster_blocks(const struct function *function, const cu_launch_config *config)
+{
+    const uint32_t *own = function->info->required_cluster;
+    uint64_t blocks = own[0] ? (uint64_t)own[0] * own[1] * own[2] : 1;
+
+    for (unsigned i = 0; config->attributes && i < config->attribute_count; i++) {
+        const cu_launch_attribute *a = &config->attributes[i];
+
+        if (a->id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION)
+            blocks = (uint64_t)a->value.cluster.x * a->value.cluster.y * a->value.cluster.z;
+    }
+    return blocks;
 }
 
 cu_result cuOccupancyMaxActiveClusters(int *clusters, cu_function handle,
@@ -129,12 +165,13 @@ cu_result cuOccupancyMaxActiveClusters(int *clusters, cu_function handle,
 {
     struct function *function;
     cu_result result = enter_function(handle, clusters, &function);
-    uint64_t threads;
+    uint64_t threads, blocks;
 
     if (result) return result;
-    threads = config ? (uint64_t)config->block[0] * config->block[1] * config->block[2] : 0;
-    if (!threads || threads > 1024) return driver_leave(CUDA_ERROR_INVALID_VALUE);
-    *clusters = driver_occupancy(function, (int)threads, config->shared_bytes) *
-                the_driver.settings.model.multiprocessors;
+    if (!threads_of(config, &threads)) return driver_leave(CUDA_ERROR_INVALID_VALUE);
+    if (the_driver.settings.model.sm < 90) return driver_leave(CUDA_ERROR_NOT_SUPPORTED);
+    blocks = cluster_blocks(function, config);
+    if (!blocks || blocks > LARGEST_CLUSTER) return driver_leave(CUDA_ERROR_INVALID_CLUSTER_SIZE);
+    *clusters = (int)(at_once(function, config, threads) / blocks);
     return driver_leave(CUDA_SUCCESS);
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Tensor maps: everything that the driver refuses about their parameters, in one function. The
-// machine does not read tensor maps yet; a map that is in order is refused as not supported.
+// Tensor maps: everything that the driver refuses about their parameters; the machine encodes them.
+// What is in order and unknown to the machine (interleaved layouts, NaN fills) is not supported.
 #include "driver.h"
+
+#include <string.h>
 
 enum { LEAST_ALIGNMENT = 16, MOST_BOX = 256, MOST_STEP = 8, MOST_RANK = 5 };
 
@@ -63,6 +65,11 @@ static bool extents_are_valid(unsigned rank, unsigned bytes, int interleave, con
     return true;
 }
 
+static void hear(void *unused, const struct ptxm_diagnostic *d)
+{
+    driver_note("cuTensorMapEncodeTiled: %s", d->message);
+}
+
 cu_result cuTensorMapEncodeTiled(cu_tensor_map *map, cu_tensor_type type, unsigned rank,
                                  void *address, const uint64_t *sizes, const uint64_t *strides,
                                  const uint32_t *box, const uint32_t *steps,
@@ -71,6 +78,9 @@ cu_result cuTensorMapEncodeTiled(cu_tensor_map *map, cu_tensor_type type, unsign
 {
     unsigned bytes = element_bytes(type);
     unsigned alignment = interleave == CU_TENSOR_MAP_INTERLEAVE_32B ? 32 : LEAST_ALIGNMENT;
+    struct ptxm_tensor_map encoded;
+    struct ptxm_tensor tensor;
+    enum ptxm_status status;
     cu_result result = driver_enter();
 
     if (result) return result;
@@ -83,6 +93,19 @@ cu_result cuTensorMapEncodeTiled(cu_tensor_map *map, cu_tensor_type type, unsign
         !extents_are_valid(rank, bytes, interleave, sizes, strides, box, steps) ||
         !row_is_valid((uint64_t)box[0] * bytes, interleave, swizzle))
         return CUDA_ERROR_INVALID_VALUE;
-    driver_note("cuTensorMapEncodeTiled: the machine does not read tensor maps yet");
-    return CUDA_ERROR_NOT_SUPPORTED;
+    tensor = (struct ptxm_tensor){.type = (enum ptxm_tensor_type)type,
+                                  .rank = rank,
+                                  .address = (uint64_t)(uintptr_t)address,
+                                  .dims = sizes,
+                                  .strides = strides,
+                                  .box = box,
+                                  .element_strides = steps,
+                                  .interleave = (enum ptxm_tensor_interleave)interleave,
+                                  .swizzle = (enum ptxm_tensor_swizzle)swizzle,
+                                  .promotion = (enum ptxm_tensor_promotion)promotion,
+                                  .fill = (enum ptxm_tensor_fill)fill};
+    status = ptxm_tensor_map_encode_tiled(&encoded, &tensor, hear, NULL);
+    if (status) return CUDA_ERROR_NOT_SUPPORTED;
+    memcpy(map, &encoded, sizeof *map);
+    return CUDA_SUCCESS;
 }

@@ -198,21 +198,87 @@ static void occupancy(void **unused)
            cuOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, NO_FUNCTION, 128, 0));
 }
 
-static CUresult encode(unsigned rank, cuuint64_t stride, cuuint32_t box, CUtensorMapSwizzle swizzle)
+// ---- clusters ----------------------------------------------------------------------------------
+
+// Each block of a cluster of four writes its rank into its neighbour's shared memory; each then
+// writes what it got to out[block].
+static const char cluster_ptx[] =
+    ".version 8.0\n.target sm_90\n.address_size 64\n"
+    ".visible .entry ring(.param .u64 out) {\n"
+    ".reg .b32 %r<8>; .reg .b64 %d<4>; .shared .align 4 .b8 s[4];\n"
+    "mov.u32 %r1, %cluster_ctarank; add.u32 %r2, %r1, 1; and.b32 %r2, %r2, 3; mov.u32 %r3, s;\n"
+    "barrier.cluster.arrive; barrier.cluster.wait;\n"
+    "mapa.shared::cluster.u32 %r4, %r3, %r2; st.shared::cluster.u32 [%r4], %r1;\n"
+    "barrier.cluster.arrive; barrier.cluster.wait;\n"
+    "ld.shared.u32 %r5, [%r3]; mov.u32 %r6, %ctaid.x; ld.param.u64 %d1, [out];\n"
+    "mul.wide.u32 %d2, %r6, 4; add.s64 %d3, %d1, %d2; st.global.u32 [%d3], %r5; ret;\n}\n";
+
+static void clusters(void **unused)
 {
-    static CUtensorMap map;
+    CUlaunchAttribute attribute = {.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION,
+                                   .value.clusterDim = {4, 1, 1}};
+    CUlaunchConfig config = {.gridDimX = 8,
+                             .gridDimY = 1,
+                             .gridDimZ = 1,
+                             .blockDimX = 1,
+                             .blockDimY = 1,
+                             .blockDimZ = 1,
+                             .attrs = &attribute,
+                             .numAttrs = 1};
+    unsigned out[8];
+    CUmodule module;
+    CUfunction ring;
+    CUdeviceptr to;
+    void *params[] = {&to};
+    int count;
+
+    OK(cuModuleLoadData(&module, cluster_ptx));
+    OK(cuModuleGetFunction(&ring, module, "ring"));
+    OK(cuMemAlloc(&to, sizeof out));
+    OK(cuLaunchKernelEx(&config, ring, params, NULL));
+    OK(cuMemcpyDtoH(out, to, sizeof out));
+    for (unsigned i = 0; i < 8; i++) assert_int_equal(out[i], (i + 3) % 4);
+    // The function's attribute will do as well.
+    config.numAttrs = 0;
+    OK(cuMemsetD8(to, 0xff, sizeof out));
+    OK(cuFuncSetAttribute(ring, CU_FUNC_ATTRIBUTE_REQUIRED_CLUSTER_WIDTH, 4));
+    OK(cuLaunchKernelEx(&config, ring, params, NULL));
+    OK(cuMemcpyDtoH(out, to, sizeof out));
+    for (unsigned i = 0; i < 8; i++) assert_int_equal(out[i], (i + 3) % 4);
+    OK(cuOccupancyMaxPotentialClusterSize(&count, ring, &config));
+    assert_int_equal(count, 8);
+    OK(cuFuncSetAttribute(ring, CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED, 1));
+    OK(cuOccupancyMaxPotentialClusterSize(&count, ring, &config));
+    assert_int_equal(count, 16);
+    config.numAttrs = 1;
+    OK(cuOccupancyMaxActiveClusters(&count, ring, &config));
+    assert_int_equal(count, 32 * 132 / 4);
+}
+
+// ---- tensor maps -------------------------------------------------------------------------------
+
+static CUresult encode_at(CUtensorMap *map, CUdeviceptr address, unsigned rank, cuuint64_t stride,
+                          cuuint32_t box, CUtensorMapSwizzle swizzle)
+{
     cuuint64_t sizes[5] = {64, 64, 64, 64, 64}, strides[4] = {stride, 65536, 1 << 20, 1 << 24};
     cuuint32_t boxes[5] = {box, 8, 1, 1, 1}, steps[5] = {1, 1, 1, 1, 1};
 
     return cuTensorMapEncodeTiled(
-        &map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, rank, (void *)(uintptr_t)0x1000000000, sizes,
-        strides, boxes, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle,
-        CU_TENSOR_MAP_L2_PROMOTION_NONE, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+        map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, rank, (void *)(uintptr_t)address, sizes, strides,
+        boxes, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, CU_TENSOR_MAP_L2_PROMOTION_NONE,
+        CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+}
+
+static CUresult encode(unsigned rank, cuuint64_t stride, cuuint32_t box, CUtensorMapSwizzle swizzle)
+{
+    static CUtensorMap map;
+
+    return encode_at(&map, 0x1000000000, rank, stride, box, swizzle);
 }
 
 static void tensor_maps(void **unused)
 {
-    EXPECT(CUDA_ERROR_NOT_SUPPORTED, encode(2, 128, 64, CU_TENSOR_MAP_SWIZZLE_128B));
+    OK(encode(2, 128, 64, CU_TENSOR_MAP_SWIZZLE_128B));
     BAD(encode(0, 128, 64, CU_TENSOR_MAP_SWIZZLE_NONE));
     BAD(encode(6, 128, 64, CU_TENSOR_MAP_SWIZZLE_NONE));
     BAD(encode(2, 120, 64, CU_TENSOR_MAP_SWIZZLE_NONE));
@@ -220,6 +286,45 @@ static void tensor_maps(void **unused)
     BAD(encode(2, 128, 257, CU_TENSOR_MAP_SWIZZLE_NONE));
     BAD(encode(2, 128, 64, CU_TENSOR_MAP_SWIZZLE_64B));
     BAD(encode(2, 128, 4, CU_TENSOR_MAP_SWIZZLE_NONE));
+    EXPECT(CUDA_ERROR_NOT_SUPPORTED, encode(2, 128, 64, CU_TENSOR_MAP_SWIZZLE_128B_ATOM_32B));
+}
+
+// Copies the box at column 32, row 2 into shared memory and from there to out, 4 bytes a thread.
+static const char tensor_ptx[] =
+    ".version 8.0\n.target sm_90\n.address_size 64\n"
+    ".visible .entry k(.param .align 64 .b8 map[128], .param .u64 out) {\n"
+    ".reg .b32 %r<9>; .reg .b64 %d<6>; .reg .pred %p<3>;\n"
+    ".shared .align 128 .b8 s[512]; .shared .align 8 .b8 m[8];\n"
+    "mov.b64 %d1, map; cvta.param.u64 %d2, %d1; ld.param.u64 %d3, [out]; mov.u32 %r1, m;\n"
+    "mov.u32 %r2, s; mov.u32 %r3, %tid.x; setp.eq.u32 %p1, %r3, 0; shl.b32 %r4, %r3, 2;\n"
+    "mov.u32 %r5, 32; mov.u32 %r6, 2;\n"
+    "@%p1 mbarrier.init.shared.b64 [%r1], 1;\n"
+    "@%p1 mbarrier.arrive.expect_tx.shared.b64 _, [%r1], 512;\n"
+    "@%p1 cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes"
+    " [%r2], [%d2, {%r5, %r6}], [%r1]; bar.sync 0;\n"
+    "W: mbarrier.try_wait.parity.shared.b64 %p2, [%r1], 0; @!%p2 bra W;\n"
+    "add.u32 %r7, %r2, %r4; ld.shared.u32 %r8, [%r7]; cvt.u64.u32 %d4, %r4;\n"
+    "add.s64 %d5, %d3, %d4; st.global.u32 [%d5], %r8; ret;\n}\n";
+
+static void tensor_copy(void **unused)
+{
+    unsigned short in[64][64], out[8][32];
+    CUtensorMap map;
+    CUmodule module;
+    CUfunction k;
+    CUdeviceptr from, to;
+    void *params[] = {&map, &to};
+
+    for (int i = 0; i < 64 * 64; i++) in[i / 64][i % 64] = (unsigned short)i;
+    OK(cuModuleLoadData(&module, tensor_ptx));
+    OK(cuModuleGetFunction(&k, module, "k"));
+    OK(cuMemAlloc(&from, sizeof in));
+    OK(cuMemAlloc(&to, sizeof out));
+    OK(cuMemcpyHtoD(from, in, sizeof in));
+    OK(encode_at(&map, from, 2, 128, 32, CU_TENSOR_MAP_SWIZZLE_NONE));
+    OK(cuLaunchKernel(k, 1, 1, 1, 128, 1, 1, 0, NULL, params, NULL));
+    OK(cuMemcpyDtoH(out, to, sizeof out));
+    for (int row = 0; row < 8; row++) assert_memory_equal(out[row], &in[row + 2][32], 64);
 }
 
 int main(void)
@@ -227,6 +332,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_CONTEXT(vector_add), IN_CONTEXT(packed_params), IN_CONTEXT(launch_attributes),
         IN_CONTEXT(refused),    IN_CONTEXT(occupancy),     IN_CONTEXT(tensor_maps),
+        IN_CONTEXT(clusters),   IN_CONTEXT(tensor_copy),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
