@@ -76,6 +76,7 @@ void ptxm_sync_free(struct sync_table *table);
 //     mbarrier: when its bytes are counted). An operation without an end runs for ever.
 //   A lane learns of it with ptxm_agent_learn: it has seen that the agent passed all tickets below
 //     `count`. Whoever synchronizes with that lane then knows it, too; no proxy fence is needed.
+// The builder of such an instruction sets function->asynchronous: readers are kept longer then.
 // An agent is a counter that only grows and that somebody waits for: the phases of an mbarrier, the
 // bulk groups of a thread (one agent for their reads, one for all of them), the wgmma groups of a
 // warpgroup. It belongs to a CTA: the mbarrier's, the thread's.
