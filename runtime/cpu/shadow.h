@@ -26,7 +26,7 @@ struct thread_clock {
     struct { uint32_t groups, clock; } *waits; // both ascending
     size_t wait_count, wait_capacity;
     uint32_t bulk_agents[ASYNC_PARTS]; // plus one: bulk groups read, bulk groups done; 0: none yet
-    // Tensor maps: the last release by the tensormap fence, the last acquire and whose write it saw.
+    // Tensor maps: the last release by the tensormap fence, the last acquire and the write it saw.
     struct { uint32_t generation, clock; } map_released;
     struct { uint64_t address; uint32_t generation, clock, thread; } map_acquired;
     uint32_t copy_agent; // plus one: batches that have arrived at an mbarrier; 0: never
