@@ -85,6 +85,9 @@ static bool arrive(struct warp *w, const struct op *op, unsigned lane, struct mb
     if (op->mode & MBARRIER_DROP)
         b->count -= count < b->count ? count : b->count;
     ptxm_mbarrier_arrive(b, count, NULL);
+    if (!b->pending && b->bytes < 0)
+        misuse(w, op, lane, b, RULE_MBARRIER_EARLY, "bytes that nobody expects yet:",
+               (uint32_t)-b->bytes);
     return true;
 }
 
@@ -155,8 +158,7 @@ enum step_result ptxm_step_mbarrier_bytes(struct warp *w, const struct op *op, u
         bool completes = op->mode & MBARRIER_COMPLETES;
         if (!b || !ptxm_mbarrier_add_bytes(w, op, lane, b, completes ? -(int64_t)bytes : bytes))
             return STEP_ABORT;
-        if (completes)
-            ptxm_mbarrier_complete_bytes(b, 0, w->cta, 0);
+        ptxm_mbarrier_complete_bytes(b, 0, w->cta, 0); // the phase may be complete now
     }
     w->cta->stirred = w->cta->changed = true;
     return STEP_NEXT;
@@ -227,8 +229,10 @@ static enum step_result wait_on(struct warp *w, const struct op *op, uint32_t do
 {
     struct fragment *f = w->current;
     f->awaits = NULL;
-    if (done)
+    if (done) {
+        f->timeout = false;
         return STEP_NEXT;
+    }
     f->awaits = first;
     f->asked = op;
     f->phase = asked->phase;

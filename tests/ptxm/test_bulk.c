@@ -35,6 +35,12 @@ static void test_loads(void **state)
         {INIT(1) EXPECT(256) LOAD " @!%p1 bra GO;" WAIT("W", 0) "\nGO: bar.sync 0;" READ, NULL},
         // copy before the expectation: fine, the arrival is still missing
         {INIT(1) LOAD EXPECT(256) WAIT("W", 0) READ, NULL},
+        // but behind the last arrival it may come too late
+        {INIT(1) LOAD " @%p1 mbarrier.arrive.shared.b64 _, [%r5];"
+         " @%p1 mbarrier.expect_tx.relaxed.cta.shared.b64 [%r5], 256;" WAIT("W", 0) READ,
+         "mbarrier-expect-late|race-async-operation"},
+        {INIT(1) " @%p1 mbarrier.expect_tx.relaxed.cta.shared.b64 [%r5], 256;" LOAD
+         " @%p1 mbarrier.arrive.shared.b64 _, [%r5];" WAIT("W", 0) READ, NULL},
         {INIT(1) EXPECT(512) LOAD WAIT("W", 0) READ, "deadlock", 1, 64, 0, "and 256 bytes"},
         {INIT(1) EXPECT(128) LOAD WAIT("W", 0) READ, "deadlock", 1, 64, 0, "-128 bytes"},
         {INIT(1) EXPECT(256) LOAD, "async-operation-at-exit"},
