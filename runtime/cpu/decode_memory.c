@@ -219,68 +219,6 @@ bool build_cp_async(struct decoder *d, int argument)
     return true;
 }
 
-// ---- matrix multiply ---------------------------------------------------------------------------
-
-static enum type word_type(struct decoder *d, char field)
-{
-    const char *f = d->fields[(unsigned char)field];
-    return ptxm_type_parse(f, strcspn(f, "|? "));
-}
-
-static bool fragment(struct decoder *d, const struct operand *o, bool destination, enum type type,
-                     unsigned count, int32_t *list)
-{
-    if ((o->kind == OPERAND_VECTOR ? o->count : 1) != count)
-        return ptxm_d_complain(d, &o->token, "wrong number of registers in a fragment");
-    const struct operand *element = o->kind == OPERAND_VECTOR ? o->elements : o;
-    for (unsigned i = 0; i < count; i++) {
-        list[i] = destination ? ptxm_d_dest(d, &element[i], type, false)
-                              : ptxm_d_source(d, &element[i], type, false);
-        if (list[i] == OPERAND_NONE)
-            return false;
-    }
-    return true;
-}
-
-bool build_mma(struct decoder *d, int argument)
-{
-    const struct operand *o = d->statement->operands;
-    enum type dt = word_type(d, 'd'), a = word_type(d, 'a'), b = word_type(d, 'b'),
-              c = word_type(d, 'c');
-    struct mma_shape s;
-    bool f64 = dt == T_F64, integer = dt == T_S32;
-    unsigned m = d->fields['h'][1] == '8' ? 8 : 16;
-    unsigned k = (unsigned)strtoul(strchr(d->fields['h'], 'k') + 1, NULL, 10);
-    if ((!integer && a != b) || (a == T_BF16 && dt != T_F32) || (a == T_F16 && dt != c))
-        return ptxm_d_complain(d, NULL, "these types do not go together");
-    unsigned bits = ptxm_type_bits(a);
-    s.a = m * k * bits / 32 / LANES;
-    s.b = 8 * k * bits / 32 / LANES;
-    s.c = m * 8 / LANES / (ptxm_type_bits(c) == 16 ? 2 : 1);
-    s.d = m * 8 / LANES / (ptxm_type_bits(dt) == 16 ? 2 : 1);
-    int32_t list[24];
-    enum type whole = f64 ? T_F64 : T_B32;
-    enum type dtype = f64 ? T_F64 : T_B32;
-    if (f64)
-        s.a = s.b = 1;
-    if (!fragment(d, &o[0], true, dtype, s.d, list) ||
-        !fragment(d, &o[1], false, whole, s.a, list + s.d) ||
-        !fragment(d, &o[2], false, whole, s.b, list + s.d + s.a) ||
-        !fragment(d, &o[3], false, dtype, s.c, list + s.d + s.a + s.b))
-        return false;
-    struct op *op = ptxm_d_step(d, ptxm_step_mma, s.d, s.a + s.b + s.c, list);
-    if (!op)
-        return false;
-    op->type = (uint8_t)a;
-    op->type2 = (uint8_t)dt;
-    op->mode = (uint8_t)m;
-    op->immediate = k;
-    op->flags = (uint8_t)(OPF_ALIGNED | (a == T_S8 ? OPF_A_SIGNED : 0) |
-                          (b == T_S8 ? OPF_B_SIGNED : 0) |
-                          (ptxm_d_has(d, 's') ? OPF_SATURATE : 0));
-    return true;
-}
-
 // ---- warp-wide ---------------------------------------------------------------------------------
 
 bool build_shfl(struct decoder *d, int argument)

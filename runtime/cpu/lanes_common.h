@@ -106,5 +106,11 @@ lane_fn *COPY(ptxm_lane_convert)(enum type to, enum type from, uint32_t flags);
 lane_fn *COPY(ptxm_lane_pack)(enum type to, uint32_t flags);
 lane_fn *COPY(ptxm_lane_testp)(unsigned test, enum type type);
 void COPY(ptxm_multiply_add)(float *d, const float *a, const float *b, int m, int n, int k);
+void COPY(ptxm_widen)(float *out, const void *in, int count, enum type type);
+void COPY(ptxm_spread)(float *out, const uint32_t *in, enum type type);
+void COPY(ptxm_multiply)(const struct matrix_step *step);
+void COPY(ptxm_canonical)(float *d);
+void COPY(ptxm_halves)(uint32_t *d, const float *low, const float *high);
+void COPY(ptxm_add_integers)(uint32_t *d, const float *sums, bool saturate);
 
 #endif

@@ -346,4 +346,6 @@ const struct lane_table COPY(ptxm_lane_table) = {
     COPY(ptxm_lane_integer), COPY(ptxm_lane_compare), COPY(ptxm_lane_real), COPY(ptxm_lane_half),
     COPY(ptxm_lane_convert), COPY(ptxm_lane_pack),    COPY(ptxm_lane_testp),
     COPY(ptxm_multiply_add),
+    COPY(ptxm_widen), COPY(ptxm_spread), COPY(ptxm_multiply), COPY(ptxm_canonical),
+    COPY(ptxm_halves), COPY(ptxm_add_integers),
 };

@@ -355,6 +355,19 @@ static bool superseded(const struct touch *t, const struct reader *head, const s
            !(r->lanes & ~head->lanes);
 }
 
+// An operation reads what an earlier one of the same agent has read: when it is over, so is that
+// one, and it may stand for it. Operands that stay in place are read again and again.
+static inline bool outlasts(const struct touch *t, const struct reader *r)
+{
+    if (t->kind != ACCESS_ASYNC_READ || r->kind != ACCESS_ASYNC_READ || r->rank != t->rank)
+        return false;
+    const struct async_operation *operations = t->w->cta->shadow->operations;
+    const struct async_end *old = &operations[r->group].end[ASYNC_READS];
+    const struct async_end *new = &operations[t->operation].end[ASYNC_READS];
+    return old->agent != NO_AGENT && old->agent == new->agent && old->cta == new->cta &&
+           old->ticket <= new->ticket;
+}
+
 // Puts the access at the head of a list that has others.
 static void push_reader(const struct touch *t, struct cell *c)
 {
@@ -366,6 +379,10 @@ static void push_reader(const struct touch *t, struct cell *c)
         if (same_reader(t, e)) {
             e->lanes |= 1u << t->lane;
             e->sequence = t->sequence;
+            return;
+        }
+        if (outlasts(t, e)) {
+            *e = make_reader(t, e->next, e->lasting);
             return;
         }
         if (s->keeps_readers && !t->global && superseded(t, r, e))
@@ -389,6 +406,10 @@ static inline void update_reader(const struct touch *t, struct cell *c)
 {
     struct shadow *s = t->cells;
     struct reader *r = &c->reader;
+    if (outlasts(t, r)) {
+        *r = make_reader(t, r->next, r->lasting);
+        return;
+    }
     if (same_reader(t, r)) {
         r->lanes |= 1u << t->lane;
         r->sequence = t->sequence;

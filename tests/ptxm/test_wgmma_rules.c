@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: MIT
+// The rules of wgmma: each planted mistake is found with the lines of both ends, at every moment
+// at which a product may run, and its repaired twin is not.
+//   test_ptxm_wgmma_rules [PTXAS]
+#include "matrix.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *ptxas;
+
+// A (64x16) at s, B (16x16) at s + 2048, both of f16 in core matrices of 128 bytes. d1, d2: their
+// descriptors; c0-c7, e0-e7: accumulators; a0-a3: a fragment of A; r3: s + 4 * thread; p: thread 0; g: the first 128 threads.
+#define BEFORE                                                                                     \
+    ".version 8.4\n.target sm_90a\n.address_size 64\n"                                             \
+    ".visible .entry k(.param .u64 out, .param .u64 in) .maxntid 256, 1, 1\n{\n"                   \
+    " .reg .b32 r<20>; .reg .b64 d<10>; .reg .b32 c<8>; .reg .b32 e<8>; .reg .b32 a<4>;\n"         \
+    " .reg .pred p, q, w, g; .reg .f32 f<4>;\n"                                                       \
+    " .shared .align 1024 .b8 s[4096];\n"                                                          \
+    " mov.u32 r0, %tid.x; setp.eq.u32 p, r0, 0; shl.b32 r1, r0, 2; mov.u32 r2, s;\n"               \
+    " setp.lt.u32 g, r0, 128;\n"                                                                  \
+    " add.s32 r3, r2, r1; shr.u32 r4, r2, 4; cvt.u64.u32 d0, r4; shr.u32 r9, r0, 5;\n"             \
+    " add.s64 d1, d0, 0x0000001000080000; add.s64 d2, d1, 128; setp.eq.u32 q, r2, r2;\n"           \
+    " ld.param.u64 d3, [out]; mul.wide.u32 d4, r0, 4; add.s64 d3, d3, d4; mov.b32 r8, 0;\n"        \
+    " ld.param.u64 d5, [in]; add.s64 d5, d5, d4;\n"                                                \
+    " mov.b32 a0, 0; mov.b32 a1, 0; mov.b32 a2, 0; mov.b32 a3, 0; mov.f32 f1, 0f3F800000;\n"       \
+    ZERO("c") ZERO("e") "// the body\n"
+#define ZERO(x)                                                                                    \
+    " mov.f32 " x "0, 0f00000000; mov.f32 " x "1, 0f00000000; mov.f32 " x "2, 0f00000000;"         \
+    " mov.f32 " x "3, 0f00000000; mov.f32 " x "4, 0f00000000; mov.f32 " x "5, 0f00000000;"         \
+    " mov.f32 " x "6, 0f00000000; mov.f32 " x "7, 0f00000000;\n"
+#define AFTER                                                                                      \
+    " add.f32 f0, c0, c1; add.f32 f0, f0, e0; add.f32 f0, f0, e1; st.global.f32 [d3], f0;\n"       \
+    " ret;\n}\n"
+
+#define FILL                                                                                       \
+    " @g st.shared.b32 [r3], r8; @g st.shared.b32 [r3+512], r8; @g st.shared.b32 [r3+1024], r8;"   \
+    " @g st.shared.b32 [r3+1536], r8; @g st.shared.b32 [r3+2048], r8;\n"
+#define PROXY " fence.proxy.async.shared::cta;\n"
+#define BAR " bar.sync 0;\n"
+#define READY FILL PROXY BAR
+#define FENCE " wgmma.fence.sync.aligned;\n"
+#define COMMIT " wgmma.commit_group.sync.aligned;\n"
+#define WAIT(n) " wgmma.wait_group.sync.aligned " #n ";\n"
+#define MMA8(x)                                                                                    \
+    " wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {" x "0," x "1," x "2," x "3}, d1, d2, q," \
+    " 1, 1, 0, 0;\n"
+#define MMA16(x)                                                                                   \
+    " wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 {" x "0," x "1," x "2," x "3," x "4," x   \
+    "5," x "6," x "7}, d1, d2, q, 1, 1, 0, 0;\n"
+#define MMA_A(x)                                                                                   \
+    " wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {" x "0," x "1," x "2," x "3},"            \
+    " {a0,a1,a2,a3}, d2, q, 1, 1, 0;\n"
+#define DONE COMMIT WAIT(0)
+#define TOUCH " add.f32 c0, c0, f1;\n"
+
+struct planted {
+    const char *body, *rule; // NULL: clean; "race": or race-async-operation, as the schedule goes
+    unsigned block;          // 0: 128
+    unsigned line_a, line_b; // within the body, from 1; 0: not looked at
+    bool strict;
+    bool others; // what follows from the mistake is found as well
+};
+
+static unsigned line_of_body(const char *text)
+{
+    unsigned line = 1;
+    const char *body = strstr(text, "// the body\n");
+    for (const char *at = text; at < body; at++) line += *at == '\n';
+    return line;
+}
+
+static void check_lines(const struct planted *p, const struct ptxm_finding *f, const char *text)
+{
+    unsigned base = line_of_body(text);
+    if (p->line_a && (f->a.line != base + p->line_a || (p->line_b && f->b.line != base + p->line_b)))
+        fail_msg("%s at lines %u and %u, not %u and %u, of:\n%s", f->rule, f->a.line - base,
+                 f->b.line - base, p->line_a, p->line_b, p->body);
+}
+
+// A race between an operation and a thread is told from the end that comes second.
+static const struct ptxm_finding *found(struct bench *b, const struct planted *p)
+{
+    const char *rule = p->rule;
+    for (size_t i = 0; p->others && !strcmp(rule, "race") && i < ptxm_report_count(b->report); i++)
+        if (!strcmp(ptxm_report_finding(b->report, i)->rule, "race-async-operation"))
+            rule = "race-async-operation";
+    return p->others ? bench_found(b, rule) : bench_only(b, rule);
+}
+
+static void run_planted(const struct planted *p, enum ptxm_completion completion, uint64_t seed)
+{
+    static char text[16384];
+    static const uint32_t zeros[1024];
+    struct bench b;
+    snprintf(text, sizeof text, "%s%s%s", BEFORE, p->body, AFTER);
+    bench_load(&b, text);
+    b.options.completion = completion;
+    b.options.seed = seed;
+    b.options.strict = p->strict;
+    uint64_t out = bench_buffer(&b, sizeof zeros, zeros), in = bench_buffer(&b, sizeof zeros, zeros);
+    RUN(&b, "k", 1, p->block ? p->block : 128, 0, out, in);
+    if (p->rule)
+        check_lines(p, found(&b, p), text);
+    else
+        bench_clean(&b);
+    bench_free(&b);
+}
+
+static void check_all(const struct planted *list, size_t count)
+{
+    static char text[16384];
+    for (size_t i = 0; i < count; i++) {
+        snprintf(text, sizeof text, "%s%s%s", BEFORE, list[i].body, AFTER);
+        assemble(ptxas, text);
+        run_planted(&list[i], PTXM_EAGER, 0);
+        run_planted(&list[i], PTXM_LATE, 0);
+        for (uint64_t seed = 1; seed <= 4; seed++) run_planted(&list[i], PTXM_SEEDED, seed);
+        run_planted(&list[i], PTXM_EAGER, 7);
+    }
+}
+#define CHECK_ALL(list) check_all(list, sizeof list / sizeof *list)
+
+static void test_fence(void **state)
+{
+    static const struct planted list[] = {
+        {READY FENCE MMA8("c") DONE, NULL},
+        {READY MMA8("c") DONE, "wgmma-fence"},
+        {READY FENCE TOUCH MMA8("c") DONE, "wgmma-fence", 0, 5, 6},
+        {READY TOUCH FENCE MMA8("c") DONE, NULL},
+        {READY FENCE " mov.f32 c2, 0f3F800000;\n" MMA8("c") DONE, "wgmma-fence", 0, 5, 6},
+        // A copy of a register that was touched is as touched as that one; one that was not is not.
+        {READY FENCE " mov.f32 c2, c3;\n" MMA8("c") DONE, NULL},
+        {READY FENCE " mov.f32 c2, c3;\n" MMA8("c") DONE, "wgmma-fence", 0, 5, 6, true},
+        {READY FENCE " mov.f32 c2, f1;\n" MMA8("c") DONE, "wgmma-fence", 0, 5, 6},
+        // Chains on one accumulator.
+        {READY FENCE MMA8("c") MMA8("c") MMA8("c") DONE, NULL},
+        {READY FENCE MMA8("c") DONE MMA8("c") DONE, NULL},
+        {READY FENCE MMA8("c") MMA16("c") DONE, "wgmma-fence", 0, 5, 6},
+        {READY FENCE MMA8("c") FENCE MMA16("c") DONE, NULL},
+        {READY FENCE MMA8("c") MMA16("e") DONE, NULL},
+        {READY FENCE MMA8("c") DONE TOUCH MMA8("c") DONE, "wgmma-fence", 0, 8, 9},
+        {READY FENCE MMA8("c") DONE TOUCH FENCE MMA8("c") DONE, NULL},
+        // Fragments of A.
+        {READY FENCE MMA_A("c") DONE, NULL},
+        {READY FENCE " mov.b32 a2, 5;\n" MMA_A("c") DONE, "wgmma-fence", 0, 5, 6},
+        {READY " mov.b32 a2, 5;\n" FENCE MMA_A("c") DONE, NULL},
+        {READY FENCE MMA_A("c") MMA_A("e") DONE, NULL},
+        // A loop whose second trip lacks what the first one has.
+        {READY FENCE " mov.b32 r5, 0;\n"
+         "L: setp.eq.u32 w, r5, 1; @w bra SKIP;\n" MMA8("c") DONE
+         "SKIP: add.u32 r5, r5, 1; setp.lt.u32 w, r5, 3; @w bra L;\n", NULL},
+        {READY FENCE " mov.b32 r5, 0;\n"
+         "L:\n" MMA8("c") DONE TOUCH " add.u32 r5, r5, 1; setp.lt.u32 w, r5, 3; @w bra L;\n",
+         "wgmma-fence", 0, 7, 10},
+        {READY " mov.b32 r5, 0;\n"
+         "L:\n" FENCE MMA8("c") DONE TOUCH " add.u32 r5, r5, 1; setp.lt.u32 w, r5, 3; @w bra L;\n",
+         NULL},
+    };
+    CHECK_ALL(list);
+}
+
+static void test_in_flight(void **state)
+{
+    static const struct planted list[] = {
+        {READY FENCE MMA8("c") TOUCH DONE, "wgmma-register-in-flight", 0, 5, 6},
+        {READY FENCE MMA8("c") COMMIT TOUCH WAIT(0), "wgmma-register-in-flight", 0, 5, 7},
+        {READY FENCE MMA8("c") COMMIT WAIT(0) TOUCH, NULL},
+        {READY FENCE MMA8("c") COMMIT " st.global.f32 [d3], c1;\n" WAIT(0),
+         "wgmma-register-in-flight", 0, 5, 7},
+        {READY FENCE MMA8("c") COMMIT " @p add.f32 c3, f1, f1;\n" WAIT(0),
+         "wgmma-register-in-flight", 0, 5, 7},
+        // Two groups, one of them waited for.
+        {READY FENCE MMA8("c") COMMIT MMA8("e") COMMIT WAIT(1) TOUCH WAIT(0), NULL},
+        {READY FENCE MMA8("e") COMMIT MMA8("c") COMMIT WAIT(1) TOUCH WAIT(0),
+         "wgmma-register-in-flight", 0, 7, 10},
+        {READY FENCE MMA8("c") COMMIT MMA8("e") COMMIT WAIT(2) TOUCH WAIT(0),
+         "wgmma-register-in-flight", 0, 5, 10},
+        {READY FENCE MMA8("c") MMA8("e") COMMIT WAIT(1) TOUCH WAIT(0), "wgmma-register-in-flight",
+         0, 5, 9},
+        // Fragments of A are read late, too.
+        {READY FENCE MMA_A("c") COMMIT " mov.b32 a1, 7;\n" WAIT(0), "wgmma-register-in-flight", 0,
+         5, 7},
+        {READY FENCE MMA_A("c") COMMIT WAIT(0) " mov.b32 a1, 7;\n", NULL},
+        {READY FENCE MMA_A("c") COMMIT " st.global.b32 [d3], a1;\n" WAIT(0),
+         "wgmma-register-in-flight", 0, 5, 7},
+        // A compiler's copy is none of the program's accesses; the letter of the ISA sees it.
+        {READY FENCE MMA8("c") COMMIT " mov.f32 f2, c0;\n" WAIT(0), NULL},
+        {READY FENCE MMA8("c") COMMIT " mov.f32 f2, c0;\n" WAIT(0), "wgmma-register-in-flight", 0,
+         5, 7, true},
+        // Accumulators of one product as A of the next.
+        {READY FENCE MMA8("c") " wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {e0,e1,e2,e3},"
+         " {c0,c1,c2,c3}, d2, q, 1, 1, 0;\n" DONE, "wgmma-register-in-flight", 0, 5, 6},
+        {READY FENCE MMA8("c") DONE FENCE
+         " wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {e0,e1,e2,e3},"
+         " {c0,c1,c2,c3}, d2, q, 1, 1, 0;\n" DONE, NULL},
+        // The wait at the loop's top is for the trip before.
+        {READY " mov.b32 r5, 0;\n"
+         "L:\n" WAIT(0) TOUCH FENCE MMA8("c") COMMIT
+         " add.u32 r5, r5, 1; setp.lt.u32 w, r5, 3; @w bra L;\n" WAIT(0), NULL},
+        {READY " mov.b32 r5, 0;\n"
+         "L:\n" TOUCH FENCE MMA8("c") COMMIT
+         " add.u32 r5, r5, 1; setp.lt.u32 w, r5, 3; @w bra L;\n" WAIT(0),
+         "wgmma-register-in-flight", 0, 6, 8},
+    };
+    // ptxas warns where it has to serialize, but assembles all of them.
+    CHECK_ALL(list);
+}
+
+static void test_groups(void **state)
+{
+    static const struct planted list[] = {
+        {READY FENCE MMA8("c") DONE MMA8("e") WAIT(0) DONE, "wgmma-uncommitted", 0, 8, 9},
+        {READY FENCE MMA8("c") DONE MMA8("e") COMMIT WAIT(0), NULL},
+        {READY FENCE MMA8("c") DONE MMA8("e") COMMIT, "wgmma-register-in-flight", .others = true},
+        {READY FENCE MMA8("c") DONE MMA8("e") COMMIT " ret;\n", "wgmma-at-exit", 0, 8},
+        {READY FENCE MMA8("c") DONE MMA8("e") DONE " ret;\n", NULL},
+        {COMMIT WAIT(0) FENCE READY, NULL},
+    };
+    CHECK_ALL(list);
+}
+
+static void test_warpgroup(void **state)
+{
+    static const struct planted list[] = {
+        {READY " setp.lt.u32 w, r9, 3; @!w bra OUT;\n" FENCE MMA8("c") DONE "OUT:\n ret;\n",
+         "wgmma-warpgroup", .others = true},
+        {READY " setp.lt.u32 w, r9, 4; @!w bra OUT;\n" FENCE MMA8("c") DONE "OUT:\n", NULL, 256},
+        {READY FENCE MMA8("c") DONE, "wgmma-warpgroup", 160},
+        {READY FENCE MMA8("c") DONE, NULL, 256},
+        // Descriptors and scale-d are the same for all warps.
+        {READY " and.b32 r9, r9, 1; cvt.u64.u32 d6, r9; shl.b64 d6, d6, 4; add.s64 d1, d1, d6;\n"
+         FENCE MMA8("c") DONE, "wgmma-warpgroup"},
+        {READY " setp.lt.u32 q, r9, 2;\n" FENCE MMA8("c") DONE, "wgmma-warpgroup"},
+        {READY " setp.lt.u32 q, r9, 4;\n" FENCE MMA8("c") DONE, NULL},
+        {READY FENCE " setp.lt.u32 w, r9, 2; @w bra ELSE;\n" MMA8("c") " bra JOIN;\nELSE:\n"
+         MMA8("c") "JOIN:\n" DONE, "wgmma-warpgroup", 0, 6, 9},
+        // One warp commits twice.
+        {READY FENCE MMA8("c") " setp.lt.u32 w, r9, 1; @!w bra ON;\n" COMMIT "ON:\n" COMMIT
+         MMA8("e") DONE, "wgmma-warpgroup"},
+    };
+    CHECK_ALL(list);
+}
+
+static void test_descriptors(void **state)
+{
+    static const struct planted list[] = {
+        {READY " or.b64 d1, d1, 0x4000;\n" FENCE MMA8("c") DONE, "wgmma-descriptor"},
+        {READY " or.b64 d2, d2, 0x0010000000000000;\n" FENCE MMA8("c") DONE, "wgmma-descriptor"},
+        {READY " add.s64 d2, d2, 240;\n" FENCE MMA8("c") DONE, "shared-bounds"},
+        {READY " add.s64 d2, d2, -144;\n" FENCE MMA8("c") DONE, "shared-bounds"},
+        {READY " add.s64 d2, d2, 8;\n" FENCE MMA8("c") DONE, NULL},
+        {READY " add.s64 d2, d2, 64;\n" FENCE MMA8("c") DONE, "uninitialised-shared"},
+    };
+    CHECK_ALL(list);
+}
+
+static void test_memory(void **state)
+{
+    static const struct planted list[] = {
+        {FILL BAR FENCE MMA8("c") DONE, "proxy-fence", 0, 1, 4},
+        {FILL PROXY FENCE MMA8("c") DONE, "race", .others = true},
+        {FILL PROXY BAR FENCE MMA8("c") DONE, NULL},
+        {FILL BAR PROXY FENCE MMA8("c") DONE, NULL},
+        // A is read by the warp whose rows they are, B by all: a warp's own rows need its lanes.
+        {READY " bar.sync 0;\n" FENCE MMA8("c") DONE FILL PROXY FENCE MMA8("c") DONE, "race",
+         .others = true},
+        // The products of the whole warpgroup are over when one of its warps has waited.
+        {READY FENCE MMA8("c") COMMIT FILL WAIT(0), "race-async-operation", .others = true},
+        {READY FENCE MMA8("c") DONE FILL, NULL},
+        {READY FENCE MMA8("c") DONE BAR FILL, NULL},
+        // Another warpgroup overwrites: it must meet those who waited.
+        {READY " setp.lt.u32 w, r9, 4; @w bra MULTIPLY;\n st.shared.b32 [r3+-512], r8;\n bra ON;\n"
+         "MULTIPLY:\n" FENCE MMA8("c") DONE "ON:\n", "race", 256, .others = true},
+        {READY " setp.lt.u32 w, r9, 4; @w bra MULTIPLY;\n bar.sync 1, 256;\n"
+         " st.shared.b32 [r3+-512], r8;\n bra ON;\n"
+         "MULTIPLY:\n" FENCE MMA8("c") DONE " bar.arrive 1, 256;\nON:\n", NULL, 256},
+        {READY " setp.lt.u32 w, r9, 4; @w bra MULTIPLY;\n bar.sync 1, 256;\n"
+         " st.shared.b32 [r3+-512], r8;\n bra ON;\n"
+         "MULTIPLY:\n" FENCE MMA8("c") COMMIT " bar.arrive 1, 256;\n" WAIT(0) "ON:\n",
+         "race-async-operation", 256, .others = true},
+        // cp.async: shipped code has no fence behind its wait; the letter demands one.
+        {FILL PROXY BAR " cp.async.ca.shared.global [r3], [d5], 4;\n cp.async.wait_all;\n" BAR
+         FENCE MMA8("c") DONE, NULL},
+        {FILL PROXY BAR " cp.async.ca.shared.global [r3], [d5], 4;\n cp.async.wait_all;\n" BAR
+         FENCE MMA8("c") DONE, "proxy-fence-cp-async", 0, 4, 8, true},
+        {FILL PROXY BAR " cp.async.ca.shared.global [r3], [d5], 4;\n cp.async.wait_all;\n" PROXY
+         BAR FENCE MMA8("c") DONE, NULL, .strict = true},
+        {FILL PROXY BAR " cp.async.ca.shared.global [r3], [d5], 4;\n" BAR FENCE MMA8("c") DONE
+         " cp.async.wait_all;\n", "race-async-copy", 0, 4, 7},
+    };
+    CHECK_ALL(list);
+}
+
+int main(int argc, char **argv)
+{
+    ptxas = argc > 1 ? argv[1] : NULL;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fence),     cmocka_unit_test(test_in_flight),
+        cmocka_unit_test(test_groups),    cmocka_unit_test(test_warpgroup),
+        cmocka_unit_test(test_descriptors), cmocka_unit_test(test_memory),
+    };
+    return cmocka_run_group_tests_name("ptxm wgmma rules", tests, NULL, NULL);
+}
