@@ -408,6 +408,13 @@ bool build_cvt(struct decoder *d, int argument)
            ptxm_d_lane(d, d->lanes->convert(to, from, 0), 1, (int32_t[]){wide, t}, 0);
 }
 
+// Pairs to pairs: f16x2 and two 8-bit floats.
+bool build_cvt_pairs(struct decoder *d, int argument)
+{
+    uint32_t flags = float_flags(d);
+    return ptxm_d_lane(d, d->lanes->convert(d->t, d->u, flags), 1, d->operands, flags);
+}
+
 // cvt.rn.bf16x2.f32 d, a, b: a goes to the upper half
 bool build_cvt_pack(struct decoder *d, int argument)
 {

@@ -183,6 +183,25 @@ bool build_wgmma(struct decoder *d, int kinds)
     return true;
 }
 
+bool build_setmaxnreg(struct decoder *d, int argument)
+{
+    const struct operand *o = &d->statement->operands[0];
+    const struct function *f = d->function;
+    if (!only_on_hopper(d))
+        return false;
+    if (o->value < 24 || o->value > 256 || o->value % 8)
+        return ptxm_d_complain(d, &o->token, "a multiple of 8 from 24 to 256 is expected");
+    struct op *op = ptxm_d_emit(d, 0, 0, NULL);
+    if (!op)
+        return false;
+    op->step = ptxm_step_setmaxnreg;
+    op->immediate = (uint32_t)d->immediate;
+    op->mode = ptxm_d_is(d, 'm', "inc");
+    // Without a bound of the threads the number of registers at the start is not known.
+    op->flags = f->is_entry && !f->max_threads[0] && !f->required_threads[0] ? OPF_NEGATE : 0;
+    return true;
+}
+
 bool build_wgmma_step(struct decoder *d, int which)
 {
     static step_fn *const steps[] = {[WGMMA_FENCE] = ptxm_step_wgmma_fence,

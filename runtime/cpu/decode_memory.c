@@ -87,6 +87,13 @@ bool build_nop(struct decoder *d, int argument)
     return true;
 }
 
+// A policy is only ever handed on: what is in it is the hardware's own business.
+bool build_policy(struct decoder *d, int argument)
+{
+    int32_t list[2] = {d->operands[0], ptxm_d_constant(d, 1, T_B64)};
+    return ptxm_d_lane(d, d->lanes->integer(L_MOV, T_B64), 1, list, 0);
+}
+
 int ptxm_d_atomic_operation(struct decoder *d)
 {
     static const char *const words[ATOM_COUNT] = {"add", "min", "max", "and", "or", "xor", "inc",

@@ -129,9 +129,7 @@ static bool prepare(struct warp *w)
                                                  sizeof *cta->warpgroups);
     if (cta->warpgroups && !w->flight)
         w->flight = ptxm_alloc_zero(a, sizeof *w->flight + marks * sizeof *w->flight->marks);
-    if (cta->warpgroups && w->flight && !group_of(w)->scratch)
-        group_of(w)->scratch = ptxm_alloc_zero(a, sizeof *group_of(w)->scratch);
-    if (cta->warpgroups && w->flight && group_of(w)->scratch) {
+    if (cta->warpgroups && w->flight) {
         if (!group_of(w)->watched)
             group_of(w)->agent = ptxm_agent_create(cta);
         return group_of(w)->watched = true;
@@ -328,6 +326,11 @@ static struct wgmma_record *enter(struct warp *w, const struct op *op)
         ptxm_cta_out_of_memory(w->cta);
         return NULL;
     }
+    if (!g->scratch && !(g->scratch = ptxm_alloc_zero(w->cta->grid->allocator,
+                                                      sizeof *g->scratch))) {
+        ptxm_cta_out_of_memory(w->cta);
+        return NULL;
+    }
     g->records[g->count++] = mine;
     const struct warp *first = w - w->index % WARPGROUP_WARPS;
     for (const struct warp *x = first; x < first + WARPGROUP_WARPS; x++)
@@ -373,6 +376,47 @@ enum step_result ptxm_step_wgmma(struct warp *w, const struct op *op, uint32_t m
     return STEP_NEXT;
 }
 
+// ---- setmaxnreg --------------------------------------------------------------------------------
+
+static void check_change(struct warp *w, const struct op *op, const struct op *other)
+{
+    const struct flight *f = w->flight;
+    if (op->flags & OPF_NEGATE)
+        ptxm_finding(w, op, 0, RULE_SETMAXNREG, NULL, 0, ACCESS_READ,
+                     "setmaxnreg has no effect in a kernel without .maxntid or .reqntid");
+    else if (other && other != op)
+        ptxm_wgmma_finding(w, op, 0, RULE_SETMAXNREG, other);
+    else if (f->registers && (op->mode ? op->immediate < f->registers
+                                       : op->immediate > f->registers))
+        ptxm_finding(w, op, 0, RULE_SETMAXNREG, NULL, 0, ACCESS_READ,
+                     "setmaxnreg.%s to %u registers, from %u", op->mode ? "inc" : "dec",
+                     op->immediate, f->registers);
+}
+
+enum step_result ptxm_step_setmaxnreg(struct warp *w, const struct op *op, uint32_t mask)
+{
+    enum step_result result = meet(w, op, mask);
+    if (result != STEP_NEXT)
+        return result;
+    struct warpgroup *g = group_of(w);
+    struct flight *f = w->flight;
+    const struct op **first = &g->changed[f->changes % RECENT_CHANGES];
+    bool seen = f->changes < g->changes && g->changes - f->changes <= RECENT_CHANGES;
+    check_change(w, op, seen ? *first : NULL);
+    const struct warp *zero = w - w->index % WARPGROUP_WARPS;
+    for (const struct warp *x = zero; x < zero + WARPGROUP_WARPS; x++)
+        if (!x->live && (!x->flight || x->flight->changes <= f->changes))
+            ptxm_finding(w, op, 0, RULE_SETMAXNREG, NULL, 0, ACCESS_READ,
+                         "warp %u of the warpgroup has exited without this setmaxnreg", x->index);
+    if (f->changes == g->changes) {
+        *first = op;
+        g->changes++;
+    }
+    f->changes++;
+    f->registers = op->immediate;
+    return STEP_NEXT;
+}
+
 // ---- exit --------------------------------------------------------------------------------------
 
 void ptxm_wgmma_at_exit(struct warp *w)
@@ -380,7 +424,12 @@ void ptxm_wgmma_at_exit(struct warp *w)
     if (w->index / WARPGROUP_WARPS >= w->cta->warp_count / WARPGROUP_WARPS)
         return;
     const struct warpgroup *g = group_of(w);
+    uint32_t changes = w->flight ? w->flight->changes : 0;
     uint32_t issued = w->flight ? w->flight->issued : 0, retired = w->flight ? w->flight->retired : 0;
+    if (changes < g->changes && g->changes - changes <= RECENT_CHANGES)
+        ptxm_finding(w, g->changed[changes % RECENT_CHANGES], 0, RULE_SETMAXNREG, NULL, 0,
+                     ACCESS_READ, "warp %u of the warpgroup exits before it executes setmaxnreg",
+                     w->index);
     if (retired < issued)
         ptxm_wgmma_finding(w, record_at(g, retired)->op, 0, RULE_WGMMA_AT_EXIT, NULL);
     if (issued < g->first + g->count)

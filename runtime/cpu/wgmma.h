@@ -25,6 +25,8 @@ struct flight {
     uint32_t issued, retired; // products: issued, and known to be complete
     uint32_t groups;          // committed
     uint32_t committed;       // products in them
+    uint32_t registers;       // what setmaxnreg said last, 0: nothing yet
+    uint32_t changes;         // by setmaxnreg
     struct flight_mark marks[];
 };
 
@@ -44,11 +46,14 @@ struct wgmma_scratch {
     int offsets[MATRIX_MOST_K];
 };
 
+enum { RECENT_CHANGES = 8 };
+
 struct warpgroup {
     struct wgmma_record *records; // not yet retired by all warps
     size_t count, capacity;
     uint32_t first, done; // number of records[0]; of the first that has not run
-    uint32_t registers;   // what setmaxnreg said last, 0: nothing yet
+    const struct op *changed[RECENT_CHANGES]; // setmaxnreg, by number
+    uint32_t changes;
     uint32_t agent;       // passes a ticket for each group whose products have run
     bool watched;         // the agent exists
     struct wgmma_scratch *scratch;

@@ -13,7 +13,8 @@ const struct format formats[FORMAT_COUNT] = {
     [E4M3] = {"e4m3", 8, 4, 3, true},  [E5M2] = {"e5m2", 8, 5, 2, true},
     [S8] = {"s8", 8, 0, 0, true},      [U8] = {"u8", 8, 0, 0, false},
     [F32] = {"f32", 32, 8, 23, true},  [S4] = {"s4", 4, 0, 0, true},
-    [U4] = {"u4", 4, 0, 0, false},
+    [U4] = {"u4", 4, 0, 0, false},     [B1] = {"b1", 1, 0, 0, false},
+    [F64] = {"f64", 64, 11, 52, true},
 };
 
 double format_value(enum format_id id, uint32_t bits)

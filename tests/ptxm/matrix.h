@@ -12,10 +12,10 @@ struct format {
     unsigned exponent, mantissa; // of a float; 0: an integer
     bool is_signed;
 };
-enum format_id { F16, BF16, TF32, E4M3, E5M2, S8, U8, F32, S4, U4, FORMAT_COUNT };
+enum format_id { F16, BF16, TF32, E4M3, E5M2, S8, U8, F32, S4, U4, B1, F64, FORMAT_COUNT };
 extern const struct format formats[FORMAT_COUNT];
 
-double format_value(enum format_id format, uint32_t bits);
+double format_value(enum format_id format, uint32_t bits); // not of F64
 // Random finite bits: floats between about 2^-6 and 2^3 in size, or any integer.
 uint32_t format_random(enum format_id format, uint64_t *state);
 // The f16 next to x; only for x that is no NaN.
