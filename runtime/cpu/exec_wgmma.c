@@ -423,15 +423,19 @@ void ptxm_wgmma_at_exit(struct warp *w)
 {
     if (w->index / WARPGROUP_WARPS >= w->cta->warp_count / WARPGROUP_WARPS)
         return;
-    const struct warpgroup *g = group_of(w);
+    struct warpgroup *g = group_of(w);
     uint32_t changes = w->flight ? w->flight->changes : 0;
-    uint32_t issued = w->flight ? w->flight->issued : 0, retired = w->flight ? w->flight->retired : 0;
+    uint32_t issued = w->flight ? w->flight->issued : 0;
+    uint32_t retired = w->flight ? w->flight->retired : 0;
     if (changes < g->changes && g->changes - changes <= RECENT_CHANGES)
         ptxm_finding(w, g->changed[changes % RECENT_CHANGES], 0, RULE_SETMAXNREG, NULL, 0,
                      ACCESS_READ, "warp %u of the warpgroup exits before it executes setmaxnreg",
                      w->index);
-    if (retired < issued)
+    if (retired < issued) {
         ptxm_wgmma_finding(w, record_at(g, retired)->op, 0, RULE_WGMMA_AT_EXIT, NULL);
+        // It has been told: that the operation outlives the CTA need not be said again.
+        ptxm_agent_learn(w, UINT32_MAX, w->cta, g->agent, w->flight->groups + 1);
+    }
     if (issued < g->first + g->count)
         ptxm_finding(w, record_at(g, issued)->op, 0, RULE_WGMMA_WARPGROUP, NULL, 0, ACCESS_READ,
                      "%s: warp %u exits before it", ptxm_rule_message(RULE_WGMMA_WARPGROUP),
