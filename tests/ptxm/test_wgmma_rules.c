@@ -279,6 +279,15 @@ static void test_memory(void **state)
          " st.shared.b32 [r3+-512], r8;\n bra ON;\n"
          "MULTIPLY:\n" FENCE MMA8("c") COMMIT " bar.arrive 1, 256;\n" WAIT(0) "ON:\n",
          "race-async-operation", 256, .others = true},
+        // Two groups, of which the first is over: the second still reads what both do.
+        {READY " setp.lt.u32 w, r9, 4; @w bra MULTIPLY;\n bar.sync 1, 256;\n"
+         " st.shared.b32 [r3+-512], r8;\n bra ON;\n"
+         "MULTIPLY:\n" FENCE MMA8("c") COMMIT MMA8("e") COMMIT WAIT(1) " bar.arrive 1, 256;\n"
+         WAIT(0) "ON:\n", "race-async-operation", 256},
+        {READY " setp.lt.u32 w, r9, 4; @w bra MULTIPLY;\n bar.sync 1, 256;\n"
+         " st.shared.b32 [r3+-512], r8;\n bra ON;\n"
+         "MULTIPLY:\n" FENCE MMA8("c") COMMIT MMA_A("e") COMMIT WAIT(1) " bar.arrive 1, 256;\n"
+         WAIT(0) "ON:\n", NULL, 256},
         // cp.async: shipped code has no fence behind its wait; the letter demands one.
         {FILL PROXY BAR " cp.async.ca.shared.global [r3], [d5], 4;\n cp.async.wait_all;\n" BAR
          FENCE MMA8("c") DONE, NULL},
@@ -292,6 +301,57 @@ static void test_memory(void **state)
     CHECK_ALL(list);
 }
 
+// When a product reads what it reads, and that registers in flight are nobody else's.
+static void test_moments(void **state)
+{
+    static const struct {
+        const char *body;
+        float eager, late; // what every thread stores
+    } moments[] = {
+        {" mov.b32 r8, 0x3c003c00;\n" READY FENCE MMA8("c") DONE, 32, 32},
+        // The operands are overwritten before the wait: a mistake, and its two outcomes.
+        {" mov.b32 r8, 0x3c003c00;\n" READY FENCE MMA8("c") COMMIT BAR " mov.b32 r8, 0;\n" FILL BAR
+         WAIT(0), 32, 0},
+        {" mov.b32 r8, 0x3c003c00;\n" READY " mov.b32 a0, r8; mov.b32 a1, r8; mov.b32 a2, r8;"
+         " mov.b32 a3, r8;\n" FENCE MMA_A("c") COMMIT BAR " mov.b32 a0, 0; mov.b32 a1, 0;"
+         " mov.b32 a2, 0; mov.b32 a3, 0;\n" BAR WAIT(0), 32, 0},
+        // x0 to x7 are dead when they are written; what lives meanwhile must not have their places.
+        {" .reg .b32 x<8>; mov.b32 r8, 0x3c003c00;\n" READY FENCE
+         " wgmma.mma_async.sync.aligned.m64n16k16.f32.f16.f16 {x0, x1, x2, x3, x4, x5, x6, x7}, d1,"
+         " d2, q, 1, 1, 0, 0;\n" COMMIT
+         " .reg .b32 y<8>; add.u32 y0, r8, 0; add.u32 y1, r8, 1; add.u32 y2, r8, 2;"
+         " add.u32 y3, r8, 3; add.u32 y4, r8, 4; add.u32 y5, r8, 5; add.u32 y6, r8, 6;"
+         " add.u32 y7, r8, 7;\n" WAIT(0)
+         " xor.b32 y0, y0, y1; xor.b32 y0, y0, y2; xor.b32 y0, y0, y3; xor.b32 y0, y0, y4;"
+         " xor.b32 y0, y0, y5; xor.b32 y0, y0, y6; xor.b32 y0, y0, y7; add.u32 y0, y0, 5;"
+         " cvt.rn.f32.u32 c0, y0;\n", 5, 5},
+        // A copy of an accumulator in flight has the product's result.
+        {" mov.b32 r8, 0x3c003c00;\n" READY FENCE MMA8("c") COMMIT " mov.b32 e0, c0;\n" WAIT(0), 48,
+         48},
+    };
+    static char text[16384];
+    static const uint32_t zeros[1024];
+    for (size_t i = 0; i < sizeof moments / sizeof *moments; i++)
+        for (int late = 0; late < 2; late++) {
+            struct bench b;
+            float out[128];
+            snprintf(text, sizeof text, "%s%s%s", BEFORE, moments[i].body, AFTER);
+            assemble(ptxas, text);
+            bench_load(&b, text);
+            b.options.completion = late ? PTXM_LATE : PTXM_EAGER;
+            uint64_t p = bench_buffer(&b, sizeof zeros, zeros);
+            RUN(&b, "k", 1, 128, 0, p, p);
+            if (moments[i].eager == moments[i].late)
+                bench_clean(&b);
+            bench_read(&b, p, out, sizeof out);
+            for (int t = 0; t < 128; t++)
+                if (out[t] != (late ? moments[i].late : moments[i].eager))
+                    fail_msg("%zu %s: thread %d has %g", i, late ? "late" : "eager", t,
+                             (double)out[t]);
+            bench_free(&b);
+        }
+}
+
 int main(int argc, char **argv)
 {
     ptxas = argc > 1 ? argv[1] : NULL;
@@ -299,6 +359,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_fence),     cmocka_unit_test(test_in_flight),
         cmocka_unit_test(test_groups),    cmocka_unit_test(test_warpgroup),
         cmocka_unit_test(test_descriptors), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_moments),
     };
     return cmocka_run_group_tests_name("ptxm wgmma rules", tests, NULL, NULL);
 }
