@@ -209,8 +209,8 @@ bool build_wgmma_step(struct decoder *d, int which)
                                      [WGMMA_WAIT] = ptxm_step_wgmma_wait};
     if (!only_on_hopper(d))
         return false;
-    if (which == WGMMA_WAIT && d->immediate > 7)
-        return ptxm_d_complain(d, NULL, "the number of pending groups is 0 to 7");
+    if (which == WGMMA_WAIT && d->immediate > INT32_MAX)
+        return ptxm_d_complain(d, NULL, "the number of pending groups is no negative number");
     struct op *op = ptxm_d_emit(d, 0, 0, NULL);
     if (!op)
         return false;

@@ -154,6 +154,45 @@ bool build_atomic(struct decoder *d, int reduction)
     return true;
 }
 
+// Elements are atomic one by one: an op for each. Only the first looks at the vector's alignment;
+// results are handed over at the end, for a destination may be a later element's value.
+bool build_atomic_vector(struct decoder *d, int reduction)
+{
+    const struct operand *o = d->statement->operands, *value = &o[reduction ? 1 : 2];
+    int operation = ptxm_d_atomic_operation(d);
+    unsigned count = (unsigned)(d->fields['v'][1] - '0'), ndst = reduction ? 0 : 1;
+    unsigned bytes = ptxm_type_bits(d->t) / 8;
+    int32_t old[8];
+    bool fits = d->t == T_F32 ? operation == ATOM_ADD && count < 8 : bytes == 2 || count < 8;
+    if (!fits || d->statement->operand_count != 2 + ndst + (ptxm_d_has(d, 'h') ? 1u : 0u))
+        return ptxm_d_complain(d, NULL, "no such vector for this operation");
+    if (value->kind != OPERAND_VECTOR || value->count != count ||
+        (ndst && (o[0].kind != OPERAND_VECTOR || o[0].count != count)))
+        return ptxm_d_complain(d, &value->token, "wrong number of vector elements");
+    for (unsigned i = 0; i < count; i++) {
+        int32_t list[3] = {0};
+        list[0] = old[i] = ptxm_d_temporary(d, d->t);
+        list[ndst] = ptxm_d_source(d, &value->elements[i], d->t, false);
+        struct op *op = list[ndst] == OPERAND_NONE
+                            ? NULL : ptxm_d_access(d, ptxm_step_atomic, d->address, ndst, 1, list);
+        if (!op)
+            return false;
+        op->type2 = ptxm_d_address_bytes(d, op->operands[ndst + 1]);
+        op->mode = (uint8_t)operation;
+        op->displacement += i * bytes;
+        op->immediate = i ? 0 : count * bytes;
+        op->sem = op->sem == SEM_WEAK ? SEM_RELAXED : op->sem;
+        op->scope = op->scope == SCOPE_NONE ? SCOPE_GPU : op->scope;
+        op->flags = reduction ? OPF_UNIFORM : 0;
+    }
+    for (unsigned i = 0; ndst && i < count; i++) {
+        int32_t move[2] = {ptxm_d_dest(d, &o[0].elements[i], d->t, false), old[i]};
+        if (!ptxm_d_lane(d, d->lanes->integer(L_MOV, T_B32), 1, move, 0))
+            return false;
+    }
+    return true;
+}
+
 bool build_ldmatrix(struct decoder *d, int store)
 {
     const struct operand *o = d->statement->operands;

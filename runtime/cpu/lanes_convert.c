@@ -367,6 +367,18 @@ PACK(pack_s16, , (uint32_t)((clamp_integer(extend(a[i], T_S32), true, T_S16) & 0
 PACK(pack_e5m2, , to_e5m2(as_f32(a[i]), imm) << 8 | to_e5m2(as_f32(b[i]), imm))
 PACK(pack_e4m3, , to_e4m3(as_f32(a[i]), imm) << 8 | to_e4m3(as_f32(b[i]), imm))
 
+#define PACK8(name, type)                                                                          \
+    static void name(void *dv, source av, source bv, source cv, uint32_t imm)                      \
+    {                                                                                              \
+        uint32_t *d = dv;                                                                          \
+        const uint32_t *a = av, *b = bv, *c = cv;                                                  \
+        EACH_LANE d[i] = c[i] << 16 |                                                              \
+                         (uint32_t)(clamp_integer(extend(a[i], T_S32), true, type) & 0xff) << 8 |  \
+                         (uint32_t)(clamp_integer(extend(b[i], T_S32), true, type) & 0xff);        \
+    }
+PACK8(pack_u8, T_U8)
+PACK8(pack_s8, T_S8)
+
 lane_fn *COPY(ptxm_lane_pack)(enum type to, uint32_t flags)
 {
     switch (to) {
@@ -374,6 +386,8 @@ lane_fn *COPY(ptxm_lane_pack)(enum type to, uint32_t flags)
     case T_BF16X2: return flags ? pack_bf16 : pack_bf16_fast;
     case T_U16: return pack_u16;
     case T_S16: return pack_s16;
+    case T_U8: return pack_u8;
+    case T_S8: return pack_s8;
     case T_E5M2X2: return pack_e5m2;
     case T_E4M3X2: return pack_e4m3;
     default: return NULL;
