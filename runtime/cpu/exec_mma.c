@@ -109,7 +109,7 @@ static void integer_mma(struct warp *w, const struct op *op)
     for (unsigned i = 0; i < op->ndst; i++) memcpy(ptxm_dst(w, op, i), d[i], sizeof d[i]);
 }
 
-// Bits: the sum over k of popc(a op b), op.flags OPF_NEGATE for xor. m8n8k128, m16n8k128, m16n8k256.
+// Bits, m8n8k128, m16n8k128 and m16n8k256: the sum over k of popc(a op b); OPF_NEGATE for xor.
 static void bit_mma(struct warp *w, const struct op *op)
 {
     unsigned m = op->mode, k = op->immediate, na = m * k / 32 / LANES, step = m / 8;

@@ -18,7 +18,8 @@ static void run(const char *body)
     char text[4096];
     snprintf(text, sizeof text,
              ".version 8.4\n.target sm_90a\n.address_size 64\n"
-             ".visible .entry k(.param .u64 pa, .param .u64 pb, .param .u64 pc, .param .u64 po)\n{\n"
+             ".visible .entry k(.param .u64 pa, .param .u64 pb, .param .u64 pc, .param .u64 po)\n"
+             "{\n"
              " .reg .b64 d<8>; .reg .b32 r<12>; .reg .b16 h<8>;\n"
              " mov.u32 r1, %%tid.x; mov.u32 r2, %%ctaid.x; mad.lo.u32 r1, r2, 1024, r1;\n"
              " mul.wide.u32 d1, r1, 4; ld.param.u64 d2, [pa]; ld.param.u64 d3, [pb];\n"
@@ -119,7 +120,8 @@ static uint16_t widened(enum format_id f, unsigned byte, bool relu)
 static void test_widen(void **state)
 {
     static const struct { const char *body; enum format_id f; bool relu; } forms[] = {
-        {" cvt.rn.f16x2.e4m3x2 r7, h4;", E4M3, false}, {" cvt.rn.f16x2.e5m2x2 r7, h4;", E5M2, false},
+        {" cvt.rn.f16x2.e4m3x2 r7, h4;", E4M3, false},
+        {" cvt.rn.f16x2.e5m2x2 r7, h4;", E5M2, false},
         {" cvt.rn.relu.f16x2.e4m3x2 r7, h4;", E4M3, true},
         {" cvt.rn.relu.f16x2.e5m2x2 r7, h4;", E5M2, true},
     };
@@ -127,8 +129,9 @@ static void test_widen(void **state)
     for (unsigned k = 0; k < 4; k++) {
         run(forms[k].body);
         for (unsigned i = 0; i < N; i++)
-            assert_int_equal(out[i], widened(forms[k].f, i & 0xff, forms[k].relu) |
-                                         (uint32_t)widened(forms[k].f, i >> 8, forms[k].relu) << 16);
+            assert_int_equal(out[i],
+                             widened(forms[k].f, i & 0xff, forms[k].relu) |
+                                 (uint32_t)widened(forms[k].f, i >> 8, forms[k].relu) << 16);
     }
 }
 
@@ -249,7 +252,7 @@ static void test_xorsign(void **state)
 
 #define KERNEL(body)                                                                               \
     ".version 8.4\n.target sm_90a\n.address_size 64\n.visible .entry k(.param .u64 out)\n{\n"      \
-    " .reg .b64 d<8>; .reg .b32 r<12>; .reg .f32 f<12>; .reg .pred p;\n"                            \
+    " .reg .b64 d<8>; .reg .b32 r<12>; .reg .f32 f<12>; .reg .pred p;\n"                           \
     " mov.u32 r0, %tid.x; ld.param.u64 d0, [out]; mul.wide.u32 d1, r0, 16; add.s64 d1, d0, d1;\n"  \
     " cvt.rn.f32.u32 f0, r0;\n" body "\n ret;\n}\n"
 
@@ -309,7 +312,8 @@ static void test_policies(void **state)
         " prefetch.global.L2::evict_last [d0]; applypriority.global.L2::evict_normal [d0], 128;\n"
         " st.global.L2::cache_hint.b32 [d1], r1, d3;\n"
         " red.global.add.L2::cache_hint.u32 [d1+4], 1, d4;\n"
-        " ld.mmio.relaxed.sys.global.b32 r5, [d1+8]; st.mmio.relaxed.sys.global.b32 [d1+12], r5;\n"),
+        " ld.mmio.relaxed.sys.global.b32 r5, [d1+8];\n"
+        " st.mmio.relaxed.sys.global.b32 [d1+12], r5;\n"),
         words, sizeof words);
     bench_clean(&b);
     for (unsigned i = 0; i < 32; i++) {

@@ -300,8 +300,8 @@ static void test_store_and_load(void **state)
                  " mov.b32 r4, 0; mov.b32 r5, 0; mov.b32 r6, 0; mov.b32 r7, 0;\n"
                  " ldmatrix.sync.aligned.m8n8.x%u%s.shared::cta.b16 %s, [r1];\n"
                  " ld.param.u64 d0, [p]; mul.wide.u32 d1, r0, 4; add.s64 d0, d0, d1;\n"
-                 " st.global.b32 [d0], r4; st.global.b32 [d0+128], r5; st.global.b32 [d0+256], r6;\n"
-                 " st.global.b32 [d0+384], r7; ret;\n}\n",
+                 " st.global.b32 [d0], r4; st.global.b32 [d0+128], r5;\n"
+                 " st.global.b32 [d0+256], r6; st.global.b32 [d0+384], r7; ret;\n}\n",
                  count, out ? ".trans" : "", lists[count], count, in ? ".trans" : "",
                  lists[count]);
         assemble(ptxas, text);
@@ -326,7 +326,8 @@ static void test_transpose(void **state)
 {
     static const char text[] =
         ".version 7.8\n.target sm_80\n.address_size 64\n.visible .entry k(.param .u64 p)\n"
-        "{\n .reg .b32 r<4>; .reg .b64 d<4>;\n mov.u32 r0, %tid.x; mad.lo.u32 r1, r0, 131074, 65536;\n"
+        "{\n .reg .b32 r<4>; .reg .b64 d<4>;\n mov.u32 r0, %tid.x;\n"
+        " mad.lo.u32 r1, r0, 131074, 65536;\n"
         " movmatrix.sync.aligned.m8n8.trans.b16 r1, r1;\n"
         " ld.param.u64 d0, [p]; mul.wide.u32 d1, r0, 4; add.s64 d0, d0, d1;\n"
         " st.global.b32 [d0], r1; ret;\n}\n";
@@ -446,8 +447,8 @@ static void test_refused(void **state)
     static const struct { const char *target, *statement, *words; } refused[] = {
         {"sm_90a", "wgmma.mma_async.sp.sync.aligned.m64n8k32.f32.f16.f16 " ACC
                    ", d0, d1, r0, 0, p, 1, 1, 0, 0;", "sparse"},
-        {"sm_90a", "mma.sp.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 " ACC ", {r0, r1}, {r2, r3}"
-                   ", " ACC ", r4, 0;", "sparse"},
+        {"sm_90a", "mma.sp.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 " ACC ", {r0, r1},"
+                   " {r2, r3}, " ACC ", r4, 0;", "sparse"},
         {"sm_90a", "mma.sync.aligned.m8n8k4.row.col.f32.f16.f16.f32 {c0, c1, c2, c3, c4, c5, c6,"
                    " c7}, {r0, r1}, {r2, r3}, {c0, c1, c2, c3, c4, c5, c6, c7};", "Volta"},
         {"sm_90", W ACC ", d0, d1, p, 1, 1, 0, 0;", "sm_90a"},

@@ -5,20 +5,22 @@
 #include "matrix.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *ptxas;
 
 // A (64x16) at s, B (16x16) at s + 2048, both of f16 in core matrices of 128 bytes. d1, d2: their
-// descriptors; c0-c7, e0-e7: accumulators; a0-a3: a fragment of A; r3: s + 4 * thread; p: thread 0; g: the first 128 threads.
+// descriptors; c0-c7, e0-e7: accumulators; a0-a3: a fragment of A; r3: s + 4 * thread; p: thread
+// 0; g: the first 128 threads.
 #define BEFORE                                                                                     \
     ".version 8.4\n.target sm_90a\n.address_size 64\n"                                             \
     ".visible .entry k(.param .u64 out, .param .u64 in) .maxntid 256, 1, 1\n{\n"                   \
     " .reg .b32 r<20>; .reg .b64 d<10>; .reg .b32 c<8>; .reg .b32 e<8>; .reg .b32 a<4>;\n"         \
-    " .reg .pred p, q, w, g; .reg .f32 f<4>;\n"                                                       \
+    " .reg .pred p, q, w, g; .reg .f32 f<4>;\n"                                                    \
     " .shared .align 1024 .b8 s[4096];\n"                                                          \
     " mov.u32 r0, %tid.x; setp.eq.u32 p, r0, 0; shl.b32 r1, r0, 2; mov.u32 r2, s;\n"               \
-    " setp.lt.u32 g, r0, 128;\n"                                                                  \
+    " setp.lt.u32 g, r0, 128;\n"                                                                   \
     " add.s32 r3, r2, r1; shr.u32 r4, r2, 4; cvt.u64.u32 d0, r4; shr.u32 r9, r0, 5;\n"             \
     " add.s64 d1, d0, 0x0000001000080000; add.s64 d2, d1, 128; setp.eq.u32 q, r2, r2;\n"           \
     " ld.param.u64 d3, [out]; mul.wide.u32 d4, r0, 4; add.s64 d3, d3, d4; mov.b32 r8, 0;\n"        \
@@ -73,7 +75,8 @@ static unsigned line_of_body(const char *text)
 static void check_lines(const struct planted *p, const struct ptxm_finding *f, const char *text)
 {
     unsigned base = line_of_body(text);
-    if (p->line_a && (f->a.line != base + p->line_a || (p->line_b && f->b.line != base + p->line_b)))
+    bool first = f->a.line == base + p->line_a, second = f->b.line == base + p->line_b;
+    if ((p->line_a && !first) || (p->line_b && !second))
         fail_msg("%s at lines %u and %u, not %u and %u, of:\n%s", f->rule, f->a.line - base,
                  f->b.line - base, p->line_a, p->line_b, p->body);
 }
@@ -98,7 +101,8 @@ static void run_planted(const struct planted *p, enum ptxm_completion completion
     b.options.completion = completion;
     b.options.seed = seed;
     b.options.strict = p->strict;
-    uint64_t out = bench_buffer(&b, sizeof zeros, zeros), in = bench_buffer(&b, sizeof zeros, zeros);
+    uint64_t out = bench_buffer(&b, sizeof zeros, zeros);
+    uint64_t in = bench_buffer(&b, sizeof zeros, zeros);
     RUN(&b, "k", 1, p->block ? p->block : 128, 0, out, in);
     if (p->rule)
         check_lines(p, found(&b, p), text);
@@ -352,6 +356,76 @@ static void test_moments(void **state)
         }
 }
 
+// ---- no memory ---------------------------------------------------------------------------------
+
+struct failing {
+    long left, alive;
+};
+
+static void *fail_malloc(void *user, size_t size)
+{
+    struct failing *f = user;
+    if (f->left-- <= 0)
+        return NULL;
+    f->alive++;
+    return malloc(size);
+}
+
+static void *fail_realloc(void *user, void *block, size_t size)
+{
+    struct failing *f = user;
+    return f->left-- <= 0 ? NULL : realloc(block, size);
+}
+
+static void fail_free(void *user, void *block)
+{
+    struct failing *f = user;
+    f->alive--;
+    free(block);
+}
+
+static enum ptxm_status whole_run(struct failing *f, const char *text)
+{
+    struct ptxm_allocator hook = {fail_malloc, fail_realloc, fail_free, f};
+    struct ptxm_load_options load_options = {.allocator = &hook};
+    struct ptxm_device_options device_options = {.allocator = &hook};
+    struct ptxm_launch_options options = {.completion = PTXM_LATE};
+    struct ptxm_module *m = NULL;
+    struct ptxm_device *d = NULL;
+    struct ptxm_report *r = NULL;
+    uint64_t p[2];
+    enum ptxm_status status = ptxm_module_load(text, strlen(text), &load_options, &m);
+    if (status == PTXM_OK)
+        status = ptxm_device_create(&device_options, &d);
+    if (status == PTXM_OK)
+        status = ptxm_memory_allocate(d, 4096, NULL, &p[0]);
+    p[1] = p[0];
+    struct ptxm_launch l = {.kernel = "k", .grid = {1, 1, 1}, .block = {128, 1, 1}, .params = p,
+                            .param_bytes = 16, .options = &options};
+    if (status == PTXM_OK)
+        status = ptxm_launch(d, m, &l, NULL, NULL, &r);
+    ptxm_report_free(r);
+    ptxm_device_free(d);
+    ptxm_module_free(m);
+    return status;
+}
+
+static void test_allocation_failure(void **state)
+{
+    static char text[16384];
+    snprintf(text, sizeof text, "%s%s%s", BEFORE, READY FENCE MMA8("c") TOUCH MMA_A("e") COMMIT
+             " setmaxnreg.dec.sync.aligned.u32 40;\n" MMA8("c") COMMIT WAIT(0), AFTER);
+    struct failing f = {.left = 1000000};
+    assert_int_equal(whole_run(&f, text), PTXM_OK);
+    assert_int_equal(f.alive, 0);
+    long used = 1000000 - f.left;
+    for (long n = 0; n < used; n++) {
+        struct failing g = {.left = n};
+        assert_int_equal(whole_run(&g, text), PTXM_ERROR_MEMORY);
+        assert_int_equal(g.alive, 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     ptxas = argc > 1 ? argv[1] : NULL;
@@ -359,7 +433,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_fence),     cmocka_unit_test(test_in_flight),
         cmocka_unit_test(test_groups),    cmocka_unit_test(test_warpgroup),
         cmocka_unit_test(test_descriptors), cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_moments),
+        cmocka_unit_test(test_moments),     cmocka_unit_test(test_allocation_failure),
     };
     return cmocka_run_group_tests_name("ptxm wgmma rules", tests, NULL, NULL);
 }
