@@ -234,7 +234,7 @@ static void test_mma(void **state)
     for (size_t i = 0; i < SHAPE_COUNT * 4; i++) {
         const struct shape *s = &shapes[i / 4];
         unsigned bytes = word_bits(s) / 8;
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "k%zu", i / 4);
         fill(&o, s, i * 31 + 1);
         uint64_t a = upload(&b, (const uint64_t(*)[32])o.fragment_a, 8, bytes);

@@ -292,7 +292,7 @@ static void compare(const struct run *r)
 
 static void run_one(struct bench *b, struct run *r, size_t number)
 {
-    char name[16];
+    char name[32];
     snprintf(name, sizeof name, "k%zu", number);
     fill(r, &products[number], number * 77 + 5);
     uint64_t image = bench_buffer(b, r->bytes, r->image);
