@@ -11,8 +11,7 @@ static const char *sync_comment(kg_emit *e, const kg_op *op)
     const kg_attr *id = kg_op_attr(op, KG_A_SYNC_ID), *why = kg_op_attr(op, KG_A_REASON);
     if (!id) return NULL;
     if (id->i >= 1 && id->i <= e->n_sync_reasons && e->sync_reasons[id->i - 1])
-        return kg_arena_printf(e->arena, "S%lld: %s", (long long)id->i,
-                               e->sync_reasons[id->i - 1]);
+        return kg_arena_printf(e->arena, "S%lld: %s", (long long)id->i, e->sync_reasons[id->i - 1]);
     char *text =
         kg_arena_printf(e->arena, "S%lld%s", (long long)id->i, why && why->count ? ": why" : "");
     for (int i = 0; why && i < why->count; i++)
@@ -26,8 +25,49 @@ static void sync_template(kg_emit *e, const kg_op *op, enum cg_ptx_id id, const 
     cg_template(e->m, id, arguments, count, NULL, sync_comment(e, op));
 }
 
+// A nibble a warp.
+static uint64_t table_of(const kg_attr *ids, int first)
+{
+    uint64_t table = 0;
+    for (int w = 0; w < 16 && first + w < ids->count; w++)
+        table |= (uint64_t)(ids->ints[first + w] & 15) << 4 * w;
+    return table;
+}
+
+// The warp's own id: first + warp % n or first + warp / n where they go like that, else looked up.
+static cg_value id_of_warp(kg_emit *e, const kg_attr *ids)
+{
+    struct cg_module *m = e->m;
+    int64_t first = ids->ints[0];
+    for (int log2 = 0; log2 < 5; log2++) {
+        bool modulo = true, quotient = true;
+        for (int w = 0; w < ids->count; w++) {
+            modulo &= ids->ints[w] == first + (w & ((1 << log2) - 1));
+            quotient &= ids->ints[w] == first + (w >> log2);
+        }
+        cg_value part = modulo     ? cg_and(m, e->warp, cg_i32(m, (1 << log2) - 1))
+                        : quotient ? cg_lshr(m, e->warp, cg_i32(m, log2))
+                                   : NULL;
+        if (part) return cg_add(m, part, cg_i32(m, (int32_t)first));
+    }
+    cg_value table = cg_i64(m, (int64_t)table_of(ids, 0));
+    if (ids->count > 16)
+        table = cg_select(m, cg_slt(m, e->warp, cg_i32(m, 16)), table,
+                          cg_i64(m, (int64_t)table_of(ids, 16)));
+    cg_value place = cg_shl(m, cg_and(m, e->warp, cg_i32(m, 15)), cg_i32(m, 2));
+    cg_value id = cg_trunc(m, cg_lshr(m, table, cg_zext(m, place, CG_I64)), CG_I32);
+    return cg_and(m, id, cg_i32(m, 15));
+}
+
 static void emit_barrier(kg_emit *e, const kg_op *op)
 {
+    const kg_attr *ids = kg_op_attr(op, KG_A_IDS);
+    if (ids) {
+        cg_value group[] = {id_of_warp(e, ids),
+                            cg_i32(e->m, (int32_t)kg_op_int(op, KG_A_COUNT, 0))};
+        sync_template(e, op, CG_PTX_BAR_SYNC_OF_WARP, group, 2);
+        return;
+    }
     cg_value arguments[] = {cg_i32(e->m, (int32_t)kg_op_int(op, KG_A_ID, 0)),
                             cg_i32(e->m, (int32_t)kg_op_int(op, KG_A_COUNT, 0))};
     if (op->code == KG_OP_ARRIVE)

@@ -54,6 +54,7 @@ static bool take(matcher *x, const kg_op *op, enum cg_ptx_id id, int64_t count, 
 static bool match_barrier(matcher *x, const kg_op *op)
 {
     const int64_t values[] = {kg_op_int(op, KG_A_ID, 0), kg_op_int(op, KG_A_COUNT, 0)};
+    if (kg_op_attr(op, KG_A_IDS)) return take(x, op, CG_PTX_BAR_SYNC_OF_WARP, 1, 1, values + 1);
     if (op->code == KG_OP_ARRIVE) return take(x, op, CG_PTX_BAR_ARRIVE, 1, 2, values);
     if (kg_op_attr(op, KG_A_COUNT)) return take(x, op, CG_PTX_BAR_SYNC_COUNT, 1, 2, values);
     return take(x, op, CG_PTX_BAR_SYNC, 1, 1, values);

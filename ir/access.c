@@ -39,6 +39,17 @@ kg_region kg_op_region(const kg_op *op)
     return (kg_region){0, block->kernel->warps};
 }
 
+uint32_t kg_barrier_warps(const kg_op *barrier, int warp)
+{
+    const kg_attr *ids = kg_op_attr(barrier, KG_A_IDS);
+    kg_region region = kg_op_region(barrier);
+    uint32_t warps = 0;
+    for (int w = region.first_warp; w < region.first_warp + region.n_warps; w++)
+        if (!ids || (w < ids->count && warp < ids->count && ids->ints[w] == ids->ints[warp]))
+            warps |= UINT32_C(1) << w;
+    return warps;
+}
+
 static bool constant_or_none(const kg_value *value)
 {
     int64_t ignored;

@@ -22,6 +22,9 @@ typedef struct kg_region {
     int32_t first_warp, n_warps;
 } kg_region;
 kg_region kg_op_region(const kg_op *op);
+// The warps that `warp` meets at a barrier it comes to, itself included, as bits: those of its
+// group, else of the region. (How many come from other regions only `count` says.)
+uint32_t kg_barrier_warps(const kg_op *barrier, int warp);
 
 // One memory operand of an op, resolved to its root buffer.
 typedef struct kg_access {

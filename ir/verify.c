@@ -171,6 +171,39 @@ static void check_warps(kg_verifier *v, const kg_op *op)
                        (long long)first, (long long)last, v->first_warp, v->last_warp);
 }
 
+// A barrier of groups of warps: each warp has an id, and `count` threads have the same one.
+static void check_groups(kg_verifier *v, const kg_op *op)
+{
+    const kg_attr *ids = kg_op_attr(op, KG_A_IDS);
+    int warps = v->kernel->warps, own = 0;
+    if (v->first_warp != 0 || v->last_warp != warps || kg_op_attr(op, KG_A_ID)) {
+        kg_verify_fail(
+            v, KG_D_V205, op,
+            "a barrier with `ids` is for all warps of the CTA: not inside of `warps`, and "
+            "without `id`");
+        return;
+    }
+    if (ids->count != warps) {
+        kg_verify_fail(v, KG_D_V203, op, "ids has %d numbers for %d warps", ids->count, warps);
+        return;
+    }
+    for (int w = 0; w < warps; w++) {
+        if (ids->ints[w] < 1 || ids->ints[w] > 15) {
+            kg_verify_fail(v, KG_D_V203, op,
+                           "barrier %lld of warp %d: ids go from 1 to 15, 0 is the CTA's",
+                           (long long)ids->ints[w], w);
+            return;
+        }
+        own = 0;
+        for (int u = 0; u < warps; u++) own += ids->ints[u] == ids->ints[w];
+        if (32 * own == kg_op_int(op, KG_A_COUNT, 0)) continue;
+        kg_verify_fail(v, KG_D_V203, op,
+                       "barrier %lld counts %lld threads, but %d warps have this id",
+                       (long long)ids->ints[w], (long long)kg_op_int(op, KG_A_COUNT, 0), own);
+        return;
+    }
+}
+
 static void check_barrier(kg_verifier *v, const kg_op *op)
 {
     const kg_attr *id = kg_op_attr(op, KG_A_ID), *count = kg_op_attr(op, KG_A_COUNT);
@@ -190,6 +223,7 @@ static void check_barrier(kg_verifier *v, const kg_op *op)
                        "a barrier counts whole warps of the CTA: %lld is not a multiple of "
                        "32 between 32 and %d",
                        (long long)count->i, 32 * v->kernel->warps);
+    if (kg_op_attr(op, KG_A_IDS)) check_groups(v, op);
 }
 
 static bool is_one_of(const char *word, const char *const *words, int count)
@@ -259,18 +293,39 @@ static void check_wait(kg_verifier *v, const kg_op *op)
 static void check_special(kg_verifier *v, const kg_op *op)
 {
     switch (op->code) {
-    case KG_OP_VIEW: check_view(v, op); return; // its operand is the tensor or buffer itself
-    case KG_OP_WARPS: check_warps(v, op); break;
+    case KG_OP_VIEW:
+        check_view(v, op);
+        return; // its operand is the tensor or buffer itself
+    case KG_OP_WARPS:
+        check_warps(v, op);
+        break;
     case KG_OP_BARRIER:
-    case KG_OP_ARRIVE: check_barrier(v, op); break;
-    case KG_OP_FENCE: check_fence(v, op); break;
-    case KG_OP_FOR: check_for(v, op); break;
-    case KG_OP_WHILE: check_while(v, op); break;
-    case KG_OP_YIELD: check_yield(v, op); break;
-    case KG_OP_ASSIGN: check_assign(v, op); break;
-    case KG_OP_AWAIT: check_await(v, op); break;
-    case KG_OP_WAIT: check_wait(v, op); break;
-    default: break;
+    case KG_OP_ARRIVE:
+        check_barrier(v, op);
+        break;
+    case KG_OP_FENCE:
+        check_fence(v, op);
+        break;
+    case KG_OP_FOR:
+        check_for(v, op);
+        break;
+    case KG_OP_WHILE:
+        check_while(v, op);
+        break;
+    case KG_OP_YIELD:
+        check_yield(v, op);
+        break;
+    case KG_OP_ASSIGN:
+        check_assign(v, op);
+        break;
+    case KG_OP_AWAIT:
+        check_await(v, op);
+        break;
+    case KG_OP_WAIT:
+        check_wait(v, op);
+        break;
+    default:
+        break;
     }
     check_memory_operands(v, op);
 }

@@ -26,38 +26,56 @@ static bool is_legal(const kg_op *op, kg_attr_key key)
     bool by_axis = cls == KG_CLASS_R || cls == KG_CLASS_N;
     switch (key) {
     case KG_A_VALUE_INT:
-    case KG_A_VALUE_FLOAT: return code == KG_OP_CONST;
+    case KG_A_VALUE_FLOAT:
+        return code == KG_OP_CONST;
     case KG_A_DTYPE:
         return code == KG_OP_CONST || code == KG_OP_CAST || code == KG_OP_BITCAST ||
                code == KG_OP_IOTA;
-    case KG_A_AXIS: return by_axis || code == KG_OP_EXPAND || code == KG_OP_IOTA;
-    case KG_A_SHAPE: return code == KG_OP_BROADCAST || code == KG_OP_IOTA;
-    case KG_A_PERM: return code == KG_OP_TRANSPOSE;
+    case KG_A_AXIS:
+        return by_axis || code == KG_OP_EXPAND || code == KG_OP_IOTA;
+    case KG_A_SHAPE:
+        return code == KG_OP_BROADCAST || code == KG_OP_IOTA;
+    case KG_A_PERM:
+        return code == KG_OP_TRANSPOSE;
     case KG_A_INDEX:
     case KG_A_EXTENT:
     case KG_A_SLOT:
     case KG_A_INBOUNDS:
-    case KG_A_DIVISIBLE: return code == KG_OP_VIEW;
+    case KG_A_DIVISIBLE:
+        return code == KG_OP_VIEW;
     case KG_A_RING:
     case KG_A_OFFSET:
     case KG_A_ALIGN:
     case KG_A_PITCH:
-    case KG_A_SWIZZLE: return code == KG_OP_SHARED;
+    case KG_A_SWIZZLE:
+        return code == KG_OP_SHARED;
     case KG_A_PIPELINE:
-    case KG_A_UNROLL: return code == KG_OP_FOR;
-    case KG_A_ASYNC: return is_copy(op);
+    case KG_A_UNROLL:
+        return code == KG_OP_FOR;
+    case KG_A_ASYNC:
+        return is_copy(op);
     case KG_A_VEC:
-    case KG_A_CACHE: return is_memory(op);
-    case KG_A_PARTIAL: return cls == KG_CLASS_R;
+    case KG_A_CACHE:
+        return is_memory(op);
+    case KG_A_PARTIAL:
+        return cls == KG_CLASS_R;
     case KG_A_FIRST:
     case KG_A_LAST:
-    case KG_A_ROLE: return code == KG_OP_WARPS;
-    case KG_A_ID: return is_barrier(op);
-    case KG_A_COUNT: return is_barrier(op) || code == KG_OP_WAIT;
+    case KG_A_ROLE:
+        return code == KG_OP_WARPS;
+    case KG_A_ID:
+        return is_barrier(op);
+    case KG_A_IDS:
+        return code == KG_OP_BARRIER;
+    case KG_A_COUNT:
+        return is_barrier(op) || code == KG_OP_WAIT;
     case KG_A_ORDER:
-    case KG_A_SCOPE: return code == KG_OP_FENCE;
-    case KG_A_COMPARE: return code == KG_OP_AWAIT;
-    default: return true; // sync, why, by_hand: where an order comes from can be said of any op
+    case KG_A_SCOPE:
+        return code == KG_OP_FENCE;
+    case KG_A_COMPARE:
+        return code == KG_OP_AWAIT;
+    default:
+        return true; // sync, why, by_hand: where an order comes from can be said of any op
     }
 }
 
@@ -161,18 +179,39 @@ static void check_buffer(kg_verifier *v, const kg_op *op)
 static void check_attr(kg_verifier *v, const kg_op *op, const kg_attr *attr)
 {
     switch (attr->key) {
-    case KG_A_RING: in_range(v, op, attr, 1, 64); break;
-    case KG_A_ALIGN: power_of_two(v, op, attr, 4096); break;
-    case KG_A_SWIZZLE: check_swizzle(v, op, attr); break;
-    case KG_A_PIPELINE: in_range(v, op, attr, 1, 1 << 20); break;
-    case KG_A_UNROLL: in_range(v, op, attr, 1, 1 << 20); break;
-    case KG_A_ASYNC: check_async(v, op, attr); break;
-    case KG_A_VEC: check_vec(v, op, attr); break;
-    case KG_A_CACHE: check_cache(v, op, attr); break;
-    case KG_A_SLOT: in_range(v, op, attr, 0, 1); break;
+    case KG_A_RING:
+        in_range(v, op, attr, 1, 64);
+        break;
+    case KG_A_ALIGN:
+        power_of_two(v, op, attr, 4096);
+        break;
+    case KG_A_SWIZZLE:
+        check_swizzle(v, op, attr);
+        break;
+    case KG_A_PIPELINE:
+        in_range(v, op, attr, 1, 1 << 20);
+        break;
+    case KG_A_UNROLL:
+        in_range(v, op, attr, 1, 1 << 20);
+        break;
+    case KG_A_ASYNC:
+        check_async(v, op, attr);
+        break;
+    case KG_A_VEC:
+        check_vec(v, op, attr);
+        break;
+    case KG_A_CACHE:
+        check_cache(v, op, attr);
+        break;
+    case KG_A_SLOT:
+        in_range(v, op, attr, 0, 1);
+        break;
     case KG_A_INBOUNDS:
-    case KG_A_DIVISIBLE: one_per_dimension(v, op, attr); break;
-    default: break;
+    case KG_A_DIVISIBLE:
+        one_per_dimension(v, op, attr);
+        break;
+    default:
+        break;
     }
 }
 

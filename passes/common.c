@@ -287,3 +287,16 @@ kg_value *kg_available_find(kg_available *table, kg_op *op)
     KG_PUSH(table->arena, &table->stack, mine);
     return NULL;
 }
+
+kg_op *kg_gather_view(const kg_value *operand)
+{
+    while (operand->kind == KG_VALUE_RESULT && operand->op->code == KG_OP_TRANSPOSE)
+        operand = operand->op->operands[0];
+    if (operand->type.home == KG_HOME_FRAG || operand->kind != KG_VALUE_RESULT ||
+        operand->op->code != KG_OP_VIEW)
+        return NULL;
+    const kg_attr *index = kg_op_attr(operand->op, KG_A_INDEX);
+    for (int d = 0; index && d < index->count; d++)
+        if (index->ints[d] == KG_INDEX_GATHER) return operand->op;
+    return NULL;
+}

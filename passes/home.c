@@ -127,6 +127,21 @@ static bool steady_view(const kg_value *view)
     return true;
 }
 
+// Rows of shared memory that a product would have to find one by one.
+static bool gathers_shared(const kg_value *value)
+{
+    return value->type.home == KG_HOME_SHARED && kg_gather_view(value);
+}
+
+static kg_value *load_view(homer *h, kg_op *dot, kg_value *view)
+{
+    kg_place place = kg_place_before(h->kernel, dot);
+    kg_op *load = kg_make(&place, KG_OP_LOAD, 1, &view);
+    kg_type type = view->type;
+    type.home = KG_HOME_FRAG;
+    return kg_op_result(h->kernel, load, type, NULL);
+}
+
 // A fragment that was only loaded for this dot (and perhaps transposed): the view it was loaded
 // from. The dot then reads shared memory itself, or a coalesced copy replaces a gather of two-byte
 // loads.
@@ -142,7 +157,7 @@ static kg_value *loaded_view(homer *h, kg_op *dot, kg_value *fragment)
         h->uses[load->results[0]->id]->next)
         return NULL;
     kg_value *view = load->operands[0];
-    if (!steady_view(view) || !nothing_between(load, dot, kg_root(view)))
+    if (gathers_shared(view) || !steady_view(view) || !nothing_between(load, dot, kg_root(view)))
         return NULL;
     if (turn == load)
         return view;
@@ -155,8 +170,9 @@ static kg_value *loaded_view(homer *h, kg_op *dot, kg_value *fragment)
 static void home_operand(homer *h, kg_op *dot, int i)
 {
     kg_value *value = dot->operands[i];
+    if (gathers_shared(value)) value = load_view(h, dot, value);
     if (value->type.home == KG_HOME_FRAG) {
-        kg_value *view = loaded_view(h, dot, value);
+        kg_value *view = value->id >= 0 ? loaded_view(h, dot, value) : NULL;
         if (view)
             value = view;
         else if (kg_dot_kind_of(dot) == KG_DOT_FMA)

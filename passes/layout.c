@@ -221,19 +221,6 @@ static bool is_copy(const kg_op *op)
     return op->code == KG_OP_COPY || op->code == KG_OP_COPY_ASYNC;
 }
 
-kg_op *kg_gather_view(const kg_value *operand)
-{
-    while (operand->kind == KG_VALUE_RESULT && operand->op->code == KG_OP_TRANSPOSE)
-        operand = operand->op->operands[0];
-    if (operand->type.home == KG_HOME_FRAG || operand->kind != KG_VALUE_RESULT ||
-        operand->op->code != KG_OP_VIEW)
-        return NULL;
-    const kg_attr *index = kg_op_attr(operand->op, KG_A_INDEX);
-    for (int d = 0; index && d < index->count; d++)
-        if (index->ints[d] == KG_INDEX_GATHER) return operand->op;
-    return NULL;
-}
-
 // cp.async moves 4, 8 or 16 bytes; a copy in smaller pieces goes through registers, and one that
 // gathers in a way that no layout describes becomes a load and a store.
 static void settle_copy(kg_layouts *ls, kg_op *op)

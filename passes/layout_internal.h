@@ -85,8 +85,6 @@ void kg_layout_of_gather(const kg_layout *tile, int d, kg_layout *out);
 // The tile layout of a memory op's view: of the fragment it moves, or of a copy's chunks. false:
 // none.
 bool kg_layout_of_moved(const kg_op *op, kg_layout *out);
-// The op through which a memory operand reaches its gather indices, or NULL.
-kg_op *kg_gather_view(const kg_value *operand);
 int kg_copy_vector(const kg_kernel *kernel, const kg_op *copy);
 // Another op of the same kind, operands and attributes, detached and without results.
 kg_op *kg_op_like(kg_kernel *kernel, const kg_op *op);

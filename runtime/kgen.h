@@ -176,7 +176,7 @@ typedef struct kgen_obligation {
 // A repair that was looked at.
 typedef struct kgen_repair {
     const char *repair;  // "nothing", "warp sync", "in front of dot (line 9), in the loop ..."
-    const char *verdict; // "chosen", "rejected", "equal" (does as well), "not tried"
+    const char *verdict; // "chosen", "rejected", "equal" (does as well)
     double runs;         // estimated; -1: has none
     const char *text;    // why
 } kgen_repair;

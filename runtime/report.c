@@ -186,8 +186,7 @@ static void copy_repairs(report_maker *m, const kg_sync_entry *e, kgen_sync_info
 {
     static const char *const verdicts[] = {[KG_SYNC_VERDICT_CHOSEN] = "chosen",
                                            [KG_SYNC_VERDICT_REJECTED] = "rejected",
-                                           [KG_SYNC_VERDICT_EQUAL] = "equal",
-                                           [KG_SYNC_VERDICT_NOT_TRIED] = "not tried"};
+                                           [KG_SYNC_VERDICT_EQUAL] = "equal"};
     kgen_repair *repairs = KG_NEW_ARRAY(m->arena, kgen_repair, e->repairs.count + 1);
     for (int i = 0; i < e->repairs.count; i++) {
         const kg_sync_repair *r = &e->repairs.items[i];

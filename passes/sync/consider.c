@@ -2,6 +2,7 @@
 // The other repairs: for what stands at a point, what else would have ordered its accesses, and
 // why it was not taken. Everything is read off the plan: which points cut what, what they cost,
 // which threads meet.
+#include "passes/sync/groups.h"
 #include "passes/sync/record.h"
 
 enum { PLACES_SHOWN = 3, WARPS = 32 };
@@ -70,90 +71,28 @@ static void consider_warp_sync(const considerer *x)
                             r->number));
 }
 
-// Warps that bytes of the obligations tie together: the same root, one group.
-typedef struct ties {
-    int parent[WARPS];
-} ties;
-
-static int group_of(const ties *t, int warp)
-{
-    while (t->parent[warp] != warp) warp = t->parent[warp];
-    return warp;
-}
-
-static void tie(ties *t, uint32_t warps)
-{
-    int first = __builtin_ctz(warps);
-    for (int w = first + 1; w < WARPS; w++)
-        if (warps >> w & 1) t->parent[group_of(t, w)] = group_of(t, first);
-}
-
-typedef struct marker {
-    uint32_t *warps; // by arena byte
-    int64_t at, bytes;
-} marker;
-
-static void mark(int thread, int64_t offset, int bytes, void *user)
-{
-    marker *m = user;
-    for (int64_t i = m->at + offset; i < m->at + offset + bytes && i < m->bytes; i++)
-        m->warps[i] |= UINT32_C(1) << (thread / WARPS);
-}
-
-// Who touches which byte. Two accesses of one ring meet in one slot; of two buffers, in any.
-static uint32_t *warps_by_byte(const considerer *x, const kg_sync_access *a, bool all_slots)
-{
-    int64_t bytes = x->c->p->kernel->shared_bytes;
-    marker m = {KG_NEW_ARRAY(x->c->p->arena, uint32_t, bytes + 1), a->offset, bytes};
-    for (int slot = 0; slot < (all_slots ? a->ring : 1); slot++, m.at += a->slot_bytes)
-        kg_access_bytes(&a->at, mark, &m);
-    return m.warps;
-}
-
-// Joins the warps of an obligation; false when its bytes are not known.
-static bool tie_obligation(const considerer *x, ties *t, const kg_obligation *o)
-{
-    const kg_sync_program *p = x->c->p;
-    const kg_sync_access *a = &p->accesses.items[o->a], *b = &p->accesses.items[o->b];
-    if (a->global || b->global || !a->at.exact || !b->at.exact) return false;
-    bool two_buffers = a->at.root != b->at.root;
-    const uint32_t *wa = warps_by_byte(x, a, two_buffers), *wb = warps_by_byte(x, b, two_buffers);
-    uint32_t last = 0;
-    for (int64_t i = 0; i < p->kernel->shared_bytes; i++) {
-        uint32_t both = wa[i] && wb[i] ? wa[i] | wb[i] : 0;
-        if (both && both != last) tie(t, both);
-        last = both;
-    }
-    return true;
-}
-
-static const char *groups_text(const considerer *x, ties *t, int *groups)
+// Without a barrier of groups where one would do: why.
+static const char *no_groups(const considerer *x, const kg_ties *ties)
 {
     kg_arena *arena = x->c->p->arena;
-    const char *text = "";
-    *groups = 0;
-    for (int w = 0; w < x->c->p->kernel->warps; w++) {
-        if (group_of(t, w) != w) continue;
-        const char *members = "";
-        for (int v = 0; v < x->c->p->kernel->warps; v++)
-            if (group_of(t, v) == w)
-                members = kg_arena_printf(arena, "%s%s%d", members, *members ? "," : "", v);
-        text = kg_arena_printf(arena, "%s%s{%s}", text, *text ? " " : "", members);
-        ++*groups;
-    }
-    return text;
+    if (ties->groups == 1)
+        return kg_arena_printf(arena, "the bytes tie all %d warps together", ties->warps);
+    return kg_arena_printf(arena, "the bytes tie together %s only, but %s",
+                           kg_ties_text(arena, ties),
+                           ties->warps < 4 ? "that is too few warps to part them"
+                                           : "groups of equal size, or ids for them, are not to be "
+                                             "had, or copies tie more at another barrier");
 }
 
 static void consider_named_barrier(const considerer *x)
 {
     kg_arena *arena = x->c->p->arena;
     const char *repair = "named barriers of fewer warps";
-    ties t = {0};
-    int groups;
-    if (x->c->p->kernel->warps <= 1 || x->c->p->kernel->warps > WARPS || x->c->p->has_roles) return;
-    for (int w = 0; w < WARPS; w++) t.parent[w] = w;
+    const kg_sync_program *p = x->c->p;
+    kg_ties ties = kg_ties_none(p->kernel->warps);
+    if (p->kernel->warps <= 1 || p->kernel->warps > KG_MOST_WARPS || p->has_roles) return;
     for (int i = 0; i < x->n_needs; i++)
-        if (!tie_obligation(x, &t, &x->c->o->items[x->needs[i]])) {
+        if (!kg_ties_add(p, &ties, &x->c->o->items[x->needs[i]])) {
             say(x, repair, KG_SYNC_VERDICT_REJECTED, x->entry->runs,
                 kg_arena_printf(arena,
                                 "obligation %d has no fixed map from threads to bytes, so any "
@@ -161,13 +100,12 @@ static void consider_named_barrier(const considerer *x)
                                 x->c->o->items[x->needs[i]].number));
             return;
         }
-    const char *text = groups_text(x, &t, &groups);
-    if (groups == 1)
-        say(x, repair, KG_SYNC_VERDICT_REJECTED, x->entry->runs,
-            kg_arena_printf(arena, "the bytes tie all %d warps together", x->c->p->kernel->warps));
+    if (x->c->plan->ids[x->point])
+        say(x, "barrier of all warps", KG_SYNC_VERDICT_REJECTED, x->entry->runs,
+            kg_arena_printf(arena, "the bytes tie together %s only; others need not wait",
+                            kg_ties_text(arena, &ties)));
     else
-        say(x, repair, KG_SYNC_VERDICT_NOT_TRIED, x->entry->runs,
-            kg_arena_printf(arena, "the bytes tie together %s only", text));
+        say(x, repair, KG_SYNC_VERDICT_REJECTED, x->entry->runs, no_groups(x, &ties));
 }
 
 // ---- other places -------------------------------------------------------------------------------

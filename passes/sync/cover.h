@@ -57,12 +57,16 @@ typedef struct kg_binding {
 // ---- the plan -----------------------------------------------------------------------------------
 typedef struct kg_sync_plan {
     kg_points barrier, warp_sync, wait; // new ones, by point; a wait stands in front of the others
-    kg_points hand;      // points where the author's barrier of all concerned threads stands
-    kg_points hand_warp; // the author's warp syncs
-    int *wait_count;     // by point
-    kg_binding *binding; // by point of a wait: the pair that its count is as low as it is for
-    int64_t *cost;       // by point: KG_COST_ONCE for one that runs once
-    kg_points *cuts;     // by obligation
+    kg_points hand;            // points where the author's barrier of all concerned threads stands
+    kg_points hand_warp;       // the author's warp syncs
+    const kg_op **hand_groups; // by point: the author's barrier of groups of warps; NULL: no such
+    int *wait_count;           // by point
+    kg_binding *binding;       // by point of a wait: the pair that its count is as low as it is for
+    int64_t *cost;             // by point: KG_COST_ONCE for one that runs once
+    kg_points *cuts;           // by obligation
+    // By point of a new barrier: the hardware barrier of each warp, where groups of warps meet
+    // among themselves only; NULL for all. See groups.h.
+    const int8_t **ids;
     // By node, what counts of the author's synchronization: -1 nothing, for a wait the groups that
     // it leaves. NULL: all as written.
     const int *hand_state;

@@ -28,9 +28,13 @@ static void refine(filler *f, uint64_t unit)
     if (factor == 1) return;
     int64_t n = p->bytes >> p->granule_log2;
     int16_t *finer = KG_NEW_ARRAY(f->arena, int16_t, p->bytes >> log2);
+    uint32_t *warps = KG_NEW_ARRAY(f->arena, uint32_t, p->bytes >> log2);
     memset(finer, -1, sizeof *finer * (size_t)(p->bytes >> log2));
     for (int64_t i = p->first; i <= p->last && i < n; i++)
-        for (int j = 0; j < factor; j++) finer[i * factor + j] = p->owner[i];
+        for (int j = 0; j < factor; j++) {
+            finer[i * factor + j] = p->owner[i];
+            warps[i * factor + j] = p->warps[i];
+        }
     if (p->last >= p->first) {
         p->first *= factor;
         p->last = p->last * factor + factor - 1;
@@ -38,6 +42,7 @@ static void refine(filler *f, uint64_t unit)
         p->first = p->bytes >> log2;
     }
     p->owner = finer;
+    p->warps = warps;
     p->granule_log2 = log2;
 }
 
@@ -54,9 +59,11 @@ static void fill(int thread, int64_t offset, int bytes, void *user)
         p->spread = KG_MANY;
         return;
     }
-    for (int64_t i = from; i <= to; i++)
+    for (int64_t i = from; i <= to; i++) {
+        p->warps[i] |= UINT32_C(1) << (thread / 32);
         if (p->owner[i] != thread && p->owner[i] != KG_MANY)
             p->owner[i] = kg_spread_join(p->owner[i], (int16_t)thread);
+    }
     p->first = from < p->first ? from : p->first;
     p->last = to > p->last ? to : p->last;
     p->spread = kg_spread_join(p->spread, (int16_t)thread);
@@ -80,6 +87,7 @@ const kg_footprint *kg_footprint_of(kg_arena *arena, const kg_access *access, in
         while (p->granule_log2 && (slot_bytes & ((1 << p->granule_log2) - 1))) p->granule_log2--;
         int64_t n = slot_bytes >> p->granule_log2;
         p->owner = KG_NEW_ARRAY(arena, int16_t, n);
+        p->warps = KG_NEW_ARRAY(arena, uint32_t, n);
         memset(p->owner, -1, sizeof *p->owner * (size_t)n);
         p->first = n;
         p->last = -1;
@@ -144,23 +152,34 @@ static void extent(const kg_footprint *p, int64_t *lo, int64_t *hi)
     *hi = p->exact ? (p->last + 1) << p->granule_log2 : p->bytes;
 }
 
-kg_apart kg_footprint_conflict(const kg_footprint *a, int64_t a_offset, const kg_footprint *b,
-                               int64_t b_offset, int64_t *byte)
+// Where both may have bytes, in steps that granules of both, and the distance of the two slots,
+// divide.
+typedef struct common_range {
+    int64_t lo, hi, step;
+} common_range;
+
+static common_range common_of(const kg_footprint *a, int64_t a_offset, const kg_footprint *b,
+                              int64_t b_offset)
 {
     int64_t alo, ahi, blo, bhi;
     extent(a, &alo, &ahi);
     extent(b, &blo, &bhi);
     int64_t lo = alo + a_offset > blo + b_offset ? alo + a_offset : blo + b_offset;
     int64_t hi = ahi + a_offset < bhi + b_offset ? ahi + a_offset : bhi + b_offset;
-    // Granules of both must divide the step, and the distance of the two slots.
     int step_log2 = 4;
     if (a->exact && a->granule_log2 < step_log2) step_log2 = a->granule_log2;
     if (b->exact && b->granule_log2 < step_log2) step_log2 = b->granule_log2;
     while (step_log2 && ((a_offset | b_offset) & ((1 << step_log2) - 1))) step_log2--;
-    int64_t step = (int64_t)1 << step_log2;
+    return (common_range){lo, hi, (int64_t)1 << step_log2};
+}
+
+kg_apart kg_footprint_conflict(const kg_footprint *a, int64_t a_offset, const kg_footprint *b,
+                               int64_t b_offset, int64_t *byte)
+{
+    common_range r = common_of(a, a_offset, b, b_offset);
     kg_apart worst = KG_APART_NOT;
-    for (int64_t x = lo & -step; x < hi && worst < KG_APART_CTA; x += step) {
-        int64_t at = x > lo ? x : lo;
+    for (int64_t x = r.lo & -r.step; x < r.hi && worst < KG_APART_CTA; x += r.step) {
+        int64_t at = x > r.lo ? x : r.lo;
         int16_t oa = owner_at(a, at - a_offset), ob = owner_at(b, at - b_offset);
         if (oa == KG_NOBODY || ob == KG_NOBODY) continue;
         kg_apart here = apart(oa, ob);
@@ -170,6 +189,23 @@ kg_apart kg_footprint_conflict(const kg_footprint *a, int64_t a_offset, const kg
         }
     }
     return worst;
+}
+
+bool kg_footprint_common(const kg_footprint *a, int64_t a_offset, const kg_footprint *b,
+                         int64_t b_offset, kg_warps_fn fn, void *user)
+{
+    if (!a->exact || !b->exact) return false;
+    common_range r = common_of(a, a_offset, b, b_offset);
+    uint32_t last = 0;
+    for (int64_t x = r.lo & -r.step; x < r.hi; x += r.step) {
+        int64_t at = x > r.lo ? x : r.lo;
+        uint32_t wa = a->warps[(at - a_offset) >> a->granule_log2],
+                 wb = b->warps[(at - b_offset) >> b->granule_log2];
+        if (!wa || !wb || (wa | wb) == last) continue;
+        last = wa | wb;
+        if (!fn(last, user)) break;
+    }
+    return true;
 }
 
 typedef struct seeker {

@@ -21,6 +21,7 @@ typedef struct kg_footprint {
     int16_t spread;      // the union of all owners
     int64_t first, last; // granules touched lie in [first, last]
     int16_t *owner;
+    uint32_t *warps; // by granule: bits of those that touch it
 } kg_footprint;
 
 // How far apart the agents of a conflict are.
@@ -34,6 +35,11 @@ bool kg_footprint_same(const kg_access *a, const kg_access *b);
 // byte. *byte: where (arena byte). KG_APART_THREAD: every common byte belongs to one thread.
 kg_apart kg_footprint_conflict(const kg_footprint *a, int64_t a_offset, const kg_footprint *b,
                                int64_t b_offset, int64_t *byte);
+// Calls for the warps that touch a common byte of the two, byte range by byte range, as bits; false
+// from the callback ends it. False: the bytes of one of them are not known.
+typedef bool (*kg_warps_fn)(uint32_t warps, void *user);
+bool kg_footprint_common(const kg_footprint *a, int64_t a_offset, const kg_footprint *b,
+                         int64_t b_offset, kg_warps_fn fn, void *user);
 // Up to two threads that touch a byte of the slot; returns how many.
 int kg_footprint_threads(const kg_access *access, const kg_footprint *footprint, int64_t byte,
                          int threads[2]);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the author's synchronization orders. See hand.h.
 #include "passes/sync/hand.h"
+#include "passes/sync/groups.h"
 #include "passes/sync/waits.h"
 
 #include <string.h>
@@ -30,12 +31,17 @@ static bool off(const kg_sync_plan *plan, int node)
 
 void kg_sync_hand_find(const kg_sync_program *p, kg_sync_plan *plan)
 {
+    for (int i = 0; plan->hand_groups && i < p->n_points; i++) plan->hand_groups[i] = NULL;
     for (int i = 0; i < p->nodes.count; i++) {
         const kg_sync_node *n = kg_sync_node_at(p, i);
         int point = kg_sync_block_at(p, n->block)->first_point + n->position;
         if (off(plan, i)) continue;
         if (kg_sync_is_full_barrier(p, i)) kg_points_add(plan->hand, point);
         if (n->op->code == KG_OP_WARP_SYNC) kg_points_add(plan->hand_warp, point);
+        if (!kg_op_attr(n->op, KG_A_IDS)) continue;
+        if (!plan->hand_groups)
+            plan->hand_groups = KG_NEW_ARRAY(p->arena, const kg_op *, p->n_points + 1);
+        plan->hand_groups[point] = n->op;
     }
 }
 
@@ -75,12 +81,28 @@ static bool drained(const kg_sync_program *p, const kg_sync_plan *plan, const kg
     return false;
 }
 
+// Where the author's barriers, those of groups of warps too, make the threads of an obligation
+// meet.
+static kg_points meeting_points(const kg_sync_program *p, const kg_sync_plan *plan,
+                                const kg_obligation *x)
+{
+    kg_points all = kg_points_new(p);
+    kg_ties ties = kg_ties_none(p->kernel->warps);
+    bool in_warp = x->meet == KG_MEET_WARP;
+    for (int i = 0; i < kg_points_words(p); i++)
+        all.words[i] = plan->hand.words[i] | (in_warp ? plan->hand_warp.words[i] : 0);
+    if (!plan->hand_groups || (!in_warp && !kg_ties_add(p, &ties, x))) return all;
+    for (int i = 0; i < p->n_points; i++) {
+        if (!plan->hand_groups[i]) continue;
+        kg_ties there = kg_ties_of_barrier(plan->hand_groups[i], p->kernel->warps);
+        if (in_warp || kg_ties_cover(&there, &ties)) kg_points_add(all, i);
+    }
+    return all;
+}
+
 void kg_sync_hand_meets(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
                         bool *met)
 {
-    kg_points both = kg_points_new(p);
-    for (int i = 0; i < kg_points_words(p); i++)
-        both.words[i] = plan->hand.words[i] | plan->hand_warp.words[i];
     kg_replay replay = {0};
     bool waits = any_wait(p, plan);
     if (waits) kg_waits_replay(p, o, plan, &replay);
@@ -89,10 +111,9 @@ void kg_sync_hand_meets(const kg_sync_program *p, const kg_obligations *o, const
         if (x->wait && replay.bounded && !replay.unseen[i])
             met[i] = !replay.open[i];
         else if (x->wait) // no replay came to it: all must have landed
-            met[i] = waits && drained(p, plan, x, x->meet == KG_MEET_WARP ? both : plan->hand,
-                                      replay.bounded);
+            met[i] = waits && drained(p, plan, x, meeting_points(p, plan, x), replay.bounded);
         else
-            met[i] = !kg_sync_path_open(p, x, x->meet == KG_MEET_WARP ? both : plan->hand);
+            met[i] = !kg_sync_path_open(p, x, meeting_points(p, plan, x));
     }
 }
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Writes the plan into the kernel. See materialize.h.
 #include "passes/sync/materialize.h"
+#include "passes/sync/groups.h"
 
 #include <string.h>
 
-enum { REASONS_SHOWN = 6, BARRIER_IDS = 16 };
+enum { REASONS_SHOWN = 6 };
 
 // ---- commits ------------------------------------------------------------------------------------
 static bool copies_in_groups(const kg_op *op)
@@ -82,14 +83,14 @@ static kg_op *make(const kg_sync_program *p, int point, kg_opcode code)
 
 typedef struct naming {
     uint32_t taken;
-    int first[BARRIER_IDS], last[BARRIER_IDS]; // warps of the region that owns an id
-    int until[BARRIER_IDS];                    // position in the kernel's body of its last use
+    int first[KG_BARRIER_IDS], last[KG_BARRIER_IDS]; // warps of the region that owns an id
+    int until[KG_BARRIER_IDS]; // position in the kernel's body of its last use
 } naming;
 
 static void take_hand_written(const kg_sync_program *p, naming *names)
 {
     names->taken = 1; // 0 is the CTA's
-    for (int i = 0; i < BARRIER_IDS; i++) names->first[i] = -1;
+    for (int i = 0; i < KG_BARRIER_IDS; i++) names->first[i] = -1;
     for (int i = 0; i < p->nodes.count; i++) {
         const kg_op *op = kg_sync_node_at(p, i)->op;
         if (op->code == KG_OP_BARRIER || op->code == KG_OP_ARRIVE)
@@ -115,11 +116,11 @@ static int id_of_region(const kg_sync_program *p, const kg_sync_plan *plan, nami
                         kg_region region, int position)
 {
     int last = region.first_warp + region.n_warps, id = -1;
-    for (int i = 1; i < BARRIER_IDS && id < 0; i++)
+    for (int i = 1; i < KG_BARRIER_IDS && id < 0; i++)
         if (names->first[i] == region.first_warp && names->last[i] == last) id = i;
-    for (int i = 1; i < BARRIER_IDS && id < 0; i++)
+    for (int i = 1; i < KG_BARRIER_IDS && id < 0; i++)
         if (!(names->taken >> i & 1)) id = i;
-    for (int i = 1; i < BARRIER_IDS && id < 0; i++)
+    for (int i = 1; i < KG_BARRIER_IDS && id < 0; i++)
         if (names->first[i] >= 0 && cta_meets(p, plan, names->until[i], position)) id = i;
     if (id < 0) return -1;
     names->taken |= UINT32_C(1) << id;
@@ -129,10 +130,24 @@ static int id_of_region(const kg_sync_program *p, const kg_sync_plan *plan, nami
     return id;
 }
 
+static kg_op *make_groups(const kg_sync_program *p, const int8_t *ids, int point)
+{
+    kg_op *op = make(p, point, KG_OP_BARRIER);
+    int64_t numbers[KG_MOST_WARPS], together = 0;
+    for (int w = 0; w < p->kernel->warps; w++) {
+        numbers[w] = ids[w];
+        together += ids[w] == ids[0];
+    }
+    kg_op_set_ints(p->kernel, op, KG_A_IDS, p->kernel->warps, numbers);
+    kg_op_set_int(p->kernel, op, KG_A_COUNT, 32 * together);
+    return op;
+}
+
 static kg_op *make_barrier(const kg_sync_program *p, const kg_sync_plan *plan, int point,
                            naming *names, kg_diags *diags)
 {
     int region = kg_sync_block_at(p, p->points[point].block)->region;
+    if (plan->ids[point]) return make_groups(p, plan->ids[point], point);
     if (region < 0) return make(p, point, KG_OP_BARRIER);
     const kg_op *warps = kg_sync_node_at(p, region)->op;
     int32_t first = (int32_t)kg_op_int(warps, KG_A_FIRST, 0),

@@ -5,6 +5,7 @@
 // one wait and, behind it, one barrier or warp sync. A choice says for each gap what it wants; the
 // edits turn what it has into that.
 #include "passes/sync/minimize.h"
+#include "passes/sync/groups.h"
 #include "passes/sync/materialize.h"
 #include "passes/sync/phrase.h"
 
@@ -38,8 +39,9 @@ typedef struct minimizer {
 // ---- gaps ---------------------------------------------------------------------------------------
 static bool in_gap(const kg_sync_program *p, int node)
 {
-    kg_opcode code = kg_sync_node_at(p, node)->op->code;
-    return code == KG_OP_WAIT || code == KG_OP_WARP_SYNC || kg_sync_is_full_barrier(p, node);
+    const kg_op *op = kg_sync_node_at(p, node)->op;
+    return op->code == KG_OP_WAIT || op->code == KG_OP_WARP_SYNC || kg_op_attr(op, KG_A_IDS) ||
+           kg_sync_is_full_barrier(p, node);
 }
 
 static int gap_of(const kg_sync_program *p, int point)
@@ -199,11 +201,24 @@ static const char *text_of(const minimizer *m, int point)
     return kg_say_sync(m->p->arena, m->op_at[point]);
 }
 
-static int find_kept(const minimizer *m, const kg_sync_block *b, int from, int to, kg_opcode code)
+// Of the same groups of warps, or both of all.
+static bool same_groups(const minimizer *m, const kg_op *a, const kg_op *b)
 {
-    for (int i = from; i < to; i++)
-        if (by_hand(m->p, b->items[i]) && kg_sync_node_at(m->p, b->items[i])->op->code == code)
+    kg_ties x = kg_ties_of_barrier(a, m->p->kernel->warps),
+            y = kg_ties_of_barrier(b, m->p->kernel->warps);
+    return kg_ties_cover(&x, &y) && kg_ties_cover(&y, &x);
+}
+
+// The author's sync of that kind; `like` (or NULL): what it has to do as well as.
+static int find_kept(const minimizer *m, const kg_sync_block *b, int from, int to, kg_opcode code,
+                     const kg_op *like)
+{
+    for (int i = from; i < to; i++) {
+        const kg_op *op = kg_sync_node_at(m->p, b->items[i])->op;
+        if (by_hand(m->p, b->items[i]) && op->code == code &&
+            (!like || like->code != KG_OP_BARRIER || same_groups(m, op, like)))
             return i;
+    }
     return -1;
 }
 
@@ -213,10 +228,11 @@ static void edit_gap(minimizer *m, const choice *c, int first)
     int block = m->p->points[first].block, from = m->p->points[first].position;
     int end = gap_end(m->p, first);
     const kg_sync_block *b = kg_sync_block_at(m->p, block);
-    int meet =
-        g->meet ? find_kept(m, b, from, end, g->meet == MEET_ALL ? KG_OP_BARRIER : KG_OP_WARP_SYNC)
-                : -1;
-    int wait = g->wait != NO_WAIT ? find_kept(m, b, from, meet < 0 ? end : meet, KG_OP_WAIT) : -1;
+    kg_opcode code = g->meet == MEET_ALL ? KG_OP_BARRIER : KG_OP_WARP_SYNC;
+    const kg_op *like = g->meet && g->meet_at >= 0 ? m->op_at[g->meet_at] : NULL;
+    int meet = g->meet ? find_kept(m, b, from, end, code, like) : -1;
+    int wait =
+        g->wait != NO_WAIT ? find_kept(m, b, from, meet < 0 ? end : meet, KG_OP_WAIT, NULL) : -1;
     if (meet >= 0) m->kept[b->items[meet]] = true;
     if (wait >= 0) {
         m->kept[b->items[wait]] = true;

@@ -41,7 +41,9 @@ static const char *what_at(const kg_judgement *j, const kg_obligation *x, int po
         return x->meet == KG_MEET_CTA    ? (x->wait ? "wait 0; barrier" : "barrier")
                : x->meet == KG_MEET_WARP ? (x->wait ? "wait 0; warp_sync" : "warp_sync")
                                          : "wait 0";
-    const char *meet = kg_points_has(plan->barrier, point)     ? "barrier"
+    const int8_t *ids = plan->ids[point];
+    const char *barrier = ids ? kg_say_groups(j->p->arena, ids, j->p->kernel->warps) : "barrier";
+    const char *meet = kg_points_has(plan->barrier, point)     ? barrier
                        : kg_points_has(plan->warp_sync, point) ? "warp_sync"
                                                                : NULL;
     if (!kg_points_has(plan->wait, point)) return meet ? meet : "";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Words for accesses, obligations and places. See phrase.h.
 #include "passes/sync/phrase.h"
+#include "passes/sync/groups.h"
 
 const char *kg_say_deed(const kg_sync_access *a)
 {
@@ -61,11 +62,27 @@ const char *kg_say_place(const kg_sync_program *p, int point)
                            owner ? owner->loc.line : p->kernel->loc.line);
 }
 
+const char *kg_say_groups(kg_arena *arena, const int8_t *ids, int warps)
+{
+    const char *list = "";
+    int together = 0;
+    for (int w = 0; w < warps; w++) {
+        together += ids[w] == ids[0];
+        list = kg_arena_printf(arena, "%s%s%d", list, w ? ", " : "", ids[w]);
+    }
+    return kg_arena_printf(arena, "barrier count %d {ids=[%s]}", 32 * together, list);
+}
+
 const char *kg_say_sync(kg_arena *arena, const kg_op *op)
 {
     const char *name = kg_op_info_of(op->code)->name;
     if (op->code == KG_OP_WAIT)
         return kg_arena_printf(arena, "wait %lld", (long long)kg_op_int(op, KG_A_COUNT, 0));
+    const kg_attr *ids = kg_op_attr(op, KG_A_IDS);
+    int8_t of_warp[KG_MOST_WARPS] = {0};
+    for (int w = 0; ids && w < ids->count && w < KG_MOST_WARPS; w++)
+        of_warp[w] = (int8_t)ids->ints[w];
+    if (ids) return kg_say_groups(arena, of_warp, ids->count);
     if (!kg_op_attr(op, KG_A_ID)) return name;
     return kg_arena_printf(arena, "%s id %lld count %lld", name,
                            (long long)kg_op_int(op, KG_A_ID, 0),

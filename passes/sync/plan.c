@@ -6,6 +6,7 @@
 //   3  warp syncs: for obligations within a warp that no barrier cuts
 //   4  waits: in front of each of these that serves a copy, and alone where only the issuer is
 //   concerned 5  counts by replay; waits that no replay needs go again
+#include "passes/sync/groups.h"
 #include "passes/sync/hand.h"
 #include "passes/sync/waits.h"
 
@@ -319,6 +320,8 @@ static planner make_planner(kg_sync_program *p, kg_obligations *o, const int *ha
 {
     planner l = {p, o, plan, KG_NEW_ARRAY(p->arena, kg_points, o->count + 1), NULL};
     plan->wait_count = NULL; // not known yet
+    plan->ids = NULL;
+    plan->hand_groups = NULL;
     plan->barrier = kg_points_new(p);
     plan->warp_sync = kg_points_new(p);
     plan->wait = kg_points_new(p);
@@ -342,6 +345,7 @@ void kg_sync_plan_points(kg_sync_program *p, kg_obligations *o, kg_sync_plan *pl
 {
     planner l = make_planner(p, o, NULL, plan);
     choose_all(&l);
+    kg_sync_split_barriers(p, o, plan);
 }
 
 void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, const int *hand_state,
@@ -351,4 +355,5 @@ void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, const int *hand_st
     choose_all(&l);
     count_waits(&l);
     drain(&l);
+    kg_sync_split_barriers(p, o, plan);
 }

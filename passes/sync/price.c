@@ -2,12 +2,15 @@
 // The price of a kernel's synchronization. See price.h.
 #include "passes/sync/price.h"
 #include "passes/sync/checks.h"
-#include "passes/sync/cover.h"
+#include "passes/sync/groups.h"
 
-static int warps_at(const kg_sync_program *p, int point)
+static int warps_at(const kg_sync_program *p, const kg_sync_plan *plan, int point)
 {
     int region = kg_sync_block_at(p, p->points[point].block)->region;
-    if (region < 0) return p->kernel->warps;
+    const int8_t *ids = plan->ids[point];
+    int together = 0;
+    for (int w = 0; ids && w < p->kernel->warps; w++) together += ids[w] == ids[0];
+    if (region < 0) return ids ? together : p->kernel->warps;
     const kg_op *warps = kg_sync_node_at(p, region)->op;
     return (int)(kg_op_int(warps, KG_A_LAST, 1) - kg_op_int(warps, KG_A_FIRST, 0));
 }
@@ -18,7 +21,7 @@ static void add_point(const kg_sync_program *p, const kg_sync_plan *plan, int po
     int loops = kg_sync_block_at(p, p->points[point].block)->loops;
     int64_t weight = 0;
     if (kg_points_has(plan->barrier, point)) {
-        weight += kg_barrier_weight(warps_at(p, point));
+        weight += kg_barrier_weight(warps_at(p, plan, point));
         out->barriers++;
         out->loop_barriers += loops > 0;
     }

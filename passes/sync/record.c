@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The report of a kernel's synchronization, from what the planner computed. See record.h.
 #include "passes/sync/record.h"
+#include "passes/sync/groups.h"
 
 // ---- questions about the plan -------------------------------------------------------------------
 bool kg_sync_meets_at(const kg_sync_outcome *c, const kg_obligation *o, int point)
@@ -8,6 +9,7 @@ bool kg_sync_meets_at(const kg_sync_outcome *c, const kg_obligation *o, int poin
     const kg_sync_plan *plan = c->plan;
     bool barrier = kg_points_has(plan->barrier, point) || kg_points_has(plan->hand, point);
     bool warp = kg_points_has(plan->warp_sync, point) || kg_points_has(plan->hand_warp, point);
+    barrier &= kg_sync_group_meets(c->p, plan, point, o);
     return barrier || (warp && o->meet == KG_MEET_WARP) ||
            (kg_points_has(plan->wait, point) && o->meet == KG_MEET_NONE);
 }

@@ -43,6 +43,7 @@ static uint64_t slot_distances(const kg_sync_program *p, const kg_sync_access *a
 // ---- views --------------------------------------------------------------------------------------
 typedef struct axis_difference {
     bool exact;
+    bool tiled; // where they overlap at all, they are the same
     int64_t base, slope, a_extent, b_extent;
 } axis_difference;
 
@@ -61,6 +62,21 @@ static void axis_of(const kg_view_info *view, const kg_type *type, int root_dim,
     }
 }
 
+// Whatever the two starts are, they differ by a multiple of the extent: tiles of a row of tiles.
+static bool multiples_apart(const kg_sync_program *p, const kg_sync_access *a, kg_value *sa,
+                            const kg_sync_access *b, kg_value *sb, int64_t extent)
+{
+    if (extent == 1) return true;
+    kg_affine fa = kg_affine_of(&p->assigns, sa, a->at.op, extent),
+              fb = kg_affine_of(&p->assigns, sb, b->at.op, extent);
+    if (!fa.known || !fb.known || residue(fa.constant - fb.constant, extent)) return false;
+    for (int i = 0; i < fa.n; i++)
+        if (fa.term[i].factor % extent) return false;
+    for (int i = 0; i < fb.n; i++)
+        if (fb.term[i].factor % extent) return false;
+    return true;
+}
+
 static axis_difference compare_axis(const kg_sync_program *p, const kg_sync_access *a,
                                     const kg_view_info *va, const kg_sync_access *b,
                                     const kg_view_info *vb, const kg_op *carrier, int dim)
@@ -76,6 +92,8 @@ static axis_difference compare_axis(const kg_sync_program *p, const kg_sync_acce
     out.exact = d.exact && !ga && !gb;
     out.base = d.base;
     out.slope = d.slope;
+    out.tiled = !ga && !gb && out.a_extent == out.b_extent &&
+                multiples_apart(p, a, sa, b, sb, out.a_extent);
     return out;
 }
 
@@ -218,10 +236,12 @@ static bool meet_at(const view_pair *pair, int64_t distance)
     return true;
 }
 
+// If they meet at all.
 static bool equal_at(const view_pair *pair, int64_t distance)
 {
     for (int d = 0; d < pair->axes; d++) {
         const axis_difference *x = &pair->axis[d];
+        if (x->tiled) continue;
         if (!x->exact || x->base + x->slope * distance || x->a_extent != x->b_extent) return false;
     }
     return pair->aligned;

@@ -2,6 +2,7 @@
 // The state of a replay, for waits.c (the walk and its checks) and trials.c (the trip counts and
 // numbers that it is walked with). Nobody else includes this.
 #pragma once
+#include "passes/sync/groups.h"
 #include "passes/sync/scalars.h"
 #include "passes/sync/waits.h"
 
@@ -22,7 +23,8 @@ typedef struct event {
     int point, fixed; // WAIT: of the plan (fixed -1), or the author's count
     bool slot_known;
     int64_t slot;
-    int earlier; // COPY: the instance of the same access before this one, -1
+    int earlier;         // COPY: the instance of the same access before this one, -1
+    const kg_op *groups; // BARRIER: of the author's, among groups of warps only; NULL: of all
 } event;
 
 // A stretch of the program that runs only if a condition holds that the replay cannot know.
@@ -36,6 +38,7 @@ typedef struct need {
     int a;
     kg_rendezvous meet;
     bool one_ring;
+    kg_ties ties; // warps that exchange the bytes; only if the author has groups meet
 } need;
 typedef struct needs {
     need *items;

@@ -28,8 +28,7 @@ typedef struct kg_sync_reason {
 typedef enum kg_sync_verdict {
     KG_SYNC_VERDICT_CHOSEN,   // it is what stands there
     KG_SYNC_VERDICT_REJECTED, // it does not do, or it costs more
-    KG_SYNC_VERDICT_EQUAL,    // it does, at the same price
-    KG_SYNC_VERDICT_NOT_TRIED // the planner has no such repair
+    KG_SYNC_VERDICT_EQUAL     // it does, at the same price
 } kg_sync_verdict;
 typedef struct kg_sync_repair {
     const char *repair; // "warp sync", "the end of the loop at line 7"

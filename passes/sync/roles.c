@@ -70,13 +70,18 @@ void kg_sync_check_roles(const kg_sync_program *p, kg_obligations *o, kg_diags *
 // ---- form ---------------------------------------------------------------------------------------
 // The verifier has seen ids, counts and places of each barrier by itself; here they are held
 // together.
-void kg_sync_check_hand_written(const kg_sync_program *p, kg_diags *diags)
+static bool names_an_id(const kg_op *op)
+{
+    return op->code == KG_OP_BARRIER || op->code == KG_OP_ARRIVE;
+}
+
+static void check_counts(const kg_sync_program *p, kg_diags *diags)
 {
     const kg_op *first[16] = {0};
     int64_t all = 32 * (int64_t)p->kernel->warps;
     for (int i = 0; i < p->nodes.count; i++) {
         const kg_op *op = kg_sync_node_at(p, i)->op;
-        if (op->code != KG_OP_BARRIER && op->code != KG_OP_ARRIVE) continue;
+        if (!names_an_id(op) || kg_op_attr(op, KG_A_IDS)) continue;
         int64_t id = kg_op_int(op, KG_A_ID, 0) & 15, count = kg_op_int(op, KG_A_COUNT, all);
         if (first[id] && kg_op_int(first[id], KG_A_COUNT, all) != count) {
             kg_diag *d = kg_error(diags, KG_D_S503, op->loc,
@@ -87,4 +92,49 @@ void kg_sync_check_hand_written(const kg_sync_program *p, kg_diags *diags)
         }
         if (!first[id]) first[id] = op;
     }
+}
+
+// The warps for which `op` uses the id, as bits.
+static uint32_t warps_of_id(const kg_op *op, int id)
+{
+    const kg_attr *ids = kg_op_attr(op, KG_A_IDS);
+    uint32_t warps = 0;
+    for (int w = 0; ids && w < ids->count; w++) warps |= (uint32_t)((ids->ints[w] & 15) == id) << w;
+    if (!ids && (kg_op_int(op, KG_A_ID, 0) & 15) == id) warps = ~UINT32_C(0);
+    return warps;
+}
+
+// A group of warps keeps its id to itself: another group's warps could come to it while some of the
+// first still wait.
+static void check_groups(const kg_sync_program *p, kg_diags *diags)
+{
+    const kg_op *first[16] = {0};
+    for (int i = 0; i < p->nodes.count; i++) {
+        const kg_op *op = kg_sync_node_at(p, i)->op;
+        for (int id = 1; names_an_id(op) && id < 16; id++) {
+            uint32_t warps = warps_of_id(op, id);
+            if (!warps) continue;
+            if (!first[id]) first[id] = op;
+            if (warps_of_id(first[id], id) == warps) continue;
+            kg_diag *d =
+                kg_error(diags, KG_D_S508, op->loc,
+                         "barrier %d is of other warps here than at line %d: some may come "
+                         "to it while those still wait",
+                         id, first[id]->loc.line);
+            kg_diag_note(diags, d, first[id]->loc, "the other use");
+            kg_diag_help(diags, d, "take another id for one of them");
+            return;
+        }
+        if (!kg_op_attr(op, KG_A_IDS) || !p->has_roles) continue;
+        kg_diag *d = kg_error(diags, KG_D_S503, op->loc,
+                              "a barrier of groups of warps in a kernel with `warps` regions");
+        kg_diag_help(diags, d, "use `barrier id N count T` within the regions");
+        return;
+    }
+}
+
+void kg_sync_check_hand_written(const kg_sync_program *p, kg_diags *diags)
+{
+    check_counts(p, diags);
+    check_groups(p, diags);
 }

@@ -71,20 +71,25 @@ static int groups_between(const replay *r, int commit, int wait, int copy, int r
     return groups;
 }
 
-static bool rendezvous(const event *e, kg_rendezvous meet)
+static bool rendezvous(const replay *r, const event *e, kg_rendezvous meet, const kg_ties *ties)
 {
+    if (e->kind == EVENT_BARRIER && e->groups && meet == KG_MEET_CTA) {
+        kg_ties there = kg_ties_of_barrier(e->groups, r->p->kernel->warps);
+        return ties && kg_ties_cover(&there, ties);
+    }
     return e->kind == EVENT_BARRIER || (meet == KG_MEET_WARP && e->kind == EVENT_WARP_SYNC);
 }
 
 // The copy must be complete for `access`, which happens now: finds the wait that sees to it.
-static bool served(replay *r, int copy, int access, kg_rendezvous meet, int context)
+static bool served(replay *r, int copy, int access, kg_rendezvous meet, const kg_ties *ties,
+                   int context)
 {
     int commit = commit_of(r, copy), issuer = r->events.items[copy].context;
     bool met = meet == KG_MEET_NONE;
     if (commit < 0) return false;
     for (int i = r->events.count - 1; i > commit; i--, r->work++) {
         const event *e = &r->events.items[i];
-        met |= rendezvous(e, meet) && certain_for(r, e->context, context);
+        met |= rendezvous(r, e, meet, ties) && certain_for(r, e->context, context);
         if (e->kind != EVENT_WAIT || !met || !happens_to(r, e->context, issuer, context)) continue;
         int groups = groups_between(r, commit, i, issuer, context);
         if (e->fixed >= 0) {
@@ -123,7 +128,7 @@ static void check(replay *r, int access, int context)
             r->work++;
             if (!same_place(e, known, slot, n->one_ring) || exclusive(r, e->context, context))
                 continue;
-            bool fine = served(r, copy, access, n->meet, context);
+            bool fine = served(r, copy, access, n->meet, &n->ties, context);
             *pair_of(r, n->a, access) |= SEEN | (fine ? 0 : OPEN);
             if (certain_for(r, e->context, context))
                 break; // older copies are in older groups; one that may not have run hides none
@@ -147,6 +152,9 @@ static void run_point(replay *r, int point, int context)
         push(r, (event){.kind = EVENT_WARP_SYNC, .context = context});
     if (kg_points_has(plan->barrier, point) || kg_points_has(plan->hand, point))
         push(r, (event){.kind = EVENT_BARRIER, .context = context});
+    else if (plan->hand_groups && plan->hand_groups[point])
+        push(r, (event){
+                    .kind = EVENT_BARRIER, .context = context, .groups = plan->hand_groups[point]});
 }
 
 static void run_accesses(replay *r, const kg_sync_node *n, int context)
@@ -336,9 +344,12 @@ static void collect_needs(replay *r)
         if (k == list->count) {
             const kg_sync_access *a = &p->accesses.items[o->a], *b = &p->accesses.items[o->b];
             need n = {.a = o->a, .one_ring = !a->global && a->at.root == b->at.root && a->ring > 1};
+            n.ties = kg_ties_none(p->kernel->warps);
             KG_PUSH(p->arena, list, n);
         }
         if (o->meet > list->items[k].meet) list->items[k].meet = o->meet;
+        if (r->plan->hand_groups && !kg_ties_add(p, &list->items[k].ties, o))
+            list->items[k].ties = kg_ties_all(p->kernel->warps);
     }
 }
 
@@ -386,7 +397,7 @@ static void run_once(replay *r, int n_values)
     for (int i = 0; i < r->p->accesses.count && r->plan->wait_count && !r->failed; i++)
         for (int copy = r->latest[i]; copy >= 0; copy = r->events.items[copy].earlier) {
             r->copied[i] = true;
-            r->out->in_flight |= !served(r, copy, i, KG_MEET_NONE, 0);
+            r->out->in_flight |= !served(r, copy, i, KG_MEET_NONE, NULL, 0);
         }
 }
 

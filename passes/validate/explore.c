@@ -183,13 +183,28 @@ static void tell_partners(const validator *v, state *s, int loop)
     for (int i = 0; i < v->loops.count; i++) {
         if (!partners(v, loop, i)) continue;
         int64_t distance = s->distance[loop] + (s->ahead[loop] - s->ahead[i]) * (l->step / l->unit);
-        if (s->distance[i] == FAR)
+        if (s->distance[i] == FAR) {
             s->distance[i] = (int16_t)distance;
-        else
+            s->least[i] = 0;
+        } else
             s->due[i] = (int16_t)distance; // when it is entered
         s->ahead[i] = 0;
     }
     s->ahead[loop] = 0;
+}
+
+// How far from its end a loop that starts FAR is at least: its variable is above or below all that
+// matters, or has a value.
+static int64_t least_distance(const validator *v, const state *s, const quantity *q)
+{
+    if (q->variable < 0) return 0;
+    return q->sign * (v->variables.items[q->variable].low + s->value[q->variable]) + q->offset;
+}
+
+// Of a loop that is FAR: what it says beyond "above all that matters".
+static void set_least(const loop_model *l, state *s, int loop, int64_t least)
+{
+    s->least[loop] = (int16_t)(l->step && least > l->most + 1 ? least : 0);
 }
 
 // What a trip leaves behind goes on to the next: closer to the end by a step, or still too far to
@@ -207,9 +222,15 @@ void validator_go_on(validator *v, const kg_op *op, state_set *heads, state *s)
     if (!far) first = l->step ? s->distance[loop] - step : 0, last = s->distance[loop] - 1;
     if (!far && l->step) last = first;
     if (far && l->step && l->most >= step) first = l->most - step + 1;
+    if (far) {
+        int64_t least = s->least[loop] - step;
+        if (least > first) first = least;
+        set_least(l, s, loop, least);
+    }
     for (int64_t left = first; left <= last; left++) {
         state *copy = state_copy(v, s);
         copy->distance[loop] = (int16_t)left;
+        copy->least[loop] = 0;
         if (far && l->partners >= 0) tell_partners(v, copy, loop);
         advance(v, heads, copy, loop);
     }
@@ -223,6 +244,7 @@ void validator_leave(validator *v, const kg_op *op, state *s)
 {
     int loop = v->loop_of[op->id];
     s->distance[loop] = NOT_RUNNING;
+    s->least[loop] = 0;
     s->index[loop] = s->passed[loop] = 0;
     s->trip[loop] = 0;
 }
@@ -241,6 +263,7 @@ void validator_enter(validator *v, const kg_op *op, state_set *heads, state_set 
         s->distance[loop] = (int16_t)(distance <= 0 ? 0 : near ? distance : FAR);
         s->guessed |= known && !near; // its end will be tried before it is due
         if (s->due[loop]) s->distance[loop] = s->due[loop];
+        set_least(l, s, loop, s->distance[loop] == FAR ? least_distance(v, s, &l->trips) : 0);
         s->due[loop] = 0;
         s->trip[loop] = 0;
         if (s->distance[loop] > 0)

@@ -38,7 +38,14 @@ static bool inside(const kg_op *op, const kg_op *loop)
     return false;
 }
 
-typedef enum axis_verdict { AXIS_APART, AXIS_EQUAL, AXIS_OVERLAPS, AXIS_UNKNOWN } axis_verdict;
+// AXIS_TILED: the same or apart.
+typedef enum axis_verdict {
+    AXIS_APART,
+    AXIS_EQUAL,
+    AXIS_TILED,
+    AXIS_OVERLAPS,
+    AXIS_UNKNOWN
+} axis_verdict;
 
 // What the values of a form do between a's time and b's: `loop` made at least one trip (NULL: none
 // did), and everything computed inside of it may have changed. Left over: `slope` times the trips.
@@ -60,15 +67,32 @@ static bool settle(linear *d, const linear *a, const kg_op *loop, int64_t *slope
     return linear_is_constant(d);
 }
 
+static bool in_steps_of(const linear *a, int64_t step)
+{
+    bool all = a->known;
+    for (int i = 0; i < a->count; i++) all &= a->terms[i].factor % step == 0;
+    return all;
+}
+
+// Equally long, and their starts differ by a multiple of that, whatever the values are.
+static bool tiles(const range *a, const range *b)
+{
+    if (a->scattered || b->scattered || a->extent != b->extent) return false;
+    return a->extent == 1 ||
+           (in_steps_of(&a->start, a->extent) && in_steps_of(&b->start, b->extent) &&
+            (a->start.constant - b->start.constant) % a->extent == 0);
+}
+
 static axis_verdict compare(const range *a, const range *b, const kg_op *loop)
 {
     linear d = linear_sum(&b->start, &a->start, -1);
     int64_t slope, at;
-    if (a->scattered || b->scattered || !settle(&d, &a->start, loop, &slope)) return AXIS_UNKNOWN;
+    axis_verdict unknown = tiles(a, b) ? AXIS_TILED : AXIS_UNKNOWN;
+    if (a->scattered || b->scattered || !settle(&d, &a->start, loop, &slope)) return unknown;
     at = d.constant + (loop ? slope : 0); // after one trip
     if (at >= a->extent && slope >= 0) return AXIS_APART;
     if (at <= -b->extent && slope <= 0) return AXIS_APART;
-    if (slope) return AXIS_UNKNOWN;
+    if (slope) return unknown;
     return at == 0 && a->extent == b->extent ? AXIS_EQUAL : AXIS_OVERLAPS;
 }
 
@@ -154,10 +178,10 @@ how_apart validator_relate(const validator *v, const access_model *a, const acce
         range y = range_of(&vb, &b->at.operand->type, d);
         axis_verdict verdict = compare(&x, &y, loop);
         if (verdict == AXIS_APART) return NEVER_MEET;
-        equal &= verdict == AXIS_EQUAL;
-        surely &= verdict != AXIS_UNKNOWN;
+        equal &= verdict == AXIS_EQUAL || verdict == AXIS_TILED;
+        surely &= verdict != AXIS_UNKNOWN && verdict != AXIS_TILED;
     }
     for (int d = 0; equal && d < va.rank; d++) equal = va.rank == vb.rank && va.dim[d] == vb.dim[d];
-    if (equal) return threads_of(a, b);
-    return surely ? SURELY_MEET : MAY_MEET;
+    how_apart how = equal ? threads_of(a, b) : SURELY_MEET;
+    return how == SURELY_MEET && !surely ? MAY_MEET : how;
 }

@@ -312,6 +312,36 @@ static void note_thresholds(validator *v, const kg_block *block)
     }
 }
 
+static bool commits(const kg_block *block)
+{
+    for (const kg_op *op = block->first; op; op = op->next) {
+        if (op->code == KG_OP_COMMIT) return true;
+        for (int i = 0; i < op->n_blocks; i++)
+            if (commits(op->blocks[i])) return true;
+    }
+    return false;
+}
+
+// Loops over the same number commit groups: how many there are after one of them says how many
+// there will be after the other, up to the count above which nobody looks. So the number is told
+// apart as far as that.
+static void count_groups(validator *v, int which)
+{
+    const variable *x = &v->variables.items[which];
+    const loop_model *found[32];
+    int n = 0;
+    for (int i = 0; i < v->loops.count; i++) {
+        const loop_model *l = &v->loops.items[i];
+        if (l->op->code == KG_OP_FOR && l->trips.variable == which && l->step &&
+            commits(l->op->blocks[0]))
+            found[n++] = l;
+    }
+    for (int i = 0; n > 1 && i < n; i++) {
+        int64_t most = found[i]->most + (v->most_groups + 1) * (found[i]->step / found[i]->unit);
+        if (most + x->high - x->low <= MOST_VALUES) add_threshold(v, &found[i]->trips, most);
+    }
+}
+
 static void set_thresholds(validator *v)
 {
     for (int i = 0; i < v->variables.count; i++) v->variables.items[i].used = false;
@@ -326,6 +356,7 @@ static void set_thresholds(validator *v)
         add_threshold(v, &l->trips, 0);
         add_threshold(v, &l->trips, l->most);
     }
+    for (int i = 0; i < v->variables.count; i++) count_groups(v, i);
     for (int i = 0; i < v->variables.count; i++)
         if (v->variables.items[i].high - v->variables.items[i].low > MOST_VALUES)
             validator_give_up(v, "loops and branches depend on too many values of one number");

@@ -256,12 +256,27 @@ typedef struct renaming {
     uint8_t to[MOST_GENERATIONS];
 } renaming;
 
+// The same access at the same time as far as anything tells, by other warps at most.
+static bool same_but_warps(const entry *a, const entry *b)
+{
+    entry c = *b;
+    c.warps = a->warps;
+    return !memcmp(a, &c, sizeof c);
+}
+
 static void rename_list(entry *entries, int *count, const renaming *r)
 {
     int kept = 0;
     for (int i = 0; i < *count; i++) {
-        entries[i].generation = r->to[entries[i].generation];
-        if (entries[i].generation || entries[i].phase) entries[kept++] = entries[i];
+        entry e = entries[i];
+        int k = 0;
+        e.generation = r->to[e.generation];
+        if (!e.generation && !e.phase) continue;
+        while (k < kept && !same_but_warps(&entries[k], &e)) k++;
+        if (k == kept)
+            entries[kept++] = e;
+        else
+            entries[k].warps |= e.warps;
     }
     memset(&entries[kept], 0, sizeof *entries * (size_t)(*count - kept));
     *count = kept;
@@ -295,14 +310,30 @@ static bool known_to_all(const validator *v, const state *s, int g)
     return s->lanes[g] == all_warps(v);
 }
 
-// A new generation; older ones that everybody knows become number 0, the rest move down.
+// The same warps know of both: nothing tells them apart. (Of what is older no fewer know, so equal
+// ones follow each other.)
+static bool same_known(const state *s, int g, int h)
+{
+    for (int i = 0; i < BARRIERS; i++)
+        if (s->meetings[i].arrived && s->meetings[i].told[g] != s->meetings[i].told[h])
+            return false;
+    return s->lanes[g] == s->lanes[h] && !memcmp(s->knows[g], s->knows[h], sizeof s->knows[g]);
+}
+
+// A new generation; older ones that everybody knows become number 0, equal ones become one, the
+// rest move down.
 static void begin_generation(validator *v, state *s)
 {
     renaming r = {{0}};
-    int last = s->generations, next = 1;
+    int last = s->generations, next = 1, last_kept = 0; // as it is numbered still
     for (int g = 1; g <= last; g++) {
         if (known_to_all(v, s, g) || (g == last && !s->used)) continue;
         r.to[g] = (uint8_t)next;
+        if (last_kept && same_known(s, last_kept, g)) {
+            r.to[g] = (uint8_t)(next - 1);
+            continue;
+        }
+        last_kept = g;
         if (next != g) {
             memcpy(s->knows[next], s->knows[g], sizeof s->knows[g]);
             s->lanes[next] = s->lanes[g];
@@ -322,13 +353,20 @@ static void begin_generation(validator *v, state *s)
     fresh_generation(v, s, next);
 }
 
-static void meet(validator *v, state *s, uint32_t warps, bool warp_by_warp)
+// What one of these warps knows, all of them know.
+static void tell(const validator *v, state *s, uint32_t warps)
 {
     for (int g = 1; g <= s->generations; g++) {
-        for (int w = 0; w < v->warps && !warp_by_warp; w++)
+        for (int w = 0; w < v->warps; w++)
             if (s->knows[g][w] & warps) s->knows[g][w] |= warps;
         s->lanes[g] |= warps;
     }
+}
+
+static void meet(validator *v, state *s, uint32_t warps, bool warp_by_warp)
+{
+    for (int g = 1; warp_by_warp && g <= s->generations; g++) s->lanes[g] |= warps;
+    if (!warp_by_warp) tell(v, s, warps);
     begin_generation(v, s);
 }
 
@@ -395,6 +433,28 @@ void validator_at_end(validator *v, state *s)
     for_copies(v, s, ~0u, in_flight, 0);
 }
 
+// An id is of one set of warps until all warps have met.
+static void own(validator *v, state *s, const kg_op *op, int id, uint32_t warps)
+{
+    if (s->owner[id] && s->owner[id] != warps)
+        complain_of_barrier(v, s, op, "one barrier id serves two sets of warps at a time");
+    s->owner[id] = warps;
+}
+
+// Groups of warps, each at a barrier of its own.
+static void barrier_of_groups(validator *v, state *s, const kg_op *op, const kg_attr *ids)
+{
+    for (int w = 0; w < v->warps; w++) {
+        uint32_t group = 0;
+        for (int u = 0; u < v->warps && u < ids->count; u++)
+            group |= (uint32_t)(ids->ints[u] == ids->ints[w]) << u;
+        if (__builtin_ctz(group) != w) continue;
+        own(v, s, op, (int)ids->ints[w] & (BARRIERS - 1), group);
+        tell(v, s, group);
+    }
+    begin_generation(v, s);
+}
+
 static void barrier(validator *v, state *s, const kg_op *op, uint32_t warps)
 {
     int64_t all = 32 * (int64_t)v->warps, count = kg_op_int(op, KG_A_COUNT, all);
@@ -403,13 +463,8 @@ static void barrier(validator *v, state *s, const kg_op *op, uint32_t warps)
         validator_give_up(v, "regions of warps that meet do not follow each other directly");
         return;
     }
-    if (s->owner[id] && s->owner[id] != warps) {
-        complain_of_barrier(v, s, op, "one barrier id serves two sets of warps at a time");
-    }
-    if (warps == all_warps(v))
-        memset(s->owner, 0, sizeof s->owner);
-    else
-        s->owner[id] = warps;
+    own(v, s, op, id, warps);
+    if (warps == all_warps(v)) memset(s->owner, 0, sizeof s->owner);
     meet(v, s, warps, false);
 }
 
@@ -453,7 +508,10 @@ void validator_synchronize(validator *v, state_set *set, const kg_op *op)
         v->work += v->n_cells / 8;
         switch (op->code) {
         case KG_OP_BARRIER:
-            barrier(v, s, op, warps);
+            if (kg_op_attr(op, KG_A_IDS))
+                barrier_of_groups(v, s, op, kg_op_attr(op, KG_A_IDS));
+            else
+                barrier(v, s, op, warps);
             break;
         case KG_OP_WARP_SYNC:
             meet(v, s, warps, true);

@@ -169,6 +169,7 @@ typedef struct state {
     int16_t next[MOST_ROLES];                     // by role: id of its next op
     int8_t value[32];                             // by variable
     int16_t distance[32];                         // by loop, from the index to the end
+    int16_t least[32];                            // by loop that is FAR: no less than this; or 0
     int16_t passed[32];                           // by loop, from the start to the index
     int8_t ahead[32]; // by loop of a role: trips more than the slowest partner's, while all are FAR
     int16_t due[32];  // by loop of a role: its distance when it is entered, once a partner knows

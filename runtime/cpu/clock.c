@@ -160,7 +160,8 @@ void ptxm_clock_warp_sync(struct warp *w, uint32_t mask)
         if (full && !t->know)
             continue;
         struct knowledge *m = full ? ptxm_knowledge_hold(t->know)
-                                   : ptxm_clock_message(w, 1u << lane, t->know, s->generation, w->clock);
+                                   : ptxm_clock_message(w, 1u << lane, t->know, s->generation,
+                                                        w->clock);
         if (m != all)
             ptxm_knowledge_absorb(a, &all, m);
         ptxm_knowledge_free(a, m);

@@ -48,7 +48,7 @@ void ptxm_cluster_free(struct cluster *c)
     ptxm_free(a, c);
 }
 
-// ---- deadlock ------------------------------------------------------------------------------------
+// ---- deadlock -----------------------------------------------------------------------------------
 
 static size_t mbarrier_text(const struct warp *w, const struct fragment *f, char *out, size_t size)
 {
@@ -58,8 +58,8 @@ static size_t mbarrier_text(const struct warp *w, const struct fragment *f, char
     uint32_t phase = b->phase - b->first_phase;
     char alias[96] = "";
     if (f->by_parity && phase >= 2)
-        snprintf(alias, sizeof alias, " (if phase %u is meant: it is over, and its parity comes again)",
-                 phase - 2);
+        snprintf(alias, sizeof alias,
+                 " (if phase %u is meant: it is over, and its parity comes again)", phase - 2);
     int n = snprintf(out, size,
                      "; warp %u lanes 0x%08x wait for the mbarrier %s+%llu, %s %u, which is in "
                      "phase %u (line %u): %u of %u arrivals and %d bytes are missing%s",
@@ -109,11 +109,11 @@ void ptxm_cta_report_deadlock(struct cta *cta)
         return;
     const struct fragment *f = &first->fragments[0];
     const struct op *at = f->awaits ? f->asked : &cta->grid->module->ops[f->pc];
-    ptxm_finding(first, at, (unsigned)__builtin_ctz(f->mask), RULE_DEADLOCK, NULL, 0, ACCESS_READ, "%s%s; %u warps have exited",
-                 ptxm_rule_message(RULE_DEADLOCK), text, gone);
+    ptxm_finding(first, at, (unsigned)__builtin_ctz(f->mask), RULE_DEADLOCK, NULL, 0, ACCESS_READ,
+                 "%s%s; %u warps have exited", ptxm_rule_message(RULE_DEADLOCK), text, gone);
 }
 
-// ---- running -------------------------------------------------------------------------------------
+// ---- running ------------------------------------------------------------------------------------
 
 static bool over_budget(struct cta *cta)
 {
@@ -193,7 +193,7 @@ static void end_turn(struct cluster *c)
     }
 }
 
-// Threads in try_wait give up for this time: it has a limit, and they may have something else to do.
+// Threads in try_wait give up for this time: it has a limit, and they may have else to do.
 static bool time_out(struct cluster *c)
 {
     bool any = false;

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// ---- making and freeing ------------------------------------------------------------------------
+// ---- making and freeing -------------------------------------------------------------------------
 
 static void broadcast(struct warp *w, enum special special, uint32_t value)
 {
@@ -141,7 +141,7 @@ void ptxm_cta_free(struct cta *cta)
     ptxm_free(a, cta);
 }
 
-// ---- findings ----------------------------------------------------------------------------------
+// ---- findings -----------------------------------------------------------------------------------
 
 static const char *const kind_names[] = {"read", "write", "atomic", "cp.async read",
                                          "cp.async write", "asynchronous read",

@@ -26,7 +26,7 @@ bool ptxm_d_complain(struct decoder *d, const struct token *at, const char *mess
     return false;
 }
 
-// ---- modifiers ---------------------------------------------------------------------------------
+// ---- modifiers ----------------------------------------------------------------------------------
 
 // True if `word` is one of the alternatives one|two|three that end at `end`.
 static const char *match_word(const char *alternatives, const char *end, const struct token *word)
@@ -285,7 +285,7 @@ bool ptxm_d_address(struct decoder *d, const struct operand *o, enum space *spac
     return *base != OPERAND_NONE;
 }
 
-// ---- ops ---------------------------------------------------------------------------------------
+// ---- ops ----------------------------------------------------------------------------------------
 
 struct op *ptxm_d_emit(struct decoder *d, unsigned ndst, unsigned nsrc, const int32_t *operands)
 {

@@ -56,8 +56,8 @@ enum scope ptxm_d_scope(const struct decoder *d);
 bool ptxm_d_address(struct decoder *d, const struct operand *o, enum space *space, int32_t *base,
                     int64_t *displacement);
 
-// A step op with d->immediate; one that accesses [address], whose base becomes the last source (room
-// for it in list) and whose space, displacement, order and scope are filled in.
+// A step op with d->immediate; one that accesses [address], whose base becomes the last source
+// (room for it in list) and whose space, displacement, order and scope are filled in.
 struct op *ptxm_d_step(struct decoder *d, step_fn *fn, unsigned ndst, unsigned nsrc,
                        const int32_t *operands);
 struct op *ptxm_d_access(struct decoder *d, step_fn *fn, const struct operand *address,
@@ -79,7 +79,9 @@ int ptxm_d_atomic_operation(struct decoder *d); // an enum atomic_op, or -1
     X(build_branch_indexed) X(build_call) X(build_mbarrier_init) X(build_mbarrier_arrive)          \
     X(build_mbarrier_bytes) X(build_mbarrier_wait) X(build_mbarrier_pending)                       \
     X(build_cp_async_arrive) X(build_cluster_barrier) X(build_mapa) X(build_st_async)           \
-    X(build_bulk) X(build_bulk_group) X(build_fence_init) X(build_fence_proxy)
+    X(build_bulk) X(build_bulk_group) X(build_fence_init) X(build_fence_proxy)  \
+    X(build_tensor_load) X(build_tensor_store) X(build_tensor_refused) X(build_fence_tensormap)    \
+    X(build_prefetch_map)
 #define X(name) builder_fn name;
 BUILDERS(X)
 #undef X

@@ -102,7 +102,7 @@ bool build_prmt(struct decoder *d, int argument)
     return lane(d, d->lanes->integer(L_PRMT, T_B32), mode);
 }
 
-// ---- moves -------------------------------------------------------------------------------------
+// ---- moves --------------------------------------------------------------------------------------
 
 bool build_mov_pred(struct decoder *d, int argument)
 {
@@ -188,7 +188,7 @@ bool build_slct(struct decoder *d, int argument)
            ptxm_d_lane(d, d->lanes->integer(L_SELP, d->t), 3, select, 0);
 }
 
-// ---- comparisons -------------------------------------------------------------------------------
+// ---- comparisons --------------------------------------------------------------------------------
 
 static lane_fn *compare_fn(struct decoder *d, enum type type)
 {
@@ -336,7 +336,7 @@ bool build_testp(struct decoder *d, int argument)
     return lane(d, d->lanes->testp(test, d->t), 0);
 }
 
-// ---- floating point and conversion -------------------------------------------------------------
+// ---- floating point and conversion --------------------------------------------------------------
 
 static uint32_t float_flags(struct decoder *d)
 {

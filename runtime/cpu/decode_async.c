@@ -5,7 +5,7 @@
 #include "machine_modes.h"
 #include "steps.h"
 
-// ---- mbarriers -----------------------------------------------------------------------------------
+// ---- mbarriers ----------------------------------------------------------------------------------
 
 // Order and scope of an mbarrier operation: `word` and the CTA unless the text says otherwise.
 static void order(struct decoder *d, struct op *op, enum sem usual)
@@ -94,7 +94,7 @@ bool build_cp_async_arrive(struct decoder *d, int argument)
     return op != NULL;
 }
 
-// ---- clusters ------------------------------------------------------------------------------------
+// ---- clusters -----------------------------------------------------------------------------------
 
 bool build_cluster_barrier(struct decoder *d, int wait)
 {
@@ -130,10 +130,10 @@ bool build_mapa(struct decoder *d, int rank_of)
     return true;
 }
 
-// ---- bulk copies ---------------------------------------------------------------------------------
+// ---- bulk copies --------------------------------------------------------------------------------
 
 // Adds a source; its place among the sources, or -1 after a complaint.
-static int8_t add(int32_t *list, unsigned *count, int32_t source)
+int8_t ptxm_d_bulk_source(int32_t *list, unsigned *count, int32_t source)
 {
     if (source == OPERAND_NONE)
         return -1;
@@ -141,19 +141,19 @@ static int8_t add(int32_t *list, unsigned *count, int32_t source)
     return (int8_t)(*count)++;
 }
 
-static bool add_address(struct decoder *d, const struct operand *o, enum space space,
-                        struct bulk_address *a, int32_t *list, unsigned *count)
+bool ptxm_d_bulk_address(struct decoder *d, const struct operand *o, enum space space,
+                         struct bulk_address *a, int32_t *list, unsigned *count)
 {
     int32_t base;
     if (!ptxm_d_address(d, o, &space, &base, &a->displacement))
         return false;
     a->width = ptxm_d_address_bytes(d, base);
     a->space = (uint8_t)space;
-    a->source = add(list, count, base);
+    a->source = ptxm_d_bulk_source(list, count, base);
     return a->source >= 0;
 }
 
-static struct bulk_form *new_form(struct decoder *d)
+struct bulk_form *ptxm_d_bulk_form(struct decoder *d)
 {
     struct bulk_form *f = ptxm_arena_alloc(&d->module->arena, sizeof *f);
     if (!f)
@@ -164,8 +164,8 @@ static struct bulk_form *new_form(struct decoder *d)
     return f;
 }
 
-static struct op *finish_form(struct decoder *d, step_fn *fn, struct bulk_form *f,
-                              const int32_t *list, unsigned count)
+struct op *ptxm_d_bulk_op(struct decoder *d, step_fn *fn, struct bulk_form *f, const int32_t *list,
+                          unsigned count)
 {
     struct op *op = ptxm_d_step(d, fn, 0, count, list);
     if (op)
@@ -205,26 +205,26 @@ bool build_bulk(struct decoder *d, int reduces)
     size_t n = d->statement->operand_count, at = 0;
     bool barrier = ptxm_d_is(d, 'c', "mbarrier::complete_tx::bytes");
     bool multicast = ptxm_d_has(d, 'M'), prefetch = !ptxm_d_has(d, 'S');
-    struct bulk_form *f = new_form(d);
+    struct bulk_form *f = ptxm_d_bulk_form(d);
     int32_t list[8];
     unsigned count = 0;
     if (!f)
         return false;
     if (n != 2u + !prefetch + barrier + multicast + ptxm_d_has(d, 'h'))
         return ptxm_d_complain(d, NULL, "wrong number of operands");
-    if (!prefetch && !add_address(d, &o[at++], bulk_space(d, 'S'), &f->address[BULK_TO], list,
+    if (!prefetch && !ptxm_d_bulk_address(d, &o[at++], bulk_space(d, 'S'), &f->address[BULK_TO], list,
                                   &count))
         return false;
-    if (!add_address(d, &o[at++], bulk_space(d, 's'), &f->address[BULK_FROM], list, &count))
+    if (!ptxm_d_bulk_address(d, &o[at++], bulk_space(d, 's'), &f->address[BULK_FROM], list, &count))
         return false;
-    if ((f->size = add(list, &count, ptxm_d_source(d, &o[at++], T_B32, false))) < 0)
+    if ((f->size = ptxm_d_bulk_source(list, &count, ptxm_d_source(d, &o[at++], T_B32, false))) < 0)
         return false;
-    if (barrier && !add_address(d, &o[at++], bulk_space(d, 'S'), &f->address[BULK_BARRIER], list,
+    if (barrier && !ptxm_d_bulk_address(d, &o[at++], bulk_space(d, 'S'), &f->address[BULK_BARRIER], list,
                                 &count))
         return false;
-    if (multicast && (f->mask = add(list, &count, ptxm_d_source(d, &o[at++], T_B16, true))) < 0)
+    if (multicast && (f->mask = ptxm_d_bulk_source(list, &count, ptxm_d_source(d, &o[at++], T_B16, true))) < 0)
         return false;
-    struct op *op = finish_form(d, ptxm_step_bulk, f, list, count);
+    struct op *op = ptxm_d_bulk_op(d, ptxm_step_bulk, f, list, count);
     return op && (!reduces || reduction(d, op));
 }
 
@@ -240,21 +240,21 @@ bool build_bulk_group(struct decoder *d, int wait)
 bool build_st_async(struct decoder *d, int argument)
 {
     const struct operand *o = d->statement->operands;
-    struct bulk_form *f = new_form(d);
+    struct bulk_form *f = ptxm_d_bulk_form(d);
     int32_t list[8];
     unsigned count = 0;
-    if (!f || !add_address(d, &o[0], SPACE_CLUSTER, &f->address[BULK_TO], list, &count) ||
-        !add_address(d, &o[2], SPACE_CLUSTER, &f->address[BULK_BARRIER], list, &count))
+    if (!f || !ptxm_d_bulk_address(d, &o[0], SPACE_CLUSTER, &f->address[BULK_TO], list, &count) ||
+        !ptxm_d_bulk_address(d, &o[2], SPACE_CLUSTER, &f->address[BULK_BARRIER], list, &count))
         return false;
     f->size = (int8_t)count;
-    for (unsigned i = 0; i < d->nsrc; i++) add(list, &count, d->operands[i]);
-    struct op *op = finish_form(d, ptxm_step_st_async, f, list, count);
+    for (unsigned i = 0; i < d->nsrc; i++) ptxm_d_bulk_source(list, &count, d->operands[i]);
+    struct op *op = ptxm_d_bulk_op(d, ptxm_step_st_async, f, list, count);
     if (op)
         op->vector = (uint8_t)d->nsrc;
     return op != NULL;
 }
 
-// ---- fences --------------------------------------------------------------------------------------
+// ---- fences -------------------------------------------------------------------------------------
 
 bool build_fence_init(struct decoder *d, int argument)
 {

@@ -309,7 +309,7 @@ bool build_elect(struct decoder *d, int argument)
     return ptxm_d_step(d, ptxm_step_elect, d->ndst, d->nsrc, d->operands) != NULL;
 }
 
-// ---- synchronization ---------------------------------------------------------------------------
+// ---- synchronization ----------------------------------------------------------------------------
 
 // bar.sync id{, count}: sources id, count (0: all threads)
 static struct op *barrier_op(struct decoder *d, unsigned ndst, unsigned nsrc, int32_t *list,
@@ -374,7 +374,7 @@ bool build_step1(struct decoder *d, int argument)
     return ptxm_d_step(d, simple_steps[argument], d->ndst, d->nsrc, d->operands) != NULL;
 }
 
-// ---- control -----------------------------------------------------------------------------------
+// ---- control ------------------------------------------------------------------------------------
 
 bool build_branch(struct decoder *d, int argument)
 {

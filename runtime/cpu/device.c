@@ -161,7 +161,7 @@ enum ptxm_status ptxm_memory_fill(struct ptxm_device *d, uint64_t address, int b
     return PTXM_OK;
 }
 
-// ---- module variables --------------------------------------------------------------------------
+// ---- module variables ---------------------------------------------------------------------------
 
 static uint64_t place_of(const struct instance *instance, const struct variable *v)
 {

@@ -26,7 +26,7 @@ static void append(struct engine_job *job)
     c->last_job = job;
 }
 
-// ---- completion ----------------------------------------------------------------------------------
+// ---- completion ---------------------------------------------------------------------------------
 
 static void complete_arrival(struct engine_job *job)
 {
@@ -69,14 +69,14 @@ static bool read_sources(struct engine_job *job)
     return true;
 }
 
-static void reduce(const struct op *op, uint8_t *to, const uint8_t *from, uint32_t size)
+static void reduce(const struct engine_job *job, uint8_t *to, const uint8_t *from, uint32_t size)
 {
-    unsigned bytes = ptxm_type_bits((enum type)op->type) / 8;
+    unsigned bytes = ptxm_type_bits(job->type) / 8;
     for (uint32_t i = 0; i + bytes <= size; i += bytes) {
         uint64_t old = 0, value = 0;
         memcpy(&old, to + i, bytes);
         memcpy(&value, from + i, bytes);
-        old = ptxm_atomic_apply((enum atomic_op)op->mode, (enum type)op->type, old, value, 0);
+        old = ptxm_atomic_apply((enum atomic_op)job->op->mode, job->type, old, value, 0);
         memcpy(to + i, &old, bytes);
     }
 }
@@ -90,7 +90,7 @@ static void complete_copy(struct engine_job *job)
     for (size_t i = 0; i < job->piece_count; i++) {
         const struct job_piece *p = &job->pieces[i];
         if (p->to && job->reduces)
-            reduce(job->op, p->to, at, p->size);
+            reduce(job, p->to, at, p->size);
         else if (p->to)
             memcpy(p->to, at, p->size);
         if (p->initialised)
@@ -184,7 +184,7 @@ void ptxm_engine_free(struct cluster *c)
     }
 }
 
-// ---- issue ---------------------------------------------------------------------------------------
+// ---- issue --------------------------------------------------------------------------------------
 
 bool ptxm_engine_issue(struct engine_job *job)
 {

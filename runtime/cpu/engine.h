@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The engine: asynchronous work between issue and completion. A job reads its sources at one
-// moment and writes, counts its bytes or arrives at a later one; when, the launch's completion says:
-// at once (eager), when nobody can go on without it (late), or by seed in between.
+// moment and writes, counts its bytes or arrives at a later one. When, the launch's completion
+// says: at once (eager), when nobody can go on without it (late), or by seed in between.
 #ifndef PTXM_ENGINE_H
 #define PTXM_ENGINE_H
 
+#include "bulk.h"
 #include "mbarrier.h"
 
 enum job_kind {
@@ -30,6 +31,7 @@ struct engine_job {
     uint32_t batch;            // JOB_ARRIVAL: copies of the lane below this one
     uint32_t group, bytes;     // JOB_COPY
     bool reduces, has_read;
+    enum type type;            // of the elements, if it reduces
     struct job_piece *pieces;
     size_t piece_count, piece_capacity;
     uint8_t *buffer;           // what has been read, or what an st.async writes
@@ -52,5 +54,22 @@ bool ptxm_engine_step(struct cluster *cluster);
 // Completes some, by seed; called after each turn of a warp.
 void ptxm_engine_some(struct cluster *cluster);
 void ptxm_engine_free(struct cluster *cluster);
+
+// ---- what bulk and tensor copies share (exec_bulk.c) ---------------------------------------------
+
+uint64_t ptxm_bulk_address(const struct warp *w, const struct op *op, unsigned lane,
+                           const struct bulk_address *address);
+uint32_t ptxm_bulk_word(const struct warp *w, const struct op *op, unsigned lane, int8_t source);
+// The same offset in the shared memory of the CTA with that rank.
+static inline uint64_t ptxm_bulk_at_rank(uint64_t address, uint32_t rank)
+{
+    return (address & (((uint64_t)1 << PEER_SHIFT) - 1)) | (uint64_t)(rank + 1) << PEER_SHIFT;
+}
+bool ptxm_bulk_ranks(struct warp *w, const struct op *op, unsigned lane, uint32_t *ranks);
+// The job belongs to the group that its lane fills.
+void ptxm_bulk_join_group(struct warp *w, unsigned lane, struct engine_job *job);
+// The mbarrier of a copy, which must lie in the CTA that the bytes go to; NULL after a finding.
+struct mbarrier *ptxm_bulk_barrier(struct warp *w, const struct op *op, unsigned lane,
+                                   enum space space, uint64_t at, const struct place *to);
 
 #endif

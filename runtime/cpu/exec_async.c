@@ -154,7 +154,8 @@ enum step_result ptxm_step_cp_wait(struct warp *w, const struct op *op, uint32_t
         }
     }
     FOR_LANES (lane, mask) {
-        uint32_t open = w->group_open[lane], groups = open > op->immediate ? open - op->immediate : 0;
+        uint32_t open = w->group_open[lane];
+        uint32_t groups = open > op->immediate ? open - op->immediate : 0;
         ptxm_async_complete(w, lane, groups);
         wait_batches(w, lane, groups);
         if (w->cta->shadow)

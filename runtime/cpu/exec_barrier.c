@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-// ---- warp sync ---------------------------------------------------------------------------------
+// ---- warp sync ----------------------------------------------------------------------------------
 
 static void release_warp_sync(struct warp *w, uint32_t members)
 {
@@ -58,7 +58,7 @@ enum step_result ptxm_step_warp_sync(struct warp *w, const struct op *op, uint32
     return STEP_BLOCK;
 }
 
-// ---- barriers ----------------------------------------------------------------------------------
+// ---- barriers -----------------------------------------------------------------------------------
 
 static bool warp_arrived(const struct barrier *b, const struct warp *w)
 {

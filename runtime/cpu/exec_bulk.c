@@ -1,30 +1,25 @@
 // SPDX-License-Identifier: MIT
 // cp.async.bulk, cp.reduce.async.bulk, their groups, and st.async.
-#include "bulk.h"
 #include "engine.h"
 
-static uint64_t address(const struct warp *w, const struct op *op, unsigned lane,
-                        const struct bulk_address *a)
+#include <string.h>
+
+uint64_t ptxm_bulk_address(const struct warp *w, const struct op *op, unsigned lane,
+                           const struct bulk_address *a)
 {
     const void *base = ptxm_src(w, op, (unsigned)a->source);
     return (a->width == 8 ? ((const uint64_t *)base)[lane] : ((const uint32_t *)base)[lane]) +
            (uint64_t)a->displacement;
 }
 
-static uint32_t word(const struct warp *w, const struct op *op, unsigned lane, int8_t source)
+uint32_t ptxm_bulk_word(const struct warp *w, const struct op *op, unsigned lane, int8_t source)
 {
     return ((const uint32_t *)ptxm_src(w, op, (unsigned)source))[lane];
 }
 
-// The same offset in the shared memory of the CTA with that rank.
-static uint64_t at_rank(uint64_t address, uint32_t rank)
-{
-    return (address & (((uint64_t)1 << PEER_SHIFT) - 1)) | (uint64_t)(rank + 1) << PEER_SHIFT;
-}
+// ---- groups -------------------------------------------------------------------------------------
 
-// ---- groups --------------------------------------------------------------------------------------
-
-static void join_group(struct warp *w, unsigned lane, struct engine_job *job)
+void ptxm_bulk_join_group(struct warp *w, unsigned lane, struct engine_job *job)
 {
     struct shadow *s = w->cta->shadow;
     job->group = w->bulk_open[lane];
@@ -89,10 +84,10 @@ enum step_result ptxm_step_bulk_wait(struct warp *w, const struct op *op, uint32
     return STEP_NEXT;
 }
 
-// ---- copies --------------------------------------------------------------------------------------
+// ---- copies -------------------------------------------------------------------------------------
 
 // The mbarrier of a copy must lie in the CTA that the bytes go to.
-static struct mbarrier *completion(struct warp *w, const struct op *op, unsigned lane,
+struct mbarrier *ptxm_bulk_barrier(struct warp *w, const struct op *op, unsigned lane,
                                    enum space space, uint64_t at, const struct place *to)
 {
     struct mbarrier *b = ptxm_mbarrier_at(w, op, lane, space, at);
@@ -103,6 +98,18 @@ static struct mbarrier *completion(struct warp *w, const struct op *op, unsigned
         return NULL;
     }
     return b;
+}
+
+// The CTAs that a multicast names, a bit each. False after a finding.
+bool ptxm_bulk_ranks(struct warp *w, const struct op *op, unsigned lane, uint32_t *ranks)
+{
+    *ranks = ptxm_bulk_word(w, op, lane, ptxm_bulk_form(op)->mask) & 0xffff;
+    if (!(*ranks >> w->cta->cluster->count))
+        return true;
+    ptxm_finding(w, op, lane, RULE_BULK_MASK, NULL, 0, ACCESS_ASYNC_WRITE,
+                 "%s: 0x%04x, the cluster has %u", ptxm_rule_message(RULE_BULK_MASK), *ranks,
+                 w->cta->cluster->count);
+    return false;
 }
 
 struct bulk {
@@ -125,15 +132,16 @@ static enum step_result copy_to(const struct bulk *b, enum space space, uint64_t
     if (!job)
         return STEP_ABORT;
     job->reduces = b->write == ACCESS_ASYNC_REDUCE;
+    job->type = (enum type)b->op->type;
     bool grouped = form->address[BULK_BARRIER].source < 0;
-    if ((!grouped && !(job->barrier = completion(w, b->op, b->lane, space, barrier, &to))) ||
+    if ((!grouped && !(job->barrier = ptxm_bulk_barrier(w, b->op, b->lane, space, barrier, &to))) ||
         !ptxm_engine_piece(job, from, &to, 0, 0, b->size)) {
         ptxm_engine_drop(job);
         return STEP_ABORT;
     }
     job->operation = ptxm_async_begin(w, b->op, b->lane);
     if (grouped)
-        join_group(w, b->lane, job);
+        ptxm_bulk_join_group(w, b->lane, job);
     ptxm_async_access(w, b->op, b->lane, job->operation, from, b->size, ACCESS_ASYNC_READ);
     ptxm_async_access(w, b->op, b->lane, job->operation, &to, b->size, b->write);
     return ptxm_engine_issue(job) ? STEP_NEXT : STEP_ABORT;
@@ -143,7 +151,7 @@ static enum step_result bulk_lane(struct warp *w, const struct op *op, unsigned 
 {
     const struct bulk_form *form = ptxm_bulk_form(op);
     const struct bulk_address *a = form->address;
-    struct bulk b = {w, op, lane, word(w, op, lane, form->size),
+    struct bulk b = {w, op, lane, ptxm_bulk_word(w, op, lane, form->size),
                      op->flags & OPF_REDUCES ? ACCESS_ASYNC_REDUCE : ACCESS_ASYNC_WRITE};
     if (!b.size || b.size % 16) {
         ptxm_finding(w, op, lane, RULE_BULK_SIZE, NULL, b.size, b.write, "%s: %u",
@@ -151,25 +159,21 @@ static enum step_result bulk_lane(struct warp *w, const struct op *op, unsigned 
         return STEP_ABORT;
     }
     struct place from = ptxm_resolve(w, op, lane, (enum space)a[BULK_FROM].space,
-                                     address(w, op, lane, &a[BULK_FROM]), b.size, 16,
+                                     ptxm_bulk_address(w, op, lane, &a[BULK_FROM]), b.size, 16,
                                      ACCESS_ASYNC_READ);
     if (!from.host)
         return STEP_ABORT;
     if (a[BULK_TO].source < 0) // a prefetch
         return STEP_NEXT;
-    uint64_t to = address(w, op, lane, &a[BULK_TO]);
-    uint64_t barrier = a[BULK_BARRIER].source < 0 ? 0 : address(w, op, lane, &a[BULK_BARRIER]);
+    uint64_t to = ptxm_bulk_address(w, op, lane, &a[BULK_TO]);
+    uint64_t barrier = a[BULK_BARRIER].source < 0 ? 0 : ptxm_bulk_address(w, op, lane, &a[BULK_BARRIER]);
     if (form->mask < 0)
         return copy_to(&b, (enum space)a[BULK_TO].space, to, &from, barrier);
-    uint32_t ranks = word(w, op, lane, form->mask) & 0xffff;
-    if (ranks >> w->cta->cluster->count) {
-        ptxm_finding(w, op, lane, RULE_BULK_MASK, NULL, b.size, b.write,
-                     "%s: 0x%04x, the cluster has %u", ptxm_rule_message(RULE_BULK_MASK), ranks,
-                     w->cta->cluster->count);
+    uint32_t ranks = 0;
+    if (!ptxm_bulk_ranks(w, op, lane, &ranks))
         return STEP_ABORT;
-    }
     FOR_LANES (rank, ranks)
-        if (copy_to(&b, SPACE_CLUSTER, at_rank(to, rank), &from, at_rank(barrier, rank)) !=
+        if (copy_to(&b, SPACE_CLUSTER, ptxm_bulk_at_rank(to, rank), &from, ptxm_bulk_at_rank(barrier, rank)) !=
             STEP_NEXT)
             return STEP_ABORT;
     return STEP_NEXT;
@@ -185,29 +189,29 @@ enum step_result ptxm_step_bulk(struct warp *w, const struct op *op, uint32_t ma
     return STEP_NEXT;
 }
 
-// ---- st.async ------------------------------------------------------------------------------------
+// ---- st.async -----------------------------------------------------------------------------------
 
 static enum step_result store_lane(struct warp *w, const struct op *op, unsigned lane)
 {
     const struct bulk_form *form = ptxm_bulk_form(op);
     unsigned bytes = ptxm_type_bits((enum type)op->type) / 8, size = bytes * op->vector;
     struct place to = ptxm_resolve(w, op, lane, SPACE_CLUSTER,
-                                   address(w, op, lane, &form->address[BULK_TO]), size, size,
+                                   ptxm_bulk_address(w, op, lane, &form->address[BULK_TO]), size, size,
                                    ACCESS_ASYNC_WRITE);
     if (!to.host)
         return STEP_ABORT;
     struct engine_job *job = ptxm_engine_copy(w, op, lane);
     if (!job)
         return STEP_ABORT;
-    job->barrier = completion(w, op, lane, SPACE_CLUSTER,
-                              address(w, op, lane, &form->address[BULK_BARRIER]), &to);
+    job->barrier = ptxm_bulk_barrier(w, op, lane, SPACE_CLUSTER,
+                              ptxm_bulk_address(w, op, lane, &form->address[BULK_BARRIER]), &to);
     job->buffer = ptxm_alloc(w->cta->grid->allocator, size);
     if (!job->barrier || !job->buffer || !ptxm_engine_piece(job, NULL, &to, 0, 0, size)) {
         ptxm_engine_drop(job);
         return STEP_ABORT;
     }
     for (unsigned k = 0; k < op->vector; k++)
-        __builtin_memcpy(job->buffer + k * bytes,
+        memcpy(job->buffer + k * bytes,
                          (const uint8_t *)ptxm_src(w, op, (unsigned)form->size + k) +
                              (size_t)lane * bytes, bytes);
     job->has_read = true;

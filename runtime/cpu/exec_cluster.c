@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-// ---- barrier.cluster -----------------------------------------------------------------------------
+// ---- barrier.cluster ----------------------------------------------------------------------------
 
 static void wake(struct cluster *c)
 {
@@ -107,7 +107,7 @@ enum step_result ptxm_step_cluster_wait(struct warp *w, const struct op *op, uin
     return STEP_NEXT;
 }
 
-// ---- lifetime ------------------------------------------------------------------------------------
+// ---- lifetime -----------------------------------------------------------------------------------
 
 static bool has_started(const struct warp *w, unsigned lane, const struct cta *peer)
 {
@@ -208,7 +208,7 @@ void ptxm_cluster_lanes_exit(struct cta *cta, struct warp *w, uint32_t mask)
     ptxm_mbarriers_at_exit(cta);
 }
 
-// ---- addresses -----------------------------------------------------------------------------------
+// ---- addresses ----------------------------------------------------------------------------------
 
 static uint64_t value(const struct warp *w, const struct op *op, unsigned k, unsigned lane)
 {

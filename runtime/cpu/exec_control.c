@@ -60,7 +60,7 @@ enum step_result ptxm_step_branch_indexed(struct warp *w, const struct op *op, u
     return STEP_JUMP;
 }
 
-// ---- calls -------------------------------------------------------------------------------------
+// ---- calls --------------------------------------------------------------------------------------
 
 static uint8_t *frame(struct warp *w, unsigned lane)
 {

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-// ---- 8x8 matrices of 16-bit elements -----------------------------------------------------------
+// ---- 8x8 matrices of 16-bit elements ------------------------------------------------------------
 
 // Lane 8*m + r gives the address of row r of matrix m.
 static bool rows(struct warp *w, const struct op *op, uint8_t *row[32], enum access_kind kind)

@@ -20,7 +20,7 @@ static void misuse(struct warp *w, const struct op *op, unsigned lane, const str
                  what, number);
 }
 
-// ---- arrivals ------------------------------------------------------------------------------------
+// ---- arrivals -----------------------------------------------------------------------------------
 
 // Puts what these lanes release where those may hear it who are in its scope. That operations are
 // over is heard by all: completion needs no scope.
@@ -63,7 +63,8 @@ static void release(struct warp *w, const struct op *op, struct mbarrier *b, uin
 static void check_skipped(struct warp *w, const struct op *op, unsigned lane, struct mbarrier *b)
 {
     if (b->phase - b->first_phase >= 2 && b->observed < b->phase - 1)
-        misuse(w, op, lane, b, RULE_MBARRIER_SKIPPED, "arrival in phase", b->phase - b->first_phase);
+        misuse(w, op, lane, b, RULE_MBARRIER_SKIPPED, "arrival in phase",
+               b->phase - b->first_phase);
 }
 
 // One lane's arrival of `count`. False: the run ends.
@@ -75,7 +76,8 @@ static bool arrive(struct warp *w, const struct op *op, unsigned lane, struct mb
         enum rule rule = !count || count > MBARRIER_MAX ? RULE_MBARRIER_COUNT
                                                         : RULE_MBARRIER_EXCESS;
         misuse(w, op, lane, b, rule,
-               op->mode & MBARRIER_NO_COMPLETE ? "a .noComplete arrival of" : "an arrival of", count);
+               op->mode & MBARRIER_NO_COMPLETE ? "a .noComplete arrival of" : "an arrival of",
+               count);
         return false;
     }
     check_skipped(w, op, lane, b);
@@ -144,7 +146,7 @@ enum step_result ptxm_step_mbarrier_bytes(struct warp *w, const struct op *op, u
     return STEP_NEXT;
 }
 
-// ---- waits ---------------------------------------------------------------------------------------
+// ---- waits --------------------------------------------------------------------------------------
 
 struct asked {
     uint32_t phase; // absolute, or a parity
@@ -266,7 +268,7 @@ enum step_result ptxm_step_mbarrier_pending(struct warp *w, const struct op *op,
     return STEP_NEXT;
 }
 
-// ---- cp.async.mbarrier.arrive ---------------------------------------------------------------------
+// ---- cp.async.mbarrier.arrive -------------------------------------------------------------------
 
 // Arrives when the lane's earlier copies are done; releases those, and nothing else.
 enum step_result ptxm_step_cp_async_arrive(struct warp *w, const struct op *op, uint32_t mask)
@@ -292,7 +294,7 @@ enum step_result ptxm_step_cp_async_arrive(struct warp *w, const struct op *op, 
     return STEP_NEXT;
 }
 
-// ---- fences --------------------------------------------------------------------------------------
+// ---- fences -------------------------------------------------------------------------------------
 
 enum step_result ptxm_step_fence_init(struct warp *w, const struct op *op, uint32_t mask)
 {

@@ -134,7 +134,7 @@ struct place ptxm_resolve(struct warp *w, const struct op *op, unsigned lane, en
     }
 }
 
-// ---- counters ----------------------------------------------------------------------------------
+// ---- counters -----------------------------------------------------------------------------------
 
 // Shared memory serves 128 bytes a wavefront; two different words of one bank cost one more.
 static void count_shared(struct cta *cta, const uint32_t *addresses, uint32_t mask, uint32_t size)
@@ -212,7 +212,7 @@ static void count(struct warp *w, const struct accesses *a, uint32_t size)
         count_global(w->cta, a->global, a->global_mask, size);
 }
 
-// ---- loads and stores --------------------------------------------------------------------------
+// ---- loads and stores ---------------------------------------------------------------------------
 
 static inline bool checked(const struct place *p)
 {

@@ -107,7 +107,7 @@ static bool order_blocks(struct flow *f)
     return true;
 }
 
-// ---- liveness ----------------------------------------------------------------------------------
+// ---- liveness -----------------------------------------------------------------------------------
 
 // A guarded definition keeps the old value in some lanes: it is a use as well. So is that of an
 // accumulator, which wgmma adds to.

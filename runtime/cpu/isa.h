@@ -117,6 +117,6 @@ struct watch {
     bool copies;   // mov from a register
 };
 enum { OPF_NEGATE = 1, OPF_ALIGNED = 2, OPF_NC = 4, OPF_TRANS = 8, OPF_A_SIGNED = 16,
-       OPF_B_SIGNED = 32, OPF_SATURATE = 64, OPF_UNIFORM = 128, OPF_REDUCES = 1 };
+       OPF_B_SIGNED = 32, OPF_SATURATE = 64, OPF_UNIFORM = 128, OPF_REDUCES = 1, OPF_STORES = 2 };
 
 #endif

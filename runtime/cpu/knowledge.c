@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-// ---- clocks and extents --------------------------------------------------------------------------
+// ---- clocks and extents -------------------------------------------------------------------------
 
 struct clocks *ptxm_clocks_new(struct allocator *a, uint32_t count)
 {
@@ -83,7 +83,7 @@ bool ptxm_extent_holds(const struct extent *e, uint32_t generation, uint32_t thr
             clock < e->clocks->v[thread]);
 }
 
-// ---- records -------------------------------------------------------------------------------------
+// ---- records ------------------------------------------------------------------------------------
 
 struct knowledge *ptxm_knowledge_new(struct allocator *a, uint32_t count)
 {
@@ -266,7 +266,7 @@ struct knowledge *ptxm_knowledge_agents(struct allocator *a, const struct knowle
     return out;
 }
 
-// ---- questions -----------------------------------------------------------------------------------
+// ---- questions ----------------------------------------------------------------------------------
 
 bool ptxm_knows(const struct knowledge *k, uint32_t cta, uint32_t generation, uint32_t thread,
                 uint32_t clock)

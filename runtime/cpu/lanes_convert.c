@@ -224,7 +224,7 @@ static lane_fn *const any_table[T_COUNT][T_COUNT] = {
     [T_TF32] = {[T_F32] = any_TF32_F32},
 };
 
-// ---- the frequent ones -------------------------------------------------------------------------
+// ---- the frequent ones --------------------------------------------------------------------------
 
 #define FAST(name, D, S, expression)                                                               \
     static void name(void *dv, source av, source bv, source cv, uint32_t imm)                      \
@@ -344,7 +344,7 @@ lane_fn *COPY(ptxm_lane_convert)(enum type to, enum type from, uint32_t flags)
     return fast ? fast : any_table[to][from];
 }
 
-// ---- two into one ------------------------------------------------------------------------------
+// ---- two into one -------------------------------------------------------------------------------
 
 #define PACK(name, one, expression)                                                                \
     static void name(void *dv, source av, source bv, source cv, uint32_t imm)                      \

@@ -160,7 +160,7 @@ PAIRED(max_s16x2, int16_t, a > b ? a : b)
 PAIRED(min_relu_s16x2, int16_t, (a < b ? a : b) > 0 ? (a < b ? a : b) : 0)
 PAIRED(max_relu_s16x2, int16_t, (a > b ? a : b) > 0 ? (a > b ? a : b) : 0)
 
-// ---- bits --------------------------------------------------------------------------------------
+// ---- bits ---------------------------------------------------------------------------------------
 
 DEFINE(popc_b32, uint32_t, uint32_t, uint32_t, uint32_t, __builtin_popcount(a))
 DEFINE(popc_b64, uint64_t, uint64_t, uint32_t, uint32_t, __builtin_popcountll(a))
@@ -351,7 +351,7 @@ DEFINE(copysign_f32, uint32_t, uint32_t, uint32_t, uint32_t, (b & 0x7fffffff) | 
 DEFINE(copysign_f64, uint64_t, uint64_t, uint64_t, uint64_t,
        (b & INT64_MAX) | (a & (uint64_t)INT64_MIN))
 
-// ---- selection and predicates ------------------------------------------------------------------
+// ---- selection and predicates -------------------------------------------------------------------
 
 #define SELECT(name, S)                                                                            \
     static void name(void *dv, source av, source bv, source cv, uint32_t imm)                      \
@@ -465,7 +465,7 @@ lane_fn *COPY(ptxm_lane_integer)(enum lane_op op, enum type type)
     return op <= L_DP2A ? table[op][type] : NULL;
 }
 
-// ---- comparison --------------------------------------------------------------------------------
+// ---- comparison ---------------------------------------------------------------------------------
 
 // A byte a lane first, since that vectorizes; then eight bytes to eight bits by a multiplication.
 static inline uint32_t collect(const uint8_t *flags)

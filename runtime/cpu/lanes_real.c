@@ -134,7 +134,7 @@ static inline double upper(double x, uint32_t imm)
 F64(rcp_approx, upper(1.0 / upper(a, imm), imm))
 F64(rsqrt_approx, upper(1.0 / sqrt(upper(a, imm)), imm))
 
-// ---- the other roundings -----------------------------------------------------------------------
+// ---- the other roundings ------------------------------------------------------------------------
 
 static const int modes[4] = {FE_TONEAREST, FE_TOWARDZERO, FE_DOWNWARD, FE_UPWARD};
 

@@ -111,7 +111,7 @@ static void set_clusters(struct grid *grid, const struct ptxm_launch *l)
                           grid->cluster_dims[2];
 }
 
-// ---- layout ------------------------------------------------------------------------------------
+// ---- layout -------------------------------------------------------------------------------------
 
 static uint64_t round_up(uint64_t value, uint64_t align)
 {
@@ -172,7 +172,7 @@ static enum ptxm_status make_constants(struct grid *grid)
     return PTXM_OK;
 }
 
-// ---- workers -----------------------------------------------------------------------------------
+// ---- workers ------------------------------------------------------------------------------------
 
 static void add_counters(struct ptxm_counters *into, const struct ptxm_counters *from)
 {
@@ -336,7 +336,7 @@ static void drop_uncommitted(struct grid *grid)
     }
 }
 
-// ---- report ------------------------------------------------------------------------------------
+// ---- report -------------------------------------------------------------------------------------
 
 static int by_place(const void *left, const void *right)
 {
@@ -348,6 +348,44 @@ static int by_place(const void *left, const void *right)
     if (a->b.line != b->b.line)
         return a->b.line < b->b.line ? -1 : 1;
     return strcmp(a->rule, b->rule);
+}
+
+// ---- memory ------------------------------------------------------------------------------------
+
+// Whatever of a launch asks for memory in vain, the launch ends and says so.
+static void *watched(struct grid *grid, void *block)
+{
+    if (!block) {
+        atomic_store(&grid->out_of_memory, true);
+        atomic_store(&grid->abort, true);
+    }
+    return block;
+}
+
+static void *watched_malloc(void *user, size_t size)
+{
+    struct grid *grid = user;
+    const struct ptxm_allocator *hook = &grid->device->allocator.hook;
+    return watched(grid, hook->malloc(hook->user, size));
+}
+
+static void *watched_realloc(void *user, void *block, size_t size)
+{
+    struct grid *grid = user;
+    const struct ptxm_allocator *hook = &grid->device->allocator.hook;
+    return watched(grid, hook->realloc(hook->user, block, size));
+}
+
+static void plain_free(void *user, void *block)
+{
+    const struct ptxm_allocator *hook = &((struct grid *)user)->device->allocator.hook;
+    hook->free(hook->user, block);
+}
+
+static void watch_memory(struct grid *grid)
+{
+    grid->watch = (struct allocator){{watched_malloc, watched_realloc, plain_free, grid}};
+    grid->allocator = &grid->watch;
 }
 
 static struct ptxm_report *make_report(struct grid *grid)
@@ -362,7 +400,7 @@ static struct ptxm_report *make_report(struct grid *grid)
     }
     for (size_t i = 0; i < count; i++) sorted[i] = grid->findings.entries[i]->finding;
     qsort(sorted, count, sizeof *sorted, by_place);
-    report->allocator = *grid->allocator;
+    report->allocator = grid->device->allocator; // it outlives the grid
     report->findings = grid->findings;
     report->findings.allocator = &report->allocator;
     report->findings.strings.allocator = &report->allocator;
@@ -443,10 +481,11 @@ enum ptxm_status ptxm_launch(struct ptxm_device *device, struct ptxm_module *mod
     if (status != PTXM_OK)
         return status;
     struct grid grid = {.device = device, .module = module, .kernel = kernel,
-                        .allocator = &device->allocator, .params = launch->params,
+                        .params = launch->params,
                         .param_bytes = kernel->param_bytes,
                         .dynamic_shared = launch->dynamic_shared,
                         .frame_bytes = module->frame_bytes};
+    watch_memory(&grid);
     uint64_t shared = dynamic_base(module, kernel) + launch->dynamic_shared;
     if (shared - SHARED_START > MAX_SHARED)
         return complain(&complaints, "%llu bytes of shared memory are more than %u",

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-// ---- constant pool -----------------------------------------------------------------------------
+// ---- constant pool ------------------------------------------------------------------------------
 
 static int32_t pool_reserve(struct ptxm_module *m, size_t bytes)
 {
@@ -67,7 +67,7 @@ int32_t ptxm_constant_address(struct ptxm_module *m, const struct relocation *re
     return offset;
 }
 
-// ---- finishing ---------------------------------------------------------------------------------
+// ---- finishing ----------------------------------------------------------------------------------
 
 static struct function *find_body(struct ptxm_module *m, const char *name)
 {

@@ -16,7 +16,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-// ---- device memory -----------------------------------------------------------------------------
+// ---- device memory ------------------------------------------------------------------------------
 
 struct allocation {
     uint64_t base, size;
@@ -44,7 +44,7 @@ struct allocation *ptxm_device_find(const struct ptxm_device *device, uint64_t a
 enum ptxm_status ptxm_device_instance(struct ptxm_device *device, struct ptxm_module *module,
                                       struct instance **instance);
 
-// ---- warps -------------------------------------------------------------------------------------
+// ---- warps --------------------------------------------------------------------------------------
 
 enum fragment_state {
     FRAGMENT_READY,
@@ -100,13 +100,13 @@ struct warp {
     struct async_copy *copies;
     size_t copy_count, copy_capacity;
     uint32_t group_open[LANES], group_done[LANES]; // group being filled; groups complete
-    // Batches: the copies of a lane up to a commit or an arrival that stands for them. The last eight
-    // commits tell with which batch a group ended.
+    // Batches: the copies of a lane up to a commit or an arrival that stands for them. The last
+    // eight commits tell with which batch a group ended.
     uint32_t batch[LANES], batch_done[LANES], group_batch[LANES][8];
     // cp.async.bulk: the group that a lane fills, the first operation that may be of it
     uint32_t bulk_open[LANES], bulk_first[LANES];
-    // barrier.cluster: lanes between arrive and wait, the generation they arrived in, lanes that have
-    // ever waited
+    // barrier.cluster: lanes between arrive and wait, the generation they arrived in, lanes that
+    // have ever waited
     uint32_t cluster_arrived, cluster_ticket[LANES], cluster_waited;
     struct flight *flight; // wgmma.h; NULL until the first
 };
@@ -191,14 +191,14 @@ struct cta {
     } *visits;
 };
 
-// ---- grid --------------------------------------------------------------------------------------
+// ---- grid ---------------------------------------------------------------------------------------
 
 struct grid {
     struct ptxm_device *device;
     struct ptxm_module *module;
     struct function *kernel;
     struct ptxm_launch_options options;
-    struct allocator *allocator;
+    struct allocator *allocator, watch; // the device's, watched: see launch.c
     uint8_t *constants;
     const uint8_t *params;
     size_t param_bytes;
@@ -255,7 +255,7 @@ static inline uint64_t ptxm_random(uint64_t *state)
     return z ^ z >> 31;
 }
 
-// ---- operands ----------------------------------------------------------------------------------
+// ---- operands -----------------------------------------------------------------------------------
 
 static inline void *ptxm_operand(const struct warp *w, int32_t offset)
 {
@@ -281,7 +281,7 @@ static inline uint32_t ptxm_thread(const struct warp *w, unsigned lane)
 // Collective instructions: STEP_NEXT when every lane of `need` is here, else the fragment waits.
 enum step_result ptxm_converge(struct warp *w, uint32_t mask, uint32_t need);
 
-// ---- memory ------------------------------------------------------------------------------------
+// ---- memory -------------------------------------------------------------------------------------
 
 enum access_kind {
     ACCESS_READ,

@@ -55,7 +55,7 @@ void ptxm_mbarriers_free(struct cta *cta)
     cta->mbarriers = NULL;
 }
 
-// ---- phases --------------------------------------------------------------------------------------
+// ---- phases -------------------------------------------------------------------------------------
 
 static void wake(struct cta *cta)
 {
@@ -113,7 +113,7 @@ void ptxm_mbarrier_arrive(struct mbarrier *b, uint32_t count, struct knowledge *
     settle(b);
 }
 
-// ---- protocol ------------------------------------------------------------------------------------
+// ---- protocol -----------------------------------------------------------------------------------
 
 static struct place place_of(const struct mbarrier *b, const struct warp *w)
 {
@@ -198,7 +198,7 @@ void ptxm_mbarriers_at_exit(struct cta *cta)
         }
 }
 
-// ---- init and inval ------------------------------------------------------------------------------
+// ---- init and inval -----------------------------------------------------------------------------
 
 static enum step_result init_lane(struct warp *w, const struct op *op, unsigned lane)
 {
@@ -285,7 +285,7 @@ enum step_result ptxm_step_mbarrier_inval(struct warp *w, const struct op *op, u
     return STEP_NEXT;
 }
 
-// ---- publication to the cluster -------------------------------------------------------------------
+// ---- publication to the cluster -----------------------------------------------------------------
 
 static void each_of_maker(struct warp *w, uint32_t mask, void (*fn)(struct mbarrier *, uint32_t),
                           uint32_t argument)

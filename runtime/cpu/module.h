@@ -34,7 +34,8 @@ enum { SHARED_START = 1024 };
     X(CLUSTER_CTAID_Y, "%cluster_ctaid.y") X(CLUSTER_CTAID_Z, "%cluster_ctaid.z")                  \
     X(CLUSTER_NCTAID_X, "%cluster_nctaid.x") X(CLUSTER_NCTAID_Y, "%cluster_nctaid.y")              \
     X(CLUSTER_NCTAID_Z, "%cluster_nctaid.z") X(CLUSTER_CTARANK, "%cluster_ctarank")                \
-    X(CLUSTER_NCTARANK, "%cluster_nctarank") X(IS_EXPLICIT_CLUSTER, "%is_explicit_cluster")
+    X(CLUSTER_NCTARANK, "%cluster_nctarank") X(IS_EXPLICIT_CLUSTER, "%is_explicit_cluster")   \
+    X(ENVREG, "%envreg") /* all of %envreg0 to 31: zero, as for ordinary launches */
 enum special {
 #define X(id, name) SPECIAL_##id,
     PTXM_SPECIALS(X)
@@ -140,7 +141,7 @@ struct ptxm_module {
     unsigned version;
 };
 
-// ---- what the parser hands to the decoder ------------------------------------------------------
+// ---- what the parser hands to the decoder -------------------------------------------------------
 
 enum operand_kind {
     OPERAND_REG,     // index

@@ -13,7 +13,7 @@ static void out_of_memory(struct parser *p)
     p->module->arena.failed = true;
 }
 
-// ---- registers ---------------------------------------------------------------------------------
+// ---- registers ----------------------------------------------------------------------------------
 
 static int32_t new_registers(struct parser *p, enum type type, uint32_t count)
 {
@@ -101,6 +101,8 @@ static int find_special(const struct token *name, const struct token *component)
         snprintf(text, sizeof text, "%.*s.%.*s", TOKEN_ARG(name), TOKEN_ARG(component));
     else
         snprintf(text, sizeof text, "%.*s", TOKEN_ARG(name));
+    if (!strncmp(text, "%envreg", 7))
+        return text[7] >= '0' && text[7] <= '9' ? SPECIAL_ENVREG : -1;
     for (int i = 0; i < SPECIAL_COUNT; i++)
         if (!strcmp(text, names[i]))
             return i;
@@ -110,7 +112,7 @@ static int find_special(const struct token *name, const struct token *component)
     return -1;
 }
 
-// ---- operands ----------------------------------------------------------------------------------
+// ---- operands -----------------------------------------------------------------------------------
 
 static bool operand(struct parser *p, struct operand *o, unsigned depth);
 
@@ -259,7 +261,7 @@ static bool operand(struct parser *p, struct operand *o, unsigned depth)
     return true;
 }
 
-// ---- statements --------------------------------------------------------------------------------
+// ---- statements ---------------------------------------------------------------------------------
 
 static bool guard(struct parser *p, struct statement *s)
 {

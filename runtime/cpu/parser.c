@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-// ---- complaints and tokens ---------------------------------------------------------------------
+// ---- complaints and tokens ----------------------------------------------------------------------
 
 static const char *line_text(struct parser *p, const struct token *at, char *buffer, size_t size)
 {
@@ -131,7 +131,7 @@ static void skip_braces(struct parser *p)
     } while (depth && p->token.kind != TOKEN_END);
 }
 
-// ---- symbols -----------------------------------------------------------------------------------
+// ---- symbols ------------------------------------------------------------------------------------
 
 static uint32_t hash(const char *text, size_t length)
 {
@@ -177,7 +177,7 @@ void ptxm_scope_leave(struct parser *p)
     p->scope--;
 }
 
-// ---- parameters and functions ------------------------------------------------------------------
+// ---- parameters and functions -------------------------------------------------------------------
 
 static uint64_t round_up(uint64_t value, uint64_t align)
 {
@@ -381,7 +381,7 @@ bool ptxm_function_declare(struct parser *p, struct function *f, const struct to
     return fine;
 }
 
-// ---- module directives -------------------------------------------------------------------------
+// ---- module directives --------------------------------------------------------------------------
 
 static void version(struct parser *p)
 {

@@ -37,7 +37,7 @@ struct ptxm_allocator {
     void *user;
 };
 
-// ---- modules -----------------------------------------------------------------------------------
+// ---- modules ------------------------------------------------------------------------------------
 
 // One complaint about PTX text. Strings live during the callback only. line and column from 1.
 struct ptxm_diagnostic {
@@ -89,7 +89,7 @@ const char *ptxm_module_target(const struct ptxm_module *module);  // "sm_80"
 unsigned ptxm_module_version(const struct ptxm_module *module);    // 7.8 is 708
 size_t ptxm_module_instruction_count(const struct ptxm_module *module);
 
-// ---- devices and global memory -----------------------------------------------------------------
+// ---- devices and global memory ------------------------------------------------------------------
 
 struct ptxm_device;
 struct ptxm_device_options {
@@ -117,7 +117,67 @@ enum ptxm_status ptxm_module_symbol(struct ptxm_device *device, struct ptxm_modu
 // Drops the module's variables from the device. Call before freeing a module that was launched.
 void ptxm_device_forget(struct ptxm_device *device, struct ptxm_module *module);
 
-// ---- launches ----------------------------------------------------------------------------------
+// ---- tensor maps -------------------------------------------------------------------------------
+
+// The values are those of the driver's CUtensorMapDataType, ...Interleave, ...Swizzle,
+// ...L2promotion and ...FloatOOBfill.
+enum ptxm_tensor_type {
+    PTXM_TENSOR_UINT8,
+    PTXM_TENSOR_UINT16,
+    PTXM_TENSOR_UINT32,
+    PTXM_TENSOR_INT32,
+    PTXM_TENSOR_UINT64,
+    PTXM_TENSOR_INT64,
+    PTXM_TENSOR_FLOAT16,
+    PTXM_TENSOR_FLOAT32,
+    PTXM_TENSOR_FLOAT64,
+    PTXM_TENSOR_BFLOAT16,
+    PTXM_TENSOR_FLOAT32_FTZ,  // refused
+    PTXM_TENSOR_TFLOAT32,     // copied as it is
+    PTXM_TENSOR_TFLOAT32_FTZ, // refused
+};
+enum ptxm_tensor_interleave { PTXM_TENSOR_INTERLEAVE_NONE }; // others are refused
+enum ptxm_tensor_swizzle {
+    PTXM_TENSOR_SWIZZLE_NONE,
+    PTXM_TENSOR_SWIZZLE_32B,
+    PTXM_TENSOR_SWIZZLE_64B,
+    PTXM_TENSOR_SWIZZLE_128B,
+};
+enum ptxm_tensor_promotion {
+    PTXM_TENSOR_L2_NONE,
+    PTXM_TENSOR_L2_64B,
+    PTXM_TENSOR_L2_128B,
+    PTXM_TENSOR_L2_256B,
+};
+enum ptxm_tensor_fill { PTXM_TENSOR_FILL_ZERO }; // others are refused
+
+// A tensor in global memory and the box that one copy moves. Dimension 0 is the fastest.
+struct ptxm_tensor {
+    enum ptxm_tensor_type type;
+    uint32_t rank;                   // 1 to 5
+    uint64_t address;                // of element 0, a multiple of 16
+    const uint64_t *dims;            // rank of them: elements
+    const uint64_t *strides;         // rank - 1 of them: bytes, of dimension 1 and up
+    const uint32_t *box;             // rank of them: elements, 1 to 256
+    const uint32_t *element_strides; // rank of them: 1 to 8; the first is not looked at
+    enum ptxm_tensor_interleave interleave;
+    enum ptxm_tensor_swizzle swizzle;
+    enum ptxm_tensor_promotion promotion; // changes nothing here
+    enum ptxm_tensor_fill fill;
+};
+
+// 128 opaque bytes, aligned to 64. The layout is this machine's own, not the hardware's: a kernel
+// may copy a map and may not look into it.
+struct ptxm_tensor_map {
+    uint64_t opaque[16] __attribute__((aligned(64)));
+};
+// Encodes a map with the checks of cuTensorMapEncodeTiled. `diagnostic` (may be NULL) hears what is
+// wrong. Im2col maps do not exist here.
+enum ptxm_status ptxm_tensor_map_encode_tiled(struct ptxm_tensor_map *map,
+                                              const struct ptxm_tensor *tensor,
+                                              ptxm_diagnostic_fn *diagnostic, void *user);
+
+// ---- launches -----------------------------------------------------------------------------------
 
 enum ptxm_completion { PTXM_EAGER, PTXM_LATE, PTXM_SEEDED };
 

@@ -15,6 +15,9 @@
 #include <stdio.h>
 #include <string.h>
 
+// Off the ordinary path.
+#define COLD __attribute__((noinline, cold)) void
+
 // ---- order --------------------------------------------------------------------------------------
 
 struct touch {
@@ -146,7 +149,7 @@ static void say_what_is_missing(const struct touch *t, struct finding_entry *e,
     }
 }
 
-static __attribute__((noinline, cold)) void report(const struct touch *t, enum rule rule, const struct earlier *x)
+static COLD report(const struct touch *t, enum rule rule, const struct earlier *x)
 {
     struct cta *cta = t->w->cta;
     const struct op *other = &cta->grid->module->ops[x->op];
@@ -166,7 +169,7 @@ static __attribute__((noinline, cold)) void report(const struct touch *t, enum r
         say_what_is_missing(t, e, other);
 }
 
-static __attribute__((noinline, cold)) void uninitialised(const struct touch *t)
+static COLD uninitialised(const struct touch *t)
 {
     ptxm_finding(t->w, t->op, t->lane, RULE_UNINIT_SHARED, t->place, t->size, t->kind, "%s",
                  ptxm_rule_message(RULE_UNINIT_SHARED));
@@ -186,11 +189,12 @@ static inline bool over(const struct touch *t, const struct earlier *x)
 }
 
 // The order is there; does the async proxy see the generic access, too?
-static __attribute__((noinline, cold)) void judge_proxy(const struct touch *t, const struct earlier *x)
+static COLD judge_proxy(const struct touch *t, const struct earlier *x)
 {
     bool copy = x->kind == ACCESS_COPY_READ || x->kind == ACCESS_COPY_WRITE;
     // st.async is asynchronous, and in the generic proxy.
-    if (ptxm_is_async(x->kind) || t->op->step == ptxm_step_st_async || fenced(t, x->rank, x->thread, x->generation, x->clock))
+    if (ptxm_is_async(x->kind) || t->op->step == ptxm_step_st_async ||
+        fenced(t, x->rank, x->thread, x->generation, x->clock))
         return;
     if (!copy)
         report(t, RULE_PROXY, x);
@@ -444,7 +448,7 @@ static inline void judge_readers(struct touch *t, const struct cell *c)
     }
 }
 
-static __attribute__((noinline, cold)) void misuse_of_barrier(const struct touch *t, const struct stamp *p)
+static COLD misuse_of_barrier(const struct touch *t, const struct stamp *p)
 {
     const struct op *init = &t->w->cta->grid->module->ops[p->op];
     ptxm_finding(t->w, t->op, t->lane, RULE_MBARRIER_BYTES, t->place, t->size, t->kind,
@@ -562,7 +566,16 @@ void ptxm_shadow_access(struct warp *w, const struct op *op, unsigned lane,
         check_initialised(&t);
     if (t.global && (cta->grid->options.no_global_races || place->allocation->read_only))
         return;
-    touch_all(&t, value);
+    struct cell *c = t.global ? NULL : &t.cells->shared[place->address / 4];
+    if (c && size == 4 && !(place->address & 3) && !c->split) { // the frequent case
+        t.address = place->address;
+        t.bytes = 15;
+        if (value)
+            memcpy(&t.value, value, 4);
+        touch_cell(&t, c);
+    } else {
+        touch_all(&t, value);
+    }
 }
 
 void ptxm_async_access(struct warp *w, const struct op *op, unsigned lane, uint32_t operation,

@@ -7,7 +7,7 @@
 #include "knowledge.h"
 #include "machine.h"
 
-// ---- clocks ------------------------------------------------------------------------------------
+// ---- clocks -------------------------------------------------------------------------------------
 
 // An asynchronous operation's reads and its writes end apart.
 enum async_part { ASYNC_READS, ASYNC_WRITES, ASYNC_PARTS };
@@ -26,6 +26,9 @@ struct thread_clock {
     struct { uint32_t groups, clock; } *waits; // both ascending
     size_t wait_count, wait_capacity;
     uint32_t bulk_agents[ASYNC_PARTS]; // plus one: bulk groups read, bulk groups done; 0: none yet
+    // Tensor maps: the last release by the tensormap fence, the last acquire and whose write it saw.
+    struct { uint32_t generation, clock; } map_released;
+    struct { uint64_t address; uint32_t generation, clock, thread; } map_acquired;
     uint32_t copy_agent; // plus one: batches that have arrived at an mbarrier; 0: never
 };
 
@@ -60,7 +63,7 @@ bool ptxm_clock_ordered(const struct warp *w, unsigned lane, const struct cta *o
 struct sync_table *ptxm_sync_create(struct allocator *allocator);
 void ptxm_sync_free(struct sync_table *table);
 
-// ---- asynchronous operations -------------------------------------------------------------------
+// ---- asynchronous operations --------------------------------------------------------------------
 
 // An asynchronous operation (a bulk copy, a wgmma) reads and writes in the async proxy, at unknown
 // moments between its issue and its completion, as a thread of its own.
@@ -99,7 +102,7 @@ void ptxm_agent_learn(struct warp *w, uint32_t mask, struct cta *home, uint32_t 
 bool ptxm_async_over(const struct cta *cta, const struct knowledge *know,
                      const struct async_operation *operation, enum async_part part);
 
-// ---- cells -------------------------------------------------------------------------------------
+// ---- cells --------------------------------------------------------------------------------------
 
 // The last plain write of four bytes (or of one, in a split cell).
 struct stamp {
@@ -168,7 +171,7 @@ struct shadow {
     struct sync_table *sync; // of shared memory
 };
 
-// ---- shadow ------------------------------------------------------------------------------------
+// ---- shadow -------------------------------------------------------------------------------------
 
 bool ptxm_shadow_create(struct cta *cta);
 struct page *ptxm_shadow_page(struct cta *cta, uint64_t number); // NULL: no memory
@@ -182,6 +185,8 @@ void ptxm_shadow_free(struct cta *cta);
 void ptxm_shadow_access(struct warp *w, const struct op *op, unsigned lane,
                         const struct place *place, uint32_t size, enum access_kind kind,
                         const void *value);
+// The last write that this CTA has made to a word of global memory, or NULL.
+const struct stamp *ptxm_shadow_write_of(struct cta *cta, uint64_t address);
 // The bytes of an mbarrier are plain memory from now on, last written by who invalidated it.
 void ptxm_shadow_plain(struct cta *cta, uint64_t address, uint32_t size);
 // In the order of CTA indices, under the grid's lock: checks against all earlier CTAs.

@@ -17,12 +17,17 @@ static int immediate(const struct cg_ptx *row, unsigned nth, unsigned from_end)
 {
     static const int exchange[] = {-1, 31, 16}; // members, clamp, lane
     switch (row->class) {
-    case CG_CLASS_BARRIER: return nth == 0 ? 1 : 64; // id, threads
-    case CG_CLASS_WARP_SYNC: return -1;
+    case CG_CLASS_BARRIER: // id and threads; the id may be in a register
+        return nth == 0 && strncmp(row->constraints, "r,", 2) ? 1 : 64;
+    case CG_CLASS_WARP_SYNC:
+        return -1;
     case CG_CLASS_SHUFFLE:
-    case CG_CLASS_VOTE: return exchange[from_end];
-    case CG_CLASS_CONTROL: return 40; // registers in eights, or nanoseconds
-    default: return 1;
+    case CG_CLASS_VOTE:
+        return exchange[from_end];
+    case CG_CLASS_CONTROL:
+        return 40; // registers in eights, or nanoseconds
+    default:
+        return 1;
     }
 }
 
@@ -35,11 +40,16 @@ static cg_value some_value(struct bench *bench, char letter)
     cg_value wide;
     access.flags = CG_ACCESS_VOLATILE;
     switch (letter) {
-    case 'l': return cg_load(m, &access, CG_I64, 1, &wide) ? wide : NULL;
-    case 'f': return argument(bench, ARGUMENT_F32);
-    case 'h': return cg_trunc(m, word, CG_I16);
-    case 'b': return cg_slt(m, word, cg_i32(m, 7));
-    default: return word;
+    case 'l':
+        return cg_load(m, &access, CG_I64, 1, &wide) ? wide : NULL;
+    case 'f':
+        return argument(bench, ARGUMENT_F32);
+    case 'h':
+        return cg_trunc(m, word, CG_I16);
+    case 'b':
+        return cg_slt(m, word, cg_i32(m, 7));
+    default:
+        return word;
     }
 }
 
@@ -118,7 +128,7 @@ static void states_the_lowest_version(void **state)
     }
 }
 
-static const cg_type types[] = {CG_I1,   CG_I8,  CG_I16, CG_I32,   CG_I64,  CG_F16,
+static const cg_type types[] = {CG_I1,   CG_I8,  CG_I16, CG_I32,   CG_I64,   CG_F16,
                                 CG_BF16, CG_F32, CG_F64, CG_F16X2, CG_BF16X2};
 enum { TYPE_COUNT = sizeof types / sizeof types[0] };
 
@@ -132,8 +142,7 @@ static cg_value value_of(struct bench *bench, cg_type type)
 {
     cg_value lanes[2];
     struct cg_access access = global_access(bench, 0);
-    if (type == CG_I1)
-        return cg_ne(bench->m, argument(bench, ARGUMENT_I32), cg_i32(bench->m, 3));
+    if (type == CG_I1) return cg_ne(bench->m, argument(bench, ARGUMENT_I32), cg_i32(bench->m, 3));
     access.flags = CG_ACCESS_VOLATILE;
     cg_load(bench->m, &access, CG_KIND(type), CG_LANES(type) ? 2 : 1, lanes);
     return CG_LANES(type) ? cg_pack(bench->m, type, lanes) : lanes[0];

@@ -206,8 +206,18 @@ def check_text(root, files):
                 yield f"{path}:{number}: space at the end of the line"
 
 
+def check_goldens(root, files):
+    """goldens of passes are about the pass: no syntax error has been blessed into one"""
+    for path, text in files.items():
+        if path.parts[:2] != ("tests", "golden") or path.parts[2] == "text":
+            continue
+        for number, line in enumerate(text.splitlines(), 1):
+            if line.startswith("// CHECK") and re.search(r"\[KG-P\d", line):
+                yield f"{path}:{number}: expects a syntax error"
+
+
 CHECKS = (check_includes, check_llvm, check_silence, check_licence, check_width, check_alone,
-          check_readmes, check_text)
+          check_readmes, check_text, check_goldens)
 
 
 def report_long_files(files):

@@ -45,6 +45,12 @@ CASES = (
     ("a machine's path", "alone", "docs/a.md", "see /" + "work/main\n", True),
     ("a folder without README", "readmes", "ir/a.c", SPDX, True),
     ("a missing newline", "text", "ir/a.c", "int i;", True),
+    ("a blessed syntax error", "goldens", "tests/golden/sync/a.kg",
+     "// CHECK: 1:2: error: unknown [KG-" + "P001]\n", True),
+    ("one about the text", "goldens", "tests/golden/text/a.kg",
+     "// CHECK: 1:2: error: unknown [KG-" + "P001]\n", False),
+    ("a finding of a pass", "goldens", "tests/golden/sync/a.kg",
+     "// CHECK: 1:2: error: unordered [KG-S505]\n", False),
     ("a space at the end", "text", "ir/a.c", "int i; \n", True),
 )
 

@@ -3,6 +3,7 @@
 // the files given on the command line; a few choices that must come out well; errors.
 #include "passes/bank.h"
 #include "passes/layout_internal.h"
+#include "passes/rewrite.h"
 #include "passes/passes.h"
 #include <setjmp.h>
 #include <stdarg.h>

@@ -81,6 +81,16 @@ static void an_only_id_is_swapped_for_a_new_one(void **state)
                {"removed", ""}, {"with id 14", "  barrier id 14 count 64\n"}, {NULL, NULL}});
 }
 
+static void warps_change_their_group(void **state)
+{
+    (void)state;
+    expect("", "  barrier count 64 {ids=[3, 3, 4, 4], sync=2}\n", "",
+           (const char *const[][2]){{"removed", ""},
+                                    {"with its first warp in another group",
+                                     "  barrier count 64 {ids=[4, 3, 3, 4], sync=2}\n"},
+                                    {NULL, NULL}});
+}
+
 static void fences_are_narrowed(void **state)
 {
     (void)state;
@@ -102,6 +112,7 @@ int main(void)
         cmocka_unit_test(waits_are_loosened_and_moved),
         cmocka_unit_test(ids_are_swapped_for_the_next),
         cmocka_unit_test(an_only_id_is_swapped_for_a_new_one),
+        cmocka_unit_test(warps_change_their_group),
         cmocka_unit_test(fences_are_narrowed),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

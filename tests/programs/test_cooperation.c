@@ -123,13 +123,48 @@ static void shared_atomics(void **state)
     program_run(&c);
 }
 
+static void pair_exchange(void **state)
+{
+    enum { T = 7, N = 256, HALF = N / 2 };
+    program_case c = {.file = "pair_exchange.kg"};
+    double *x = program_add(&c, "x", "f32", IN, 0, T * N),
+           *y = program_add(&c, "y", "f32", OUT, 1e-5, T * HALF);
+    program_scalar(&c, "T", T);
+    for (int t = 0; t < T; t++)
+        for (int i = 0; i < HALF; i++)
+            y[t * HALF + i] = (t ? y[(t - 1) * HALF + i] : 0) + x[t * N + i] + x[t * N + HALF + i];
+    program_run(&c);
+}
+
+static void row_stripes(void **state)
+{
+    enum { T = 3, M = 100, N = 64, K = 64 };
+    program_case c = {.file = "row_stripes.kg"};
+    double *a = program_add(&c, "a", "bf16", IN, 0, M * K),
+           *b = program_add(&c, "b", "bf16", IN, 0, T * K * N);
+    double *y = program_add(&c, "y", "f32", OUT, 1e-2, T * M * N);
+    program_scalar(&c, "T", T);
+    program_scalar(&c, "M", M);
+    for (int r = 0; r < T * M; r++) {
+        double sum = 0;
+        for (int n = 0; n < N; n++) {
+            double dot = 0;
+            for (int k = 0; k < K; k++) dot += a[r % M * K + k] * b[(r / M * K + k) * N + n];
+            sum += y[r * N + n] = exp(dot);
+        }
+        for (int n = 0; n < N; n++) y[r * N + n] /= sum;
+    }
+    program_run(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bitonic_sort),   cmocka_unit_test(chained_scan),
         cmocka_unit_test(split_sum),      cmocka_unit_test(work_queue),
         cmocka_unit_test(roles_ring),     cmocka_unit_test(copy_ring),
-        cmocka_unit_test(shared_atomics),
+        cmocka_unit_test(shared_atomics), cmocka_unit_test(pair_exchange),
+        cmocka_unit_test(row_stripes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

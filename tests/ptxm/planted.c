@@ -110,3 +110,78 @@ void planted_all(const struct planted *list, size_t count)
         }
     }
 }
+
+// ---- the n-th allocation fails ------------------------------------------------------------------
+
+struct failing {
+    long left, alive;
+};
+
+static void *fail_malloc(void *user, size_t size)
+{
+    struct failing *f = user;
+    if (f->left-- <= 0)
+        return NULL;
+    f->alive++;
+    return malloc(size);
+}
+
+static void *fail_realloc(void *user, void *block, size_t size)
+{
+    struct failing *f = user;
+    return f->left-- <= 0 ? NULL : realloc(block, size);
+}
+
+static void fail_free(void *user, void *block)
+{
+    struct failing *f = user;
+    f->alive--;
+    free(block);
+}
+
+static enum ptxm_status starved_run(const struct planted *p, const char *text, struct failing *f,
+                                    enum ptxm_completion completion)
+{
+    struct ptxm_allocator hook = {fail_malloc, fail_realloc, fail_free, f};
+    struct ptxm_load_options load = {.allocator = &hook};
+    struct ptxm_device_options device = {.allocator = &hook};
+    struct ptxm_launch_options options = {.completion = completion};
+    struct ptxm_module *m = NULL;
+    struct ptxm_device *d = NULL;
+    struct ptxm_report *r = NULL;
+    uint64_t params[2];
+    enum ptxm_status status = ptxm_module_load(text, strlen(text), &load, &m);
+    if (status == PTXM_OK)
+        status = ptxm_device_create(&device, &d);
+    for (int i = 0; i < 2; i++)
+        if (status == PTXM_OK)
+            status = ptxm_memory_allocate(d, 16384, NULL, &params[i]);
+    struct ptxm_launch l = {.kernel = "k", .grid = {p->grid ? p->grid : 1, 1, 1},
+                            .block = {p->block ? p->block : 64, 1, 1},
+                            .cluster = {p->cluster, p->cluster ? 1 : 0, p->cluster ? 1 : 0},
+                            .params = params, .param_bytes = 16, .options = &options};
+    if (status == PTXM_OK)
+        status = ptxm_launch(d, m, &l, NULL, NULL, &r);
+    ptxm_report_free(r);
+    ptxm_device_free(d);
+    ptxm_module_free(m);
+    return status;
+}
+
+void planted_starve(const struct planted *p)
+{
+    char text[16384];
+    make_text(p, text, sizeof text);
+    for (int completion = PTXM_EAGER; completion <= PTXM_LATE; completion++) {
+        struct failing all = {.left = 10000000};
+        assert_int_equal(starved_run(p, text, &all, (enum ptxm_completion)completion), PTXM_OK);
+        assert_int_equal(all.alive, 0);
+        long used = 10000000 - all.left;
+        for (long n = 0; n < used; n += used > 2000 && n > 300 ? 7 : 1) {
+            struct failing f = {.left = n};
+            assert_int_equal(starved_run(p, text, &f, (enum ptxm_completion)completion),
+                             PTXM_ERROR_MEMORY);
+            assert_int_equal(f.alive, 0);
+        }
+    }
+}

@@ -24,6 +24,8 @@ void planted_all(const struct planted *list, size_t count);
 void planted_run(struct bench *bench, const struct planted *planted, unsigned variant, void *q,
                  size_t bytes);
 enum { PLANTED_VARIANTS = 5 };
+// Runs the body with every allocation failing once: out of memory is said, and nothing leaks.
+void planted_starve(const struct planted *planted);
 // Assembles a text for sm_90a; fails the test with what ptxas says. Nothing without ptxas.
 void planted_assemble(const char *text);
 // Keeps the path of ptxas (the first argument of the test), and says so if there is none.

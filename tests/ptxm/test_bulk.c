@@ -95,7 +95,7 @@ static void test_stores(void **state)
          DRAIN, NULL},
         // the fence after bar.arrive comes too late
         {FILL " setp.lt.u32 %p3, %r1, 32; @%p3 bra ISSUE; bar.arrive 1, 64;" FENCE " bra END;\n"
-         "ISSUE: bar.sync 1, 64;" FENCE STORE COMMIT DRAIN "\nEND:", NULL}, // the issuer's is in time
+         "ISSUE: bar.sync 1, 64;" FENCE STORE COMMIT DRAIN "\nEND:", NULL},
         {" setp.lt.u32 %p3, %r1, 32; @%p3 bra ISSUE;" FILL " bar.arrive 1, 64;" FENCE
          " bra END;\nISSUE: bar.sync 1, 64;"
          " @%p1 cp.async.bulk.global.shared::cta.bulk_group [%d3], [%r4+128], 128;" COMMIT DRAIN
@@ -269,13 +269,24 @@ static void test_clusters(void **state)
     run_values(&values, expected, sizeof expected);
 }
 
+static void test_starved(void **state)
+{
+    static const struct planted all = {
+        START(256) " add.u32 %r30, %r1, %r20; st.shared.u32 [%r3], %r30;" FENCE BS GIVE MINE
+        WAIT("W", 0) TAKE FENCE SYNC EXPECT(256) SYNC MULTICAST(3) WAIT("V", 1) BS
+        " @%p1 cp.reduce.async.bulk.global.shared::cta.bulk_group.add.u32 [%d3], [%r4], 256;"
+        COMMIT DRAIN SYNC, NULL, 2, 64, 2};
+    planted_all(&all, 1);
+    planted_starve(&all);
+}
+
 int main(int argc, char **argv)
 {
     planted_start(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loads),  cmocka_unit_test(test_stores),
         cmocka_unit_test(test_values), cmocka_unit_test(test_reductions),
-        cmocka_unit_test(test_clusters),
+        cmocka_unit_test(test_clusters), cmocka_unit_test(test_starved),
     };
     return cmocka_run_group_tests_name("bulk", tests, NULL, NULL);
 }

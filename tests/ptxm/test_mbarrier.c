@@ -48,7 +48,7 @@ static void test_order(void **state)
 }
 
 // A ring of one slot between a warp that writes and one that reads.
-#define RING(publish, consume)                                                                            \
+#define RING(publish, consume)                                                                     \
     " @%p1 mbarrier.init.shared.b64 [%r5], 32; @%p1 mbarrier.init.shared.b64 [%r5+8], 32;"         \
     " bar.sync 0; mov.u32 %r10, 0; and.b32 %r11, %r1, 31; shl.b32 %r12, %r11, 2;"                  \
     " xor.b32 %r14, %r12, 4; add.s32 %r13, %r4, %r12; add.s32 %r14, %r4, %r14;"                    \
@@ -196,6 +196,7 @@ static void test_copies(void **state)
          " cp.async.wait_all;", "race-async-copy"},
     };
     PLANTED(list);
+    planted_starve(&list[1]);
 }
 
 int main(int argc, char **argv)

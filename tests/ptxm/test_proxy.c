@@ -45,11 +45,13 @@ static void test_paths(void **state)
         // flags in shared memory
         {" @%p1 st.shared.u32 [%r4+512], 0;" BS " setp.eq.u32 %p3, %r1, 32; @%p3 bra WRITE;"
          " @!%p1 bra END;\nL: ld.acquire.cta.shared.u32 %r7, [%r4+512]; setp.eq.u32 %p4, %r7, 0;"
-         " @%p4 bra L;" STORE_OF(16) " bra END;\nWRITE: st.shared.v4.u32 [%r4], {%r1, %r1, %r1, %r1};"
+         " @%p4 bra L;" STORE_OF(16) " bra END;\n"
+         "WRITE: st.shared.v4.u32 [%r4], {%r1, %r1, %r1, %r1};"
          FENCE " st.release.cta.shared.u32 [%r4+512], 1;\nEND:", NULL},
         {" @%p1 st.shared.u32 [%r4+512], 0;" BS " setp.eq.u32 %p3, %r1, 32; @%p3 bra WRITE;"
          " @!%p1 bra END;\nL: ld.acquire.cta.shared.u32 %r7, [%r4+512]; setp.eq.u32 %p4, %r7, 0;"
-         " @%p4 bra L;" STORE_OF(16) " bra END;\nWRITE: st.shared.v4.u32 [%r4], {%r1, %r1, %r1, %r1};"
+         " @%p4 bra L;" STORE_OF(16) " bra END;\n"
+         "WRITE: st.shared.v4.u32 [%r4], {%r1, %r1, %r1, %r1};"
          " st.release.cta.shared.u32 [%r4+512], 1;\nEND:", "proxy-fence"},
         // what cp.async has brought: only the letter of the ISA asks for a fence
         {" cp.async.ca.shared.global [%r3], [%d2], 4; cp.async.wait_all;" BS STORE, NULL},

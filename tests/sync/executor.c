@@ -103,17 +103,31 @@ static void run_scalar(machine *m, const kg_op *op)
 }
 
 // ---- synchronization ----------------------------------------------------------------------------
-static void join(machine *m, int first, int count)
+static void join_warps(machine *m, uint32_t warps)
 {
     uint32_t *all = calloc((size_t)m->threads, sizeof *all);
-    for (int t = first; t < first + count; t++)
-        for (int u = 0; u < m->threads; u++)
+    for (int t = 0; t < m->threads; t++)
+        for (int u = 0; u < m->threads && warps >> t / 32 & 1; u++)
             all[u] = m->clock[t][u] > all[u] ? m->clock[t][u] : all[u];
-    for (int t = first; t < first + count; t++) {
+    for (int t = 0; t < m->threads; t++) {
+        if (!(warps >> t / 32 & 1)) continue;
         memcpy(m->clock[t], all, sizeof *all * (size_t)m->threads);
         m->clock[t][t]++;
     }
     free(all);
+}
+
+static void join(machine *m, int first, int count)
+{
+    join_warps(m, (uint32_t)(((UINT64_C(1) << count / 32) - 1) << first / 32));
+}
+
+static void join_groups(machine *m, const kg_op *op, int warps)
+{
+    for (int w = 0; w < warps; w++) {
+        uint32_t group = kg_barrier_warps(op, w);
+        if (__builtin_ctz(group) == w) join_warps(m, group);
+    }
 }
 
 static void run_sync(machine *m, const kg_op *op)
@@ -123,7 +137,10 @@ static void run_sync(machine *m, const kg_op *op)
     if (op->code == KG_OP_WARP_SYNC)
         for (int t = first; t < first + count; t += 32) join(m, t, 32);
     if (op->code == KG_OP_BARRIER) {
-        if (kg_op_int(op, KG_A_COUNT, 32 * (int64_t)m->kernel->warps) != count)
+        const kg_attr *ids = kg_op_attr(op, KG_A_IDS);
+        if (ids)
+            join_groups(m, op, ids->count);
+        else if (kg_op_int(op, KG_A_COUNT, 32 * (int64_t)m->kernel->warps) != count)
             executor_give_up(m); // between roles: not modelled
         else
             join(m, first, count);

@@ -5,7 +5,9 @@
 //   // expect: barrier 2 loop_barrier 1 warp_sync 0 wait 1 counts 1     number of ops; loop_:
 //   inside of loops
 //   // expect: shared 4096                                              bytes of the arena
-//   // expect: ids 1,2                                                  barriers with an id
+//   // expect: ids 1,2                                                  barriers with an id, or
+//   with one for each warp
+//   // expect: groups 1                                                 barriers of groups of warps
 //   // expect-error: KG-S502                                           the only finding
 //   // mutants: off                                                    (by hand: more than is
 //   needed)
@@ -32,7 +34,7 @@
 enum { TEXT_LIMIT = 1 << 18, DEFINES = 16 };
 
 typedef struct counts {
-    int barrier, loop_barrier, warp_sync, wait, commit;
+    int barrier, groups, loop_barrier, warp_sync, wait, commit;
     char wait_counts[128], ids[128];
 } counts;
 
@@ -128,6 +130,13 @@ static void add_counts(const kg_block *block, int loops, counts *c)
         if (op->code == KG_OP_WAIT)
             snprintf(c->wait_counts + used, sizeof c->wait_counts - used, "%s%d", used ? "," : "",
                      (int)kg_op_int(op, KG_A_COUNT, 0));
+        const kg_attr *ids = kg_op_attr(op, KG_A_IDS);
+        c->groups += ids != NULL;
+        for (int i = 0; ids && i < ids->count; i++) {
+            used = strlen(c->ids);
+            snprintf(c->ids + used, sizeof c->ids - used, "%s%d", used ? "," : "",
+                     (int)ids->ints[i]);
+        }
         used = strlen(c->ids);
         if (op->code == KG_OP_BARRIER && kg_op_attr(op, KG_A_ID))
             snprintf(c->ids + used, sizeof c->ids - used, "%s%d", used ? "," : "",
@@ -147,9 +156,13 @@ static void check_expectation(subject *s, const char *line)
     struct {
         const char *name;
         int64_t have;
-    } known[] = {{"barrier", c.barrier},     {"loop_barrier", c.loop_barrier},
-                 {"warp_sync", c.warp_sync}, {"wait", c.wait},
-                 {"commit", c.commit},       {"shared", s->unit->kernels->shared_bytes}};
+    } known[] = {{"barrier", c.barrier},
+                 {"loop_barrier", c.loop_barrier},
+                 {"warp_sync", c.warp_sync},
+                 {"wait", c.wait},
+                 {"groups", c.groups},
+                 {"commit", c.commit},
+                 {"shared", s->unit->kernels->shared_bytes}};
     for (char *word = strtok_r(words, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
         const char *value = strtok_r(NULL, " ", &save);
         bool found = false;

@@ -149,6 +149,34 @@ static void add_swapped(mutant_list *out, const program *p, size_t at)
     add_replaced(out, p, at, word_at(p->lines[at], 2), word, how);
 }
 
+// `ids=[1, 2, 1, 2]` with the first warp in another group: 2, 1, 1, 2.
+static void add_regrouped(mutant_list *out, const program *p, size_t at)
+{
+    enum { WARPS = 32 };
+    line l = p->lines[at];
+    const char *list = strstr(l.start, "ids=[");
+    int ids[WARPS], count = 0, other = 0;
+    if (!list || list >= l.start + l.length) return;
+    for (const char *c = list + 4; count < WARPS && (*c == '[' || *c == ',');) {
+        char *end;
+        ids[count++] = (int)strtol(c + 1, &end, 10);
+        c = end;
+    }
+    while (other < count && ids[other] == ids[0]) other++;
+    if (other == count) return;
+    int first = ids[0];
+    ids[0] = ids[other];
+    ids[other] = first;
+    char text[512];
+    int used = snprintf(text, sizeof text, "%.*s", (int)(list + 5 - l.start), l.start);
+    for (int i = 0; i < count; i++)
+        used += snprintf(text + used, sizeof text - (size_t)used, "%s%d", i ? ", " : "", ids[i]);
+    const char *rest = strchr(list, ']');
+    snprintf(text + used, sizeof text - (size_t)used, "%.*s", (int)(l.start + l.length - rest),
+             rest);
+    add(out, p, at, text, 0, "with its first warp in another group");
+}
+
 // `fence ORDER SCOPE` with the next weaker orders, and with the next smaller scope.
 static void add_narrowed(mutant_list *out, const program *p, size_t at)
 {
@@ -183,6 +211,7 @@ void mutants_of(const char *ir, mutant_list *out)
         if (!synchronizes(p.lines[i])) continue;
         add(out, &p, i, NULL, 0, "removed");
         add_swapped(out, &p, i);
+        add_regrouped(out, &p, i);
         if (is_op(p.lines[i], "fence")) add_narrowed(out, &p, i);
         if (!is_op(p.lines[i], "wait")) continue;
         add_loosened(out, &p, i);
