@@ -239,6 +239,11 @@ static void test_warpgroup(void **state)
         {READY " setp.lt.u32 q, r9, 4;\n" FENCE MMA8("c") DONE, NULL},
         {READY FENCE " setp.lt.u32 w, r9, 2; @w bra ELSE;\n" MMA8("c") " bra JOIN;\nELSE:\n"
          MMA8("c") "JOIN:\n" DONE, "wgmma-warpgroup", 0, 6, 9},
+        // Lanes of one warp go apart.
+        {READY " and.b32 r10, r0, 31; setp.lt.u32 w, r10, 16; @w bra ON;\n" FENCE "ON:\n",
+         "wgmma-warpgroup"},
+        {READY " and.b32 r10, r0, 31; setp.lt.u32 w, r10, 16; @w bra ON;\n" FENCE "ON:\n" BAR,
+         "deadlock"},
         // One warp commits twice.
         {READY FENCE MMA8("c") " setp.lt.u32 w, r9, 1; @!w bra ON;\n" COMMIT "ON:\n" COMMIT
          MMA8("e") DONE, "wgmma-warpgroup"},
@@ -301,6 +306,44 @@ static void test_memory(void **state)
          BAR FENCE MMA8("c") DONE, NULL, .strict = true},
         {FILL PROXY BAR " cp.async.ca.shared.global [r3], [d5], 4;\n" BAR FENCE MMA8("c") DONE
          " cp.async.wait_all;\n", "race-async-copy", 0, 4, 7},
+    };
+    CHECK_ALL(list);
+}
+
+// Operands that the copy engine brings: two stages of A and B in one buffer, m: "full", "empty".
+#define BULK                                                                                       \
+    " .shared .align 8 .b64 m[2]; .reg .b32 mb; .reg .pred v; mov.u32 mb, m;\n"                    \
+    " @p mbarrier.init.shared.b64 [mb], 1; @p mbarrier.init.shared.b64 [mb+8], 4;\n" BAR
+#define LOAD                                                                                       \
+    " @p mbarrier.arrive.expect_tx.shared.b64 _, [mb], 2560;\n"                                    \
+    " @p cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [r2], [d5], 2560, "     \
+    "[mb];\n"
+#define AWAIT(label, at, parity)                                                                   \
+    label ": mbarrier.try_wait.parity.shared.b64 v, [mb+" #at "], " #parity "; @!v bra " label ";\n"
+#define RELEASE                                                                                    \
+    " and.b32 r10, r0, 31; setp.eq.u32 w, r10, 0;"                                                 \
+    " @w mbarrier.arrive.shared.b64 _, [mb+8];\n"
+
+static void test_copy_engine(void **state)
+{
+    static const struct planted list[] = {
+        // The mbarrier's phase is all that a product needs.
+        {BULK LOAD AWAIT("W", 0, 0) FENCE MMA8("c") DONE, NULL},
+        {BULK LOAD FENCE MMA8("c") DONE AWAIT("W", 0, 0), "race-async-operation", .others = true},
+        // The slot is loaded again when all four warps have given it back behind their waits.
+        {BULK LOAD AWAIT("W", 0, 0) FENCE MMA8("c") DONE RELEASE " @!p bra ON;\n"
+         AWAIT("X", 8, 0) LOAD "ON:\n" AWAIT("Y", 0, 1) FENCE MMA8("e") DONE, NULL},
+        {BULK LOAD AWAIT("W", 0, 0) FENCE MMA8("c") COMMIT RELEASE " @!p bra ON;\n"
+         AWAIT("X", 8, 0) LOAD "ON:\n" AWAIT("Y", 0, 1) WAIT(0) FENCE MMA8("e") DONE,
+         "race-async-operation"},
+        {BULK LOAD AWAIT("W", 0, 0) FENCE MMA8("c") COMMIT MMA8("e") COMMIT WAIT(1) RELEASE
+         " @!p bra ON;\n" AWAIT("X", 8, 0) LOAD "ON:\n" AWAIT("Y", 0, 1) WAIT(0),
+         "race-async-operation"},
+        // Generic writes into the slot, between two loads: the writers fence.
+        {BULK LOAD AWAIT("W", 0, 0) FENCE MMA8("c") DONE BAR FILL PROXY BAR LOAD AWAIT("Y", 0, 1)
+         FENCE MMA8("e") DONE, NULL},
+        {BULK LOAD AWAIT("W", 0, 0) FENCE MMA8("c") DONE BAR FILL BAR LOAD AWAIT("Y", 0, 1)
+         FENCE MMA8("e") DONE, "proxy-fence"},
     };
     CHECK_ALL(list);
 }
@@ -433,6 +476,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_fence),     cmocka_unit_test(test_in_flight),
         cmocka_unit_test(test_groups),    cmocka_unit_test(test_warpgroup),
         cmocka_unit_test(test_descriptors), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_copy_engine),
         cmocka_unit_test(test_moments),     cmocka_unit_test(test_allocation_failure),
     };
     return cmocka_run_group_tests_name("ptxm wgmma rules", tests, NULL, NULL);
