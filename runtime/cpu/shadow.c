@@ -359,17 +359,22 @@ static bool superseded(const struct touch *t, const struct reader *head, const s
            !(r->lanes & ~head->lanes);
 }
 
-// An operation reads what an earlier one of the same agent has read: when it is over, so is that
-// one, and it may stand for it. Operands that stay in place are read again and again.
+// An operation reads what an earlier one has read, which is over when this one is: it is known to be
+// over, or the same agent tells of both. Then it may stand for it. Operands that stay in place, and
+// tiles in global memory, are read again and again.
 static inline bool outlasts(const struct touch *t, const struct reader *r)
 {
     if (t->kind != ACCESS_ASYNC_READ || r->kind != ACCESS_ASYNC_READ || r->rank != t->rank)
         return false;
+    // Another CTA may have come between the two.
+    if (t->global && r->epoch != t->w->cta->shadow->epoch)
+        return false;
     const struct async_operation *operations = t->w->cta->shadow->operations;
     const struct async_end *old = &operations[r->group].end[ASYNC_READS];
     const struct async_end *new = &operations[t->operation].end[ASYNC_READS];
-    return old->agent != NO_AGENT && old->agent == new->agent && old->cta == new->cta &&
-           old->ticket <= new->ticket;
+    return (old->agent != NO_AGENT && old->agent == new->agent && old->cta == new->cta &&
+            old->ticket <= new->ticket) ||
+           operation_over(t, r->rank, r->group, ASYNC_READS);
 }
 
 // Puts the access at the head of a list that has others.

@@ -131,12 +131,20 @@ static const char wgmma_before[] =
     " add.s64 d2, d2, 0x4000004000010000; add.s64 d3, d2, 512; setp.ne.u32 q, r1, 0;\n";
 
 // A: 64x64, B: 256x64 of f16, lines of 128 bytes: four products over k, as a matmul has them.
-static void wgmma_text(char *out, size_t room, unsigned n)
+// fed: each trip waits for a bulk copy of both, as a pipeline of depth one does.
+static void wgmma_text(char *out, size_t room, unsigned n, bool fed)
 {
+    static const char init[] = " .shared .align 8 .b64 full; .reg .b32 m, x; .reg .pred v, z;\n"
+        " mov.u32 m, full; setp.eq.u32 z, r2, 0; @z mbarrier.init.shared.b64 [m], 1; bar.sync 0;\n";
+    static const char feed[] = " bar.sync 0; @z mbarrier.arrive.expect_tx.shared.b64 _, [m], 40960;\n"
+        " @z cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [r3], [d1], 40960,"
+        " [m];\n and.b32 x, r7, 1;\n"
+        "wait: mbarrier.try_wait.parity.shared.b64 v, [m], x; @!v bra wait;\n";
     size_t at = (size_t)snprintf(out, room, "%s", wgmma_before);
     for (unsigned i = 0; i < n / 2; i++)
         at += (size_t)snprintf(out + at, room - at, " mov.b32 c%u, 0;\n", i);
-    at += (size_t)snprintf(out + at, room - at, "top: wgmma.fence.sync.aligned;\n");
+    at += (size_t)snprintf(out + at, room - at, "%stop:\n%s wgmma.fence.sync.aligned;\n",
+                           fed ? init : "", fed ? feed : "");
     for (unsigned k = 0; k < 4; k++) {
         at += (size_t)snprintf(out + at, room - at, " add.s64 d4, d2, %u; add.s64 d5, d3, %u;\n"
                                " wgmma.mma_async.sync.aligned.m64n%uk16.f32.f16.f16 {", 2 * k,
@@ -156,7 +164,9 @@ static void bench_products(struct ptxm_device *device, const char *what, const c
 {
     struct ptxm_module *module = load(text, strlen(text));
     struct { uint64_t out; uint32_t n; } p = {0, trips};
-    ptxm_memory_allocate(device, 1024, "out", &p.out);
+    static const uint8_t zeros[40960];
+    ptxm_memory_allocate(device, sizeof zeros, "out", &p.out);
+    ptxm_memory_write(device, p.out, zeros, sizeof zeros);
     for (int off = 0; module && off < 2; off++) {
         struct ptxm_launch_options options = {.no_checks = off};
         struct ptxm_launch l = {.kernel = "products", .grid = {1, 1, 1}, .block = {128, 1, 1},
@@ -166,7 +176,7 @@ static void bench_products(struct ptxm_device *device, const char *what, const c
         double start = now();
         enum ptxm_status status = ptxm_launch(device, module, &l, NULL, NULL, &report);
         double seconds = now() - start;
-        printf("%-16s %-10s %8.3f s  %7.0f M multiply-adds/s  findings %zu  (%s)\n", what,
+        printf("%-20s %-10s %8.3f s  %7.0f M multiply-adds/s  findings %zu  (%s)\n", what,
                off ? "checks off" : "checks on", seconds,
                products_a_trip * trips / seconds * 1e-6, ptxm_report_count(report),
                ptxm_status_text(status));
@@ -177,13 +187,13 @@ static void bench_products(struct ptxm_device *device, const char *what, const c
 
 static void bench_matrices(struct ptxm_device *device)
 {
-    static const unsigned sizes[] = {64, 128, 256};
+    static const unsigned sizes[] = {64, 128, 256, 256};
     static char text[1 << 16];
     bench_products(device, "mma.m16n8k16", mma_text, 4.0 * 2 * 16 * 8 * 16, 20000);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         char what[32];
-        snprintf(what, sizeof what, "wgmma.m64n%uk16", sizes[i]);
-        wgmma_text(text, sizeof text, sizes[i]);
+        snprintf(what, sizeof what, "wgmma.m64n%uk16%s", sizes[i], i == 3 ? " fed" : "");
+        wgmma_text(text, sizeof text, sizes[i], i == 3);
         bench_products(device, what, text, 64.0 * 64 * sizes[i], 100);
     }
 }
