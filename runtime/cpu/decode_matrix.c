@@ -172,6 +172,7 @@ bool build_wgmma(struct decoder *d, int kinds)
     struct op *op = ptxm_d_emit(d, accumulators, na + 2, list);
     if (!op)
         return false;
+    d->function->asynchronous = true; // it reads in the async proxy
     op->step = ptxm_step_wgmma;
     op->type = (uint8_t)a;
     op->type2 = (uint8_t)b;

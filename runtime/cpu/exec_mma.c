@@ -155,6 +155,7 @@ enum step_result ptxm_step_mma(struct warp *w, const struct op *op, uint32_t mas
     if (result != STEP_NEXT)
         return result;
     w->cta->counters.matrix_multiplies++;
+    w->cta->counters.multiply_adds += op->mode * 8u * op->immediate;
     if (op->type == T_F64)
         double_mma(w, op);
     else if (op->type == T_B1)

@@ -369,6 +369,7 @@ enum step_result ptxm_step_wgmma(struct warp *w, const struct op *op, uint32_t m
     if (record->arrived != ALL_WARPS)
         return STEP_NEXT;
     w->cta->counters.matrix_multiplies++;
+    w->cta->counters.multiply_adds += 64u * (op->immediate & 0xffff) * (op->immediate >> 16);
     ptxm_wgmma_check(w, record);
     if (w->cta->grid->options.completion == PTXM_EAGER)
         run_until(w, w->flight->issued);

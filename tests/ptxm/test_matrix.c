@@ -243,6 +243,7 @@ static void test_mma(void **state)
         uint64_t d = bench_buffer(&b, sizeof packed, packed);
         RUN(&b, name, 1, 32, 0, a, bb, c, d);
         bench_clean(&b);
+        assert_int_equal(ptxm_report_counters(b.report)->multiply_adds, s->m * 8 * s->k);
         bench_read(&b, d, packed, sizeof packed);
         memset(o.fragment_d, 0, sizeof o.fragment_d);
         for (unsigned k = 0; k < 4 * 32; k++)

@@ -303,6 +303,7 @@ static void run_one(struct bench *b, struct run *r, size_t number)
     RUN(b, name, 1, 128, r->bytes, image, r->bytes, c, a, r->descriptor_a, r->descriptor_b,
         !r->p->fresh);
     bench_clean(b);
+    assert_int_equal(ptxm_report_counters(b->report)->multiply_adds, 64 * r->p->n * depth(r->p));
     bench_read(b, c, r->d, sizeof r->d);
     compare(r);
     assert_int_equal(ptxm_memory_free(b->device, image), PTXM_OK);
