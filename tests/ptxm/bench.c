@@ -136,7 +136,8 @@ static void wgmma_text(char *out, size_t room, unsigned n, bool fed)
 {
     static const char init[] = " .shared .align 8 .b64 full; .reg .b32 m, x; .reg .pred v, z;\n"
         " mov.u32 m, full; setp.eq.u32 z, r2, 0; @z mbarrier.init.shared.b64 [m], 1; bar.sync 0;\n";
-    static const char feed[] = " bar.sync 0; @z mbarrier.arrive.expect_tx.shared.b64 _, [m], 40960;\n"
+    static const char feed[] = " bar.sync 0;\n"
+        " @z mbarrier.arrive.expect_tx.shared.b64 _, [m], 40960;\n"
         " @z cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [r3], [d1], 40960,"
         " [m];\n and.b32 x, r7, 1;\n"
         "wait: mbarrier.try_wait.parity.shared.b64 v, [m], x; @!v bra wait;\n";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Kernels of Hopper as people write them, with inline assembly: a matmul whose producer warp feeds
-// two consumer warpgroups through a ring of mbarriers, and the two products of attention, the second
-// with its A from registers, pipelined. PLANT selects a mistake; 0 is right.
+// two consumer warpgroups through a ring of mbarriers, and the two products of attention, the
+// second with its A from registers, pipelined. PLANT selects a mistake; 0 is right.
 #include <cuda_fp16.h>
 #include <stdint.h>
 
@@ -48,11 +48,15 @@ DEVICE void multiply_registers(float (&d)[32], const uint32_t *a, uint64_t b, in
     asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
                  "wgmma.mma_async.sync.aligned.m64n64k16.f32.f16.f16 " D32
                  ", {%32,%33,%34,%35}, %36, p, 1, 1, 1;\n}\n"
-                 : ACCUMULATORS(d) : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
+                 : ACCUMULATORS(d)
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(add));
 }
 
 // Row and column of a thread's accumulator i, of a tile of 64 rows.
-DEVICE int row_of(int i) { return threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4 + (i / 2 & 1) * 8; }
+DEVICE int row_of(int i)
+{
+    return threadIdx.x % 128 / 32 * 16 + threadIdx.x % 32 / 4 + (i / 2 & 1) * 8;
+}
 DEVICE int column_of(int i) { return i / 4 * 8 + threadIdx.x % 4 * 2 + (i & 1); }
 
 // ---- mbarriers ---------------------------------------------------------------------------------
@@ -77,8 +81,8 @@ DEVICE void load(void *to, const void *from, int bytes, uint64_t *m)
 {
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(m)),
                  "r"(bytes) : "memory");
-    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, "
-                 "[%3];" ::"r"(shared_address(to)), "l"(from), "r"(bytes), "r"(shared_address(m))
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], "
+                 "%2, [%3];" ::"r"(shared_address(to)), "l"(from), "r"(bytes), "r"(shared_address(m))
                  : "memory");
 }
 
