@@ -82,7 +82,8 @@ DEVICE void load(void *to, const void *from, int bytes, uint64_t *m)
     asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(m)),
                  "r"(bytes) : "memory");
     asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], "
-                 "%2, [%3];" ::"r"(shared_address(to)), "l"(from), "r"(bytes), "r"(shared_address(m))
+                 "%2, [%3];" ::"r"(shared_address(to)), "l"(from), "r"(bytes),
+                 "r"(shared_address(m))
                  : "memory");
 }
 
