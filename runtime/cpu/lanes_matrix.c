@@ -16,7 +16,8 @@ static inline float e4m3_to_f32(uint32_t byte)
 {
     uint32_t magnitude = byte & 0x7f, sign = (byte & 0x80) << 24;
     float scaled = as_f32(magnitude << 20) * 0x1p120f; // the exponent bias moves from 7 to 127
-    return as_f32((magnitude == 0x7f ? 0x7fffffff : f32_bits(scaled)) | sign);
+    uint32_t nan = (uint32_t)((int32_t)(0x7e - magnitude) >> 31); // a mask
+    return as_f32((f32_bits(scaled) & ~nan) | (0x7fffffff & nan) | sign);
 }
 
 static inline float e5m2_to_f32(uint32_t byte)
