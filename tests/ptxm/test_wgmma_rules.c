@@ -469,6 +469,44 @@ static void test_allocation_failure(void **state)
     }
 }
 
+// A text with some characters changed loads or is refused; what loads runs to an end of some kind.
+static void test_damaged(void **state)
+{
+    static char text[16384], damaged[16384];
+    static const uint32_t zeros[1024];
+    static const char letters[] = "0123456789.,;{}[]%@!-_ abcdqrpsmn";
+    uint64_t random = 9;
+    snprintf(text, sizeof text, "%s%s%s", BEFORE, READY FENCE MMA8("c") MMA16("e") COMMIT WAIT(1)
+             FENCE MMA_A("c") COMMIT WAIT(0) " setmaxnreg.dec.sync.aligned.u32 40;\n", AFTER);
+    size_t length = strlen(text), loaded = 0;
+    for (int i = 0; i < 3000; i++) {
+        struct ptxm_module *m = NULL;
+        struct ptxm_device *d = NULL;
+        struct ptxm_report *r = NULL;
+        uint64_t p[2];
+        memcpy(damaged, text, length + 1);
+        for (unsigned k = 0; k < 1 + bench_random(&random) % 3; k++)
+            damaged[bench_random(&random) % length] =
+                letters[bench_random(&random) % (sizeof letters - 1)];
+        if (ptxm_module_load(damaged, length, NULL, &m) != PTXM_OK)
+            continue;
+        loaded++;
+        assert_int_equal(ptxm_device_create(NULL, &d), PTXM_OK);
+        assert_int_equal(ptxm_memory_allocate(d, sizeof zeros, NULL, &p[0]), PTXM_OK);
+        assert_int_equal(ptxm_memory_write(d, p[0], zeros, sizeof zeros), PTXM_OK);
+        p[1] = p[0];
+        struct ptxm_launch_options options = {.instruction_budget = 20000,
+                                              .completion = (enum ptxm_completion)(i % 3)};
+        struct ptxm_launch l = {.kernel = "k", .grid = {1, 1, 1}, .block = {i & 1 ? 128 : 224, 1, 1},
+                                .params = p, .param_bytes = 16, .options = &options};
+        ptxm_launch(d, m, &l, NULL, NULL, &r);
+        ptxm_report_free(r);
+        ptxm_device_free(d);
+        ptxm_module_free(m);
+    }
+    assert_true(loaded > 100 && loaded < 2900);
+}
+
 int main(int argc, char **argv)
 {
     ptxas = argc > 1 ? argv[1] : NULL;
@@ -478,6 +516,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_descriptors), cmocka_unit_test(test_memory),
         cmocka_unit_test(test_copy_engine),
         cmocka_unit_test(test_moments),     cmocka_unit_test(test_allocation_failure),
+        cmocka_unit_test(test_damaged),
     };
     return cmocka_run_group_tests_name("ptxm wgmma rules", tests, NULL, NULL);
 }
