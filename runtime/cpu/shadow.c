@@ -359,22 +359,15 @@ static bool superseded(const struct touch *t, const struct reader *head, const s
            !(r->lanes & ~head->lanes);
 }
 
-// An operation reads what an earlier one has read, which is over when this one is: it is known to be
-// over, or the same agent tells of both. Then it may stand for it. Operands that stay in place, and
-// tiles in global memory, are read again and again.
+// What an operation reads again may stand for what it has read before (see ptxm_async_outlasts),
+// unless another CTA may have come between the two.
 static inline bool outlasts(const struct touch *t, const struct reader *r)
 {
-    if (t->kind != ACCESS_ASYNC_READ || r->kind != ACCESS_ASYNC_READ || r->rank != t->rank)
-        return false;
-    // Another CTA may have come between the two.
-    if (t->global && r->epoch != t->w->cta->shadow->epoch)
-        return false;
-    const struct async_operation *operations = t->w->cta->shadow->operations;
-    const struct async_end *old = &operations[r->group].end[ASYNC_READS];
-    const struct async_end *new = &operations[t->operation].end[ASYNC_READS];
-    return (old->agent != NO_AGENT && old->agent == new->agent && old->cta == new->cta &&
-            old->ticket <= new->ticket) ||
-           operation_over(t, r->rank, r->group, ASYNC_READS);
+    const struct shadow *s = t->w->cta->shadow;
+    return t->kind == ACCESS_ASYNC_READ && r->kind == ACCESS_ASYNC_READ && r->rank == t->rank &&
+           (!t->global || r->epoch == s->epoch) &&
+           ptxm_async_outlasts(t->w->cta, s->threads[ptxm_thread(t->w, t->lane)].know,
+                               t->operation, r->group);
 }
 
 // Puts the access at the head of a list that has others.

@@ -497,8 +497,8 @@ static void test_damaged(void **state)
         p[1] = p[0];
         struct ptxm_launch_options options = {.instruction_budget = 20000,
                                               .completion = (enum ptxm_completion)(i % 3)};
-        struct ptxm_launch l = {.kernel = "k", .grid = {1, 1, 1}, .block = {i & 1 ? 128 : 224, 1, 1},
-                                .params = p, .param_bytes = 16, .options = &options};
+        struct ptxm_launch l = {.kernel = "k", .grid = {1, 1, 1}, .params = p, .param_bytes = 16,
+                                .block = {i & 1 ? 128 : 224, 1, 1}, .options = &options};
         ptxm_launch(d, m, &l, NULL, NULL, &r);
         ptxm_report_free(r);
         ptxm_device_free(d);
