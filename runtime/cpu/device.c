@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ALIGNMENT = 512, GAP = 1 << 20 };
+enum { ALIGNMENT = 512, PAGE = 4096, GAP = 1 << 20 };
 #define FIRST_ADDRESS ((uint64_t)0x10 << 32)
 
 enum ptxm_status ptxm_device_create(const struct ptxm_device_options *options,
@@ -27,7 +27,8 @@ enum ptxm_status ptxm_device_create(const struct ptxm_device_options *options,
 
 static void release(struct ptxm_device *d, struct allocation *a)
 {
-    ptxm_free(&d->allocator, a->host);
+    if (!a->adopted)
+        ptxm_free(&d->allocator, a->host);
     ptxm_free(&d->allocator, a->initialised);
     if (a->host)
         d->memory_used -= a->size;
@@ -76,32 +77,54 @@ static char *copy_name(struct ptxm_device *d, const char *name, size_t number)
     return copy;
 }
 
-enum ptxm_status ptxm_memory_allocate(struct ptxm_device *d, size_t size, const char *name,
-                                      uint64_t *address)
+// Where the bytes of an allocation live: memory of ours, or what the caller has for the address.
+static uint8_t *find_bytes(struct ptxm_device *d, size_t size, uint64_t address, ptxm_place_fn *fn,
+                           void *user)
+{
+    return fn ? fn(user, address, size) : ptxm_alloc_zero(&d->allocator, size + 16);
+}
+
+static enum ptxm_status allocate(struct ptxm_device *d, size_t size, const char *name,
+                                 ptxm_place_fn *place, void *user, uint64_t *address)
 {
     if (!d || !address || size > (uint64_t)1 << 38)
         return PTXM_ERROR_ARGUMENT;
     *address = 0;
-    uint64_t end = d->next_address + size + GAP;
+    uint64_t base = place ? (d->next_address + PAGE - 1) & ~(uint64_t)(PAGE - 1) : d->next_address;
+    uint64_t end = base + size + GAP;
     if (end > WINDOW_SHARED - GAP || (d->memory_limit && d->memory_used + size > d->memory_limit))
         return PTXM_ERROR_MEMORY;
     if (!PTXM_GROW(&d->allocator, d->allocations, d->allocation_count, d->allocation_capacity))
         return PTXM_ERROR_MEMORY;
-    struct allocation a = {.base = d->next_address, .size = size};
-    a.host = ptxm_alloc_zero(&d->allocator, size + 16);
+    struct allocation a = {.base = base, .size = size, .adopted = place != NULL};
     a.initialised = ptxm_alloc_zero(&d->allocator, size);
     a.name = copy_name(d, name, d->allocation_count);
-    if (!a.host || !a.initialised || !a.name) {
-        ptxm_free(&d->allocator, a.host);
+    if (a.initialised && a.name)
+        a.host = find_bytes(d, size, base, place, user);
+    if (!a.host) {
         ptxm_free(&d->allocator, a.initialised);
         ptxm_free(&d->allocator, a.name);
         return PTXM_ERROR_MEMORY;
     }
+    if (place)
+        memset(a.initialised, 1, size); // the host may write them at any time
     d->allocations[d->allocation_count++] = a;
     d->memory_used += size;
     d->next_address = (end + ALIGNMENT - 1) & ~(uint64_t)(ALIGNMENT - 1);
     *address = a.base;
     return PTXM_OK;
+}
+
+enum ptxm_status ptxm_memory_allocate(struct ptxm_device *d, size_t size, const char *name,
+                                      uint64_t *address)
+{
+    return allocate(d, size, name, NULL, NULL, address);
+}
+
+enum ptxm_status ptxm_memory_adopt(struct ptxm_device *d, size_t size, const char *name,
+                                   ptxm_place_fn *place, void *user, uint64_t *address)
+{
+    return place ? allocate(d, size, name, place, user, address) : PTXM_ERROR_ARGUMENT;
 }
 
 enum ptxm_status ptxm_memory_free(struct ptxm_device *d, uint64_t address)

@@ -188,11 +188,12 @@ void ptxm_engine_free(struct cluster *c)
 
 bool ptxm_engine_issue(struct engine_job *job)
 {
-    struct cluster *c = job->warp->cta->cluster;
+    struct cta *cta = job->warp->cta; // the job may be gone when it is done
+    struct cluster *c = cta->cluster;
     append(job);
     if (c->grid->options.completion == PTXM_EAGER)
         while (c->first_job) ptxm_engine_step(c);
-    return !job->warp->cta->aborted;
+    return !cta->aborted;
 }
 
 struct engine_job *ptxm_engine_copy(struct warp *w, const struct op *op, unsigned lane)

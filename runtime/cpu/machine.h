@@ -24,6 +24,7 @@ struct allocation {
     uint8_t *initialised; // a byte each; nonzero once written
     char *name;
     bool read_only;
+    bool adopted; // host is the caller's
 };
 
 struct instance {

@@ -104,6 +104,12 @@ void ptxm_device_free(struct ptxm_device *device);
 // `name` (may be NULL) is how reports call the allocation.
 enum ptxm_status ptxm_memory_allocate(struct ptxm_device *device, size_t size, const char *name,
                                       uint64_t *address);
+// An allocation whose bytes are the caller's, and stay so: host and kernels see the same memory.
+// `place` is told the address, a multiple of 4096, and returns where the bytes live until
+// ptxm_memory_free (at that very address, if it likes), or NULL: no memory. They count as written.
+typedef void *ptxm_place_fn(void *user, uint64_t address, size_t size);
+enum ptxm_status ptxm_memory_adopt(struct ptxm_device *device, size_t size, const char *name,
+                                   ptxm_place_fn *place, void *user, uint64_t *address);
 enum ptxm_status ptxm_memory_free(struct ptxm_device *device, uint64_t address);
 enum ptxm_status ptxm_memory_write(struct ptxm_device *device, uint64_t address, const void *from,
                                    size_t size);

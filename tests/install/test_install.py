@@ -104,10 +104,22 @@ def a_kernel_built_by_calls_compiles():
     assert ".entry scale" in ptx, ptx[:400]
 
 
+def the_drop_in_driver_runs_a_kernel():
+    found = sorted(ROOT.glob("**/kgen/libcuda.so.1"))
+    if not found:
+        raise Skipped("there is no drop-in driver in this build")
+    for folder in ("lib", "lib64"):
+        assert not list(ROOT.glob(f"**/{folder}/libcuda.so*")), "it shadows a real driver"
+    rest = os.environ.get("LD_LIBRARY_PATH")
+    words = run(installed("bin/kgen"), "run", "matmul", "--device=cuda",
+                LD_LIBRARY_PATH=str(found[0].parent) + (":" + rest if rest else ""))
+    assert "on kgen PTX machine (sm_90)" in words and words.endswith("ok\n"), words
+
+
 TESTS = [the_command_runs_from_there, the_command_compiles_by_itself,
          man_page_and_completion_are_there, the_header_stands_alone,
          saxpy_builds_with_pkg_config_and_runs, to_ptx_builds_with_pkg_config_and_runs,
-         a_kernel_built_by_calls_compiles]
+         a_kernel_built_by_calls_compiles, the_drop_in_driver_runs_a_kernel]
 
 
 def report(number, test):

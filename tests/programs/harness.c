@@ -57,6 +57,12 @@ static void show_finding(const kgen_finding *f, void *user)
     fputs(f->rendered, stderr);
 }
 
+// KGEN_PROGRAMS_DRIVER: run on the cuda device with this driver library.
+static const char *driver_path(void)
+{
+    return getenv("KGEN_PROGRAMS_DRIVER");
+}
+
 static char *read_source(const char *file, size_t *length)
 {
     char path[512];
@@ -112,11 +118,10 @@ static void run_on(kgen_context *context, kgen_program *program, const program_c
     void *data[PROGRAM_ARGS] = {0};
     kgen_arg args[2 * PROGRAM_ARGS] = {0};
     size_t n = 0;
+    kgen_device_options options = {
+        .completion = completion, .seed = completion, .driver = driver_path()};
     assert_int_equal(
-        kgen_device_open(context, "cpu",
-                         &(kgen_device_options){.completion = completion, .seed = completion},
-                         &device),
-        KGEN_OK);
+        kgen_device_open(context, options.driver ? "cuda" : "cpu", &options, &device), KGEN_OK);
     for (int i = 0; i < c->n_tensors; i++) {
         const program_tensor *t = &c->tensors[i];
         size_t bytes = (size_t)t->elements * kgen_task_dtype_bytes(t->dtype);
@@ -151,7 +156,8 @@ void program_run(program_case *c)
     kgen_context *context = NULL;
     assert_int_equal(kgen_context_create(&(kgen_options){.diagnostic = show}, &context), KGEN_OK);
     kgen_program *program = compile(context, c);
-    for (kgen_completion mode = KGEN_COMPLETE_EAGER; mode <= KGEN_COMPLETE_SEEDED; mode++)
+    kgen_completion last = driver_path() ? KGEN_COMPLETE_EAGER : KGEN_COMPLETE_SEEDED;
+    for (kgen_completion mode = KGEN_COMPLETE_EAGER; mode <= last; mode++)
         run_on(context, program, c, mode);
     kgen_program_free(program);
     kgen_context_free(context);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every configuration on the CPU device, in every completion mode, against its reference: right
+// Every configuration on the CPU device, in every completion mode, or (arguments: cuda, DRIVER) on
+// the cuda device with this driver library, against its reference: right
 // results, no finding.
 #include "tests/shipped/shipped.h"
 #include <setjmp.h>
@@ -9,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+
+static const char *device_kind = "cpu", *driver_path;
 
 static void show_finding(const kgen_finding *f, void *user)
 {
@@ -56,8 +59,9 @@ static void run(kgen_context *context, kgen_program *program, kgen_task *task, c
     kgen_buffer *buffers[KGEN_TASK_TENSORS] = {0}, *used[KGEN_TASK_TENSORS] = {0};
     kgen_arg args[KGEN_TASK_TENSORS + KGEN_TASK_SCALARS];
     size_t n = 0;
-    kgen_device_options options = {.completion = (kgen_completion)mode, .seed = (uint64_t)mode};
-    assert_int_equal(kgen_device_open(context, "cpu", &options, &device), KGEN_OK);
+    kgen_device_options options = {
+        .completion = (kgen_completion)mode, .seed = (uint64_t)mode, .driver = driver_path};
+    assert_int_equal(kgen_device_open(context, device_kind, &options, &device), KGEN_OK);
     for (int i = 0; i < task->n_tensors; i++) {
         if (!task->tensors[i].bytes) continue;
         used[i] = buffer_of(device, task, i, buffers);
@@ -83,14 +87,20 @@ static void run_configuration(void **state)
     kgen_task *task = shipped_task(line, 1);
     kgen_program *program = shipped_program(context, task, NULL, NULL);
     assert_true(kgen_task_reference(task));
-    for (int mode = KGEN_COMPLETE_EAGER; mode <= KGEN_COMPLETE_SEEDED; mode++)
+    // The driver chooses the mode itself.
+    int last = driver_path ? KGEN_COMPLETE_EAGER : KGEN_COMPLETE_SEEDED;
+    for (int mode = KGEN_COMPLETE_EAGER; mode <= last; mode++)
         run(context, program, task, line, mode);
     kgen_program_free(program);
     kgen_task_free(task);
     kgen_context_free(context);
 }
 
-int main(void)
+int main(int count, char **arguments)
 {
+    if (count == 3) {
+        device_kind = arguments[1];
+        driver_path = arguments[2];
+    }
     return shipped_main(run_configuration);
 }
