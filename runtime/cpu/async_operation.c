@@ -55,3 +55,14 @@ bool ptxm_async_over(const struct cta *cta, const struct knowledge *know,
            (ptxm_knows_agent(know, end->cta, end->agent, end->ticket) ||
             ptxm_knows_agent(cta->shadow->base, end->cta, end->agent, end->ticket));
 }
+
+bool ptxm_async_outlasts(const struct cta *cta, const struct knowledge *know, uint32_t newer,
+                         uint32_t older)
+{
+    const struct async_operation *operations = cta->shadow->operations;
+    const struct async_end *old = &operations[older].end[ASYNC_READS];
+    const struct async_end *new = &operations[newer].end[ASYNC_READS];
+    bool one_agent = old->agent != NO_AGENT && old->agent == new->agent && old->cta == new->cta;
+    return (one_agent && old->ticket <= new->ticket) ||
+           ptxm_async_over(cta, know, &operations[older], ASYNC_READS);
+}

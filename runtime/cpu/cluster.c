@@ -85,6 +85,9 @@ static size_t wait_text(const struct warp *w, const struct fragment *f, char *ou
     else if (f->state == FRAGMENT_BARRIER)
         n = snprintf(out, size, "; warp %u lanes 0x%08x wait at barrier %u (line %u)", w->index,
                      f->mask, f->wait, op->line);
+    else if (f->state == FRAGMENT_WARPGROUP)
+        n = snprintf(out, size, "; warp %u waits for warps of its warpgroup, mask 0x%x (line %u)",
+                     w->index, f->wait, op->line);
     else
         n = snprintf(out, size, "; warp %u lanes 0x%08x wait for lanes of mask 0x%08x (line %u)",
                      w->index, f->mask, f->wait, op->line);

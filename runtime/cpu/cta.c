@@ -2,6 +2,7 @@
 // One CTA: its memory and warps, and how findings describe places in it.
 #include "mbarrier.h"
 #include "shadow.h"
+#include "wgmma.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -127,9 +128,11 @@ void ptxm_cta_free(struct cta *cta)
     for (uint32_t i = 0; cta->warps && i < cta->warp_count; i++) {
         struct warp *w = &cta->warps[i];
         ptxm_free(a, w->copies);
+        ptxm_free(a, w->flight);
         ptxm_free(a, w->returns);
         for (int lane = 0; lane < LANES; lane++) ptxm_free(a, w->calls[lane]);
     }
+    ptxm_wgmma_free(cta);
     ptxm_findings_free(&cta->findings);
     ptxm_free(a, cta->warps);
     ptxm_free(a, cta->registers);

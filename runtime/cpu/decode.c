@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: MIT
 // From a statement to ops: finds the row of isa.def, checks the operands, calls the row's builder.
 #include "decode.h"
+#include "machine_modes.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TOKEN_ARG(t) ((int)((t)->length > 60 ? 60 : (t)->length)), (t)->text
 
+#define REFUSE(opcode, word, why)
 static const struct row rows[] = {
 #define ROW(opcode, modifiers, operands, builder, argument)                                        \
     {opcode, modifiers, operands, builder, argument},
 #include "isa.def"
 #undef ROW
+#undef REFUSE
 };
 enum { ROW_COUNT = sizeof rows / sizeof *rows };
 
@@ -114,7 +118,19 @@ enum scope ptxm_d_scope(const struct decoder *d)
     return ptxm_d_is(d, 'O', "sys") ? SCOPE_SYS : SCOPE_GPU;
 }
 
-// ---- operands -----------------------------------------------------------------------------------
+unsigned ptxm_d_target(const struct decoder *d, bool *specific)
+{
+    const char *target = d->module->target;
+    char *end;
+    *specific = false;
+    if (!target || strncmp(target, "sm_", 3))
+        return 0;
+    unsigned long number = strtoul(target + 3, &end, 10);
+    *specific = *end != 0;
+    return (unsigned)number;
+}
+
+// ---- operands ----------------------------------------------------------------------------------
 
 static unsigned slot_bytes(enum type type)
 {
@@ -414,10 +430,38 @@ static bool read_operands(struct decoder *d)
     return true;
 }
 
+// What has a reason of its own for not being here: a modifier (or "": any) of an opcode.
+static const struct {
+    const char *opcode, *word, *why;
+} refusals[] = {
+#define REFUSE(opcode, word, why) {opcode, word, why},
+#define ROW(opcode, modifiers, operands, builder, argument)
+#include "isa.def"
+#undef ROW
+#undef REFUSE
+};
+
+static const char *reason_to_refuse(const struct statement *s)
+{
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        if (!ptxm_token_is(&s->opcode, refusals[i].opcode))
+            continue;
+        bool found = !refusals[i].word[0];
+        for (size_t k = 0; k < s->modifier_count; k++)
+            found |= ptxm_token_is(&s->modifiers[k], refusals[i].word);
+        if (found)
+            return refusals[i].why;
+    }
+    return NULL;
+}
+
 static bool refuse(struct decoder *d, bool known, bool modifiers_fit, size_t reached)
 {
     const struct statement *s = d->statement;
-    if (!known)
+    const char *why = reason_to_refuse(s);
+    if (why)
+        ptxm_complain(d->parser, &s->opcode, "'%s': %s", s->text, why);
+    else if (!known)
         ptxm_complain(d->parser, &s->opcode, "unknown instruction '%s'", s->text);
     else if (modifiers_fit)
         ptxm_complain(d->parser, &s->opcode, "wrong number of operands for '%s'", s->text);

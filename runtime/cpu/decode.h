@@ -48,6 +48,8 @@ bool ptxm_d_lane(struct decoder *d, lane_fn *fn, unsigned nsrc, const int32_t *o
                  uint32_t immediate);
 bool ptxm_d_has(const struct decoder *d, char field); // the optional word is there
 bool ptxm_d_is(const struct decoder *d, char field, const char *word);
+// The number in .target sm_NN, and whether it is the variant with a letter, as in sm_90a.
+unsigned ptxm_d_target(const struct decoder *d, bool *specific);
 enum space ptxm_d_space(struct decoder *d, const char *word);
 enum scope ptxm_d_scope(const struct decoder *d);
 // Resolves [base + offset]: the base as a source operand (a constant when there is no register).
@@ -70,6 +72,8 @@ int ptxm_d_atomic_operation(struct decoder *d); // an enum atomic_op, or -1
     X(build_testp) X(build_float) X(build_minmax) X(build_half) X(build_cvt) X(build_cvt_pack)     \
     X(build_cvt_pack16) X(build_cvta) X(build_isspacep) X(build_load) X(build_store)               \
     X(build_nop) X(build_atomic) X(build_ldmatrix) X(build_cp_async) X(build_step)                 \
+    X(build_movmatrix) X(build_wgmma) X(build_wgmma_step) X(build_setmaxnreg) X(build_policy)      \
+    X(build_cvt_pairs) X(build_cvt_pack8) X(build_mad24_hi) X(build_atomic_vector)                 \
     X(build_step1) X(build_mma) X(build_shfl) X(build_vote) X(build_match) X(build_redux)          \
     X(build_elect) X(build_barrier) X(build_barrier_red) X(build_fence) X(build_branch)            \
     X(build_branch_indexed) X(build_call) X(build_mbarrier_init) X(build_mbarrier_arrive)          \

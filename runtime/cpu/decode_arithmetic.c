@@ -408,6 +408,32 @@ bool build_cvt(struct decoder *d, int argument)
            ptxm_d_lane(d, d->lanes->convert(to, from, 0), 1, (int32_t[]){wide, t}, 0);
 }
 
+// cvt.pack.sat.s8.s32.b32 d, a, b, c: c moves up by both bytes
+bool build_cvt_pack8(struct decoder *d, int argument)
+{
+    const struct operand *o = d->statement->operands;
+    int32_t list[4] = {ptxm_d_dest(d, &o[0], T_B32, false), ptxm_d_source(d, &o[1], T_S32, false),
+                       ptxm_d_source(d, &o[2], T_S32, false),
+                       ptxm_d_source(d, &o[3], T_B32, false)};
+    return ptxm_d_lane(d, d->lanes->pack(d->t, 0), 3, list, 0);
+}
+
+// The product's bits 16 to 47, then a sum.
+bool build_mad24_hi(struct decoder *d, int saturate)
+{
+    int32_t product[3] = {ptxm_d_temporary(d, T_B32), d->operands[1], d->operands[2]};
+    int32_t sum[3] = {d->operands[0], product[0], d->operands[3]};
+    return ptxm_d_lane(d, d->lanes->integer(L_MUL24_HI, d->t), 2, product, 0) &&
+           ptxm_d_lane(d, d->lanes->integer(saturate ? L_ADD_SAT : L_ADD, d->t), 2, sum, 0);
+}
+
+// Pairs to pairs: f16x2 and two 8-bit floats.
+bool build_cvt_pairs(struct decoder *d, int argument)
+{
+    uint32_t flags = float_flags(d);
+    return ptxm_d_lane(d, d->lanes->convert(d->t, d->u, flags), 1, d->operands, flags);
+}
+
 // cvt.rn.bf16x2.f32 d, a, b: a goes to the upper half
 bool build_cvt_pack(struct decoder *d, int argument)
 {

@@ -87,6 +87,13 @@ bool build_nop(struct decoder *d, int argument)
     return true;
 }
 
+// A policy is only ever handed on: what is in it is the hardware's own business.
+bool build_policy(struct decoder *d, int argument)
+{
+    int32_t list[2] = {d->operands[0], ptxm_d_constant(d, 1, T_B64)};
+    return ptxm_d_lane(d, d->lanes->integer(L_MOV, T_B64), 1, list, 0);
+}
+
 int ptxm_d_atomic_operation(struct decoder *d)
 {
     static const char *const words[ATOM_COUNT] = {"add", "min", "max", "and", "or", "xor", "inc",
@@ -144,6 +151,45 @@ bool build_atomic(struct decoder *d, int reduction)
     if (op->scope == SCOPE_NONE)
         op->scope = SCOPE_GPU;
     op->flags = reduction ? OPF_UNIFORM : 0; // a reduction never acquires
+    return true;
+}
+
+// Elements are atomic one by one: an op for each. Only the first looks at the vector's alignment;
+// results are handed over at the end, for a destination may be a later element's value.
+bool build_atomic_vector(struct decoder *d, int reduction)
+{
+    const struct operand *o = d->statement->operands, *value = &o[reduction ? 1 : 2];
+    int operation = ptxm_d_atomic_operation(d);
+    unsigned count = (unsigned)(d->fields['v'][1] - '0'), ndst = reduction ? 0 : 1;
+    unsigned bytes = ptxm_type_bits(d->t) / 8;
+    int32_t old[8];
+    bool fits = d->t == T_F32 ? operation == ATOM_ADD && count < 8 : bytes == 2 || count < 8;
+    if (!fits || d->statement->operand_count != 2 + ndst + (ptxm_d_has(d, 'h') ? 1u : 0u))
+        return ptxm_d_complain(d, NULL, "no such vector for this operation");
+    if (value->kind != OPERAND_VECTOR || value->count != count ||
+        (ndst && (o[0].kind != OPERAND_VECTOR || o[0].count != count)))
+        return ptxm_d_complain(d, &value->token, "wrong number of vector elements");
+    for (unsigned i = 0; i < count; i++) {
+        int32_t list[3] = {0};
+        list[0] = old[i] = ptxm_d_temporary(d, d->t);
+        list[ndst] = ptxm_d_source(d, &value->elements[i], d->t, false);
+        struct op *op = list[ndst] == OPERAND_NONE
+                            ? NULL : ptxm_d_access(d, ptxm_step_atomic, d->address, ndst, 1, list);
+        if (!op)
+            return false;
+        op->type2 = ptxm_d_address_bytes(d, op->operands[ndst + 1]);
+        op->mode = (uint8_t)operation;
+        op->displacement += i * bytes;
+        op->immediate = i ? 0 : count * bytes;
+        op->sem = op->sem == SEM_WEAK ? SEM_RELAXED : op->sem;
+        op->scope = op->scope == SCOPE_NONE ? SCOPE_GPU : op->scope;
+        op->flags = reduction ? OPF_UNIFORM : 0;
+    }
+    for (unsigned i = 0; ndst && i < count; i++) {
+        int32_t move[2] = {ptxm_d_dest(d, &o[0].elements[i], d->t, false), old[i]};
+        if (!ptxm_d_lane(d, d->lanes->integer(L_MOV, T_B32), 1, move, 0))
+            return false;
+    }
     return true;
 }
 
@@ -219,69 +265,7 @@ bool build_cp_async(struct decoder *d, int argument)
     return true;
 }
 
-// ---- matrix multiply ----------------------------------------------------------------------------
-
-static enum type word_type(struct decoder *d, char field)
-{
-    const char *f = d->fields[(unsigned char)field];
-    return ptxm_type_parse(f, strcspn(f, "|? "));
-}
-
-static bool fragment(struct decoder *d, const struct operand *o, bool destination, enum type type,
-                     unsigned count, int32_t *list)
-{
-    if ((o->kind == OPERAND_VECTOR ? o->count : 1) != count)
-        return ptxm_d_complain(d, &o->token, "wrong number of registers in a fragment");
-    const struct operand *element = o->kind == OPERAND_VECTOR ? o->elements : o;
-    for (unsigned i = 0; i < count; i++) {
-        list[i] = destination ? ptxm_d_dest(d, &element[i], type, false)
-                              : ptxm_d_source(d, &element[i], type, false);
-        if (list[i] == OPERAND_NONE)
-            return false;
-    }
-    return true;
-}
-
-bool build_mma(struct decoder *d, int argument)
-{
-    const struct operand *o = d->statement->operands;
-    enum type dt = word_type(d, 'd'), a = word_type(d, 'a'), b = word_type(d, 'b'),
-              c = word_type(d, 'c');
-    struct mma_shape s;
-    bool f64 = dt == T_F64, integer = dt == T_S32;
-    unsigned m = d->fields['h'][1] == '8' ? 8 : 16;
-    unsigned k = (unsigned)strtoul(strchr(d->fields['h'], 'k') + 1, NULL, 10);
-    if ((!integer && a != b) || (a == T_BF16 && dt != T_F32) || (a == T_F16 && dt != c))
-        return ptxm_d_complain(d, NULL, "these types do not go together");
-    unsigned bits = ptxm_type_bits(a);
-    s.a = m * k * bits / 32 / LANES;
-    s.b = 8 * k * bits / 32 / LANES;
-    s.c = m * 8 / LANES / (ptxm_type_bits(c) == 16 ? 2 : 1);
-    s.d = m * 8 / LANES / (ptxm_type_bits(dt) == 16 ? 2 : 1);
-    int32_t list[24];
-    enum type whole = f64 ? T_F64 : T_B32;
-    enum type dtype = f64 ? T_F64 : T_B32;
-    if (f64)
-        s.a = s.b = 1;
-    if (!fragment(d, &o[0], true, dtype, s.d, list) ||
-        !fragment(d, &o[1], false, whole, s.a, list + s.d) ||
-        !fragment(d, &o[2], false, whole, s.b, list + s.d + s.a) ||
-        !fragment(d, &o[3], false, dtype, s.c, list + s.d + s.a + s.b))
-        return false;
-    struct op *op = ptxm_d_step(d, ptxm_step_mma, s.d, s.a + s.b + s.c, list);
-    if (!op)
-        return false;
-    op->type = (uint8_t)a;
-    op->type2 = (uint8_t)dt;
-    op->mode = (uint8_t)m;
-    op->immediate = k;
-    op->flags = (uint8_t)(OPF_ALIGNED | (a == T_S8 ? OPF_A_SIGNED : 0) |
-                          (b == T_S8 ? OPF_B_SIGNED : 0) |
-                          (ptxm_d_has(d, 's') ? OPF_SATURATE : 0));
-    return true;
-}
-
-// ---- warp-wide ----------------------------------------------------------------------------------
+// ---- warp-wide ---------------------------------------------------------------------------------
 
 bool build_shfl(struct decoder *d, int argument)
 {

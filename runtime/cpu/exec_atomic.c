@@ -48,14 +48,14 @@ uint64_t ptxm_atomic_apply(enum atomic_op mode, enum type type, uint64_t old, ui
 enum step_result ptxm_step_atomic(struct warp *w, const struct op *op, uint32_t mask)
 {
     unsigned bytes = ptxm_type_bits((enum type)op->type) / 8;
-    unsigned stride = bytes == 8 ? 8 : 4;
+    unsigned stride = bytes == 8 ? 8 : 4, align = op->immediate > bytes ? op->immediate : bytes;
     bool locked = w->cta->grid->options.threads > 1;
     if (locked)
         pthread_mutex_lock(&w->cta->grid->lock);
     FOR_LANES (lane, mask) {
         uint64_t old = 0, b = 0, c = 0, out;
         struct place p = ptxm_resolve(w, op, lane, (enum space)op->space,
-                                      ptxm_address(w, op, lane), bytes, bytes, ACCESS_ATOMIC);
+                                      ptxm_address(w, op, lane), bytes, align, ACCESS_ATOMIC);
         if (!p.host)
             continue;
         memcpy(&old, p.host, bytes);

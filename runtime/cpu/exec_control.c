@@ -229,6 +229,8 @@ enum step_result ptxm_step_exit(struct warp *w, const struct op *op, uint32_t ma
     w->current->mask &= ~mask;
     w->current->pc++;
     w->live &= ~mask;
+    if (w->cta->warpgroups && !w->live)
+        ptxm_wgmma_at_exit(w);
     ptxm_cta_lanes_exit(w->cta, w, mask);
     return STEP_EXIT;
 }

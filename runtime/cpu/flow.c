@@ -5,33 +5,11 @@
 // further down the text comes later; a warp whose lanes disagree runs the part with the smallest
 // order first, so that the parts meet again where the paths join. Correctness never hangs on it.
 // Registers get places by liveness: kernels in SSA form have thousands, few live at once.
-#include "module.h"
+#include "flow.h"
 #include "steps.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct block {
-    uint32_t first, last; // ops, inclusive
-    uint32_t order;
-    bool visited;
-};
-
-struct flow {
-    struct ptxm_module *module;
-    struct function *function;
-    struct block *blocks;
-    uint32_t count;
-    uint32_t *block_of; // op relative to the function: its block
-    uint64_t *live_in, *use, *def;
-    size_t words;
-    bool failed;
-};
-
-static struct op *op_at(struct flow *f, uint32_t relative)
-{
-    return &f->module->ops[f->function->first_op + relative];
-}
 
 static bool ends_block(const struct op *op)
 {
@@ -83,7 +61,7 @@ static bool make_blocks(struct flow *f)
 }
 
 // The k-th successor of a block, or UINT32_MAX. Later text first: see the top of the file.
-static uint32_t successor(struct flow *f, uint32_t block, uint32_t k)
+uint32_t ptxm_flow_successor(const struct flow *f, uint32_t block, uint32_t k)
 {
     struct op *op = op_at(f, f->blocks[block].last);
     uint32_t base = f->function->first_op;
@@ -114,7 +92,7 @@ static bool order_blocks(struct flow *f)
     stack[depth++].next = 0;
     f->blocks[0].visited = true;
     while (depth) {
-        uint32_t to = successor(f, stack[depth - 1].block, stack[depth - 1].next++);
+        uint32_t to = ptxm_flow_successor(f, stack[depth - 1].block, stack[depth - 1].next++);
         if (to == UINT32_MAX) {
             f->blocks[stack[--depth].block].order = --number;
         } else if (!f->blocks[to].visited) {
@@ -131,38 +109,24 @@ static bool order_blocks(struct flow *f)
 
 // ---- liveness -----------------------------------------------------------------------------------
 
-static bool is_register(int32_t operand)
-{
-    return operand >= 0 && operand < 0x40000000;
-}
-
-static void set(uint64_t *bits, int32_t index)
-{
-    bits[index / 64] |= (uint64_t)1 << (index % 64);
-}
-
-static bool get(const uint64_t *bits, int32_t index)
-{
-    return bits[index / 64] >> (index % 64) & 1;
-}
-
-// A guarded definition keeps the old value in some lanes: it is a use as well.
+// A guarded definition keeps the old value in some lanes: it is a use as well. So is that of an
+// accumulator, which wgmma adds to.
 static void uses_and_definitions(struct flow *f, uint32_t block)
 {
     uint64_t *use = f->use + block * f->words, *def = f->def + block * f->words;
     for (uint32_t i = f->blocks[block].first; i <= f->blocks[block].last; i++) {
         struct op *op = op_at(f, i);
-        bool guarded = op->guard != OPERAND_NONE;
-        if (guarded && !get(def, op->guard))
-            set(use, op->guard);
+        bool guarded = op->guard != OPERAND_NONE, adds = op->step == ptxm_step_wgmma;
+        if (guarded && !get_bit(def, op->guard))
+            set_bit(use, op->guard);
         for (unsigned k = op->ndst; k < op->ndst + (op->lane ? 3u : op->nsrc); k++)
-            if (is_register(op->operands[k]) && !get(def, op->operands[k]))
-                set(use, op->operands[k]);
+            if (is_register(op->operands[k]) && !get_bit(def, op->operands[k]))
+                set_bit(use, op->operands[k]);
         for (unsigned k = 0; k < op->ndst; k++) {
-            if (guarded && !get(def, op->operands[k]))
-                set(use, op->operands[k]);
+            if ((guarded || adds) && !get_bit(def, op->operands[k]))
+                set_bit(use, op->operands[k]);
             else
-                set(def, op->operands[k]);
+                set_bit(def, op->operands[k]);
         }
     }
 }
@@ -177,7 +141,7 @@ static void solve_liveness(struct flow *f)
             for (size_t w = 0; w < f->words; w++) {
                 uint64_t out = 0;
                 uint32_t to;
-                for (uint32_t k = 0; (to = successor(f, block, k)) != UINT32_MAX; k++)
+                for (uint32_t k = 0; (to = ptxm_flow_successor(f, block, k)) != UINT32_MAX; k++)
                     out |= f->live_in[to * f->words + w];
                 uint64_t fresh = f->use[block * f->words + w] |
                                  (out & ~f->def[block * f->words + w]);
@@ -188,37 +152,25 @@ static void solve_liveness(struct flow *f)
     }
 }
 
-// One interval a register: first to last op (in text order) where it may be live.
-struct interval {
-    uint32_t from, to;
-    int32_t reg;
-};
-
-static void extend(struct interval *v, uint32_t at)
-{
-    v->from = at < v->from ? at : v->from;
-    v->to = at > v->to ? at : v->to;
-}
-
 static void measure_intervals(struct flow *f, struct interval *v)
 {
     for (uint32_t block = 0; block < f->count; block++) {
         struct block *b = &f->blocks[block];
         for (int32_t r = 0; r < (int32_t)f->function->reg_count; r++) {
-            if (get(f->live_in + block * f->words, r))
-                extend(&v[r], b->first);
+            if (get_bit(f->live_in + block * f->words, r))
+                interval_extend(&v[r], b->first);
             uint32_t to;
-            for (uint32_t k = 0; (to = successor(f, block, k)) != UINT32_MAX; k++)
-                if (get(f->live_in + to * f->words, r))
-                    extend(&v[r], b->last);
+            for (uint32_t k = 0; (to = ptxm_flow_successor(f, block, k)) != UINT32_MAX; k++)
+                if (get_bit(f->live_in + to * f->words, r))
+                    interval_extend(&v[r], b->last);
         }
         for (uint32_t i = b->first; i <= b->last; i++) {
             struct op *op = op_at(f, i);
             if (op->guard != OPERAND_NONE)
-                extend(&v[op->guard], i);
+                interval_extend(&v[op->guard], i);
             for (unsigned k = 0; k < op->ndst + (op->lane ? 3u : op->nsrc); k++)
                 if (is_register(op->operands[k]))
-                    extend(&v[op->operands[k]], i);
+                    interval_extend(&v[op->operands[k]], i);
         }
     }
 }
@@ -322,11 +274,14 @@ static bool place_registers(struct flow *f)
         for (size_t r = 0; r < fn->reg_count; r++)
             v[r] = (struct interval){UINT32_MAX, 0, (int32_t)r};
         measure_intervals(f, v);
+        fine = ptxm_flight_find(f, v);
         qsort(v, fn->reg_count, sizeof *v, by_start);
-        fine = place(f, v);
+        fine = fine && place(f, v);
     }
-    if (fine)
+    if (fine) {
         rewrite_operands(f);
+        ptxm_flight_watch(f);
+    }
     ptxm_free(a, v);
     ptxm_free(a, f->use);
     ptxm_free(a, f->def);

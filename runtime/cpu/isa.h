@@ -22,6 +22,8 @@ enum { LANES = 32 };
     X(S32, "s32", 32, 's') X(S64, "s64", 64, 's') X(F16, "f16", 16, 'f')                           \
     X(F16X2, "f16x2", 32, 'x') X(BF16, "bf16", 16, 'f') X(BF16X2, "bf16x2", 32, 'x')               \
     X(TF32, "tf32", 32, 'f') X(F32, "f32", 32, 'f') X(F64, "f64", 64, 'f')                         \
+    X(E4M3, "e4m3", 8, 'f')          \
+    X(E5M2, "e5m2", 8, 'f') X(S4, "s4", 4, 's') X(U4, "u4", 4, 'u') X(B1, "b1", 1, 'b')            \
     X(E4M3X2, "e4m3x2", 16, 'x') X(E5M2X2, "e5m2x2", 16, 'x') X(U16X2, "u16x2", 32, 'x')           \
     X(S16X2, "s16x2", 32, 'x')
 
@@ -103,7 +105,16 @@ struct op {
     uint8_t type, type2, vector, space, sem, scope;
     uint8_t mode;           // meaning is the step function's: atomic op, shuffle mode, shape...
     uint8_t flags;
+    struct watch *watch;    // flight.c; NULL for nearly all
     const char *text;       // the opcode with its modifiers as written
+};
+
+// An op in whose way a check of registers under wgmma stands.
+struct watch {
+    lane_fn *lane; // of the op itself, of which only one is set
+    step_fn *step;
+    uint64_t used; // operands that some wgmma uses, a bit each
+    bool copies;   // mov from a register
 };
 enum { OPF_NEGATE = 1, OPF_ALIGNED = 2, OPF_NC = 4, OPF_TRANS = 8, OPF_A_SIGNED = 16,
        OPF_B_SIGNED = 32, OPF_SATURATE = 64, OPF_UNIFORM = 128, OPF_REDUCES = 1, OPF_STORES = 2 };

@@ -33,6 +33,19 @@ enum {
     F_APPROX = 1024,
 };
 
+// One warp's share of a matrix product: 16 rows (or 8) by n columns. Every block of eight columns
+// is four registers of 32 lanes, as the ISA lays out accumulators: lane l holds columns 2 * (l % 4)
+// and the next one of row l / 4 in the first two, of row l / 4 + 8 in the last two. Element (r, k)
+// of a stands at a + r / 8 * half_stride + r % 8 * row_stride + k_offset[k]; b is k rows of n,
+// in each block columns 0 2 4 6 1 3 5 7.
+struct matrix_step {
+    float *const *d;
+    const float *a, *b;
+    const int *k_offset;
+    int row_stride, half_stride, rows, n, k;
+};
+enum { MATRIX_MOST_N = 256, MATRIX_MOST_K = 64 };
+
 struct lane_table {
     lane_fn *(*integer)(enum lane_op op, enum type type);
     lane_fn *(*compare)(enum compare compare, enum type type, bool ftz);
@@ -41,8 +54,15 @@ struct lane_table {
     lane_fn *(*convert)(enum type to, enum type from, uint32_t flags);
     lane_fn *(*pack)(enum type to, uint32_t flags); // two f32 into one register
     lane_fn *(*testp)(unsigned test, enum type type);
-    // mma on unpacked fragments; see matrix.h
+    // d[m][8] += a[m][k] * b[k][8]
     void (*multiply_add)(float *d, const float *a, const float *b, int m, int n, int k);
+    // lanes_matrix.c
+    void (*widen)(float *out, const void *in, int count, enum type type);
+    void (*spread)(float *out, const uint32_t *in, enum type type);
+    void (*multiply)(const struct matrix_step *step);
+    void (*canonical)(float *d);
+    void (*halves)(uint32_t *d, const float *low, const float *high);
+    void (*add_integers)(uint32_t *d, const float *sums, bool saturate);
 };
 const struct lane_table *ptxm_lanes(void); // the fastest that this processor runs
 

@@ -71,7 +71,9 @@ static inline float f16_to_f32(uint32_t h)
     uint32_t sign = (h & 0x8000) << 16, magnitude = h & 0x7fff;
     // Scaling by 2^112 moves the exponent bias and normalizes subnormals in one step.
     float scaled = as_f32(magnitude << 13) * 0x1p112f;
-    uint32_t bits = magnitude >= 0x7c00 ? (magnitude << 13) + 0x70000000 : f32_bits(scaled);
+    // Infinities and NaN by a mask, not by a choice, which the compiler makes a branch of.
+    uint32_t special = (uint32_t)((int32_t)(0x7bff - magnitude) >> 31);
+    uint32_t bits = (((magnitude << 13) + 0x70000000) & special) | (f32_bits(scaled) & ~special);
     return as_f32(bits | sign);
 }
 
@@ -106,5 +108,11 @@ lane_fn *COPY(ptxm_lane_convert)(enum type to, enum type from, uint32_t flags);
 lane_fn *COPY(ptxm_lane_pack)(enum type to, uint32_t flags);
 lane_fn *COPY(ptxm_lane_testp)(unsigned test, enum type type);
 void COPY(ptxm_multiply_add)(float *d, const float *a, const float *b, int m, int n, int k);
+void COPY(ptxm_widen)(float *out, const void *in, int count, enum type type);
+void COPY(ptxm_spread)(float *out, const uint32_t *in, enum type type);
+void COPY(ptxm_multiply)(const struct matrix_step *step);
+void COPY(ptxm_canonical)(float *d);
+void COPY(ptxm_halves)(uint32_t *d, const float *low, const float *high);
+void COPY(ptxm_add_integers)(uint32_t *d, const float *sums, bool saturate);
 
 #endif

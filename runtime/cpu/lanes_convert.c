@@ -281,8 +281,65 @@ static lane_fn *frequent(enum type to, enum type from)
     return NULL;
 }
 
+// ---- pairs of 8-bit floats and f16x2 -----------------------------------------------------------
+
+// e5m2 is the top of f16; e4m3 has no infinity and one NaN.
+static uint32_t to_e5m2(float x, uint32_t flags)
+{
+    x = flags & F_RELU && x < 0 ? 0 : x;
+    return narrow_float(x, 5, 2, 0x7f, F_SATFINITE);
+}
+
+static uint32_t to_e4m3(float x, uint32_t flags)
+{
+    x = flags & F_RELU && x < 0 ? 0 : x;
+    if (x != x)
+        return 0x7f;
+    // With one more exponent bit nothing overflows; then the bias is moved and 448 is the most.
+    float magnitude = fabsf(x);
+    uint32_t sign = signbit(x) ? 0x80 : 0;
+    if (magnitude >= 448.0f)
+        return sign | 0x7e;
+    return sign | (narrow_float((double)magnitude * 0x1p-120, 8, 3, 0, 0) & 0x7f);
+}
+
+// NaN is 0x7fff; relu makes negative values zero and leaves NaN.
+static uint32_t half_of_f8(uint32_t byte, bool e4m3, uint32_t flags)
+{
+    uint32_t magnitude = byte & 0x7f, sign = (byte & 0x80) << 8;
+    if (magnitude > (e4m3 ? 0x7eu : 0x7cu))
+        return 0x7fff;
+    float x = e4m3 ? as_f32(magnitude << 20) * 0x1p120f : f16_to_f32(magnitude << 8);
+    return flags & F_RELU && sign ? 0 : f32_to_f16(x) | sign;
+}
+
+#define PAIRS(name, low, high)                                                                     \
+    static void name(void *dv, source av, source bv, source cv, uint32_t imm)                      \
+    {                                                                                              \
+        uint32_t *d = dv;                                                                          \
+        const uint32_t *a = av;                                                                    \
+        EACH_LANE d[i] = (low) | (high);                                                           \
+    }
+PAIRS(e4m3x2_from_f16x2, to_e4m3(f16_to_f32(a[i] & 0xffff), imm),
+      to_e4m3(f16_to_f32(a[i] >> 16), imm) << 8)
+PAIRS(e5m2x2_from_f16x2, to_e5m2(f16_to_f32(a[i] & 0xffff), imm),
+      to_e5m2(f16_to_f32(a[i] >> 16), imm) << 8)
+PAIRS(f16x2_from_e4m3x2, half_of_f8(a[i] & 0xff, true, imm),
+      half_of_f8(a[i] >> 8 & 0xff, true, imm) << 16)
+PAIRS(f16x2_from_e5m2x2, half_of_f8(a[i] & 0xff, false, imm),
+      half_of_f8(a[i] >> 8 & 0xff, false, imm) << 16)
+
+static lane_fn *pairs(enum type to, enum type from)
+{
+    if (from == T_F16X2)
+        return to == T_E4M3X2 ? e4m3x2_from_f16x2 : e5m2x2_from_f16x2;
+    return from == T_E4M3X2 ? f16x2_from_e4m3x2 : from == T_E5M2X2 ? f16x2_from_e5m2x2 : NULL;
+}
+
 lane_fn *COPY(ptxm_lane_convert)(enum type to, enum type from, uint32_t flags)
 {
+    if (ptxm_type_class(to) == 'x')
+        return pairs(to, from);
     lane_fn *fast = flags ? NULL : frequent(to, from);
     return fast ? fast : any_table[to][from];
 }
@@ -307,27 +364,20 @@ PACK(pack_u16, , (uint32_t)(clamp_integer(extend(a[i], T_S32), true, T_U16) << 1
 PACK(pack_s16, , (uint32_t)((clamp_integer(extend(a[i], T_S32), true, T_S16) & 0xffff) << 16 |
                             (clamp_integer(extend(b[i], T_S32), true, T_S16) & 0xffff)))
 
-// e5m2 is the top of f16; e4m3 has no infinity and one NaN.
-static uint32_t to_e5m2(float x, uint32_t flags)
-{
-    x = flags & F_RELU && x < 0 ? 0 : x;
-    return narrow_float(x, 5, 2, 0x7f, F_SATFINITE);
-}
-
-static uint32_t to_e4m3(float x, uint32_t flags)
-{
-    x = flags & F_RELU && x < 0 ? 0 : x;
-    if (x != x)
-        return 0x7f;
-    // With one more exponent bit nothing overflows; then the bias is moved and 448 is the most.
-    float magnitude = fabsf(x);
-    uint32_t sign = signbit(x) ? 0x80 : 0;
-    if (magnitude >= 448.0f)
-        return sign | 0x7e;
-    return sign | (narrow_float((double)magnitude * 0x1p-120, 8, 3, 0, 0) & 0x7f);
-}
 PACK(pack_e5m2, , to_e5m2(as_f32(a[i]), imm) << 8 | to_e5m2(as_f32(b[i]), imm))
 PACK(pack_e4m3, , to_e4m3(as_f32(a[i]), imm) << 8 | to_e4m3(as_f32(b[i]), imm))
+
+#define PACK8(name, type)                                                                          \
+    static void name(void *dv, source av, source bv, source cv, uint32_t imm)                      \
+    {                                                                                              \
+        uint32_t *d = dv;                                                                          \
+        const uint32_t *a = av, *b = bv, *c = cv;                                                  \
+        EACH_LANE d[i] = c[i] << 16 |                                                              \
+                         (uint32_t)(clamp_integer(extend(a[i], T_S32), true, type) & 0xff) << 8 |  \
+                         (uint32_t)(clamp_integer(extend(b[i], T_S32), true, type) & 0xff);        \
+    }
+PACK8(pack_u8, T_U8)
+PACK8(pack_s8, T_S8)
 
 lane_fn *COPY(ptxm_lane_pack)(enum type to, uint32_t flags)
 {
@@ -336,6 +386,8 @@ lane_fn *COPY(ptxm_lane_pack)(enum type to, uint32_t flags)
     case T_BF16X2: return flags ? pack_bf16 : pack_bf16_fast;
     case T_U16: return pack_u16;
     case T_S16: return pack_s16;
+    case T_U8: return pack_u8;
+    case T_S8: return pack_s8;
     case T_E5M2X2: return pack_e5m2;
     case T_E4M3X2: return pack_e4m3;
     default: return NULL;
@@ -346,4 +398,6 @@ const struct lane_table COPY(ptxm_lane_table) = {
     COPY(ptxm_lane_integer), COPY(ptxm_lane_compare), COPY(ptxm_lane_real), COPY(ptxm_lane_half),
     COPY(ptxm_lane_convert), COPY(ptxm_lane_pack),    COPY(ptxm_lane_testp),
     COPY(ptxm_multiply_add),
+    COPY(ptxm_widen), COPY(ptxm_spread), COPY(ptxm_multiply), COPY(ptxm_canonical),
+    COPY(ptxm_halves), COPY(ptxm_add_integers),
 };

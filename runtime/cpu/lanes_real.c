@@ -227,10 +227,37 @@ static lane_fn *narrow(enum lane_op op, uint32_t flags)
     return table[op][(flags & F_FTZ ? 1 : 0) + (flags & F_SAT ? 2 : 0)];
 }
 
+// min and max of the magnitudes, with the product's sign.
+static inline uint32_t xorsign(uint32_t ab, uint32_t bb, bool most, uint32_t flags)
+{
+    float a = fabsf(as_f32(ab)), b = fabsf(as_f32(bb));
+    uint32_t sign = (ab ^ bb) & 0x80000000;
+    a = flags & F_FTZ ? flush(a) : a;
+    b = flags & F_FTZ ? flush(b) : b;
+    if ((a != a && b != b) || (flags & F_NAN && (a != a || b != b)))
+        return 0x7fffffff;
+    float r = a != a ? b : b != b ? a : (a < b) != most ? a : b;
+    return f32_bits(r) | sign;
+}
+
+static void least_xorsign(void *dv, source av, source bv, source cv, uint32_t imm)
+{
+    uint32_t *d = dv;
+    const uint32_t *a = av, *b = bv;
+    EACH_LANE d[i] = xorsign(a[i], b[i], false, imm);
+}
+
+static void most_xorsign(void *dv, source av, source bv, source cv, uint32_t imm)
+{
+    uint32_t *d = dv;
+    const uint32_t *a = av, *b = bv;
+    EACH_LANE d[i] = xorsign(a[i], b[i], true, imm);
+}
+
 lane_fn *COPY(ptxm_lane_real)(enum lane_op op, enum type type, uint32_t flags)
 {
     if (flags & F_XORSIGN)
-        return NULL;
+        return type == T_F64 ? NULL : op == L_MIN ? least_xorsign : most_xorsign;
     if (flags & F_ROUND)
         return rounded(op, type == T_F64);
     return type == T_F64 ? wide(op, flags) : narrow(op, flags);

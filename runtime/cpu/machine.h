@@ -54,6 +54,7 @@ enum fragment_state {
     FRAGMENT_WARP_SYNC,
     FRAGMENT_MBARRIER, // in try_wait, for a phase
     FRAGMENT_CLUSTER,  // at barrier.cluster.wait
+    FRAGMENT_WARPGROUP, // for the other warps of its warpgroup to issue the same wgmma
 };
 
 struct fragment {
@@ -108,6 +109,7 @@ struct warp {
     // barrier.cluster: lanes between arrive and wait, the generation they arrived in, lanes that
     // have ever waited
     uint32_t cluster_arrived, cluster_ticket[LANES], cluster_waited;
+    struct flight *flight; // wgmma.h; NULL until the first
 };
 
 struct barrier {
@@ -177,6 +179,7 @@ struct cta {
     bool progress, exited_early_reported;
     uint32_t next_warp;
     struct allocation *last_allocation;
+    struct warpgroup *warpgroups; // wgmma.h; NULL until the first wgmma
     bool aborted;
     struct mbarrier_table *mbarriers; // made at the first init
     // Generations of the cluster's barrier that a thread has waited for; the CTA's own generation
@@ -237,6 +240,10 @@ bool ptxm_barrier_force(struct cta *cta);
 // True if the warp did something.
 bool ptxm_warp_run(struct warp *warp, uint64_t quantum);
 void ptxm_warp_init(struct warp *warp);
+// A lane function of this op for some lanes only.
+void ptxm_warp_lane_masked(struct warp *warp, const struct op *op, lane_fn *lane, uint32_t mask);
+void ptxm_wgmma_some(struct warp *warp);    // some products that can run do, by seed
+void ptxm_wgmma_at_exit(struct warp *warp); // the last lanes of the warp are gone
 void ptxm_cta_out_of_memory(struct cta *cta);
 // The CTA polls for what nobody writes any more.
 void ptxm_cta_report_endless_wait(struct cta *cta);

@@ -12,6 +12,10 @@ enum { MBARRIER_EXPECT = 1, MBARRIER_NO_COMPLETE = 2, MBARRIER_DROP = 4, MBARRIE
        MBARRIER_TRY = 16, MBARRIER_COMPLETES = 32, MBARRIER_NO_INCREMENT = 64 };
 // Of fence.proxy.async: bits in the order of enum proxy_space.
 enum { FENCES_SHARED = 1, FENCES_GLOBAL = 2 };
+enum wgmma_step { WGMMA_FENCE, WGMMA_COMMIT, WGMMA_WAIT };
+// op.flags of wgmma.mma_async
+enum wgmma_flag { WGMMA_NEGATE = 1, WGMMA_A_REGISTERS = 2, WGMMA_A_TRANSPOSED = 4,
+                  WGMMA_B_TRANSPOSED = 8, WGMMA_SATURATE = 16 };
 struct mma_shape {
     unsigned a, b, c, d; // registers a lane
 };

@@ -197,7 +197,7 @@ static bool elements(struct parser *p, struct operand *o, char close, unsigned d
     }
     if (!ptxm_at_punct(p, close)) {
         do {
-            if (o->count == 64) {
+            if (o->count == sizeof list / sizeof *list) {
                 ptxm_complain(p, &p->token, "too many elements");
                 return false;
             }

@@ -247,7 +247,8 @@ struct ptxm_counters {
     uint64_t shared_accesses; // warp-level accesses to shared memory
     uint64_t shared_wavefronts, bank_conflicts; // conflicts = wavefronts beyond the least possible
     uint64_t global_accesses, global_sectors;   // 32-byte sectors touched
-    uint64_t async_copies, matrix_multiplies, atomics;
+    uint64_t async_copies, matrix_multiplies, atomics; // mma: of a warp; wgmma: of a warpgroup
+    uint64_t multiply_adds; // of mma and wgmma
 };
 
 struct ptxm_report;

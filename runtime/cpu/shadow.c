@@ -368,6 +368,17 @@ static bool superseded(const struct touch *t, const struct reader *head, const s
            r->clock <= head->clock && !(r->lanes & ~head->lanes);
 }
 
+// What an operation reads again may stand for what it has read before (see ptxm_async_outlasts),
+// unless another CTA may have come between the two.
+static inline bool outlasts(const struct touch *t, const struct reader *r)
+{
+    const struct shadow *s = t->w->cta->shadow;
+    return t->kind == ACCESS_ASYNC_READ && r->kind == ACCESS_ASYNC_READ && r->rank == t->rank &&
+           (!t->global || r->epoch == s->epoch) &&
+           ptxm_async_outlasts(t->w->cta, s->threads[ptxm_thread(t->w, t->lane)].know,
+                               t->operation, r->group);
+}
+
 // Puts the access at the head of a list that has others.
 static void push_reader(const struct touch *t, struct cell *c)
 {
@@ -379,6 +390,10 @@ static void push_reader(const struct touch *t, struct cell *c)
         if (same_reader(t, e)) {
             e->lanes |= 1u << t->lane;
             e->sequence = t->sequence;
+            return;
+        }
+        if (outlasts(t, e)) {
+            *e = make_reader(t, e->next, e->lasting);
             return;
         }
         if (superseded(t, r, e))
@@ -405,6 +420,10 @@ static inline void update_reader(const struct touch *t, struct cell *c)
 {
     struct shadow *s = t->cells;
     struct reader *r = &c->reader;
+    if (outlasts(t, r)) {
+        *r = make_reader(t, r->next, r->lasting);
+        return;
+    }
     if (same_reader(t, r)) {
         r->lanes |= 1u << t->lane;
         r->sequence = t->sequence;

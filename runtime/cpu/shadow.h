@@ -99,6 +99,10 @@ void ptxm_async_end(struct cta *issuer, uint32_t operation, enum async_part part
                     uint32_t agent, uint32_t ticket);
 void ptxm_agent_learn(struct warp *w, uint32_t mask, struct cta *home, uint32_t agent,
                       uint32_t count);
+// Whether the reads of an older operation of this CTA are over when those of a newer one are, which
+// somebody issues who knows `know`: they are known to be over, or the same agent tells of both.
+bool ptxm_async_outlasts(const struct cta *cta, const struct knowledge *know, uint32_t newer,
+                         uint32_t older);
 // Whether somebody who knows `know`, in this CTA, knows that the operation's part is over.
 bool ptxm_async_over(const struct cta *cta, const struct knowledge *know,
                      const struct async_operation *operation, enum async_part part);

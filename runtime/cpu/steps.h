@@ -7,6 +7,7 @@
 
 #define STEPS(X)                                                                                   \
     X(carry) X(bfi) X(pack) X(unpack) X(mov_special) X(load) X(store) X(atomic) X(ldmatrix)        \
+    X(movmatrix) X(wgmma) X(wgmma_fence) X(wgmma_commit) X(wgmma_wait) X(watched) X(setmaxnreg)    \
     X(stmatrix) X(cp_async) X(cp_commit) X(cp_wait) X(cp_wait_all) X(mma) X(shfl) X(vote)          \
     X(match) X(redux) X(elect) X(activemask) X(warp_sync) X(barrier) X(fence) X(branch)            \
     X(branch_indexed) X(call) X(ret) X(exit) X(trap) X(nanosleep) X(cvta) X(isspacep)    \

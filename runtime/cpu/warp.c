@@ -82,11 +82,11 @@ static inline void blend64(uint64_t *d, const uint64_t *s, uint32_t mask)
     for (int i = 0; i < LANES; i++) d[i] = mask >> i & 1 ? s[i] : d[i];
 }
 
-static void run_lane_masked(struct warp *w, const struct op *op, uint32_t mask)
+void ptxm_warp_lane_masked(struct warp *w, const struct op *op, lane_fn *lane, uint32_t mask)
 {
     uint64_t result[LANES * 2];
     void *d = ptxm_dst(w, op, 0);
-    op->lane(result, ptxm_src(w, op, 0), ptxm_src(w, op, 1), ptxm_src(w, op, 2), op->immediate);
+    lane(result, ptxm_src(w, op, 0), ptxm_src(w, op, 1), ptxm_src(w, op, 2), op->immediate);
     if (op->dst_bytes == 4) {
         blend32(d, (const uint32_t *)(const void *)result, mask);
     } else if (op->dst_bytes == 8) {
@@ -96,8 +96,8 @@ static void run_lane_masked(struct warp *w, const struct op *op, uint32_t mask)
         memcpy(&fresh, result, 4);
         *(uint32_t *)d = (*(uint32_t *)d & ~mask) | (fresh & mask);
     } else {
-        FOR_LANES (lane, mask)
-            memcpy((uint8_t *)d + 16 * lane, result + 2 * lane, 16);
+        FOR_LANES (i, mask)
+            memcpy((uint8_t *)d + 16 * i, result + 2 * i, 16);
     }
 }
 
@@ -107,7 +107,7 @@ static inline void run_lane(struct warp *w, const struct op *op, uint32_t mask)
         op->lane(ptxm_dst(w, op, 0), ptxm_src(w, op, 0), ptxm_src(w, op, 1), ptxm_src(w, op, 2),
                  op->immediate);
     else
-        run_lane_masked(w, op, mask);
+        ptxm_warp_lane_masked(w, op, op->lane, mask);
 }
 
 // A collective op under a guard, or one that some lanes may pass, waits for its lanes only.
@@ -237,6 +237,8 @@ bool ptxm_warp_run(struct warp *w, uint64_t quantum)
         ptxm_async_some(w);
     if (w->cta->cluster->first_job && w->cta->grid->options.completion == PTXM_SEEDED)
         ptxm_engine_some(w->cta->cluster);
+    if (w->flight && w->cta->grid->options.completion == PTXM_SEEDED)
+        ptxm_wgmma_some(w);
     return left < before_run;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // How fast the machine is: bench_ptxm [KERNELS.ptx] prints lane-instructions a second, checks on
-// and off, for a loop of arithmetic and shared memory, and for the matmul of kernels.cu (256^3).
+// and off, for a loop of arithmetic and shared memory, and for the matmul of kernels.cu (256^3);
+// multiply-adds a second for loops of mma.sync and of wgmma.
 // A program to look at, not a test: nothing is asserted about time.
 #include "ptxm.h"
 
@@ -99,6 +100,105 @@ static void bench_matmul(struct ptxm_device *device, const char *path)
     ptxm_module_free(module);
 }
 
+// ---- matrix products: multiply-adds a second ---------------------------------------------------
+
+static const char mma_text[] =
+    ".version 8.4\n.target sm_90a\n.address_size 64\n"
+    ".visible .entry products(.param .u64 out, .param .u32 n)\n{\n"
+    " .reg .b32 r<8>; .reg .b32 a<4>; .reg .b32 b<2>; .reg .f32 c<16>; .reg .b64 d<4>;"
+    " .reg .pred p;\n"
+    " ld.param.u64 d1, [out]; ld.param.u32 r1, [n]; mov.u32 r2, 0; mov.u32 r3, %tid.x;\n"
+    " mov.b32 a0, 0x3c003c00; mov.b32 a1, 0x3c003c00; mov.b32 a2, 0x3c003c00;\n"
+    " mov.b32 a3, 0x3c003c00; mov.b32 b0, 0x3c003c00; mov.b32 b1, 0x3c003c00;\n"
+    " mov.b32 c0, 0; mov.b32 c1, 0; mov.b32 c2, 0; mov.b32 c3, 0;\n"
+    "top:\n"
+    " mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {c0,c1,c2,c3}, {a0,a1,a2,a3}, {b0,b1},"
+    " {c0,c1,c2,c3};\n"
+    " mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {c0,c1,c2,c3}, {a0,a1,a2,a3}, {b0,b1},"
+    " {c0,c1,c2,c3};\n"
+    " add.u32 r2, r2, 1; setp.lt.u32 p, r2, r1; @p bra top;\n"
+    " mul.wide.u32 d2, r3, 4; add.s64 d3, d1, d2; st.global.f32 [d3], c0; ret;\n}\n";
+
+static const char wgmma_before[] =
+    ".version 8.4\n.target sm_90a\n.address_size 64\n"
+    ".extern .shared .align 1024 .b8 sm[];\n"
+    ".visible .entry products(.param .u64 out, .param .u32 n) .maxntid 128, 1, 1\n{\n"
+    " .reg .b32 r<8>; .reg .b32 c<128>; .reg .b64 d<16>; .reg .pred p, q;\n"
+    " ld.param.u64 d1, [out]; ld.param.u32 r1, [n]; mov.u32 r2, %tid.x; mov.u32 r3, sm;\n"
+    " shl.b32 r4, r2, 2; add.u32 r4, r4, r3; mov.b32 r5, 0x3c003c00; add.u32 r6, r3, 40960;\n"
+    "fill: st.shared.b32 [r4], r5; add.u32 r4, r4, 512; setp.lt.u32 p, r4, r6; @p bra fill;\n"
+    " fence.proxy.async; bar.sync 0; mov.u32 r7, 0; shr.u32 r6, r3, 4; cvt.u64.u32 d2, r6;\n"
+    " add.s64 d2, d2, 0x4000004000010000; add.s64 d3, d2, 512; setp.ne.u32 q, r1, 0;\n";
+
+// A: 64x64, B: 256x64 of f16, lines of 128 bytes: four products over k, as a matmul has them.
+// fed: each trip waits for a bulk copy of both, as a pipeline of depth one does.
+static void wgmma_text(char *out, size_t room, unsigned n, bool fed)
+{
+    static const char init[] = " .shared .align 8 .b64 full; .reg .b32 m, x; .reg .pred v, z;\n"
+        " mov.u32 m, full; setp.eq.u32 z, r2, 0; @z mbarrier.init.shared.b64 [m], 1; bar.sync 0;\n";
+    static const char feed[] = " bar.sync 0;\n"
+        " @z mbarrier.arrive.expect_tx.shared.b64 _, [m], 40960;\n"
+        " @z cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [r3], [d1], 40960,"
+        " [m];\n and.b32 x, r7, 1;\n"
+        "wait: mbarrier.try_wait.parity.shared.b64 v, [m], x; @!v bra wait;\n";
+    size_t at = (size_t)snprintf(out, room, "%s", wgmma_before);
+    for (unsigned i = 0; i < n / 2; i++)
+        at += (size_t)snprintf(out + at, room - at, " mov.b32 c%u, 0;\n", i);
+    at += (size_t)snprintf(out + at, room - at, "%stop:\n%s wgmma.fence.sync.aligned;\n",
+                           fed ? init : "", fed ? feed : "");
+    for (unsigned k = 0; k < 4; k++) {
+        at += (size_t)snprintf(out + at, room - at, " add.s64 d4, d2, %u; add.s64 d5, d3, %u;\n"
+                               " wgmma.mma_async.sync.aligned.m64n%uk16.f32.f16.f16 {", 2 * k,
+                               2 * k, n);
+        for (unsigned i = 0; i < n / 2; i++)
+            at += (size_t)snprintf(out + at, room - at, "%sc%u", i ? "," : "", i);
+        at += (size_t)snprintf(out + at, room - at, "}, d4, d5, q, 1, 1, 0, 0;\n");
+    }
+    snprintf(out + at, room - at,
+             " wgmma.commit_group.sync.aligned; wgmma.wait_group.sync.aligned 0;\n"
+             " add.u32 r7, r7, 1; setp.lt.u32 p, r7, r1; @p bra top;\n"
+             " mul.wide.u32 d6, r2, 4; add.s64 d6, d1, d6; st.global.b32 [d6], c0; ret;\n}\n");
+}
+
+static void bench_products(struct ptxm_device *device, const char *what, const char *text,
+                           double products_a_trip, uint32_t trips)
+{
+    struct ptxm_module *module = load(text, strlen(text));
+    struct { uint64_t out; uint32_t n; } p = {0, trips};
+    static const uint8_t zeros[40960];
+    ptxm_memory_allocate(device, sizeof zeros, "out", &p.out);
+    ptxm_memory_write(device, p.out, zeros, sizeof zeros);
+    for (int off = 0; module && off < 2; off++) {
+        struct ptxm_launch_options options = {.no_checks = off};
+        struct ptxm_launch l = {.kernel = "products", .grid = {1, 1, 1}, .block = {128, 1, 1},
+                                .dynamic_shared = 40960, .params = &p, .param_bytes = 12,
+                                .options = &options};
+        struct ptxm_report *report;
+        double start = now();
+        enum ptxm_status status = ptxm_launch(device, module, &l, NULL, NULL, &report);
+        double seconds = now() - start;
+        printf("%-20s %-10s %8.3f s  %7.0f M multiply-adds/s  findings %zu  (%s)\n", what,
+               off ? "checks off" : "checks on", seconds,
+               products_a_trip * trips / seconds * 1e-6, ptxm_report_count(report),
+               ptxm_status_text(status));
+        ptxm_report_free(report);
+    }
+    ptxm_module_free(module);
+}
+
+static void bench_matrices(struct ptxm_device *device)
+{
+    static const unsigned sizes[] = {64, 128, 256, 256};
+    static char text[1 << 16];
+    bench_products(device, "mma.m16n8k16", mma_text, 4.0 * 2 * 16 * 8 * 16, 20000);
+    for (int i = 0; i < 4; i++) {
+        char what[32];
+        snprintf(what, sizeof what, "wgmma.m64n%uk16%s", sizes[i], i == 3 ? " fed" : "");
+        wgmma_text(text, sizeof text, sizes[i], i == 3);
+        bench_products(device, what, text, 64.0 * 64 * sizes[i], 100);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct ptxm_device *device;
@@ -107,6 +207,7 @@ int main(int argc, char **argv)
     bench_loop(device);
     if (argc > 1)
         bench_matmul(device, argv[1]);
+    bench_matrices(device);
     ptxm_device_free(device);
     return 0;
 }

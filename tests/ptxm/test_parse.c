@@ -62,7 +62,7 @@ static void test_refused(void **state)
         {BODY(REGS REGS), "declared twice", 7},
         {BODY(REGS "cp.async.cg.shared.global [%r1], [%d1], 8;"), "cp-size", 7},
         {BODY(REGS "cvt.s32.f32 %r1, %f1;"), "rounding", 7},
-        {BODY(REGS "tcgen05.wait::ld.sync.aligned;"), "unknown instruction 'tcgen05.wait", 7},
+        {BODY(REGS "tcgen05.wait::ld.sync.aligned;"), "the tensor memory of sm_100", 7},
         {BODY(REGS "call (), nothing, ();"), "no function", 7},
         {BODY(REGS "L: L: bra L;"), "declared twice", 7},
         {BODY("{{{{{"), "the text ends", 9},
