@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// ptxas takes every form of forms_*.c: no test here is of an instruction that there is not.
+// ptxas takes every form of forms/*.c: no test here is of an instruction that there is not.
 //   test_ptxm_assembled PTXAS
-#include "forms.h"
+#include "forms/forms.h"
 #include "harness.h"
 
 #include <stdio.h>
@@ -34,7 +34,7 @@ static void test_group(void **state)
     struct form_group group = form_group(*(size_t *)*state);
     size_t count;
     struct form *forms = forms_of_group(&group, &count);
-    char *text = forms_text(forms, count), path[] = "/tmp/ptxm-forms-XXXXXX", line[512];
+    char *text = forms_text(forms, count, "sm_90a"), path[] = "/tmp/ptxm-forms-XXXXXX", line[512];
     assert_non_null(text);
     int file = mkstemp(path);
     assert_true(file >= 0);

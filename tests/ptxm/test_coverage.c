@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Every row of isa.def is executed by a form of forms_*.c or claimed by another test: a row that is
+// Every row of isa.def is executed by a form of forms/*.c or claimed by another test: a row that is
 // new fails here until it has a test. test_ptxm_coverage SOURCE_DIR
-#include "forms.h"
+#include "forms/forms.h"
 #include "harness.h"
 #include "module.h"
 
@@ -61,7 +61,7 @@ static void load_all_forms(void)
             size_t count;
             struct form *forms = forms_of(&group.rows[r], &count);
             assert_non_null(forms);
-            char *text = forms_text(forms, count);
+            char *text = forms_text(forms, count, "sm_90a");
             assert_non_null(text);
             struct ptxm_module *module;
             assert_int_equal(ptxm_module_load(text, strlen(text), NULL, &module), PTXM_OK);

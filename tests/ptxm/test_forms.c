@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every form of forms_*.c on the PTX machine against its reference: test_ptxm_forms GROUP.
-#include "forms.h"
+// Every form of forms/*.c on the PTX machine against its reference: test_ptxm_forms GROUP.
+#include "forms/forms.h"
 #include "harness.h"
 
 #include <stdio.h>
@@ -63,7 +63,7 @@ static void test_row(void **state)
     size_t count, wrong = 0;
     struct form *forms = forms_of(row, &count);
     assert_non_null(forms);
-    char *text = forms_text(forms, count);
+    char *text = forms_text(forms, count, "sm_90a");
     assert_non_null(text);
     struct bench bench;
     bench_load(&bench, text);

@@ -80,7 +80,12 @@ static const struct value_type *by_letter(char letter, const struct value_type *
 static void find_types(struct form *form)
 {
     const struct value_type *last = NULL, *before = NULL;
-    for (const char *at = form->text; *at && *at != ' ' && *at != ';';) {
+    const char *letters = form->row->types, *at = form->text;
+    if (letters[1] == ':') {
+        for (int skip = letters[0] - '0'; skip; skip--) at = strstr(at, "; ") + 2;
+        letters += 2;
+    }
+    while (*at && *at != ' ' && *at != ';') {
         size_t length = strcspn(at, ". ;");
         const struct value_type *type = value_type_named(at, length);
         before = type ? last : before;
@@ -88,14 +93,14 @@ static void find_types(struct form *form)
         at += length;
         at += *at == '.';
     }
-    form->sources = (unsigned)strlen(form->row->types) - 1;
+    form->sources = (unsigned)strlen(letters) - 1;
     for (unsigned k = 0; k <= form->sources; k++) {
-        const struct value_type *type = by_letter(form->row->types[k], last, before);
+        const struct value_type *type = by_letter(letters[k], last, before);
         form->held[k] = form->type[k] = type;
         if (type->half)
             form->type[k] = value_type_named(type->half, strlen(type->half));
     }
-    form->two_predicates = form->row->types[0] == 'q';
+    form->two_predicates = letters[0] == 'q';
 }
 
 static void find_modifiers(struct form *form)
@@ -207,14 +212,14 @@ static void kernel(FILE *out, const struct form *form, size_t index)
     }
 }
 
-char *forms_text(const struct form *forms, size_t count)
+char *forms_text(const struct form *forms, size_t count, const char *target)
 {
     char *text = NULL;
     size_t length = 0;
     FILE *out = open_memstream(&text, &length);
     if (!out)
         return NULL;
-    fprintf(out, ".version 8.3\n.target sm_90a\n.address_size 64\n");
+    fprintf(out, ".version 8.3\n.target %s\n.address_size 64\n", target);
     for (size_t i = 0; i < count; i++) kernel(out, &forms[i], i);
     bool good = !ferror(out);
     if (fclose(out) || !good) {

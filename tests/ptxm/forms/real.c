@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Arithmetic of f32 and f64, and of f16 and bf16, by exact integers and one rounding.
 #include "forms.h"
-#include "forms_groups.h"
+#include "groups.h"
 
 #define REFERENCE(name)                                                                            \
     static void name(const struct form *form, const uint64_t in[3], struct answer *answer)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Logic, shifts, bit fields, permutations and moves, a bit or a byte at a time.
 #include "forms.h"
-#include "forms_groups.h"
+#include "groups.h"
 
 #define REFERENCE(name)                                                                            \
     static void name(const struct form *form, const uint64_t in[3], struct answer *answer)

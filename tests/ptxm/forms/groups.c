@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "forms_groups.h"
+#include "groups.h"
 
 struct form_group form_group(size_t index)
 {

@@ -3,11 +3,12 @@
 // reference in C. Each alternative of a pattern is a form; a form is one kernel that loads
 // operands from buffers, executes the instruction and stores its result.
 //
-// To add an instruction, add a row to a forms_*.c: the pattern names the result %d (%e where there
+// To add an instruction, add a row to a forms/*.c: the pattern names the result %d (%e where there
 // are two), the sources %a, %b and %c; <x|y|z> stands for one form each. %r0 to %r7 (b32), %l0 to
 // %l7 (b64), %h0 to %h7 (b16) and %p0 to %p7 are free to use. The types are one letter an operand,
 // result first:
-//   t u  the last and the last but one type word of the first opcode    w  twice the width of t
+//   t u  the last and the last but one type word of the first opcode ("1:": the second)
+//          w  twice the width of t
 //   i j l h  u32, s32, u64, u16                                         c  u32, mostly small
 //   p    predicate                                                      q  predicates %d and %e
 #ifndef PTXM_TEST_FORMS_H
@@ -64,8 +65,9 @@ struct form {
 
 // All forms of a row; free() them. Their count goes to *count. NULL when out of memory.
 struct form *forms_of(const struct form_row *row, size_t *count);
-// PTX with a kernel "k0", "k1" and so on for each form; free() it. NULL when out of memory.
-char *forms_text(const struct form *forms, size_t count);
+// PTX with a kernel "k0", "k1" and so on for each form, for this target; free() it. NULL when out of
+// memory.
+char *forms_text(const struct form *forms, size_t count, const char *target);
 unsigned form_operand_count(const struct form *form); // a multiple of 256
 // Operands, the same every time: in[k][i] for source k.
 void form_operands(const struct form *form, uint64_t *in[3]);

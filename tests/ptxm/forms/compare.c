@@ -2,7 +2,7 @@
 // setp, set, slct, testp. A comparison is told by what its word says about each of the four ways
 // in which two values can stand to each other.
 #include "forms.h"
-#include "forms_groups.h"
+#include "groups.h"
 
 #include <string.h>
 

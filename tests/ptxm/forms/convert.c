@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // cvt between all types.
 #include "forms.h"
-#include "forms_groups.h"
+#include "groups.h"
 
 #define REFERENCE(name)                                                                            \
     static void name(const struct form *form, const uint64_t in[3], struct answer *answer)

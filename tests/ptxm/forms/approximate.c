@@ -2,7 +2,7 @@
 // Approximations: within the errors that the PTX ISA states, and exact where it gives a table
 // (zeros, infinities, NaN, subnormals under .ftz).
 #include "forms.h"
-#include "forms_groups.h"
+#include "groups.h"
 
 #include <float.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Integer arithmetic, with and without carries, in 128 bits.
 #include "forms.h"
-#include "forms_groups.h"
+#include "groups.h"
 
 #define A form_integer(form, 1, in[0])
 #define B form_integer(form, 2, in[1])

@@ -5,7 +5,8 @@
 
 #include "forms.h"
 
-#define FORM_GROUPS(X) X(integer) X(logic) X(real) X(approximate) X(half) X(compare) X(convert)
+#define FORM_GROUPS(X) X(integer) X(logic) X(real) X(approximate) X(half) X(compare) X(convert) \
+    X(atomic)
 #define X(name)                                                                                    \
     extern const struct form_row name##_rows[];                                                    \
     extern const size_t name##_row_count;
