@@ -22,10 +22,10 @@ static const struct row rows[] = {
 };
 enum { ROW_COUNT = sizeof rows / sizeof *rows };
 
-// Rows of `opcode` that have `word` among their modifiers ("": all of them) are tested by `file`,
-// in which `text` stands.
+// Rows of `opcode` that have these words, with blanks between them, among their modifiers ("": all
+// of them) are tested by `file`, in which `text` stands.
 static const struct claim {
-    const char *opcode, *word, *file, *text;
+    const char *opcode, *words, *file, *text;
 } claims[] = {
 #include "claims.def"
 };
@@ -72,13 +72,24 @@ static void load_all_forms(void)
         }
 }
 
-static bool has_word(const char *modifiers, const char *word)
+static bool has_word(const char *modifiers, const char *word, size_t length)
 {
-    size_t length = strlen(word);
-    for (const char *at = modifiers; length && (at = strstr(at, word)); at++)
-        if (strchr(":| ", at[-1]) && (!at[length] || strchr("|? ", at[length])))
+    for (const char *at = modifiers + 1; *at; at++)
+        if (!strncmp(at, word, length) && strchr(":| ", at[-1]) &&
+            (!at[length] || strchr("|? ", at[length])))
             return true;
-    return !length;
+    return false;
+}
+
+static bool has_words(const char *modifiers, const char *words)
+{
+    while (*words) {
+        size_t length = strcspn(words, " ");
+        if (!has_word(modifiers, words, length))
+            return false;
+        words += length + (words[length] == ' ');
+    }
+    return true;
 }
 
 static bool claimed(size_t row, bool *used)
@@ -86,7 +97,7 @@ static bool claimed(size_t row, bool *used)
     bool any = false;
     for (size_t i = 0; i < CLAIM_COUNT; i++)
         if (!strcmp(claims[i].opcode, rows[row].opcode) &&
-            has_word(rows[row].modifiers, claims[i].word))
+            has_words(rows[row].modifiers, claims[i].words))
             any = used[i] = true;
     return any;
 }
@@ -103,7 +114,7 @@ static void test_rows(void **state)
         }
     for (size_t i = 0; i < CLAIM_COUNT; i++)
         if (!used[i]) {
-            print_message("# claim of no row: %s %s\n", claims[i].opcode, claims[i].word);
+            print_message("# claim of no row: %s %s\n", claims[i].opcode, claims[i].words);
             missing++;
         }
     assert_int_equal(missing, 0);

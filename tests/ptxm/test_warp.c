@@ -207,6 +207,8 @@ static void test_elections(void **state)
 static void test_spellings(void **state)
 {
     static const char *const list[] = {
+        "mov.u32 %r9, 0; st.global.u32 [%d3], %r9; atom.add.acquire.gpu.global.u32 %r6, [%d3], %r1;"
+        " ld.global.u32 %r5, [%d3];",
         "ld.volatile.global.u32 %r5, [%d1];", "ld.mmio.global.u32 %r5, [%d1];",
         "ld.global.nc.u32 %r5, [%d1];", "ld.global.ca.nc.u32 %r5, [%d1];",
         "ldu.global.u32 %r5, [%d1];", "ld.relaxed.gpu.global.u32 %r5, [%d1];",
