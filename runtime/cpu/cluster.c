@@ -115,7 +115,7 @@ void ptxm_cta_report_deadlock(struct cta *cta)
 
 // ---- running ------------------------------------------------------------------------------------
 
-// A CTA whose warps have all exited is never over the budget: who starts after it is, and says where.
+// A CTA whose warps have all exited is not over the budget: who starts after it is, and says where.
 static bool over_budget(struct cta *cta)
 {
     struct grid *grid = cta->grid;

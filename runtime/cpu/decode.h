@@ -65,7 +65,8 @@ uint8_t ptxm_d_address_bytes(struct decoder *d, int32_t base); // of a lane of t
 int ptxm_d_atomic_operation(struct decoder *d); // an enum atomic_op, or -1
 
 #define BUILDERS(X)                                                                                \
-    X(build_int) X(build_carry) X(build_bfi) X(build_mad24_hi) X(build_dp) X(build_lop3_predicate) X(build_prmt)     \
+    X(build_int) X(build_carry) X(build_bfi) X(build_mad24_hi) X(build_dp)                         \
+    X(build_lop3_predicate) X(build_prmt)                                                          \
     X(build_mov_pred) X(build_mov) X(build_selp) X(build_slct) X(build_setp) X(build_set)          \
     X(build_testp) X(build_float) X(build_minmax) X(build_half) X(build_cvt) X(build_cvt_pack)     \
     X(build_cvt_pack16) X(build_cvta) X(build_isspacep) X(build_load) X(build_store)               \

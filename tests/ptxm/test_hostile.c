@@ -343,8 +343,8 @@ static void test_depths(void **state)
     repeat(head, "add.u32 %r1, %r1, 1234567;\n", MANY, "ret; }\n");
     repeat(head, "mov.b32 %r1, {%r1, ", MANY, "");
     repeat(head, "ld.global.u32 %r1, [", MANY, "");
-    repeat(head, "mov", 1, ".u32.u32.u32.u32.u32.u32.u32.u32.u32.u32.u32.u32.u32.u32.u32.u32.u32.u32"
-                           " %r1, %r2; ret; }\n");
+    repeat(head, "mov.u32.u32.u32.u32.u32", 1,
+           ".u32.u32.u32.u32.u32.u32.u32.u32.u32.u32.u32.u32.u32 %r1, %r2; ret; }\n");
     repeat(head, "add.u32 %r1, %r1, %r1, %r1, %r1, %r1, %r1, %r1, %r1, %r1, %r1, %r1, %r1, %r1;", 2,
            "ret; }\n");
     repeat(head, "@%p1 ", MANY, "ret; }\n");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Warp-wide instructions against plain C, full and partial masks, random lanes; and the spellings of
-// loads, stores and hints that compute nothing of their own.
+// Warp-wide instructions against plain C, full and partial masks, random lanes; and the spellings
+// of loads, stores and hints that compute nothing of their own.
 #include "harness.h"
 
 #include <stdio.h>
@@ -10,15 +10,16 @@ enum { WARPS = 64, N = WARPS * 32 };
 
 static uint32_t a[N], b[N], out[N], seen[N];
 
-// Runs `body` over a and b: %r1 and %r2 are a lane's values, %r3 its number in the warp, %r4 the mask
-// of the lanes that execute it (those with bit 8 of b's, or all), %r5 the result, %r6 a second one.
+// Runs `body` over a and b: %r1 and %r2 are a lane's values, %r3 its number in the warp, %r4 the
+// mask of the lanes that execute it (all, or those with bit 8 of b), %r5 the result, %r6 another.
 static void run(const char *body, bool partial)
 {
     char text[2048];
     snprintf(text, sizeof text,
-             HEAD ".visible .entry k(.param .u64 a, .param .u64 b, .param .u64 o, .param .u64 s)\n{\n"
-                  " .reg .b32 %%r<12>; .reg .b64 %%d<8>; .reg .pred %%p<6>;\n"
-                  " mov.u32 %%r7, %%tid.x; mov.u32 %%r8, %%ctaid.x; mad.lo.u32 %%r7, %%r8, 32, %%r7;"
+             HEAD ".visible .entry k(.param .u64 a, .param .u64 b, .param .u64 o, .param .u64 s)"
+                  "\n{\n .reg .b32 %%r<12>; .reg .b64 %%d<8>; .reg .pred %%p<6>;\n"
+                  " mov.u32 %%r7, %%tid.x; mov.u32 %%r8, %%ctaid.x;"
+                  " mad.lo.u32 %%r7, %%r8, 32, %%r7;"
                   " mul.wide.u32 %%d0, %%r7, 4; ld.param.u64 %%d1, [a]; add.u64 %%d1, %%d1, %%d0;"
                   " ld.param.u64 %%d2, [b]; add.u64 %%d2, %%d2, %%d0; ld.param.u64 %%d3, [o];"
                   " add.u64 %%d3, %%d3, %%d0; ld.param.u64 %%d4, [s]; add.u64 %%d4, %%d4, %%d0;\n"
@@ -31,7 +32,8 @@ static void run(const char *body, bool partial)
     struct bench bench;
     bench_load(&bench, text);
     uint64_t pa = bench_buffer(&bench, sizeof a, a), pb = bench_buffer(&bench, sizeof b, b);
-    uint64_t po = bench_buffer(&bench, sizeof out, NULL), ps = bench_buffer(&bench, sizeof out, NULL);
+    uint64_t po = bench_buffer(&bench, sizeof out, NULL);
+    uint64_t ps = bench_buffer(&bench, sizeof seen, NULL);
     RUN(&bench, "k", WARPS, 32, 0, pa, pb, po, ps);
     bench_clean(&bench);
     bench_read(&bench, po, out, sizeof out);

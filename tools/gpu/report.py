@@ -183,7 +183,8 @@ def runs_section(title, stage):
     return lines
 
 
-TITLES = {"correctness": "Correctness", "instructions": "Single instructions", "sanitizer": "compute-sanitizer"}
+TITLES = {"correctness": "Correctness", "instructions": "Single instructions",
+          "sanitizer": "compute-sanitizer"}
 
 
 def markdown(results):

@@ -65,8 +65,8 @@ struct form {
 
 // All forms of a row; free() them. Their count goes to *count. NULL when out of memory.
 struct form *forms_of(const struct form_row *row, size_t *count);
-// PTX with a kernel "k0", "k1" and so on for each form, for this target; free() it. NULL when out of
-// memory.
+// PTX for this target with a kernel "k0", "k1" and so on for each form; free() it. NULL when out
+// of memory.
 char *forms_text(const struct form *forms, size_t count, const char *target);
 unsigned form_operand_count(const struct form *form); // a multiple of 256
 // Operands, the same every time: in[k][i] for source k.

@@ -77,7 +77,8 @@ static void begin_form(struct trial *t, const char *group, const char *text)
     printf("%s\n {\"group\": \"%s\", \"form\": \"%s\"", t->printed++ ? "," : "", group, text);
 }
 
-static void print_example(const struct trial *t, unsigned i, const struct answer *answer, bool first)
+static void print_example(const struct trial *t, unsigned i, const struct answer *answer,
+                          bool first)
 {
     printf("%s\n   {\"a\": \"%" PRIx64 "\", \"b\": \"%" PRIx64 "\", \"c\": \"%" PRIx64
            "\", \"machine\": \"%" PRIx64 "\", \"gpu\": \"%" PRIx64 "\", \"reference\": \"%" PRIx64

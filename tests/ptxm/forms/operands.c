@@ -162,7 +162,8 @@ static void fill_pairs(const struct form *form, unsigned first, unsigned second,
     struct specials a, b;
     specials_of(form->type[first + 1], &a);
     specials_of(form->type[second + 1], &b);
-    bool paired_a = form->held[first + 1]->kind == 'x', paired_b = form->held[second + 1]->kind == 'x';
+    bool paired_a = form->held[first + 1]->kind == 'x';
+    bool paired_b = form->held[second + 1]->kind == 'x';
     for (unsigned i = 0; i < a.count * b.count && begin + i < count; i++) {
         uint64_t x = a.value[i / b.count], y = b.value[i % b.count];
         uint64_t other_x = a.value[(i / b.count + 7) % a.count];

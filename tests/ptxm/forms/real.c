@@ -93,7 +93,8 @@ static bool first_wins(struct exact a, struct exact b, bool most)
 static void choose(const struct form *form, const uint64_t in[3], bool most, struct answer *answer)
 {
     struct exact a = A, b = B;
-    bool negative = a.negative != b.negative, no_a = a.kind == EXACT_NAN, no_b = b.kind == EXACT_NAN;
+    bool negative = a.negative != b.negative;
+    bool no_a = a.kind == EXACT_NAN, no_b = b.kind == EXACT_NAN;
     // .xorsign.abs compares magnitudes and gives the product's sign, except to NaN.
     if (form->xorsign)
         a.negative = b.negative = false;
