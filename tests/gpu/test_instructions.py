@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""usage: test_instructions.py KGEN-INSTRUCTIONS AWAKE-DRIVER
+"""usage: test_instructions.py KGEN-INSTRUCTIONS AWAKE-DRIVER [DROP-IN-DRIVER]
 
 kgen-instructions with a driver that runs nothing: every form whose results are not all 0 has to
-be told as wrong."""
+be told as wrong. With the driver of runtime/drop_in the machine is compared with itself, by way of
+the driver."""
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import sys
 from tap import Tests
 
 PROGRAM, DRIVER = sys.argv[1:3]
+DROP_IN = sys.argv[3] if len(sys.argv) > 3 else None
 
 tests = Tests()
 
@@ -38,6 +40,16 @@ def the_machine_gives_what_the_reference_asks_for():
     made = json.loads(run(f"--driver={DRIVER}", "--only=mad.lo.").stdout)
     examples = [e for form in made["differing"] for e in form["examples"]]
     assert examples and all(e["machine"] == e["reference"][-len(e["machine"]):] for e in examples)
+
+
+@tests.case
+def the_machine_by_way_of_the_driver_agrees_with_itself():
+    if not DROP_IN:
+        return
+    done = run(f"--driver={DROP_IN}", "--only=half")
+    assert done.returncode == 0, done.stderr
+    counts = json.loads(done.stdout)["counts"]
+    assert counts["forms"] > 100 and counts["differing"] == counts["refused"] == 0, counts
 
 
 @tests.case
