@@ -118,6 +118,7 @@ void ptxm_cta_report_deadlock(struct cta *cta)
 
 // ---- running ------------------------------------------------------------------------------------
 
+// A CTA whose warps have all exited is not over the budget: who starts after it is, and says where.
 static bool over_budget(struct cta *cta)
 {
     struct grid *grid = cta->grid;
@@ -132,9 +133,9 @@ static bool over_budget(struct cta *cta)
         const struct fragment *f = &w->fragments[0];
         ptxm_finding(w, &grid->module->ops[f->pc], (unsigned)__builtin_ctz(f->mask | 1u << 31),
                      RULE_BUDGET, NULL, 0, ACCESS_READ, "%s", ptxm_rule_message(RULE_BUDGET));
-        break;
+        return true;
     }
-    return true;
+    return false;
 }
 
 struct round {
@@ -260,6 +261,7 @@ static uint64_t polls(const struct cluster *c)
 enum cta_state ptxm_cluster_run(struct cluster *c)
 {
     begin_turn(c);
+    c->aborted |= over_budget(c->ctas[0]);
     while (!c->aborted) {
         struct round r = round_of_ctas(c);
         if (c->aborted || atomic_load_explicit(&c->grid->abort, memory_order_relaxed))

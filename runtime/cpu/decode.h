@@ -67,13 +67,14 @@ uint8_t ptxm_d_address_bytes(struct decoder *d, int32_t base); // of a lane of t
 int ptxm_d_atomic_operation(struct decoder *d); // an enum atomic_op, or -1
 
 #define BUILDERS(X)                                                                                \
-    X(build_int) X(build_carry) X(build_bfi) X(build_dp) X(build_lop3_predicate) X(build_prmt)     \
+    X(build_int) X(build_carry) X(build_bfi) X(build_mad24_hi) X(build_dp)                         \
+    X(build_lop3_predicate) X(build_prmt)                                                          \
     X(build_mov_pred) X(build_mov) X(build_selp) X(build_slct) X(build_setp) X(build_set)          \
     X(build_testp) X(build_float) X(build_minmax) X(build_half) X(build_cvt) X(build_cvt_pack)     \
     X(build_cvt_pack16) X(build_cvta) X(build_isspacep) X(build_load) X(build_store)               \
     X(build_nop) X(build_atomic) X(build_ldmatrix) X(build_cp_async) X(build_step)                 \
     X(build_movmatrix) X(build_wgmma) X(build_wgmma_step) X(build_setmaxnreg) X(build_policy)      \
-    X(build_cvt_pairs) X(build_cvt_pack8) X(build_mad24_hi) X(build_atomic_vector)                 \
+    X(build_cvt_pairs) X(build_cvt_pack8) X(build_atomic_vector)                                    \
     X(build_step1) X(build_mma) X(build_shfl) X(build_vote) X(build_match) X(build_redux)          \
     X(build_elect) X(build_barrier) X(build_barrier_red) X(build_fence) X(build_branch)            \
     X(build_branch_indexed) X(build_call) X(build_mbarrier_init) X(build_mbarrier_arrive)          \

@@ -32,6 +32,15 @@ bool build_bfi(struct decoder *d, int argument)
     return step(d, ptxm_step_bfi, 0);
 }
 
+// The product's bits 16 to 47, then a sum.
+bool build_mad24_hi(struct decoder *d, int saturate)
+{
+    int32_t product[3] = {ptxm_d_temporary(d, T_B32), d->operands[1], d->operands[2]};
+    int32_t sum[3] = {d->operands[0], product[0], d->operands[3]};
+    return ptxm_d_lane(d, d->lanes->integer(L_MUL24_HI, d->t), 2, product, 0) &&
+           ptxm_d_lane(d, d->lanes->integer(saturate ? L_ADD_SAT : L_ADD, d->t), 2, sum, 0);
+}
+
 // The condition code register is one predicate-like register of the function.
 bool build_carry(struct decoder *d, int argument)
 {
@@ -360,14 +369,23 @@ bool build_float(struct decoder *d, int argument)
     return lane(d, d->lanes->real((enum lane_op)argument, d->t, flags), flags);
 }
 
+// .xorsign and .abs, field y, are one modifier in two words.
+static bool halved(struct decoder *d)
+{
+    return (ptxm_d_is(d, 'x', "xorsign") != ptxm_d_has(d, 'y')) &&
+           !ptxm_d_complain(d, NULL, ".xorsign and .abs belong together");
+}
+
 bool build_minmax(struct decoder *d, int argument)
 {
-    return build_float(d, argument);
+    return !halved(d) && build_float(d, argument);
 }
 
 bool build_half(struct decoder *d, int argument)
 {
     uint32_t flags = float_flags(d);
+    if (halved(d))
+        return false;
     return lane(d, d->lanes->half((enum lane_op)argument, d->t, flags), flags);
 }
 
@@ -416,15 +434,6 @@ bool build_cvt_pack8(struct decoder *d, int argument)
                        ptxm_d_source(d, &o[2], T_S32, false),
                        ptxm_d_source(d, &o[3], T_B32, false)};
     return ptxm_d_lane(d, d->lanes->pack(d->t, 0), 3, list, 0);
-}
-
-// The product's bits 16 to 47, then a sum.
-bool build_mad24_hi(struct decoder *d, int saturate)
-{
-    int32_t product[3] = {ptxm_d_temporary(d, T_B32), d->operands[1], d->operands[2]};
-    int32_t sum[3] = {d->operands[0], product[0], d->operands[3]};
-    return ptxm_d_lane(d, d->lanes->integer(L_MUL24_HI, d->t), 2, product, 0) &&
-           ptxm_d_lane(d, d->lanes->integer(saturate ? L_ADD_SAT : L_ADD, d->t), 2, sum, 0);
 }
 
 // Pairs to pairs: f16x2 and two 8-bit floats.

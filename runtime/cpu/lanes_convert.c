@@ -92,14 +92,14 @@ static uint64_t store_float(double x, enum type type, uint32_t flags)
     }
 }
 
-// Float to integer: NaN is 0 for narrow results and for .u/.s32 as the hardware does, out of range
-// saturates.
-static uint64_t float_to_integer(double x, enum type type, uint32_t flags)
+// Float to integer: out of range saturates. NaN is 0, but the highest bit alone from .f64 and to
+// 64 bits.
+static uint64_t float_to_integer(double x, enum type type, enum type from, uint32_t flags)
 {
     unsigned bits = ptxm_type_bits(type);
     bool is_signed = ptxm_type_class(type) == 's';
     if (x != x)
-        return bits == 64 ? (uint64_t)1 << 63 : 0;
+        return bits == 64 || from == T_F64 ? (uint64_t)1 << (bits - 1) : 0;
     x = integral(x, flags);
     double high = ldexp(1.0, (int)bits - is_signed), low = is_signed ? -high : 0;
     uint64_t top = is_signed ? ((uint64_t)1 << (bits - 1)) - 1
@@ -148,7 +148,7 @@ static uint64_t integer_to_float(uint64_t bits, bool is_signed, enum type type, 
     volatile double x = is_signed ? (double)(int64_t)in : (double)in;
     double result = x;
     fesetround(FE_TONEAREST);
-    return f64_bits(result);
+    return store_float(result, T_F64, flags);
 }
 
 static uint64_t clamp_integer(uint64_t bits, bool from_signed, enum type to)
@@ -171,7 +171,7 @@ static uint64_t convert_one(uint64_t bits, enum type to, enum type from, uint32_
     if (from_float) {
         double x = load_float(bits, from, flags & F_FTZ);
         if (!to_float)
-            return float_to_integer(x, to, flags);
+            return float_to_integer(x, to, from, flags);
         if (flags & F_INTEGER)
             return store_float(integral(x, flags), to, flags & ~(uint32_t)F_ROUND);
         return store_float(x, to, flags);
@@ -286,13 +286,13 @@ static lane_fn *frequent(enum type to, enum type from)
 // e5m2 is the top of f16; e4m3 has no infinity and one NaN.
 static uint32_t to_e5m2(float x, uint32_t flags)
 {
-    x = flags & F_RELU && x < 0 ? 0 : x;
+    x = flags & F_RELU && x <= 0 ? 0 : x;
     return narrow_float(x, 5, 2, 0x7f, F_SATFINITE);
 }
 
 static uint32_t to_e4m3(float x, uint32_t flags)
 {
-    x = flags & F_RELU && x < 0 ? 0 : x;
+    x = flags & F_RELU && x <= 0 ? 0 : x;
     if (x != x)
         return 0x7f;
     // With one more exponent bit nothing overflows; then the bias is moved and 448 is the most.

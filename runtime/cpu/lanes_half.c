@@ -66,6 +66,8 @@ static inline uint32_t finish_f16(uint32_t h, uint32_t flags)
 
 static inline uint32_t finish_bf16(uint32_t h, uint32_t flags)
 {
+    if (flags & F_FTZ && !(h & 0x7f80))
+        h &= 0x8000;
     if (flags & F_SAT)
         h = h & 0x8000 || h > 0x7f80 ? 0 : h > 0x3f80 ? 0x3f80 : h;
     if (flags & F_RELU)
@@ -83,7 +85,10 @@ static inline float load_f16(uint32_t h, uint32_t flags)
 
 static inline float load_bf16(uint32_t h, uint32_t flags)
 {
-    return bf16_to_f32(h & 0xffff);
+    h &= 0xffff;
+    if (flags & F_FTZ && !(h & 0x7f80))
+        h &= 0x8000;
+    return bf16_to_f32(h);
 }
 
 static uint32_t pick(uint32_t ah, uint32_t bh, float a, float b, bool most, uint32_t flags)

@@ -491,6 +491,11 @@ static inline uint32_t collect(const uint8_t *flags)
         }                                                                                          \
         *(uint32_t *)dv = collect(flags);                                                          \
     }
+static inline float flush_f16(uint32_t h)
+{
+    return f16_to_f32(h & 0x7c00 ? h & 0xffff : h & 0x8000);
+}
+
 #define AS_INT(T) T a = (T)as[i]; T b = (T)bs[i];
 #define SIX(suffix, S, T)                                                                          \
     COMPARE(eq_##suffix, S, AS_INT(T), a == b)                                                     \
@@ -510,6 +515,7 @@ SIX(s64, uint64_t, int64_t)
 #define AS_F32Z float a = flush(as_f32(as[i])); float b = flush(as_f32(bs[i]));
 #define AS_F64 double a = as_f64(as[i]); double b = as_f64(bs[i]);
 #define AS_F16 float a = f16_to_f32(as[i] & 0xffff); float b = f16_to_f32(bs[i] & 0xffff);
+#define AS_F16Z float a = flush_f16(as[i]); float b = flush_f16(bs[i]);
 #define AS_BF16 float a = bf16_to_f32(as[i] & 0xffff); float b = bf16_to_f32(bs[i] & 0xffff);
 #define FLOATS(suffix, S, LOAD)                                                                    \
     COMPARE(eq_##suffix, S, LOAD, a == b)                                                          \
@@ -530,6 +536,7 @@ FLOATS(f32, uint32_t, AS_F32)
 FLOATS(f32z, uint32_t, AS_F32Z)
 FLOATS(f64, uint64_t, AS_F64)
 FLOATS(f16, uint32_t, AS_F16)
+FLOATS(f16z, uint32_t, AS_F16Z)
 FLOATS(bf16, uint32_t, AS_BF16)
 
 #define SIX_ROW(s) {eq_##s, ne_##s, lt_##s, le_##s, gt_##s, ge_##s}
@@ -541,9 +548,11 @@ static lane_fn *const compare_table[T_COUNT][CMP_COUNT] = {
     [T_B32] = {eq_u32, ne_u32}, [T_B64] = {eq_u64, ne_u64}, [T_F32] = FLOAT_ROW(f32),
     [T_F64] = FLOAT_ROW(f64), [T_F16] = FLOAT_ROW(f16), [T_BF16] = FLOAT_ROW(bf16),
 };
-static lane_fn *const compare_ftz[CMP_COUNT] = FLOAT_ROW(f32z);
+static lane_fn *const compare_ftz[2][CMP_COUNT] = {FLOAT_ROW(f32z), FLOAT_ROW(f16z)};
 
 lane_fn *COPY(ptxm_lane_compare)(enum compare compare, enum type type, bool ftz)
 {
-    return ftz && type == T_F32 ? compare_ftz[compare] : compare_table[type][compare];
+    if (ftz && (type == T_F32 || type == T_F16))
+        return compare_ftz[type == T_F16][compare];
+    return compare_table[type][compare];
 }

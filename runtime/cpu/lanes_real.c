@@ -33,6 +33,14 @@ static inline float maximum32(float a, float b, uint32_t flags)
     return a > b ? a : b;
 }
 
+// .xorsign.abs: of the magnitudes, with the sign of the product; NaN has none.
+static inline float signed_choice(float a, float b, uint32_t flags, bool most)
+{
+    float x = fabsf(a), y = fabsf(b), r = most ? maximum32(x, y, flags) : minimum32(x, y, flags);
+    uint32_t sign = (f32_bits(a) ^ f32_bits(b)) & 0x80000000;
+    return r != r ? r : as_f32(f32_bits(r) | sign);
+}
+
 // One function for each combination of flush and saturate, so that the plain ones stay fast.
 #define F32_ONE(name, suffix, FTZ, SAT, expression)                                                \
     static void name##_##suffix(void *dv, source av, source bv, source cv, uint32_t imm)           \
@@ -69,6 +77,8 @@ F32(power, (float)exp2((double)a))
 F32(tangent, (float)tanh((double)a))
 F32(least, minimum32(a, b, imm))
 F32(most, maximum32(a, b, imm))
+F32(least_signed, signed_choice(a, b, imm, false))
+F32(most_signed, signed_choice(a, b, imm, true))
 
 static void abs_plain(void *dv, source av, source bv, source cv, uint32_t imm)
 {
@@ -83,8 +93,6 @@ static void neg_plain(void *dv, source av, source bv, source cv, uint32_t imm)
     const uint32_t *a = av;
     EACH_LANE d[i] = (imm & F_FTZ ? f32_bits(flush(as_f32(a[i]))) : a[i]) ^ 0x80000000;
 }
-
-// min and max with .xorsign.abs are not in the table; .NaN and zeros are handled in the helper.
 
 #define F64(name, expression)                                                                      \
     static void name##_f64(void *dv, source av, source bv, source cv, uint32_t imm)                \
@@ -193,7 +201,7 @@ static lane_fn *rounded(enum lane_op op, bool wide)
 static lane_fn *wide(enum lane_op op, uint32_t flags)
 {
     bool approximate = flags & F_APPROX;
-    if (flags & (F_SAT | F_NAN) || (flags & F_FTZ && !approximate))
+    if (flags & (F_SAT | F_NAN | F_XORSIGN) || (flags & F_FTZ && !approximate))
         return NULL;
     switch (op) {
     case L_ADD: return add_f64;
@@ -222,42 +230,15 @@ static lane_fn *narrow(enum lane_op op, uint32_t flags)
         [L_LG2] = FOUR(logarithm), [L_EX2] = FOUR(power), [L_TANH] = FOUR(tangent),
         [L_MIN] = FOUR(least), [L_MAX] = FOUR(most),
     };
+    static lane_fn *const with_sign[2][4] = {FOUR(least_signed), FOUR(most_signed)};
+    unsigned form = (flags & F_FTZ ? 1 : 0) + (flags & F_SAT ? 2 : 0);
     if (op == L_ABS || op == L_NEG)
         return op == L_ABS ? abs_plain : neg_plain;
-    return table[op][(flags & F_FTZ ? 1 : 0) + (flags & F_SAT ? 2 : 0)];
-}
-
-// min and max of the magnitudes, with the product's sign.
-static inline uint32_t xorsign(uint32_t ab, uint32_t bb, bool most, uint32_t flags)
-{
-    float a = fabsf(as_f32(ab)), b = fabsf(as_f32(bb));
-    uint32_t sign = (ab ^ bb) & 0x80000000;
-    a = flags & F_FTZ ? flush(a) : a;
-    b = flags & F_FTZ ? flush(b) : b;
-    if ((a != a && b != b) || (flags & F_NAN && (a != a || b != b)))
-        return 0x7fffffff;
-    float r = a != a ? b : b != b ? a : (a < b) != most ? a : b;
-    return f32_bits(r) | sign;
-}
-
-static void least_xorsign(void *dv, source av, source bv, source cv, uint32_t imm)
-{
-    uint32_t *d = dv;
-    const uint32_t *a = av, *b = bv;
-    EACH_LANE d[i] = xorsign(a[i], b[i], false, imm);
-}
-
-static void most_xorsign(void *dv, source av, source bv, source cv, uint32_t imm)
-{
-    uint32_t *d = dv;
-    const uint32_t *a = av, *b = bv;
-    EACH_LANE d[i] = xorsign(a[i], b[i], true, imm);
+    return flags & F_XORSIGN ? with_sign[op == L_MAX][form] : table[op][form];
 }
 
 lane_fn *COPY(ptxm_lane_real)(enum lane_op op, enum type type, uint32_t flags)
 {
-    if (flags & F_XORSIGN)
-        return type == T_F64 ? NULL : op == L_MIN ? least_xorsign : most_xorsign;
     if (flags & F_ROUND)
         return rounded(op, type == T_F64);
     return type == T_F64 ? wide(op, flags) : narrow(op, flags);

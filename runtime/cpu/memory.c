@@ -35,6 +35,9 @@ void *ptxm_alloc(struct allocator *allocator, size_t size)
 
 void *ptxm_alloc_zero(struct allocator *allocator, size_t size)
 {
+    // Of libc's zeroed memory only the pages that are touched take any.
+    if (allocator->hook.malloc == libc_malloc)
+        return calloc(1, size ? size : 1);
     void *block = ptxm_alloc(allocator, size);
     if (block)
         memset(block, 0, size ? size : 1);

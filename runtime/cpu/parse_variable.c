@@ -95,6 +95,10 @@ static bool initial_list(struct parser *p, struct initialiser *in, unsigned dept
     return ptxm_expect(p, '}');
 }
 
+// No device has more memory; a thread has no more local memory.
+#define MOST_BYTES ((uint64_t)1 << 38)
+enum { MOST_LOCAL_BYTES = 512 * 1024 };
+
 static bool array_size(struct parser *p, uint64_t *size)
 {
     while (ptxm_accept(p, '[')) {
@@ -102,8 +106,8 @@ static bool array_size(struct parser *p, uint64_t *size)
         struct token at = p->token;
         if (!ptxm_at_punct(p, ']') && !ptxm_integer(p, &n))
             return false;
-        if (n < 0 || (n && *size > (uint64_t)1 << 40) ||
-            (n && (uint64_t)n > ((uint64_t)1 << 40) / (*size ? *size : 1))) {
+        if (n < 0 || (n && *size > MOST_BYTES) ||
+            (n && (uint64_t)n > MOST_BYTES / (*size ? *size : 1))) {
             ptxm_complain(p, &at, "array of %lld elements is too large", (long long)n);
             return false;
         }
@@ -112,6 +116,17 @@ static bool array_size(struct parser *p, uint64_t *size)
             return false;
     }
     return true;
+}
+
+static bool fits_frame(struct parser *p, enum space space, const struct token *name, uint64_t size)
+{
+    if (!p->function || (space != SPACE_LOCAL && space != SPACE_FRAME_PARAM))
+        return true;
+    uint64_t bytes = p->function->frame_bytes + size;
+    if (bytes > MOST_LOCAL_BYTES)
+        ptxm_complain(p, name, "%llu bytes of local memory are more than the %d that a thread has",
+                      (unsigned long long)bytes, MOST_LOCAL_BYTES);
+    return bytes <= MOST_LOCAL_BYTES;
 }
 
 static void keep_variable(struct parser *p, struct variable *v)
@@ -204,7 +219,7 @@ struct variable *ptxm_variable(struct parser *p, enum space space, const struct 
     struct symbol *old = ptxm_symbol_find(p, name.text, name.length);
     uint64_t size = ptxm_type_bits(h->type) / 8 * h->vector;
     struct variable *v = ptxm_arena_alloc(&p->module->arena, sizeof *v);
-    if (!v || !array_size(p, &size))
+    if (!v || !array_size(p, &size) || !fits_frame(p, space, &name, size))
         return NULL;
     *v = (struct variable){.space = space, .size = size, .line = name.line,
                            .align = h->align ? h->align : ptxm_type_bits(h->type) / 8 * h->vector,

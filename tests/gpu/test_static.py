@@ -17,6 +17,8 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 TOOLS = os.path.join(HERE, "..", "..", "tools")
 DIRECTORY, KGEN = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
 
+PROGRAMS = ("tools/kgen", "tools/bench/kgen-bench", "tests/ptxm/forms/kgen-instructions")
+
 tests = Tests()
 
 
@@ -45,13 +47,13 @@ def the_suite_runs_with_it_on_the_ptx_machine():
 @tests.case
 def a_program_with_more_libraries_is_refused():
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("tools/kgen", "tools/bench/kgen-bench"):
+        for name in PROGRAMS:
             os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
             shutil.copy(KGEN, os.path.join(folder, name))
         check = [os.path.join(TOOLS, "static-build"), "--check-only", f"--directory={folder}"]
         done = run(*check)
         assert done.returncode == 1 and "has its symbols still" in done.stderr, done.stderr
-        for name in ("tools/kgen", "tools/bench/kgen-bench"):
+        for name in PROGRAMS:
             assert run("strip", os.path.join(folder, name)).returncode == 0
         done = run(*check)
         assert done.returncode == 1 and "libLLVM" in done.stderr, done.stderr

@@ -127,6 +127,43 @@ def sanitizer_findings_are_failures():
                                                         "--error-exitcode"]
 
 
+# ---- single instructions -----------------------------------------------------------------------
+def instructions(folder, script):
+    program = os.path.join(folder, "instructions")
+    with open(program, "w", encoding="utf-8") as file:
+        file.write(f"#!{sys.executable}\n{script}\n")
+    os.chmod(program, 0o755)
+    return runs.instructions(program, clock.Budget(20))
+
+
+EXAMPLE = {"a": "1", "b": "2", "c": "0", "machine": "3", "gpu": "4", "reference": "3"}
+
+
+@tests.case
+def forms_that_differ_are_told_apart():
+    made = {"target": "sm_80", "counts": {"forms": 9}, "differing": [
+        {"group": "real", "form": "f", "operands": 8, "differ": 2, "wrong": 0,
+         "examples": [EXAMPLE]},
+        {"group": "real", "form": "g", "operands": 8, "differ": 2, "wrong": 1,
+         "examples": [EXAMPLE]},
+        {"group": "half", "form": "h", "refused": "gpu"},
+        {"group": "half", "form": "i", "refused": "machine"}]}
+    with tempfile.TemporaryDirectory() as folder:
+        found = instructions(folder, f"print({json.dumps(json.dumps(made))}); raise SystemExit(1)")
+    assert found["counts"] == {"right": 8, "wrong": 1, "skipped": 1, "refused": 1}, found["counts"]
+    bad = report.failures(found)
+    assert [made["case"] for made in bad] == ["real: g", "half: i"]
+    assert "4 instead of 3" in "\n".join(report.failure_lines(bad[0]))
+
+
+@tests.case
+def a_program_without_results_is_an_error():
+    with tempfile.TemporaryDirectory() as folder:
+        assert "no device" in instructions(folder, "import sys; print('no device', file=sys.stderr)"
+                                           "; sys.exit(77)")["skipped"]
+        assert instructions(folder, "print('{')")["counts"] == {"error": 1}
+
+
 # ---- the timing process ------------------------------------------------------------------------
 def timed(*what, seconds=30, hang=10):
     items = [cases.case("matmul", n=i, do=do) for i, do in enumerate(what)]

@@ -150,7 +150,9 @@ def mismatch_lines(made):
 
 
 def failure_lines(made):
-    head = f"{made['status']}: {made['case']} seed={made['seed']}"
+    head = f"{made['status']}: {made['case']}"
+    if "seed" in made:
+        head += f" seed={made['seed']}"
     if made.get("tool"):
         head = f"{made['tool']}: {head}"
     lines = [head] + mismatch_lines(made)
@@ -181,7 +183,8 @@ def runs_section(title, stage):
     return lines
 
 
-TITLES = {"correctness": "Correctness", "sanitizer": "compute-sanitizer"}
+TITLES = {"correctness": "Correctness", "instructions": "Single instructions",
+          "sanitizer": "compute-sanitizer"}
 
 
 def markdown(results):

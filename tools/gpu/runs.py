@@ -150,3 +150,36 @@ class Stage:
         if left:
             counts["not run"] = counts.get("not run", 0) + left
         return {"jobs": len(self.jobs), "counts": counts, "records": list(self.records)}
+
+
+# ---- single instructions -----------------------------------------------------------------------
+def instruction_record(entry, target):
+    """A form whose bits differ: wrong only where the reference forbids what the GPU gave."""
+    made = {"case": f"{entry['group']}: {entry['form']}", **entry}
+    if "refused" in entry:
+        missing = entry["refused"] == "gpu" and target != "sm_90a"
+        return {**made, "status": "skipped" if missing else "refused",
+                "words": f"refused by {entry['refused']}"}
+    lines = [f"{e['gpu']} instead of {e['machine']} (reference {e['reference']}) for a={e['a']} "
+             f"b={e['b']} c={e['c']}" for e in entry["examples"]]
+    return {**made, "status": "wrong" if entry["wrong"] else "right",
+            "words": "\n".join([f"{entry['wrong']} of {entry['operands']} wrong"] + lines)}
+
+
+def instructions(program, budget):
+    """The stage that `program`, kgen-instructions, makes: every form on the GPU."""
+    code, out, words, seconds = run([program], max(0.05, budget.left()))
+    made = parse(out)
+    if code == 77:
+        return {"skipped": "Skipped: " + (words.strip().splitlines() or ["no GPU"])[-1]}
+    if not made or "counts" not in made:
+        status = "not run" if code == "timeout" else "error"
+        return {"jobs": 1, "counts": {status: 1}, "seconds": seconds,
+                "records": [{"case": "kgen-instructions", "status": status, "words": words}]}
+    records = [instruction_record(entry, made["target"]) for entry in made["differing"]]
+    counts = {"right": made["counts"]["forms"] - sum(r["status"] == "wrong" for r in records)}
+    for record_ in records:
+        if record_["status"] != "right":
+            counts[record_["status"]] = counts.get(record_["status"], 0) + 1
+    return {"jobs": made["counts"]["forms"], "target": made["target"], "counts": counts,
+            "records": records}
