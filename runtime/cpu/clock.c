@@ -64,20 +64,31 @@ struct knowledge *ptxm_clock_message(struct warp *w, uint32_t lanes, struct know
     return out;
 }
 
-// The lanes learn `what`, from now on.
+// The lanes learn `what`, from now on. Lanes that knew the same go on sharing one record.
 void ptxm_clock_learn(struct warp *w, uint32_t mask, struct knowledge *what)
 {
     struct shadow *s = w->cta->shadow;
+    struct knowledge *before = NULL, *after = NULL;
     uint32_t learned = 0;
     if (!what || (s->base && ptxm_knowledge_covers(s->base, what)))
         return;
     FOR_LANES (lane, mask) {
         struct thread_clock *t = &s->threads[ptxm_thread(w, lane)];
-        if (ptxm_knowledge_covers(t->know, what))
+        if (!after || t->know != before) {
+            ptxm_knowledge_free(s->allocator, before);
+            ptxm_knowledge_free(s->allocator, after);
+            before = ptxm_knowledge_hold(t->know);
+            after = ptxm_knowledge_hold(t->know);
+            ptxm_knowledge_absorb(s->allocator, &after, what);
+        }
+        if (after == before)
             continue;
-        ptxm_knowledge_absorb(s->allocator, &t->know, what);
+        ptxm_knowledge_free(s->allocator, t->know);
+        t->know = ptxm_knowledge_hold(after);
         learned |= 1u << lane;
     }
+    ptxm_knowledge_free(s->allocator, before);
+    ptxm_knowledge_free(s->allocator, after);
     if (!learned)
         return;
     s->fine = true;

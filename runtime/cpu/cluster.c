@@ -12,7 +12,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { POLLS_BEFORE_YIELD = 512, IDLE_ROUNDS_BEFORE_DEADLOCK = 2000 };
+enum { POLLS_BEFORE_YIELD = 512 };
+// Rounds in which nothing happened but waiting, until that counts as a deadlock: where waits are
+// all that is executed, and where threads do other things between (read a clock, sleep).
+enum { IDLE_ROUNDS = 2000, IDLE_ROUNDS_BETWEEN = 20000, ROUNDS_OF_A_TIME_LIMIT = 64 };
 
 struct cluster *ptxm_cluster_create(struct grid *grid, uint64_t index)
 {
@@ -135,10 +138,20 @@ static bool over_budget(struct cta *cta)
 }
 
 struct round {
-    bool moved; // some warp did something
-    bool busy;  // and more than to ask for a phase that is not complete
-    bool done;  // all warps have exited
+    bool moved;   // some warp did something
+    bool busy;    // some thread ran that does not wait for a phase
+    bool between; // some that do ran on after they had asked in vain
+    bool done;    // all warps have exited
 };
+
+// All that runs in this warp has asked for a phase and not got it yet.
+static bool awaits(const struct warp *w)
+{
+    for (uint32_t i = 0; i < w->fragment_count; i++)
+        if (w->fragments[i].state == FRAGMENT_READY && !w->fragments[i].awaits)
+            return false;
+    return true;
+}
 
 static void round_of_warps(struct cta *cta, struct round *r)
 {
@@ -154,7 +167,8 @@ static void round_of_warps(struct cta *cta, struct round *r)
         bool ran = w->fragment_count && ptxm_warp_run(w, quantum < left ? quantum : left);
         w->moved |= ran;
         r->moved |= ran;
-        r->busy |= ran && !w->asked;
+        r->busy |= ran && !w->asked && !awaits(w);
+        r->between |= ran && !w->asked;
         r->done &= !w->fragment_count;
     }
     r->moved |= cta->progress;
@@ -219,14 +233,16 @@ static bool force_barriers(struct cluster *c)
 }
 
 // A round did nothing but wait. False: nothing will ever happen.
-static bool end_idleness(struct cluster *c, bool moved)
+static bool end_idleness(struct cluster *c, const struct round *r)
 {
+    uint64_t limit = r->between ? IDLE_ROUNDS_BETWEEN : IDLE_ROUNDS;
     c->idle_rounds++;
     if (ptxm_engine_step(c)) {
         c->idle_rounds = 0;
         return true;
     }
-    if (c->idle_rounds < IDLE_ROUNDS_BEFORE_DEADLOCK && (moved || force_barriers(c) || time_out(c)))
+    bool helped = c->idle_rounds % ROUNDS_OF_A_TIME_LIMIT == 0 && time_out(c);
+    if (c->idle_rounds < limit && (r->moved || helped || force_barriers(c) || time_out(c)))
         return true;
     for (uint32_t rank = 0; rank < c->count; rank++) ptxm_cta_report_deadlock(c->ctas[rank]);
     return false;
@@ -255,7 +271,7 @@ enum cta_state ptxm_cluster_run(struct cluster *c)
         }
         if (r.busy)
             c->idle_rounds = 0;
-        else if (!end_idleness(c, r.moved))
+        else if (!end_idleness(c, &r))
             break;
         if (polls(c) > POLLS_BEFORE_YIELD) {
             if (ptxm_engine_step(c))

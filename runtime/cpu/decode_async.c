@@ -205,6 +205,7 @@ bool build_bulk(struct decoder *d, int reduces)
     size_t n = d->statement->operand_count, at = 0;
     bool barrier = ptxm_d_is(d, 'c', "mbarrier::complete_tx::bytes");
     bool multicast = ptxm_d_has(d, 'M'), prefetch = !ptxm_d_has(d, 'S');
+    enum space to = bulk_space(d, 'S');
     struct bulk_form *f = ptxm_d_bulk_form(d);
     int32_t list[8];
     unsigned count = 0;
@@ -212,17 +213,20 @@ bool build_bulk(struct decoder *d, int reduces)
         return false;
     if (n != 2u + !prefetch + barrier + multicast + ptxm_d_has(d, 'h'))
         return ptxm_d_complain(d, NULL, "wrong number of operands");
-    if (!prefetch && !ptxm_d_bulk_address(d, &o[at++], bulk_space(d, 'S'), &f->address[BULK_TO], list,
-                                  &count))
+    if (!prefetch &&
+        !ptxm_d_bulk_address(d, &o[at++], to, &f->address[BULK_TO], list, &count))
         return false;
     if (!ptxm_d_bulk_address(d, &o[at++], bulk_space(d, 's'), &f->address[BULK_FROM], list, &count))
         return false;
-    if ((f->size = ptxm_d_bulk_source(list, &count, ptxm_d_source(d, &o[at++], T_B32, false))) < 0)
+    f->size = ptxm_d_bulk_source(list, &count, ptxm_d_source(d, &o[at++], T_B32, false));
+    if (f->size < 0)
         return false;
-    if (barrier && !ptxm_d_bulk_address(d, &o[at++], bulk_space(d, 'S'), &f->address[BULK_BARRIER], list,
-                                &count))
+    if (barrier &&
+        !ptxm_d_bulk_address(d, &o[at++], to, &f->address[BULK_BARRIER], list, &count))
         return false;
-    if (multicast && (f->mask = ptxm_d_bulk_source(list, &count, ptxm_d_source(d, &o[at++], T_B16, true))) < 0)
+    if (multicast)
+        f->mask = ptxm_d_bulk_source(list, &count, ptxm_d_source(d, &o[at++], T_B16, true));
+    if (multicast && f->mask < 0)
         return false;
     struct op *op = ptxm_d_bulk_op(d, ptxm_step_bulk, f, list, count);
     return op && (!reduces || reduction(d, op));

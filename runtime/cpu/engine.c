@@ -188,11 +188,11 @@ void ptxm_engine_free(struct cluster *c)
 
 bool ptxm_engine_issue(struct engine_job *job)
 {
-    struct cta *cta = job->warp->cta; // the job may be gone when it is done
+    const struct cta *cta = job->warp->cta;
     struct cluster *c = cta->cluster;
     append(job);
     if (c->grid->options.completion == PTXM_EAGER)
-        while (c->first_job) ptxm_engine_step(c);
+        while (c->first_job) ptxm_engine_step(c); // which frees the job
     return !cta->aborted;
 }
 

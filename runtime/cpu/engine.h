@@ -55,7 +55,7 @@ bool ptxm_engine_step(struct cluster *cluster);
 void ptxm_engine_some(struct cluster *cluster);
 void ptxm_engine_free(struct cluster *cluster);
 
-// ---- what bulk and tensor copies share (exec_bulk.c) ---------------------------------------------
+// ---- what bulk and tensor copies share (exec_bulk.c) --------------------------------------------
 
 uint64_t ptxm_bulk_address(const struct warp *w, const struct op *op, unsigned lane,
                            const struct bulk_address *address);

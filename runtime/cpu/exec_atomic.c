@@ -69,7 +69,7 @@ enum step_result ptxm_step_atomic(struct warp *w, const struct op *op, uint32_t 
             ptxm_clock_strong(w, op, lane, &p, true, !failed);
         }
         if (memcmp(p.host, &out, bytes))
-            w->cta->changed = true;
+            w->cta->changed = w->cta->stirred = true;
         else
             ptxm_note_poll(w, op, lane, &p, bytes);
         memcpy(p.host, &out, bytes);

@@ -166,15 +166,16 @@ static enum step_result bulk_lane(struct warp *w, const struct op *op, unsigned 
     if (a[BULK_TO].source < 0) // a prefetch
         return STEP_NEXT;
     uint64_t to = ptxm_bulk_address(w, op, lane, &a[BULK_TO]);
-    uint64_t barrier = a[BULK_BARRIER].source < 0 ? 0 : ptxm_bulk_address(w, op, lane, &a[BULK_BARRIER]);
+    uint64_t barrier = a[BULK_BARRIER].source < 0
+                           ? 0 : ptxm_bulk_address(w, op, lane, &a[BULK_BARRIER]);
     if (form->mask < 0)
         return copy_to(&b, (enum space)a[BULK_TO].space, to, &from, barrier);
     uint32_t ranks = 0;
     if (!ptxm_bulk_ranks(w, op, lane, &ranks))
         return STEP_ABORT;
     FOR_LANES (rank, ranks)
-        if (copy_to(&b, SPACE_CLUSTER, ptxm_bulk_at_rank(to, rank), &from, ptxm_bulk_at_rank(barrier, rank)) !=
-            STEP_NEXT)
+        if (copy_to(&b, SPACE_CLUSTER, ptxm_bulk_at_rank(to, rank), &from,
+                    ptxm_bulk_at_rank(barrier, rank)) != STEP_NEXT)
             return STEP_ABORT;
     return STEP_NEXT;
 }
@@ -196,8 +197,8 @@ static enum step_result store_lane(struct warp *w, const struct op *op, unsigned
     const struct bulk_form *form = ptxm_bulk_form(op);
     unsigned bytes = ptxm_type_bits((enum type)op->type) / 8, size = bytes * op->vector;
     struct place to = ptxm_resolve(w, op, lane, SPACE_CLUSTER,
-                                   ptxm_bulk_address(w, op, lane, &form->address[BULK_TO]), size, size,
-                                   ACCESS_ASYNC_WRITE);
+                                   ptxm_bulk_address(w, op, lane, &form->address[BULK_TO]), size,
+                                   size, ACCESS_ASYNC_WRITE);
     if (!to.host)
         return STEP_ABORT;
     struct engine_job *job = ptxm_engine_copy(w, op, lane);

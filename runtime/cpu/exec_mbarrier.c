@@ -85,6 +85,9 @@ static bool arrive(struct warp *w, const struct op *op, unsigned lane, struct mb
     if (op->mode & MBARRIER_DROP)
         b->count -= count < b->count ? count : b->count;
     ptxm_mbarrier_arrive(b, count, NULL);
+    if (!b->pending && b->bytes < 0)
+        misuse(w, op, lane, b, RULE_MBARRIER_EARLY, "bytes that nobody expects yet:",
+               (uint32_t)-b->bytes);
     return true;
 }
 
@@ -99,14 +102,30 @@ static struct mbarrier *barrier_of(struct warp *w, const struct op *op, unsigned
     return ptxm_mbarrier_at(w, op, lane, (enum space)op->space, ptxm_address(w, op, lane));
 }
 
+// The mbarriers that the lanes name, mostly one for all of them. False after a finding.
+static bool barriers_of(struct warp *w, const struct op *op, uint32_t mask,
+                        struct mbarrier *at[LANES])
+{
+    struct mbarrier *last = NULL;
+    uint64_t last_address = 0;
+    FOR_LANES (lane, mask) {
+        uint64_t address = ptxm_address(w, op, lane);
+        if (last && address == last_address)
+            ptxm_mbarrier_use(w, op, lane, at[lane] = last);
+        else if (!(at[lane] = last = barrier_of(w, op, lane)))
+            return false;
+        last_address = address;
+    }
+    return true;
+}
+
 // Lanes that arrive at one mbarrier in one instruction release together.
 enum step_result ptxm_step_mbarrier_arrive(struct warp *w, const struct op *op, uint32_t mask)
 {
     uint32_t rest = mask;
-    struct mbarrier *at[LANES] = {0};
-    FOR_LANES (lane, mask)
-        if (!(at[lane] = barrier_of(w, op, lane)))
-            return STEP_ABORT;
+    struct mbarrier *at[LANES];
+    if (!barriers_of(w, op, mask, at))
+        return STEP_ABORT;
     while (rest) {
         struct mbarrier *b = at[__builtin_ctz(rest)];
         uint32_t here = 0;
@@ -139,8 +158,7 @@ enum step_result ptxm_step_mbarrier_bytes(struct warp *w, const struct op *op, u
         bool completes = op->mode & MBARRIER_COMPLETES;
         if (!b || !ptxm_mbarrier_add_bytes(w, op, lane, b, completes ? -(int64_t)bytes : bytes))
             return STEP_ABORT;
-        if (completes)
-            ptxm_mbarrier_complete_bytes(b, 0, w->cta, 0);
+        ptxm_mbarrier_complete_bytes(b, 0, w->cta, 0); // the phase may be complete now
     }
     w->cta->stirred = w->cta->changed = true;
     return STEP_NEXT;
@@ -211,8 +229,10 @@ static enum step_result wait_on(struct warp *w, const struct op *op, uint32_t do
 {
     struct fragment *f = w->current;
     f->awaits = NULL;
-    if (done)
+    if (done) {
+        f->timeout = false;
         return STEP_NEXT;
+    }
     f->awaits = first;
     f->asked = op;
     f->phase = asked->phase;
@@ -230,12 +250,12 @@ static enum step_result wait_on(struct warp *w, const struct op *op, uint32_t do
 
 enum step_result ptxm_step_mbarrier_wait(struct warp *w, const struct op *op, uint32_t mask)
 {
-    struct mbarrier *at[LANES] = {0}, *first = NULL;
+    struct mbarrier *at[LANES], *first = NULL;
     struct asked asked = {0};
     uint32_t done = 0, *d = ptxm_dst(w, op, 0);
+    if (!barriers_of(w, op, mask, at))
+        return STEP_ABORT;
     FOR_LANES (lane, mask) {
-        if (!(at[lane] = barrier_of(w, op, lane)))
-            return STEP_ABORT;
         struct asked a = question(w, op, lane, at[lane]);
         if (is_complete(at[lane], &a))
             done |= 1u << lane;

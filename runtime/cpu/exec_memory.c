@@ -308,6 +308,7 @@ enum step_result ptxm_step_store(struct warp *w, const struct op *op, uint32_t m
                    (const uint8_t *)ptxm_src(w, op, k) + (size_t)lane * op->dst_bytes, bytes);
         if (checked(&p)) {
             remember(&seen, lane, &p);
+            w->cta->stirred = true;
             if (shadow)
                 ptxm_shadow_access(w, op, lane, &p, size, ACCESS_WRITE, value);
             if (strong && shadow)

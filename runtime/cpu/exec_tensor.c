@@ -18,7 +18,7 @@ struct box {
     enum access_kind global_kind, shared_kind;
 };
 
-// ---- the map -------------------------------------------------------------------------------------
+// ---- the map ------------------------------------------------------------------------------------
 
 static bool bad_map(const struct box *b, const struct place *p, const char *what)
 {
@@ -98,7 +98,7 @@ enum step_result ptxm_step_fence_tensormap(struct warp *w, const struct op *op, 
     return STEP_NEXT;
 }
 
-// ---- rows ----------------------------------------------------------------------------------------
+// ---- rows ---------------------------------------------------------------------------------------
 
 static uint64_t row_bytes(const struct tensor_map *m)
 {
@@ -197,7 +197,7 @@ static bool emit_box(const struct box *b, struct engine_job *job, const struct p
     return true;
 }
 
-// ---- copies --------------------------------------------------------------------------------------
+// ---- copies -------------------------------------------------------------------------------------
 
 static enum type element_type(enum ptxm_tensor_type type)
 {
@@ -286,8 +286,8 @@ static enum step_result tensor_lane(struct warp *w, const struct op *op, unsigne
     if (!ptxm_bulk_ranks(w, op, lane, &ranks))
         return STEP_ABORT;
     FOR_LANES (rank, ranks)
-        if (copy(&b, SPACE_CLUSTER, ptxm_bulk_at_rank(at, rank), ptxm_bulk_at_rank(barrier, rank)) !=
-            STEP_NEXT)
+        if (copy(&b, SPACE_CLUSTER, ptxm_bulk_at_rank(at, rank),
+                 ptxm_bulk_at_rank(barrier, rank)) != STEP_NEXT)
             return STEP_ABORT;
     return STEP_NEXT;
 }

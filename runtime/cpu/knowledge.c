@@ -29,14 +29,28 @@ void ptxm_clocks_drop(struct allocator *a, struct clocks *c)
         ptxm_free(a, c);
 }
 
+static uint32_t least(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+// Whether any of a is above its counterpart of b; without an early end, so that it is fast.
+static bool any_above(const uint32_t *a, const uint32_t *b, uint32_t count)
+{
+    uint32_t above = 0;
+    for (uint32_t i = 0; i < count; i++) above |= a[i] > b[i];
+    return above;
+}
+
 static bool clocks_cover(const struct clocks *big, const struct clocks *small)
 {
     if (!small || big == small)
         return true;
-    for (uint32_t i = 0; i < small->count; i++)
-        if (small->v[i] > (big && i < big->count ? big->v[i] : 0))
-            return false;
-    return true;
+    uint32_t both = big ? least(big->count, small->count) : 0, rest = 0;
+    if (both && any_above(small->v, big->v, both))
+        return false;
+    for (uint32_t i = both; i < small->count; i++) rest |= small->v[i];
+    return !rest;
 }
 
 // The greater of both, entry by entry, as a new reference.
@@ -46,11 +60,13 @@ static struct clocks *clocks_join(struct allocator *a, struct clocks *x, struct 
         return ptxm_clocks_hold(x);
     if (clocks_cover(y, x))
         return ptxm_clocks_hold(y);
-    struct clocks *out = ptxm_clocks_new(a, x->count > y->count ? x->count : y->count);
-    for (uint32_t i = 0; out && i < out->count; i++) {
-        uint32_t p = i < x->count ? x->v[i] : 0, q = i < y->count ? y->v[i] : 0;
-        out->v[i] = p > q ? p : q;
-    }
+    struct clocks *longer = x->count > y->count ? x : y;
+    struct clocks *out = ptxm_clocks_new(a, longer->count);
+    uint32_t both = least(x->count, y->count);
+    if (!out)
+        return NULL;
+    for (uint32_t i = 0; i < both; i++) out->v[i] = x->v[i] > y->v[i] ? x->v[i] : y->v[i];
+    memcpy(out->v + both, longer->v + both, (longer->count - both) * sizeof *out->v);
     return out;
 }
 

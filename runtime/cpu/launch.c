@@ -350,7 +350,7 @@ static int by_place(const void *left, const void *right)
     return strcmp(a->rule, b->rule);
 }
 
-// ---- memory ------------------------------------------------------------------------------------
+// ---- memory -------------------------------------------------------------------------------------
 
 // Whatever of a launch asks for memory in vain, the launch ends and says so.
 static void *watched(struct grid *grid, void *block)

@@ -155,10 +155,16 @@ struct mbarrier *ptxm_mbarrier_at(struct warp *w, const struct op *op, unsigned 
                      b ? ": it has been invalidated" : ": nobody has initialised it");
         return NULL;
     }
+    ptxm_mbarrier_use(w, op, lane, b);
+    return b;
+}
+
+void ptxm_mbarrier_use(struct warp *w, const struct op *op, unsigned lane, struct mbarrier *b)
+{
     if (!published(w, lane, b))
         MISUSE(w, op, lane, b, RULE_MBARRIER_UNPUBLISHED, "%s: it is made at line %u",
                ptxm_rule_message(RULE_MBARRIER_UNPUBLISHED), b->init->line);
-    if (home != w->cta) {
+    if (b->home != w->cta) {
         b->visit.op = op;
         b->visit.thread = ptxm_thread(w, lane);
         b->visit.rank = w->cta->rank;
@@ -166,7 +172,6 @@ struct mbarrier *ptxm_mbarrier_at(struct warp *w, const struct op *op, unsigned 
         b->visit.cluster_generation = w->cta->cluster->barrier.generation +
                                       (w->cluster_arrived >> lane & 1);
     }
-    return b;
 }
 
 bool ptxm_mbarrier_add_bytes(struct warp *w, const struct op *op, unsigned lane,

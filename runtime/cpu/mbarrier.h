@@ -49,6 +49,8 @@ void ptxm_mbarrier_arrive(struct mbarrier *b, uint32_t count, struct knowledge *
 // The live mbarrier that an operand names, or NULL after a finding.
 struct mbarrier *ptxm_mbarrier_at(struct warp *w, const struct op *op, unsigned lane,
                                   enum space space, uint64_t address);
+// The lane uses this one: the part of ptxm_mbarrier_at that looks at the lane, not at the address.
+void ptxm_mbarrier_use(struct warp *w, const struct op *op, unsigned lane, struct mbarrier *b);
 // An instruction of this lane adds bytes to what the current phase needs (or takes some away).
 bool ptxm_mbarrier_add_bytes(struct warp *w, const struct op *op, unsigned lane,
                              struct mbarrier *b, int64_t bytes);

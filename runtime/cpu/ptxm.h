@@ -123,7 +123,7 @@ enum ptxm_status ptxm_module_symbol(struct ptxm_device *device, struct ptxm_modu
 // Drops the module's variables from the device. Call before freeing a module that was launched.
 void ptxm_device_forget(struct ptxm_device *device, struct ptxm_module *module);
 
-// ---- tensor maps -------------------------------------------------------------------------------
+// ---- tensor maps --------------------------------------------------------------------------------
 
 // The values are those of the driver's CUtensorMapDataType, ...Interleave, ...Swizzle,
 // ...L2promotion and ...FloatOOBfill.

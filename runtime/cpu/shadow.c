@@ -216,7 +216,7 @@ static enum rule race_rule(const struct touch *t, const struct earlier *x)
         return RULE_RACE_OPERATION;
     if (x->kind == ACCESS_COPY_READ || x->kind == ACCESS_COPY_WRITE)
         return RULE_RACE_ASYNC;
-    if (x->rank != t->rank && !ptxm_is_async(t->kind) && scope_missed(t, x))
+    if (x->rank != t->rank && scope_missed(t, x))
         return RULE_SCOPE;
     bool same_warp = x->rank == t->rank && x->thread / LANES == t->w->index;
     return same_warp && !ptxm_is_async(t->kind) ? RULE_RACE_WARP : RULE_RACE;
@@ -350,13 +350,22 @@ static inline bool same_reader(const struct touch *t, const struct reader *r)
            r->rank == t->rank && (r->kind < ACCESS_COPY_READ || r->group == group_of(t));
 }
 
-// A weak reader of the list whose lanes have all read again, as the head says: it may be dropped.
+// A reader of the list that the head stands for, too: whoever is behind the head is behind it. Its
+// lanes have all read again since, or it is an operation whose agent the head's has passed.
 static bool superseded(const struct touch *t, const struct reader *head, const struct reader *r)
 {
-    return r->warp == head->warp && r->rank == head->rank && r->kind == ACCESS_READ &&
-           head->kind == ACCESS_READ && !r->strong && !head->strong &&
-           r->generation == head->generation && r->clock <= head->clock &&
-           !(r->lanes & ~head->lanes);
+    if (r->kind != head->kind || r->rank != head->rank || r->strong != head->strong)
+        return false;
+    if (ptxm_is_async((enum access_kind)r->kind)) {
+        const struct async_operation *all = cta_of(t, r->rank)->shadow->operations;
+        enum async_part part = r->kind == ACCESS_ASYNC_READ ? ASYNC_READS : ASYNC_WRITES;
+        const struct async_end *old = &all[r->group].end[part], *now = &all[head->group].end[part];
+        return old->agent != NO_AGENT && old->agent == now->agent && old->cta == now->cta &&
+               old->ticket <= now->ticket;
+    }
+    return t->cells->keeps_readers && !t->global && r->kind < ACCESS_COPY_READ &&
+           r->warp == head->warp && r->generation == head->generation &&
+           r->clock <= head->clock && !(r->lanes & ~head->lanes);
 }
 
 // What an operation reads again may stand for what it has read before (see ptxm_async_outlasts),
@@ -387,13 +396,16 @@ static void push_reader(const struct touch *t, struct cell *c)
             *e = make_reader(t, e->next, e->lasting);
             return;
         }
-        if (s->keeps_readers && !t->global && superseded(t, r, e))
+        if (superseded(t, r, e))
             room = i;
     }
     if (room) {
-        uint32_t next = s->readers[0][room].next;
-        s->readers[0][room] = *r;
-        s->readers[0][room].next = next;
+        struct reader *e = &s->readers[t->global][room];
+        uint32_t next = e->next;
+        if (t->global && e->epoch != r->epoch)
+            spill(t, stamp_of(e));
+        *e = *r;
+        e->next = next;
         *r = make_reader(t, r->next, r->lasting);
         return;
     }
@@ -595,15 +607,4 @@ void ptxm_async_access(struct warp *w, const struct op *op, unsigned lane, uint3
     if (t.global && (cta->grid->options.no_global_races || place->allocation->read_only))
         return;
     touch_all(&t, NULL);
-}
-
-void ptxm_shadow_plain(struct cta *cta, uint64_t address, uint32_t size)
-{
-    struct shadow *s = cta->shadow;
-    for (uint64_t at = address; at < address + size; at += 4) {
-        struct cell *c = &s->shared[at / 4];
-        c->write.kind = ACCESS_WRITE;
-        c->write.lasting = c->write.rank != cta->rank;
-        for (unsigned i = 0; c->split && i < 4; i++) s->split[c->split + i].write = c->write;
-    }
 }

@@ -26,7 +26,7 @@ struct thread_clock {
     struct { uint32_t groups, clock; } *waits; // both ascending
     size_t wait_count, wait_capacity;
     uint32_t bulk_agents[ASYNC_PARTS]; // plus one: bulk groups read, bulk groups done; 0: none yet
-    // Tensor maps: the last release by the tensormap fence, the last acquire and whose write it saw.
+    // Tensor maps: the last release by the tensormap fence, the last acquire and the write it saw.
     struct { uint32_t generation, clock; } map_released;
     struct { uint64_t address; uint32_t generation, clock, thread; } map_acquired;
     uint32_t copy_agent; // plus one: batches that have arrived at an mbarrier; 0: never
@@ -76,6 +76,7 @@ void ptxm_sync_free(struct sync_table *table);
 //     mbarrier: when its bytes are counted). An operation without an end runs for ever.
 //   A lane learns of it with ptxm_agent_learn: it has seen that the agent passed all tickets below
 //     `count`. Whoever synchronizes with that lane then knows it, too; no proxy fence is needed.
+// The builder of such an instruction sets function->asynchronous: readers are kept longer then.
 // An agent is a counter that only grows and that somebody waits for: the phases of an mbarrier, the
 // bulk groups of a thread (one agent for their reads, one for all of them), the wgmma groups of a
 // warpgroup. It belongs to a CTA: the mbarrier's, the thread's.

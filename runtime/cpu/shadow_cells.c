@@ -203,3 +203,14 @@ void ptxm_readers_copy(struct cta *cta, struct cell *c)
         last = fresh;
     }
 }
+
+void ptxm_shadow_plain(struct cta *cta, uint64_t address, uint32_t size)
+{
+    struct shadow *s = cta->shadow;
+    for (uint64_t at = address; at < address + size; at += 4) {
+        struct cell *c = &s->shared[at / 4];
+        c->write.kind = ACCESS_WRITE;
+        c->write.lasting = c->write.rank != cta->rank;
+        for (unsigned i = 0; c->split && i < 4; i++) s->split[c->split + i].write = c->write;
+    }
+}

@@ -55,7 +55,7 @@ static unsigned swizzle_bytes(enum ptxm_tensor_swizzle swizzle)
     return bytes[swizzle];
 }
 
-// ---- checks --------------------------------------------------------------------------------------
+// ---- checks -------------------------------------------------------------------------------------
 
 struct listener {
     ptxm_diagnostic_fn *fn;
@@ -84,7 +84,8 @@ static enum ptxm_status check_kind(const struct ptxm_tensor *t, const struct lis
     if (t->rank < 1 || t->rank > TENSOR_MAX_RANK)
         return complain(l, "a rank of %u: 1 to 5 are legal", t->rank);
     if (t->interleave != PTXM_TENSOR_INTERLEAVE_NONE)
-        return complain(l, "interleaved layouts are not supported: use PTXM_TENSOR_INTERLEAVE_NONE");
+        return complain(l, "interleaved layouts are not supported: "
+                           "use PTXM_TENSOR_INTERLEAVE_NONE");
     if ((unsigned)t->swizzle > PTXM_TENSOR_SWIZZLE_128B)
         return complain(l, "unknown swizzle %u", (unsigned)t->swizzle);
     if ((unsigned)t->promotion > PTXM_TENSOR_L2_256B)
@@ -159,7 +160,7 @@ enum ptxm_status ptxm_tensor_map_encode_tiled(struct ptxm_tensor_map *map,
     return PTXM_OK;
 }
 
-// ---- reading -------------------------------------------------------------------------------------
+// ---- reading ------------------------------------------------------------------------------------
 
 bool ptxm_tensor_map_read(const void *bytes, struct tensor_map *m)
 {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Tensor maps, as ptxm_tensor_map_encode_tiled makes them and tensor copies read them. The layout
-// is this machine's own: the hardware's is not public. A mark and a sum tell a map from other bytes.
+// is this machine's own: the hardware's is not public. A mark and a sum tell a map from other
+// bytes.
 #ifndef PTXM_TENSOR_MAP_H
 #define PTXM_TENSOR_MAP_H
 

@@ -1,9 +1,21 @@
 // SPDX-License-Identifier: MIT
 // Kernels that nvcc compiles for sm_90a: cuda::barrier, bulk copies, tensor copies, clusters.
+// PLANT is the number of the mistake that is built in; 0: none. See meson.build.
 #include <cooperative_groups.h>
 #include <cuda.h>
 #include <cuda/barrier>
 #include <cuda/ptx>
+
+#ifndef PLANT
+#define PLANT 0
+#endif
+// The statement, unless mistake n is to leave it out.
+#define UNLESS(n, ...)                                                                             \
+    do {                                                                                           \
+        if (PLANT != n) {                                                                          \
+            __VA_ARGS__;                                                                           \
+        }                                                                                          \
+    } while (0)
 
 namespace cg = cooperative_groups;
 using barrier = cuda::barrier<cuda::thread_scope_block>;
@@ -21,14 +33,14 @@ extern "C" __global__ void scale(float *out, const float *in, int tiles, float f
         barrier::arrival_token token;
         if (threadIdx.x == 0) {
             cuda::device::memcpy_async_tx(tile, in + t * 256, cuda::aligned_size_t<16>(1024), bar);
-            token = cuda::device::barrier_arrive_tx(bar, 1, 1024);
+            token = cuda::device::barrier_arrive_tx(bar, 1, PLANT == 3 ? 2048 : 1024);
         } else {
             token = bar.arrive();
         }
         bar.wait(std::move(token));
         for (int i = threadIdx.x; i < 256; i += blockDim.x) tile[i] *= factor;
-        cuda::ptx::fence_proxy_async(cuda::ptx::space_shared);
-        __syncthreads();
+        UNLESS(1, cuda::ptx::fence_proxy_async(cuda::ptx::space_shared));
+        UNLESS(2, __syncthreads());
         if (threadIdx.x == 0) {
             cuda::ptx::cp_async_bulk(cuda::ptx::space_global, cuda::ptx::space_shared,
                                      out + t * 256, tile, 1024);
@@ -47,13 +59,14 @@ extern "C" __global__ void __cluster_dims__(2, 1, 1) histogram(unsigned *bins, c
     cg::cluster_group cluster = cg::this_cluster();
     if (threadIdx.x < 32)
         mine[threadIdx.x] = 0;
-    cluster.sync();
+    UNLESS(5, cluster.sync());
+    __syncthreads();
     for (int i = cg::this_grid().thread_rank(); i < count; i += cg::this_grid().size()) {
         unsigned bin = in[i] % 64;
         unsigned *there = cluster.map_shared_rank(mine, bin / 32);
         atomicAdd(there + bin % 32, 1);
     }
-    cluster.sync();
+    UNLESS(4, cluster.sync());
     if (threadIdx.x < 32)
         atomicAdd(&bins[cluster.block_rank() * 32 + threadIdx.x], mine[threadIdx.x]);
 }
@@ -77,7 +90,7 @@ extern "C" __global__ void transpose(const __grid_constant__ CUtensorMap from,
         ptx::mbarrier_arrive_expect_tx(ptx::sem_release, ptx::scope_cta, ptx::space_shared, &full,
                                        sizeof a);
     }
-    while (!ptx::mbarrier_try_wait_parity(&full, 0)) {
+    while (PLANT != 6 && !ptx::mbarrier_try_wait_parity(&full, 0)) {
     }
     for (int i = threadIdx.x; i < 1024; i += blockDim.x) b[i % 32][i / 32] = a[i / 32][i % 32];
     ptx::fence_proxy_async(ptx::space_shared);
@@ -101,7 +114,7 @@ extern "C" __global__ void ring(float *out, const float *in, int tiles)
     if (threadIdx.x == 0) {
         for (int i = 0; i < slots; i++) {
             ptx::mbarrier_init(&full[i], 1);
-            ptx::mbarrier_init(&empty[i], blockDim.x / 32 - 1);
+            ptx::mbarrier_init(&empty[i], blockDim.x / 32 - (PLANT == 9 ? 0 : 1));
         }
     }
     __syncthreads();
@@ -111,7 +124,7 @@ extern "C" __global__ void ring(float *out, const float *in, int tiles)
                 int s = t % slots, round = t / slots;
                 while (!ptx::mbarrier_try_wait_parity(&empty[s], (round & 1) ^ 1)) {
                 }
-                ptx::fence_proxy_async(ptx::space_shared);
+                UNLESS(7, ptx::fence_proxy_async(ptx::space_shared));
                 ptx::mbarrier_arrive_expect_tx(ptx::sem_release, ptx::scope_cta, ptx::space_shared,
                                                &full[s], sizeof data[0]);
                 ptx::cp_async_bulk(ptx::space_cluster, ptx::space_global, data[s],
@@ -125,8 +138,8 @@ extern "C" __global__ void ring(float *out, const float *in, int tiles)
         while (!ptx::mbarrier_try_wait_parity(&full[s], round & 1)) {
         }
         for (int i = threadIdx.x - 32; i < width; i += blockDim.x - 32) sum += data[s][i];
-        __syncwarp();
-        if (lane == 0)
+        UNLESS(8, __syncwarp());
+        if (lane == 0 || PLANT == 10)
             ptx::mbarrier_arrive(&empty[s]);
     }
     atomicAdd(out + blockIdx.x, sum);

@@ -8,7 +8,7 @@
 #include "harness.h"
 
 struct planted {
-    const char *body, *rule; // NULL: clean
+    const char *body, *rule; // NULL: clean; "one|two": one of them
     unsigned grid, block, cluster; // 0: 1, 64 and none
     const char *words; // that the message must have; NULL: any
 };

@@ -35,6 +35,12 @@ static void test_loads(void **state)
         {INIT(1) EXPECT(256) LOAD " @!%p1 bra GO;" WAIT("W", 0) "\nGO: bar.sync 0;" READ, NULL},
         // copy before the expectation: fine, the arrival is still missing
         {INIT(1) LOAD EXPECT(256) WAIT("W", 0) READ, NULL},
+        // but behind the last arrival it may come too late
+        {INIT(1) LOAD " @%p1 mbarrier.arrive.shared.b64 _, [%r5];"
+         " @%p1 mbarrier.expect_tx.relaxed.cta.shared.b64 [%r5], 256;" WAIT("W", 0) READ,
+         "mbarrier-expect-late|race-async-operation"},
+        {INIT(1) " @%p1 mbarrier.expect_tx.relaxed.cta.shared.b64 [%r5], 256;" LOAD
+         " @%p1 mbarrier.arrive.shared.b64 _, [%r5];" WAIT("W", 0) READ, NULL},
         {INIT(1) EXPECT(512) LOAD WAIT("W", 0) READ, "deadlock", 1, 64, 0, "and 256 bytes"},
         {INIT(1) EXPECT(128) LOAD WAIT("W", 0) READ, "deadlock", 1, 64, 0, "-128 bytes"},
         {INIT(1) EXPECT(256) LOAD, "async-operation-at-exit"},
@@ -269,6 +275,24 @@ static void test_clusters(void **state)
     run_values(&values, expected, sizeof expected);
 }
 
+// The same bytes are read by very many operations: what the cells keep does not grow with them.
+static void test_many(void **state)
+{
+    static const struct planted list[] = {
+        {FILL FENCE BS " @!%p1 bra END; mov.u32 %r8, 0;\nL:"
+         " cp.async.bulk.global.shared::cta.bulk_group [%d3], [%r4], 256;"
+         " cp.async.bulk.commit_group; cp.async.bulk.wait_group 0; add.u32 %r8, %r8, 1;"
+         " setp.lt.u32 %p3, %r8, 5000; @%p3 bra L;\nEND:", NULL},
+        // the last of them is not waited for
+        {FILL FENCE BS " @!%p1 bra END; mov.u32 %r8, 0;\nL:"
+         " cp.async.bulk.wait_group 0; cp.async.bulk.global.shared::cta.bulk_group [%d3], [%r4],"
+         " 256; cp.async.bulk.commit_group; add.u32 %r8, %r8, 1; setp.lt.u32 %p3, %r8, 5000;"
+         " @%p3 bra L; st.shared.u32 [%r4], 1; cp.async.bulk.wait_group 0;\nEND:",
+         "race-async-operation"},
+    };
+    PLANTED(list);
+}
+
 static void test_starved(void **state)
 {
     static const struct planted all = {
@@ -286,7 +310,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loads),  cmocka_unit_test(test_stores),
         cmocka_unit_test(test_values), cmocka_unit_test(test_reductions),
-        cmocka_unit_test(test_clusters), cmocka_unit_test(test_starved),
+        cmocka_unit_test(test_clusters), cmocka_unit_test(test_many),
+        cmocka_unit_test(test_starved),
     };
     return cmocka_run_group_tests_name("bulk", tests, NULL, NULL);
 }

@@ -162,6 +162,58 @@ static void test_values(void **state)
     planted_all(&p, 1);
 }
 
+static void run_words(const struct planted *p, const uint32_t *expected, size_t bytes)
+{
+    for (unsigned variant = 0; variant < PLANTED_VARIANTS; variant++) {
+        struct bench b;
+        uint32_t q[1024];
+        planted_run(&b, p, variant, q, sizeof q);
+        bench_clean(&b);
+        assert_memory_equal(q, expected, bytes);
+        bench_free(&b);
+    }
+    planted_all(p, 1);
+}
+
+#define OUT                                                                                        \
+    " shl.b32 %r40, %r20, 4; cvt.u64.u32 %d20, %r40; add.s64 %d21, %d3, %d20;"                     \
+    " ld.shared.v4.u32 {%r41, %r42, %r43, %r44}, [%r4];"                                           \
+    " @%p1 st.global.v4.u32 [%d21], {%r41, %r42, %r43, %r44};"
+
+// What the peer's instructions do to a phase and to memory, rank by rank.
+static void test_remote(void **state)
+{
+    // st.async of four words and of one wide one; the peer announces the bytes
+    static const struct planted vector = {
+        PEER INIT(1) " fence.mbarrier_init.release.cluster;" SYNC
+        " add.u32 %r30, %r20, 10; @%p1 mbarrier.expect_tx.relaxed.cluster.shared::cluster.b64"
+        " [%r24], 16; @%p1 st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.u32"
+        " [%r22], {%r30, %r30, %r20, %r21}, [%r24];"
+        " @%p1 mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r24];"
+        WAIT("W", 0, ".acquire.cluster") OUT SYNC, NULL, 2, 64, 2};
+    static const uint32_t vectors[] = {11, 11, 1, 0, 10, 10, 0, 1};
+    run_words(&vector, vectors, sizeof vectors);
+    // arrive.expect_tx on the peer, completed by hand; bytes were there before
+    static const struct planted by_hand = {
+        PEER INIT(1) " @%p1 st.shared.v4.u32 [%r4], {%r1, %r1, %r1, %r1};"
+        " fence.mbarrier_init.release.cluster;" SYNC
+        " @%p1 mbarrier.arrive.expect_tx.release.cluster.shared::cluster.b64 _, [%r24], 64;"
+        " @%p1 mbarrier.complete_tx.relaxed.cluster.shared::cluster.b64 [%r24], 64;"
+        WAIT("W", 0, "") OUT SYNC, NULL, 2, 64, 2};
+    static const uint32_t zeros[8];
+    run_words(&by_hand, zeros, sizeof zeros);
+    // a reduction into the peer's memory, from behind a fence
+    static const struct planted reduction = {
+        PEER INIT(1) " @%p1 mbarrier.arrive.expect_tx.shared.b64 _, [%r5], 16;"
+        " add.u32 %r30, %r20, 5; @%p1 st.shared.v4.u32 [%r4], {%r30, %r1, %r30, %r1};"
+        " @%p1 st.shared.v4.u32 [%r4+512], {%r30, %r30, %r30, %r30}; fence.proxy.async;"
+        " fence.mbarrier_init.release.cluster;" SYNC
+        " @%p1 cp.reduce.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes"
+        ".add.u32 [%r22], [%r4+512], 16, [%r24];" WAIT("W", 0, "") OUT SYNC, NULL, 2, 64, 2};
+    static const uint32_t sums[] = {11, 6, 11, 6, 11, 5, 11, 5};
+    run_words(&reduction, sums, sizeof sums);
+}
+
 static void test_launches(void **state)
 {
     static const char text[] = ".version 8.6\n.target sm_90a\n.address_size 64\n"
@@ -204,7 +256,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory),   cmocka_unit_test(test_barrier),
         cmocka_unit_test(test_scopes),   cmocka_unit_test(test_st_async),
-        cmocka_unit_test(test_values),   cmocka_unit_test(test_launches),
+        cmocka_unit_test(test_values),   cmocka_unit_test(test_remote),
+        cmocka_unit_test(test_launches),
     };
     return cmocka_run_group_tests_name("cluster", tests, NULL, NULL);
 }
