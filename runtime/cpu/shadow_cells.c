@@ -113,8 +113,9 @@ bool ptxm_shadow_split(struct cta *cta, struct cell *c)
     for (int i = 0; i < 4; i++) {
         struct cell *part = &s->split[s->split_count + (size_t)i];
         *part = *c;
-        // The four lists of readers must not share entries that are freed one by one.
-        if (i && c >= s->shared && c < s->shared + s->shared_cells)
+        // The four lists of readers must not share entries that are freed one by one. Where
+        // barriers drop all entries at once, lists of earlier generations lead anywhere.
+        if (i && s->keeps_readers && c >= s->shared && c < s->shared + s->shared_cells)
             ptxm_readers_copy(cta, part);
         if (c->write.kind == ACCESS_WRITE)
             part->write.value = c->write.value >> (8 * i) & 0xff;
