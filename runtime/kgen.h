@@ -420,6 +420,9 @@ typedef struct kgen_launch_options {
     void *user;
     kgen_statistics *statistics; // may be NULL
     unsigned cluster[3];         // CTAs of a cluster; all 0 = none
+    // cpu device: what printf of a kernel prints, a call at a time, from whichever thread runs it,
+    // one at a time; `text` ends in a NUL that length does not count. NULL: it is dropped.
+    void (*print)(const char *text, size_t length, void *user);
 } kgen_launch_options;
 
 // Loads the program on the device on first use (JIT log as diagnostics) and runs the whole grid;

@@ -200,6 +200,7 @@ static bool place(struct flow *f, struct interval *v)
     int32_t *idle = ptxm_alloc(a, (n + 1) * sizeof *idle);
     uint32_t *end = ptxm_alloc(a, (n + 1) * sizeof *end);
     size_t active_count = 0, idle_count = 0;
+    bool fine = true;
     if (!active || !idle || !end) {
         ptxm_free(a, active);
         ptxm_free(a, idle);
@@ -230,13 +231,19 @@ static bool place(struct flow *f, struct interval *v)
         } else {
             reg->slot = (int32_t)f->module->register_bytes;
             f->module->register_bytes += bytes < 16 ? 16 : bytes;
+            if (!PTXM_GROW(a, fn->slots, fn->slot_count, fn->slot_capacity)) {
+                fine = false;
+                break;
+            }
+            fn->slots[fn->slot_count].at = reg->slot;
+            fn->slots[fn->slot_count++].bytes = reg->type == T_PRED ? 0 : bytes / LANES;
         }
         active[active_count++] = v[i].reg;
     }
     ptxm_free(a, active);
     ptxm_free(a, idle);
     ptxm_free(a, end);
-    return true;
+    return fine;
 }
 
 static int32_t placed(const struct function *fn, int32_t operand)

@@ -206,6 +206,10 @@ static void report(struct cta *cta, uint64_t page, uint32_t cell, const struct g
                                                  swap ? a->line : b->line, &fresh);
     if (!e || !fresh)
         return;
+    if (old->stamp.kind == ACCESS_READ && young->stamp.kind == ACCESS_ATOMIC)
+        e->optimistic = old->stamp.op + 1;
+    if (old->stamp.kind == ACCESS_ATOMIC && young->stamp.kind == ACCESS_READ)
+        e->optimistic = young->stamp.op + 1;
     struct ptxm_finding *f = &e->finding;
     struct ptxm_place *theirs = swap ? &f->b : &f->a, *mine = swap ? &f->a : &f->b;
     ptxm_describe(cta, theirs, a, stamp_at(old, cell)->thread, SPACE_GLOBAL, address, 4,

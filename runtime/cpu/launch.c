@@ -140,7 +140,7 @@ static uint64_t symbol_address(const struct grid *grid, const struct instance *i
     case SPACE_PARAM: return v->offset + (r->generic ? WINDOW_PARAM : 0);
     case SPACE_LOCAL:
     case SPACE_FRAME_PARAM:
-        return v->owner->frame_base + v->offset + (r->generic ? WINDOW_LOCAL : 0);
+        return ptxm_frame_offset(v) + (r->generic ? WINDOW_LOCAL : 0);
     default:
         for (size_t i = 0; i < instance->place_count; i++)
             if (instance->places[i].variable == v)
@@ -388,6 +388,13 @@ static void watch_memory(struct grid *grid)
     grid->allocator = &grid->watch;
 }
 
+// Weak reads that a compare-and-swap of their thread follows are no findings: see report.h.
+static bool excused(const struct grid *grid, const struct finding_entry *e)
+{
+    return e->optimistic && !grid->options.strict && grid->validated &&
+           atomic_load_explicit(&grid->validated[e->optimistic - 1], memory_order_relaxed);
+}
+
 static struct ptxm_report *make_report(struct grid *grid)
 {
     struct ptxm_report *report = ptxm_alloc_zero(grid->allocator, sizeof *report);
@@ -398,7 +405,13 @@ static struct ptxm_report *make_report(struct grid *grid)
         ptxm_free(grid->allocator, sorted);
         return NULL;
     }
-    for (size_t i = 0; i < count; i++) sorted[i] = grid->findings.entries[i]->finding;
+    struct finding_entry **entries = grid->findings.entries;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!excused(grid, entries[i]))
+            entries[kept++] = entries[i];
+    count = grid->findings.count = kept;
+    for (size_t i = 0; i < count; i++) sorted[i] = entries[i]->finding;
     qsort(sorted, count, sizeof *sorted, by_place);
     report->allocator = grid->device->allocator; // it outlives the grid
     report->findings = grid->findings;
@@ -436,6 +449,11 @@ static bool prepare(struct grid *grid)
     bool checks = !grid->options.no_checks;
     grid->uncommitted = ptxm_alloc_zero(grid->allocator,
                                         grid->cta_count * sizeof *grid->uncommitted);
+    if (checks) {
+        grid->validated = ptxm_alloc_zero(grid->allocator, grid->module->op_count + 1);
+        if (!grid->validated)
+            return false;
+    }
     if (checks)
         grid->sync = ptxm_sync_create(grid->allocator);
     if (checks && !grid->options.no_global_races)
@@ -444,9 +462,23 @@ static bool prepare(struct grid *grid)
            (!checks || grid->options.no_global_races || grid->shadow);
 }
 
+// What the driver gives to a cooperative launch: the barrier of the grid, behind its size.
+static enum ptxm_status make_workspace(struct grid *grid)
+{
+    static const uint32_t empty[16] = {sizeof empty};
+    if (!grid->module->cooperative)
+        return PTXM_OK;
+    enum ptxm_status status = ptxm_memory_allocate(grid->device, sizeof empty, "grid workspace",
+                                                   &grid->workspace);
+    return status != PTXM_OK ? status : ptxm_memory_write(grid->device, grid->workspace, empty,
+                                                          sizeof empty);
+}
+
 static enum ptxm_status run(struct grid *grid, struct ptxm_report **report)
 {
     enum ptxm_status status = make_constants(grid);
+    if (status == PTXM_OK)
+        status = make_workspace(grid);
     if (status != PTXM_OK || !prepare(grid))
         return status != PTXM_OK ? status : PTXM_ERROR_MEMORY;
     pthread_mutex_init(&grid->lock, NULL);
@@ -498,9 +530,12 @@ enum ptxm_status ptxm_launch(struct ptxm_device *device, struct ptxm_module *mod
     set_options(&grid, launch->options);
     ptxm_findings_init(&grid.findings, grid.allocator, grid.options.max_findings);
     status = run(&grid, report);
+    if (grid.workspace)
+        ptxm_memory_free(device, grid.workspace);
     ptxm_findings_free(&grid.findings);
     ptxm_grid_shadow_free(grid.shadow);
     ptxm_sync_free(grid.sync);
+    ptxm_free(grid.allocator, (void *)grid.validated);
     ptxm_free(grid.allocator, grid.uncommitted);
     ptxm_free(grid.allocator, grid.constants);
     return status;

@@ -159,6 +159,10 @@ static COLD report(const struct touch *t, enum rule rule, const struct earlier *
                                                  swap ? other->line : t->op->line, &fresh);
     if (!e || !fresh)
         return;
+    if (t->kind == ACCESS_READ && x->kind == ACCESS_ATOMIC)
+        e->optimistic = (uint32_t)(t->op - cta->grid->module->ops) + 1;
+    if (t->kind == ACCESS_ATOMIC && x->kind == ACCESS_READ)
+        e->optimistic = x->op + 1;
     struct ptxm_finding *f = &e->finding;
     struct ptxm_place *mine = swap ? &f->a : &f->b, *theirs = swap ? &f->b : &f->a;
     ptxm_describe(cta, mine, t->op, ptxm_thread(t->w, t->lane), t->place->space, t->place->address,
@@ -236,8 +240,12 @@ static inline void judge_write(const struct touch *t, const struct stamp *p)
     if (p->strong && t->strong)
         return;
     enum rule rule = race_rule(t, &x);
-    if (p->kind == ACCESS_WRITE && t->has_value && p->value == t->value)
+    if (p->kind == ACCESS_WRITE && t->has_value && p->value == t->value) {
         rule = RULE_RACE_SAME;
+        // One instruction by which several threads store one value: compilers do that on purpose.
+        if (x.op == t->op - t->w->cta->grid->module->ops && !t->w->cta->grid->options.strict)
+            return;
+    }
     report(t, rule, &x);
 }
 
@@ -556,7 +564,8 @@ void ptxm_shadow_access(struct warp *w, const struct op *op, unsigned lane,
     struct touch t = {.w = w, .op = op, .lane = lane, .place = place, .size = size, .kind = kind,
                       .cells = owner->shadow, .strong = strength(w, op, kind),
                       .rank = (uint8_t)cta->rank, .owner = (uint8_t)owner->rank,
-                      .has_value = value != NULL, .global = place->space == SPACE_GLOBAL,
+                      .has_value = value != NULL,
+                      .global = place->space == SPACE_GLOBAL,
                       .special = kind == ACCESS_BARRIER || owner != cta};
     if (t.strong)
         t.sequence = atomic_fetch_add(&cta->grid->sequence, 1) + 1;

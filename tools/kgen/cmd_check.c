@@ -133,12 +133,31 @@ static void print_text(const check_run *c, int status)
            (unsigned long long)s->bank_conflicts);
 }
 
+// What the kernel prints goes to stdout; to stderr where stdout is JSON.
+static void print_on(const char *text, size_t length, FILE *stream)
+{
+    fwrite(text, 1, length, stream);
+}
+
+static void print_out(const char *text, size_t length, void *user)
+{
+    (void)user;
+    print_on(text, length, stdout);
+}
+
+static void print_aside(const char *text, size_t length, void *user)
+{
+    (void)user;
+    print_on(text, length, stderr);
+}
+
 static int launch(check_run *c)
 {
     raw_args args;
     int status = EXIT_FINE;
     if (raw_args_make(&args, c->options, c->device, c->device_options.seed, &status)) {
         kgen_launch_options o = {.finding = findings_keep,
+                                 .print = has(c->options, OPTION_json) ? print_aside : print_out,
                                  .user = &c->findings,
                                  .statistics = &c->statistics,
                                  .cluster = {c->cluster[0], c->cluster[1], c->cluster[2]}};
