@@ -66,6 +66,11 @@ uint8_t ptxm_d_address_bytes(struct decoder *d, int32_t base); // of a lane of t
 
 int ptxm_d_atomic_operation(struct decoder *d); // an enum atomic_op, or -1
 
+// decode_forms.c: a statement with its modifiers in the order of the rows, false if they are; why
+// no row knows its opcode, NULL if there is nothing to say.
+bool ptxm_d_sort_modifiers(const struct statement *s, struct statement *sorted);
+const char *ptxm_d_not_supported(const struct statement *s);
+
 #define BUILDERS(X)                                                                                \
     X(build_int) X(build_carry) X(build_bfi) X(build_dp) X(build_lop3_predicate) X(build_prmt)     \
     X(build_mov_pred) X(build_mov) X(build_selp) X(build_slct) X(build_setp) X(build_set)          \

@@ -18,8 +18,10 @@ static uint8_t *frame(struct warp *w, unsigned lane)
 
 void ptxm_calls_free(struct warp *w)
 {
+    if (!w->calls)
+        return;
     struct allocator *a = w->cta->grid->allocator;
-    for (unsigned lane = 0; w->calls && lane < LANES; lane++) {
+    for (unsigned lane = 0; lane < LANES; lane++) {
         ptxm_free(a, w->calls[lane].calls);
         ptxm_free(a, w->calls[lane].saved);
         ptxm_free(a, w->calls[lane].memory);

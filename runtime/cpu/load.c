@@ -178,7 +178,7 @@ static bool list_kernel(struct ptxm_module *m, struct function *f)
     f->info = (struct ptxm_kernel){.name = f->name, .params = params,
                                    .param_count = f->param_count, .param_bytes = f->param_bytes,
                                    .static_shared = end - SHARED_START,
-                                   .local_bytes = f->frame_params + f->frame_bytes, .line = f->line};
+                                   .local_bytes = f->info.local_bytes, .line = f->line};
     memcpy(f->info.max_threads, f->max_threads, sizeof f->max_threads);
     memcpy(f->info.required_threads, f->required_threads, sizeof f->required_threads);
     memcpy(f->info.required_cluster, f->required_cluster, sizeof f->required_cluster);
@@ -192,6 +192,7 @@ static void finish_frames(struct ptxm_module *m)
 {
     for (size_t i = 0; i < m->function_count; i++) {
         struct function *f = m->functions[i];
+        f->info.local_bytes = f->frame_params + f->frame_bytes;
         f->frame_base = m->frame_bytes = round_up(m->frame_bytes, f->frame_align);
         f->frame_params = round_up(f->frame_params, f->frame_align);
         f->frame_bytes = round_up(f->frame_bytes, f->frame_align);

@@ -8,7 +8,8 @@
 #define TOKEN_ARG(t) ((int)((t)->length > 60 ? 60 : (t)->length)), (t)->text
 enum { SYMBOL_BUCKETS = 1024 };
 
-enum symbol_kind { SYMBOL_REG, SYMBOL_REG_RANGE, SYMBOL_REG_VECTOR, SYMBOL_VARIABLE, SYMBOL_FUNCTION, SYMBOL_LABEL,
+enum symbol_kind { SYMBOL_REG, SYMBOL_REG_RANGE, SYMBOL_REG_VECTOR, SYMBOL_VARIABLE,
+                   SYMBOL_FUNCTION, SYMBOL_LABEL,
                    SYMBOL_TARGETS, SYMBOL_PROTOTYPE };
 
 struct symbol {

@@ -188,6 +188,12 @@ bool ptxm_shadow_create(struct cta *cta);
 struct page *ptxm_shadow_page(struct cta *cta, uint64_t number); // NULL: no memory
 // A compare-and-swap is about to touch a word that its thread may have read: see report.h.
 void ptxm_shadow_confirm(struct warp *w, unsigned lane, const struct place *place);
+// Reports a read of global memory that neither the host nor a kernel has written.
+void ptxm_shadow_initialised(struct warp *w, const struct op *op, unsigned lane,
+                             const struct place *place, uint32_t size, enum access_kind kind);
+// Of two accesses that race, the op of the weak read that meets an atomic, plus 1; else 0.
+uint32_t ptxm_shadow_optimistic(enum access_kind a, uint32_t a_op, enum access_kind b,
+                                uint32_t b_op);
 bool ptxm_shadow_split(struct cta *cta, struct cell *c);
 uint32_t ptxm_reader_new(struct cta *cta, bool global); // a free entry; 0: no memory
 void ptxm_readers_forget(struct shadow *shadow, struct cell *c);

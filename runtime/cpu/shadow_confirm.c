@@ -4,6 +4,8 @@
 // The usual loop reads a word, computes, and swaps the result in if the word is still the same. The
 // read races with the atomics of others by the letter; but whatever it gave, a wrong value makes
 // the swap fail. Such reads are marked here, op by op, and their races are left out of the report.
+//
+// And reads of global memory that nobody has written.
 #include "shadow.h"
 
 static void confirm(const struct warp *w, unsigned lane, const struct shadow *s, bool global,
@@ -39,4 +41,25 @@ void ptxm_shadow_confirm(struct warp *w, unsigned lane, const struct place *plac
     if (!c->split)
         return confirm(w, lane, s, global, c);
     confirm(w, lane, s, global, &s->split[c->split + (place->address & 3)]);
+}
+
+uint32_t ptxm_shadow_optimistic(enum access_kind a, uint32_t a_op, enum access_kind b,
+                                uint32_t b_op)
+{
+    if (a == ACCESS_READ && b == ACCESS_ATOMIC)
+        return a_op + 1;
+    return a == ACCESS_ATOMIC && b == ACCESS_READ ? b_op + 1 : 0;
+}
+
+void ptxm_shadow_initialised(struct warp *w, const struct op *op, unsigned lane,
+                             const struct place *place, uint32_t size, enum access_kind kind)
+{
+    const struct allocation *a = place->allocation;
+    const uint8_t *flags = a->initialised + (place->address - a->base);
+    for (uint32_t i = 0; i < size; i++)
+        if (!flags[i]) {
+            ptxm_finding(w, op, lane, RULE_UNINIT_GLOBAL, place, size, kind, "%s",
+                         ptxm_rule_message(RULE_UNINIT_GLOBAL));
+            return;
+        }
 }

@@ -142,7 +142,8 @@ void ptxm_clock_strong(struct warp *w, const struct op *op, unsigned lane,
     struct sync_table *table = place->space != SPACE_SHARED ? w->cta->grid->sync
                              : place->owner ? place->owner->shadow->sync : s->sync;
     struct thread_clock *t = &s->threads[ptxm_thread(w, lane)];
-    bool says = write && (t->fenced || s->fences || s->fenced || op->sem == SEM_RELEASE || op->sem == SEM_ACQ_REL);
+    bool releases = op->sem == SEM_RELEASE || op->sem == SEM_ACQ_REL;
+    bool says = write && (t->fenced || s->fences || s->fenced || releases);
     struct sync_word *word = word_at(table, place->address, says);
     if (!word)
         return;

@@ -119,7 +119,8 @@ const struct cuda_case warp_cases[] = {
     {"locked", locked,
      {NULL, "race-between-ctas", "race-between-ctas|race", "race-between-ctas|race"}},
     {"ring_of_barriers", ring_of_barriers,
-     {NULL, "barrier-excess", "barrier-count", "race|deadlock|barrier-excess", "race", "barrier-id", "race"}},
+     {NULL, "barrier-excess", "barrier-count", "race|deadlock|barrier-excess", "race",
+      "barrier-id", "race"}},
     {"grid_turns", grid_turns, {NULL, "race-between-ctas"}},
     {NULL, NULL, {NULL}},
 };

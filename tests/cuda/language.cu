@@ -114,7 +114,10 @@ __device__ __noinline__ wide make_wide(int k)
     return w;
 }
 template <typename T> __device__ T sum_of(T a) { return a; }
-template <typename T, typename... R> __device__ T sum_of(T a, R... r) { return a + (T)sum_of(r...); }
+template <typename T, typename... R> __device__ T sum_of(T a, R... r)
+{
+    return a + (T)sum_of(r...);
+}
 
 // 1 an index beyond the local array
 KERNEL(local_memory(const int *x, int *out, double *dout))

@@ -80,8 +80,14 @@ KERNEL(locked(int *lock, int *value))
     }
 }
 
-__device__ void arrive(int id, int n) { asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(n) : "memory"); }
-__device__ void await(int id, int n) { asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(n) : "memory"); }
+__device__ void arrive(int id, int n)
+{
+    asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(n) : "memory");
+}
+__device__ void await(int id, int n)
+{
+    asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(n) : "memory");
+}
 
 // Two warps produce, two consume. 1 the producers do not wait for free slots, 2 full slots are
 // announced with a wrong count, 3 one barrier for both purposes, 4 full slots are announced early,

@@ -69,7 +69,8 @@ static void test_local_of_each_call(void **state)
     lanes(KERNEL(
         ".func (.param .b32 r) f(.param .b32 n, .param .b64 q)\n"
         "{ .reg .b32 %r<9>; .reg .b64 %d<5>; .reg .pred %p<2>; .local .align 8 .b8 own[8];\n"
-        " ld.param.u32 %r1, [n]; ld.param.u64 %d1, [q]; mov.u64 %d2, own; cvta.local.u64 %d3, %d2;\n"
+        " ld.param.u32 %r1, [n]; ld.param.u64 %d1, [q]; mov.u64 %d2, own;\n"
+        " cvta.local.u64 %d3, %d2;\n"
         " st.u32 [%d3], %r1; ld.u32 %r2, [%d1]; add.u32 %r2, %r2, 100; st.u32 [%d1], %r2;\n"
         " setp.eq.u32 %p1, %r1, 0; @%p1 bra END; sub.u32 %r3, %r1, 1;\n"
         " { .param .b32 a; .param .b64 b; .param .b32 c; st.param.b32 [a], %r3;\n"
@@ -149,7 +150,8 @@ static void test_printf(void **state)
                           " mov.u32 %r2, 0; setp.ne.u32 %p1, %r1, 3; @%p1 bra END;"
                           " { .local .align 8 .b8 list[40]; .reg .b64 %z<4>; mov.u64 %z1, list;"
                           " st.local.u32 [%z1], -12; st.local.f64 [%z1+8], 2.25;"
-                          " mov.u64 %z2, word; cvta.global.u64 %z2, %z2; st.local.u64 [%z1+16], %z2;"
+                          " mov.u64 %z2, word; cvta.global.u64 %z2, %z2;"
+                          " st.local.u64 [%z1+16], %z2;"
                           " st.local.u32 [%z1+24], 120; st.local.u64 [%z1+32], -1;"
                           " cvta.local.u64 %z1, %z1; mov.u64 %z3, format; cvta.global.u64 %z3, %z3;"
                           " .param .b64 f; .param .b64 a; .param .b32 c; st.param.b64 [f], %z3;"
@@ -177,7 +179,8 @@ static void test_assertion(void **state)
                    ".global .align 1 .b8 file[4] = {97,46,99,0};\n",
                    " setp.ne.u32 %p1, %r1, 3; @%p1 bra END; { .param .b64 a; .param .b64 b;"
                    " .param .b32 c; .param .b64 d; .param .b64 e; .reg .b64 %z<4>;"
-                   " mov.u64 %z1, text; cvta.global.u64 %z1, %z1; mov.u64 %z2, file; cvta.global.u64 %z2, %z2;"
+                   " mov.u64 %z1, text; cvta.global.u64 %z1, %z1; mov.u64 %z2, file;"
+                   " cvta.global.u64 %z2, %z2;"
                    " st.param.b64 [a], %z1; st.param.b64 [b], %z2; st.param.b32 [c], 42;"
                    " st.param.b64 [d], %z2; st.param.b64 [e], 1;"
                    " call.uni __assertfail, (a, b, c, d, e); }\nEND:"), out);

@@ -75,7 +75,8 @@ static void test_fences_before_a_barrier(void **state)
 
 #define FILL " st.shared.u32 [%r3], %r1;"
 #define HALVES " setp.lt.u32 %p1, %r1, 16; selp.b32 %r7, 65535, 0xffff0000, %p1; bar.warp.sync %r7;"
-#define READ(distance) " xor.b32 %r5, %r2, " distance "; add.s32 %r5, %r4, %r5; ld.shared.u32 %r6, [%r5];"
+#define READ(distance)                                                                             \
+    " xor.b32 %r5, %r2, " distance "; add.s32 %r5, %r4, %r5; ld.shared.u32 %r6, [%r5];"
 
 static void test_syncs_of_half_a_warp(void **state)
 {

@@ -72,6 +72,7 @@ static void test_variant(void **state)
 #define MERGED "its copies join the next group, which the same wait covers"
 #define BEFORE "the loop ends behind a barrier, and what follows touches nothing that moved since"
 #define TWICE "the same was waited for at the end of the turn before, or in the line beside"
+#define GROUP "the warps are one warpgroup, and each has waited for what the group reads"
 #define OVER "nothing touches shared memory behind it"
 static const struct { const char *file; unsigned line; const char *why; } spare[] = {
     {"column_sums.sm_80.ptx", 169, OVER},
@@ -86,6 +87,11 @@ static const struct { const char *file; unsigned line; const char *why; } spare[
     {"attention.sm_90.ptx", 473, BEFORE},
     {"attention_causal.sm_80.ptx", 146, MERGED},
     {"attention_causal.sm_80.ptx", 772, BEFORE},
+    {"matmul_f16.sm_90.ptx", 325, GROUP},
+    {"matmul_f16.sm_90.ptx", 551, GROUP},
+    {"attention_causal.sm_90.ptx", 146, MERGED},
+    {"attention_causal.sm_90.ptx", 635, GROUP},
+    {"attention_causal.sm_90.ptx", 553, "the fence of line 307 covers what was copied"},
     {"matmul_tf32.sm_80.ptx", 184, MERGED},
     {"matmul_tf32.sm_90.ptx", 182, MERGED},
     {"matmul_tf32.sm_80.ptx", 550, TWICE},
@@ -104,8 +110,12 @@ static const char *spare_because(const char *path, unsigned line)
 
 static bool synchronizes(const char *line)
 {
-    return !strncmp(line, "bar.", 4) || !strncmp(line, "cp.async.wait", 13) ||
-           !strncmp(line, "cp.async.commit", 15);
+    static const char *const starts[] = {"bar.", "cp.async.wait", "cp.async.commit", "fence.",
+                                         "wgmma.fence", "wgmma.commit", "wgmma.wait"};
+    for (size_t i = 0; i < sizeof starts / sizeof *starts; i++)
+        if (!strncmp(line, starts[i], strlen(starts[i])))
+            return true;
+    return false;
 }
 
 // How often of three ways to run it something is found.

@@ -167,7 +167,8 @@ static void matmul(struct bench *b, const struct kernel *k)
     double *want = calloc(m * n, sizeof *want);
     for (size_t i = 0; i < m; i++)
         for (size_t p = 0; p < depth; p++)
-            for (size_t j = 0; j < n; j++) want[i * n + j] += (double)x[i * depth + p] * y[p * n + j];
+            for (size_t j = 0; j < n; j++)
+                want[i * n + j] += (double)x[i * depth + p] * y[p * n + j];
     uint64_t px = upload(b, x, m * depth, k->type), py = upload(b, y, depth * n, k->type),
              out = bench_buffer(b, m * n * 4, NULL);
     LAUNCH(b, k, blocks(k->m, k->tile[0]), blocks(k->n, k->tile[1]), px, py, out, m, n, depth);
@@ -207,7 +208,8 @@ static void attention(struct bench *b, const struct kernel *k)
     bool causal = strstr(k->name, "causal") != NULL;
     for (size_t h = 0; h < (size_t)k->n; h++)
         attend(k, q + h * one, key + h * one, v + h * one, want + h * one, causal);
-    uint64_t pq = upload(b, q, n, "f16"), pk = upload(b, key, n, "f16"), pv = upload(b, v, n, "f16"),
+    uint64_t pq = upload(b, q, n, "f16"), pk = upload(b, key, n, "f16"),
+             pv = upload(b, v, n, "f16"),
              out = bench_buffer(b, n * 2, NULL);
     LAUNCH(b, k, blocks(k->m, k->tile[0]), (unsigned)k->n, pq, pk, pv, out, (uint64_t)k->m,
            bits_of(1 / sqrtf((float)k->k)));
@@ -221,12 +223,12 @@ const struct kernel triton_kernels[] = {
     {"layer_norm", "layer_norm", layer_norm, 4, 300, 0, {1, 128}, "f32", NULL, NULL},
     {"column_sums", "column_sums", column_sums, 70, 100, 0, {16, 64}, "f32", NULL, NULL},
     {"locked_sums", "locked_sums", column_sums, 70, 100, 0, {16, 64}, "f32", "race", NULL},
-    {"matmul_f16", "matmul", matmul, 80, 72, 104, {64, 32}, "f16", NULL, "wgmma.mma_async"},
+    {"matmul_f16", "matmul", matmul, 80, 72, 104, {64, 32}, "f16", NULL, NULL},
     {"matmul_bf16", "matmul", matmul, 80, 72, 104, {32, 64}, "bf16", NULL, NULL},
     {"matmul_tf32", "matmul", matmul, 80, 72, 104, {32, 32}, "f32", NULL, NULL},
     {"matmul_2_warps", "matmul", matmul, 80, 72, 104, {32, 32}, "f16", NULL, NULL},
     {"attention", "attention", attention, 70, 2, 32, {32, 32}, "f16", NULL, NULL},
-    {"attention_causal", "attention", attention, 100, 2, 64, {64, 32}, "f16", NULL, "wgmma.mma_async"},
+    {"attention_causal", "attention", attention, 100, 2, 64, {64, 32}, "f16", NULL, NULL},
 };
 _Static_assert(sizeof triton_kernels / sizeof *triton_kernels == KERNELS, "see triton.h");
 
