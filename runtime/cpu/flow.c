@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Bytes of one set of registers by blocks: a text that needs more is not meant to be run.
+enum { MOST_LIVENESS = 256 << 20 };
+
 static bool ends_block(const struct op *op)
 {
     return op->step == ptxm_step_branch || op->step == ptxm_step_branch_indexed ||
@@ -270,6 +273,8 @@ static bool place_registers(struct flow *f)
     struct allocator *a = &f->module->allocator;
     f->words = (fn->reg_count + 63) / 64;
     size_t bytes = f->words * f->count * sizeof(uint64_t);
+    if (bytes > MOST_LIVENESS)
+        return !(fn->too_large = true);
     struct interval *v = ptxm_alloc(a, (fn->reg_count + 1) * sizeof *v);
     f->use = ptxm_alloc_zero(a, bytes);
     f->def = ptxm_alloc_zero(a, bytes);

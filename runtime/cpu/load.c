@@ -249,8 +249,13 @@ static bool finish(struct parser *p)
         return false;
     for (size_t i = 0; i < m->function_count; i++) {
         struct function *f = m->functions[i];
-        if (f->has_body && !ptxm_flow_finish(m, f))
-            return m->arena.failed = true, false;
+        if (f->has_body && !ptxm_flow_finish(m, f)) {
+            struct token at = {.text = p->lexer.line_start, .line = f->line, .column = 1};
+            if (f->too_large)
+                ptxm_complain(p, &at, "'%s' has too many registers for its many blocks", f->name);
+            m->arena.failed |= !f->too_large;
+            return false;
+        }
         if (f->has_body && f->is_entry && !list_kernel(m, f))
             return false;
         if (!f->has_body && f->is_entry)

@@ -230,11 +230,12 @@ struct grid {
     uint64_t workspace; // of cooperative launches, 0: none
     pthread_mutex_t lock; // queue, findings, grid shadow, sync objects
     pthread_cond_t wake;
-    uint64_t next_cluster, finished, next_commit;
+    uint64_t next_cluster, finished, next_commit, parked_count;
     uint64_t epoch, quiet_turns, stuck; // since the last change; clusters that poll ever since
     bool endless_wait;
     struct cluster *parked, *parked_last;
-    struct cta **uncommitted; // finished CTAs that wait for an earlier one, by index
+    struct cta **uncommitted; // finished CTAs that wait for an earlier one: a ring, by index
+    uint64_t uncommitted_capacity;
     uint32_t running;
     atomic_bool abort, out_of_memory;
     _Atomic uint64_t steps;

@@ -109,6 +109,7 @@ struct function {
     size_t param_count, return_count;
     // Of a thread's local memory: parameters first, its own and those of its calls, then variables.
     size_t param_bytes, frame_base, frame_bytes, frame_params, frame_align;
+    bool too_large;     // to find out which registers live where
     bool param_address; // the address of a parameter is taken
     uint32_t max_threads[3], required_threads[3], required_cluster[3], max_cluster_rank;
     bool explicit_cluster;

@@ -129,6 +129,8 @@ static void skip_braces(struct parser *p)
             depth--;
         ptxm_advance(p);
     } while (depth && p->token.kind != TOKEN_END);
+    if (depth)
+        ptxm_complain(p, &p->token, "the text ends where '}' is expected");
 }
 
 // The rest of a function whose head is not understood: to its body's end, or to the next directive
@@ -516,6 +518,8 @@ void ptxm_parse(struct parser *p)
             ptxm_skip_statement(p);
         }
     }
+    if (p->lexer.open_comment)
+        ptxm_complain(p, &p->token, "the text ends within a comment");
     if (!p->failed && !p->module->version)
         ptxm_complain(p, &p->token, "the text has no .version: this is not PTX");
     else if (!p->failed && !p->module->target)

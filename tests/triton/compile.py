@@ -54,7 +54,8 @@ def compile_variant(name, capability):
 def tidy(text, metadata):
     # Debug sections name folders of the machine that compiled.
     text = text[:text.find("\t.section\t.debug")] if "\t.section\t.debug" in text else text
-    lines = [line for line in text.splitlines() if not re.match(r"\s*(\.loc|\.file|\$L__tmp)", line)]
+    debug = re.compile(r"\s*(\.loc|\.file|\$L__tmp)")
+    lines = [line for line in text.splitlines() if not debug.match(line)]
     head = (f"// Made by compile.py with Triton {triton.__version__}: "
             f"{metadata.num_warps} warps, {metadata.shared} bytes of shared memory.")
     return "\n".join([head] + lines) + "\n"
