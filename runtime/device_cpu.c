@@ -121,6 +121,7 @@ static kgen_status cpu_open(kgen_device *device, const kgen_device_options *opti
                    : cores > 0              ? (unsigned)cores
                                             : 1,
         .no_checks = options->unchecked,
+        .instruction_budget = options->step_limit,
     };
     struct ptxm_device_options o = {.allocator = &state->allocator};
     enum ptxm_status status = ptxm_device_create(&o, &state->device);

@@ -354,6 +354,7 @@ typedef struct kgen_device_options {
     kgen_completion completion; // cpu: when asynchronous copies complete
     uint64_t seed;              // cpu: schedule
     int unchecked;              // cpu: run without the checks
+    uint64_t step_limit;        // cpu: instructions of warps a launch may take; 0: 2^40
 } kgen_device_options;
 
 // kind: "cpu" (the PTX machine, with its checks) or "cuda".

@@ -511,6 +511,15 @@ def check_printf(kgen):
 
 
 @case
+def check_endless(kgen):
+    """a loop without an end: the line, after as many steps as are said"""
+    text = Path(COPY).read_text()
+    loop = text[:text.index("{")] + "{\nL: bra L;\n}\n"
+    kgen("check", kgen.file("loop.ptx", loop), *COPY_ARGS, "--steps=5000", status=1,
+         out=r"\[instruction-budget\]")
+
+
+@case
 def check_kernel_name(kgen):
     """a kernel that the file does not have"""
     kgen("check", RACE, "--kernel=neighbor", status=1, err="did you mean 'neighbour'")
