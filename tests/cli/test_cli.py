@@ -515,8 +515,8 @@ def check_endless(kgen):
     """a loop without an end: the line, after as many steps as are said"""
     text = Path(COPY).read_text()
     loop = text[:text.index("{")] + "{\nL: bra L;\n}\n"
-    kgen("check", kgen.file("loop.ptx", loop), *COPY_ARGS, "--steps=5000", status=1,
-         out=r"\[instruction-budget\]")
+    kgen("check", kgen.file("loop.ptx", loop), *COPY_ARGS, "--arg=i32:1", "--steps=5000",
+         status=1, out=r"\[instruction-budget\]")
 
 
 @case
