@@ -249,6 +249,8 @@ int32_t ptxm_d_source(struct decoder *d, const struct operand *o, enum type type
     case OPERAND_REG:
         if (!width_fits(d, o, type, loose))
             return OPERAND_NONE;
+        if (o->negated && type != T_PRED)
+            break;
         return o->negated ? negated_predicate(d, o->index) : o->index;
     case OPERAND_INT:
         if (type == T_PRED)

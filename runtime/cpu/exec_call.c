@@ -72,8 +72,9 @@ static bool runs(const struct call_stack *stack, uint32_t depth, const struct fu
 
 static bool reserve(struct warp *w, uint8_t **bytes, size_t *capacity, size_t wanted)
 {
-    if (wanted <= *capacity)
+    if (wanted < *capacity)
         return true;
+    // Never nothing: what is saved may be empty, and is pointed to all the same.
     size_t more = *capacity * 2 > wanted ? *capacity * 2 : wanted + 256;
     uint8_t *grown = ptxm_realloc(w->cta->grid->allocator, *bytes, more);
     if (!grown)

@@ -221,6 +221,7 @@ static void test_refusals(void **state)
          "allocate on the host"},
         {KERNEL(".extern .func (.param .b32 r) f(.param .b32 n);\n", CALL("f", "1")), "link it in"},
         {KERNEL("", " .reg .v4 .b32 v; mov.u32 %r2, v.q;"), "no element"},
+        {KERNEL("", " shf.l.wrap.b32 %r2, !%r1, %r1, 3;"), "cannot be a source"},
         {KERNEL(".alias a, b;\n", ""), "declared before"},
         {HEAD ".visible .entry k(.reg .u32 %a)\n{ ret; }\n", "parameters in .param"},
         {KERNEL(".func f(.reg .pred %a) { ret; }\n", ""), "no register of this type"},
