@@ -317,7 +317,8 @@ enum step_result ptxm_step_store(struct warp *w, const struct op *op, uint32_t m
             memset(p.allocation->initialised + (p.address - p.allocation->base), 1, size);
     }
     unlock(w, strong);
-    w->cta->changed = true;
+    // Local memory is nobody else's: a loop that polls and counts turns still only polls.
+    w->cta->changed |= (seen.global_mask | seen.shared_mask) != 0;
     count(w, &seen, size);
     return STEP_NEXT;
 }

@@ -27,7 +27,8 @@ struct cuda_case {
 };
 
 #define X(name) extern const struct cuda_case name##_cases[];
-#define CUDA_FILES(X) X(reduce) X(scan) X(tiles) X(sort) X(matmul) X(warp) X(language) X(async)
+#define CUDA_FILES(X)                                                                              \
+    X(reduce) X(scan) X(tiles) X(sort) X(matmul) X(warp) X(language) X(async) X(mistakes)
 CUDA_FILES(X)
 #undef X
 
