@@ -203,53 +203,6 @@ static int print_table(void **state)
     return 0;
 }
 
-// ---- files that the machine does not understand yet ---------------------------------------------
-
-// The instruction that it lacks. Once it has it, test_refused fails: then take the line out, and
-// all cases of the file run.
-static const struct { const char *file, *lacks; } refused[] = {
-    {NULL, NULL},
-};
-
-static const char *lacks(const char *path)
-{
-    const char *slash = strrchr(path, '/'), *file = slash ? slash + 1 : path;
-    for (size_t i = 0; refused[i].file; i++)
-        if (!strncmp(file, refused[i].file, strlen(refused[i].file)))
-            return refused[i].lacks;
-    return NULL;
-}
-
-struct heard {
-    const char *word;
-    bool seen;
-};
-
-static void hear(void *user, const struct ptxm_diagnostic *d)
-{
-    struct heard *h = user;
-    h->seen |= strstr(d->message, h->word) != NULL;
-}
-
-static void test_refused(void **state)
-{
-    const char *path = *state;
-    struct heard h = {lacks(path), false};
-    struct ptxm_load_options options = {.diagnostic = hear, .diagnostic_user = &h,
-                                        .max_errors = 1000};
-    struct ptxm_module *module = NULL;
-    size_t length;
-    char *text = bench_read_file(path, &length);
-    enum ptxm_status status = ptxm_module_load(text, length, &options, &module);
-    ptxm_module_free(module);
-    free(text);
-    if (status == PTXM_OK)
-        fail_msg("%s is understood now: run these kernels (see `refused` in test_cuda.c)", h.word);
-    if (!h.seen)
-        fail_msg("refused, but not for %s", h.word);
-    print_message("# not run: %s is not there yet\n", h.word);
-}
-
 // ---- all cases of all files ---------------------------------------------------------------------
 
 static const struct cuda_case *cases_of(const char *file)
@@ -280,17 +233,13 @@ static bool add_file(const char *path, const char *only)
 
 int main(int count, char **arguments)
 {
-    static struct CMUnitTest tests[sizeof rows / sizeof *rows + 64];
+    static struct CMUnitTest tests[sizeof rows / sizeof *rows];
     size_t n = 0;
-    for (int i = 1; i < count && n < 64; i++) {
-        if (lacks(arguments[i]))
-            tests[n++] = (struct CMUnitTest){.name = arguments[i], .test_func = test_refused,
-                                             .initial_state = arguments[i]};
-        else if (!add_file(arguments[i], getenv("CUDA_ONLY"))) {
+    for (int i = 1; i < count; i++)
+        if (!add_file(arguments[i], getenv("CUDA_ONLY"))) {
             fprintf(stderr, "no cases for %s\n", arguments[i]);
             return 1;
         }
-    }
     for (size_t i = 0; i < row_count; i++) {
         char *name = malloc(128);
         snprintf(name, 128, "%s %s %d", rows[i].label, rows[i].of->kernel, rows[i].plant);

@@ -8,49 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct variant {
-    struct kernel_file file;
-    bool refused;
-};
-
 // ---- running -----------------------------------------------------------------------------------
-
-struct complaints {
-    const char *word;
-    bool seen;
-};
-
-static void hear(void *user, const struct ptxm_diagnostic *d)
-{
-    struct complaints *c = user;
-    c->seen |= strstr(d->message, c->word) != NULL;
-}
-
-// It is refused, and for the instruction that the table names. Once the machine has it, this fails:
-// then take the name out of the table.
-static void test_refused(const struct variant *v)
-{
-    const struct kernel *kernel = v->file.kernel;
-    struct complaints c = {kernel->refused, false};
-    struct ptxm_load_options options = {.diagnostic = hear, .diagnostic_user = &c,
-                                        .max_errors = 100};
-    struct ptxm_module *module = NULL;
-    enum ptxm_status status = ptxm_module_load(v->file.text, v->file.length, &options, &module);
-    ptxm_module_free(module);
-    if (status == PTXM_OK)
-        fail_msg("%s is understood now: run this kernel (take it out of the table)",
-                 kernel->refused);
-    if (!c.seen)
-        fail_msg("refused, but not for %s", kernel->refused);
-    print_message("# not run: %s is not there yet\n", kernel->refused);
-}
 
 static void test_variant(void **state)
 {
-    struct variant *v = *state;
-    kernel_file_read(&v->file);
-    if (v->refused)
-        return test_refused(v);
+    struct kernel_file *file = *state;
+    kernel_file_read(file);
     static const struct ptxm_launch_options ways[] = {
         {.completion = PTXM_EAGER},
         {.completion = PTXM_LATE},
@@ -59,9 +22,9 @@ static void test_variant(void **state)
     };
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
         struct bench b;
-        bench_load(&b, v->file.text);
+        bench_load(&b, file->text);
         b.options = ways[i];
-        kernel_file_run(&b, &v->file, true);
+        kernel_file_run(&b, file, true);
         bench_free(&b);
     }
 }
@@ -166,31 +129,29 @@ static void test_mutants(void **state)
 
 int main(int count, char **arguments)
 {
-    static struct variant variants[2 * KERNELS];
+    static struct kernel_file files[2 * KERNELS];
     static struct CMUnitTest tests[4 * KERNELS];
     static char names[4 * KERNELS][80];
     size_t n = 0;
     if (count != 2)
         return 1;
     for (size_t i = 0; i < 2 * KERNELS; i++) {
-        struct variant *v = &variants[i];
-        const struct kernel *k = v->file.kernel = &triton_kernels[i / 2];
+        struct kernel_file *f = &files[i];
+        const struct kernel *k = f->kernel = &triton_kernels[i / 2];
         const char *arch = i % 2 ? "sm_90" : "sm_80";
-        v->refused = i % 2 && k->refused;
-        snprintf(v->file.path, sizeof v->file.path, "%s/%s.%s.ptx", arguments[1], k->name, arch);
-        snprintf(names[n], sizeof names[n], "%s %s%s", k->name, arch,
-                 v->refused ? " (expected to be refused)" : "");
+        snprintf(f->path, sizeof f->path, "%s/%s.%s.ptx", arguments[1], k->name, arch);
+        snprintf(names[n], sizeof names[n], "%s %s", k->name, arch);
         tests[n] = (struct CMUnitTest){.name = names[n], .test_func = test_variant,
-                                       .initial_state = v};
+                                       .initial_state = f};
         n++;
-        if (v->refused || k->finding)
+        if (k->finding)
             continue;
         snprintf(names[n], sizeof names[n], "%s %s, less one synchronization", k->name, arch);
         tests[n] = (struct CMUnitTest){.name = names[n], .test_func = test_mutants,
-                                       .initial_state = &v->file};
+                                       .initial_state = f};
         n++;
     }
     int failed = _cmocka_run_group_tests("triton", tests, n, NULL, NULL);
-    for (size_t i = 0; i < 2 * KERNELS; i++) free(variants[i].file.text);
+    for (size_t i = 0; i < 2 * KERNELS; i++) free(files[i].text);
     return failed;
 }

@@ -15,7 +15,6 @@ struct kernel {
     // nothing orders its write behind the others' reads. What they read is not used: a race by the
     // letter of PTX, and the one finding that is expected.
     const char *finding;
-    const char *refused; // on sm_90: the instruction that the machine does not have yet
 };
 extern const struct kernel triton_kernels[];
 enum { KERNELS = 11 };
