@@ -121,6 +121,7 @@ static kgen_status cpu_open(kgen_device *device, const kgen_device_options *opti
                    : cores > 0              ? (unsigned)cores
                                             : 1,
         .no_checks = options->unchecked,
+        .instruction_budget = options->step_limit,
     };
     struct ptxm_device_options o = {.allocator = &state->allocator};
     enum ptxm_status status = ptxm_device_create(&o, &state->device);
@@ -324,6 +325,12 @@ static kgen_status run_once(kgen_module *module, const struct ptxm_launch *launc
     return status_of(status);
 }
 
+static void pass_on_print(void *user, const char *text, size_t length)
+{
+    const kgen_launch_options *options = user;
+    options->print(text, length, options->user);
+}
+
 static kgen_status cpu_launch(kgen_module *module, const kgen_raw_launch *launch,
                               const kgen_launch_options *options, int repeats)
 {
@@ -356,11 +363,14 @@ static kgen_status cpu_launch(kgen_module *module, const kgen_raw_launch *launch
     unsigned char *packed = context_alloc(context, kernel->param_bytes + 16);
     if (!packed) return KGEN_ERROR_MEMORY;
     kgen_status status = pack_params(module, launch, kernel, packed);
+    struct ptxm_launch_options how = state->options;
+    how.print = options->print ? pass_on_print : NULL;
+    how.print_user = (void *)(uintptr_t)options;
     struct ptxm_launch l = {.kernel = launch->kernel,
                             .dynamic_shared = (uint32_t)launch->shared_bytes,
                             .params = packed,
                             .param_bytes = kernel->param_bytes,
-                            .options = &state->options};
+                            .options = &how};
     memcpy(l.grid, launch->grid, sizeof l.grid);
     memcpy(l.block, launch->block, sizeof l.block);
     for (int i = 0; !status && i < repeats; i++) status = run_once(module, &l, options);

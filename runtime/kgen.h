@@ -354,6 +354,7 @@ typedef struct kgen_device_options {
     kgen_completion completion; // cpu: when asynchronous copies complete
     uint64_t seed;              // cpu: schedule
     int unchecked;              // cpu: run without the checks
+    uint64_t step_limit;        // cpu: instructions of warps a launch may take; 0: 2^40
 } kgen_device_options;
 
 // kind: "cpu" (the PTX machine, with its checks) or "cuda".
@@ -420,6 +421,9 @@ typedef struct kgen_launch_options {
     void *user;
     kgen_statistics *statistics; // may be NULL
     unsigned cluster[3];         // CTAs of a cluster; all 0 = none
+    // cpu device: what printf of a kernel prints, a call at a time, from whichever thread runs it,
+    // one at a time; `text` ends in a NUL that length does not count. NULL: it is dropped.
+    void (*print)(const char *text, size_t length, void *user);
 } kgen_launch_options;
 
 // Loads the program on the device on first use (JIT log as diagnostics) and runs the whole grid;

@@ -206,6 +206,7 @@ static void whole_barrier(struct cta *cta)
     struct allocator *a = s->allocator;
     struct knowledge *last = NULL;
     bool news = false;
+    ptxm_clock_fences_meet(cta);
     for (uint32_t i = 0; i < s->thread_count; i++) {
         struct thread_clock *t = &s->threads[i];
         t->groups_before = t->groups_now;

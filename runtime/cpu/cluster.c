@@ -126,16 +126,19 @@ static bool over_budget(struct cta *cta)
     cta->steps = cta->counters.warp_instructions;
     if (atomic_fetch_add(&grid->steps, fresh) + fresh <= grid->options.instruction_budget)
         return false;
-    for (uint32_t i = 0; i < cta->warp_count; i++) {
-        struct warp *w = &cta->warps[i];
-        if (!w->fragment_count)
-            continue;
-        const struct fragment *f = &w->fragments[0];
-        ptxm_finding(w, &grid->module->ops[f->pc], (unsigned)__builtin_ctz(f->mask | 1u << 31),
-                     RULE_BUDGET, NULL, 0, ACCESS_READ, "%s", ptxm_rule_message(RULE_BUDGET));
-        return true;
-    }
-    return false;
+    // Where it is: at an instruction of a warp that runs, or behind the last one.
+    struct warp *w = cta->warps;
+    uint32_t pc = grid->kernel->first_op + grid->kernel->op_count - 1, lane = 0;
+    for (uint32_t i = 0; i < cta->warp_count; i++)
+        if (cta->warps[i].fragment_count) {
+            w = &cta->warps[i];
+            pc = w->fragments[0].pc;
+            lane = (uint32_t)__builtin_ctz(w->fragments[0].mask | 1u << 31);
+            break;
+        }
+    ptxm_finding(w, &grid->module->ops[pc], lane, RULE_BUDGET, NULL, 0, ACCESS_READ, "%s",
+                 ptxm_rule_message(RULE_BUDGET));
+    return true;
 }
 
 struct round {

@@ -61,6 +61,8 @@ static void set_specials(struct warp *w)
     broadcast(w, SPECIAL_CLUSTER_NCTARANK, cta->cluster->count);
     // A predicate: its word is all ones or zero.
     broadcast(w, SPECIAL_IS_EXPLICIT_CLUSTER, grid->explicit_cluster ? UINT32_MAX : 0);
+    broadcast(w, SPECIAL_ENVREG1, (uint32_t)(grid->workspace >> 32));
+    broadcast(w, SPECIAL_ENVREG2, (uint32_t)grid->workspace);
 }
 
 static bool allocate(struct cta *cta)
@@ -129,8 +131,7 @@ void ptxm_cta_free(struct cta *cta)
         struct warp *w = &cta->warps[i];
         ptxm_free(a, w->copies);
         ptxm_free(a, w->flight);
-        ptxm_free(a, w->returns);
-        for (int lane = 0; lane < LANES; lane++) ptxm_free(a, w->calls[lane]);
+        ptxm_calls_free(w);
     }
     ptxm_wgmma_free(cta);
     ptxm_findings_free(&cta->findings);

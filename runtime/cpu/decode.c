@@ -2,6 +2,7 @@
 // From a statement to ops: finds the row of isa.def, checks the operands, calls the row's builder.
 #include "decode.h"
 #include "machine_modes.h"
+#include "steps.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -200,8 +201,30 @@ static uint64_t literal(const struct operand *o, enum type type)
     return width >= 64 ? bits : bits & (((uint64_t)1 << width) - 1);
 }
 
+// Local variables of a function are found by its frame: it may be running more than once.
+static bool in_frame(const struct decoder *d, const struct variable *v)
+{
+    if (v && v->space == SPACE_FRAME_PARAM)
+        d->function->param_address = true;
+    return v && v->space == SPACE_LOCAL && v->owner && !v->owner->is_entry;
+}
+
+static int32_t frame_address(struct decoder *d, const struct variable *v, int64_t addend,
+                             enum type type)
+{
+    int32_t at = ptxm_d_temporary(d, type);
+    struct op *op = at == OPERAND_NONE ? NULL : ptxm_d_emit(d, 1, 0, &at);
+    if (!op)
+        return OPERAND_NONE;
+    op->step = ptxm_step_frame_address;
+    op->displacement = (int64_t)v->offset + addend;
+    return at;
+}
+
 static int32_t symbol_source(struct decoder *d, const struct operand *o, enum type type)
 {
+    if (in_frame(d, o->variable))
+        return frame_address(d, o->variable, o->value, type);
     struct relocation r = {.symbol = o->variable, .function = o->function, .addend = o->value,
                            .bytes = (uint8_t)slot_bytes(type)};
     if (r.bytes != 4 && r.bytes != 8) {
@@ -226,6 +249,8 @@ int32_t ptxm_d_source(struct decoder *d, const struct operand *o, enum type type
     case OPERAND_REG:
         if (!width_fits(d, o, type, loose))
             return OPERAND_NONE;
+        if (o->negated && type != T_PRED)
+            break;
         return o->negated ? negated_predicate(d, o->index) : o->index;
     case OPERAND_INT:
         if (type == T_PRED)
@@ -273,7 +298,10 @@ bool ptxm_d_address(struct decoder *d, const struct operand *o, enum space *spac
         // A .func reads its parameters, a kernel also those that it passes on.
         if (*space == SPACE_PARAM || *space == SPACE_FRAME_PARAM)
             *space = b->variable->space;
-        *base = ptxm_constant_address(d->module, &r);
+        if (b->variable->space == SPACE_LOCAL && in_frame(d, b->variable))
+            *base = frame_address(d, b->variable, 0, T_U64);
+        else
+            *base = ptxm_constant_address(d->module, &r);
     } else if (b->kind == OPERAND_REG && !b->negated) {
         enum type type = (enum type)d->function->regs[b->index].type;
         if (ptxm_type_bits(type) != 32 && ptxm_type_bits(type) != 64)
@@ -459,6 +487,8 @@ static bool refuse(struct decoder *d, bool known, bool modifiers_fit, size_t rea
 {
     const struct statement *s = d->statement;
     const char *why = reason_to_refuse(s);
+    if (!why && !known)
+        why = ptxm_d_not_supported(s);
     if (why)
         ptxm_complain(d->parser, &s->opcode, "'%s': %s", s->text, why);
     else if (!known)
@@ -473,29 +503,44 @@ static bool refuse(struct decoder *d, bool known, bool modifiers_fit, size_t rea
     return false;
 }
 
-bool ptxm_decode(struct parser *parser, struct function *function, const struct statement *s)
+static const struct row *find_row(struct decoder *d, bool *known, bool *modifiers_fit,
+                                  size_t *furthest)
 {
-    struct decoder d = {.parser = parser, .module = ptxm_parser_module(parser),
-                        .function = function, .statement = s, .lanes = ptxm_lanes()};
-    bool known = false, modifiers_fit = false;
-    size_t furthest = 0;
+    const struct statement *s = d->statement;
     for (const struct row *row = rows; row < rows + ROW_COUNT; row++) {
         size_t reached, least, most;
         if (!ptxm_token_is(&s->opcode, row->opcode))
             continue;
-        known = true;
-        bool fits = match_modifiers(&d, row->modifiers, &reached);
-        furthest = reached > furthest ? reached : furthest;
+        *known = true;
+        bool fits = match_modifiers(d, row->modifiers, &reached);
+        *furthest = reached > *furthest ? reached : *furthest;
         if (!fits)
             continue;
-        modifiers_fit = true;
+        *modifiers_fit = true;
         operand_bounds(row->operands, &least, &most);
-        if (s->operand_count < least || s->operand_count > most)
-            continue;
-        d.row = row;
-        d.t = field_type(&d, 't');
-        d.u = field_type(&d, 'u');
-        return read_operands(&d) && row->build(&d, row->argument);
+        if (s->operand_count >= least && s->operand_count <= most)
+            return row;
     }
-    return refuse(&d, known, modifiers_fit, furthest);
+    return NULL;
+}
+
+bool ptxm_decode(struct parser *parser, struct function *function, const struct statement *s)
+{
+    struct statement sorted;
+    struct decoder d = {.parser = parser, .module = ptxm_parser_module(parser),
+                        .function = function, .statement = s, .lanes = ptxm_lanes()};
+    bool known = false, modifiers_fit = false;
+    size_t furthest = 0;
+    d.row = find_row(&d, &known, &modifiers_fit, &furthest);
+    if (!d.row && known && !modifiers_fit && ptxm_d_sort_modifiers(s, &sorted)) {
+        d.statement = &sorted;
+        d.row = find_row(&d, &known, &modifiers_fit, &furthest);
+    }
+    if (!d.row) {
+        d.statement = s;
+        return refuse(&d, known, modifiers_fit, furthest);
+    }
+    d.t = field_type(&d, 't');
+    d.u = field_type(&d, 'u');
+    return read_operands(&d) && d.row->build(&d, d.row->argument);
 }

@@ -66,6 +66,11 @@ uint8_t ptxm_d_address_bytes(struct decoder *d, int32_t base); // of a lane of t
 
 int ptxm_d_atomic_operation(struct decoder *d); // an enum atomic_op, or -1
 
+// decode_forms.c: a statement with its modifiers in the order of the rows, false if they are; why
+// no row knows its opcode, NULL if there is nothing to say.
+bool ptxm_d_sort_modifiers(const struct statement *s, struct statement *sorted);
+const char *ptxm_d_not_supported(const struct statement *s);
+
 #define BUILDERS(X)                                                                                \
     X(build_int) X(build_carry) X(build_bfi) X(build_mad24_hi) X(build_dp)                         \
     X(build_lop3_predicate) X(build_prmt)                                                          \
@@ -82,7 +87,7 @@ int ptxm_d_atomic_operation(struct decoder *d); // an enum atomic_op, or -1
     X(build_cp_async_arrive) X(build_cluster_barrier) X(build_mapa) X(build_st_async)           \
     X(build_bulk) X(build_bulk_group) X(build_fence_init) X(build_fence_proxy)  \
     X(build_tensor_load) X(build_tensor_store) X(build_tensor_refused) X(build_fence_tensormap)    \
-    X(build_prefetch_map)
+    X(build_prefetch_map) X(build_wmma_memory) X(build_wmma_mma)
 #define X(name) builder_fn name;
 BUILDERS(X)
 #undef X

@@ -126,7 +126,9 @@ bool build_atomic(struct decoder *d, int reduction)
     size_t count = d->statement->operand_count, next = reduction ? 1 : 2;
     int operation = ptxm_d_atomic_operation(d);
     size_t values = operation == ATOM_CAS ? 2 : 1;
-    if (!atomic_type_fits(operation, d->t) || d->t == T_B128)
+    if (d->t == T_B128)
+        return ptxm_d_complain(d, NULL, "atomics of 128 bits are not supported: use a lock");
+    if (!atomic_type_fits(operation, d->t))
         return ptxm_d_complain(d, NULL, "no such type for this operation");
     // With a cache hint one more operand follows: its policy.
     if (count != next + values + (ptxm_d_has(d, 'h') ? 1 : 0))
@@ -354,6 +356,8 @@ bool build_fence(struct decoder *d, int argument)
     struct op *op = ptxm_d_step(d, ptxm_step_fence, 0, 0, NULL);
     if (op)
         op->scope = (uint8_t)ptxm_d_scope(d);
+    if (op)
+        op->mode = !ptxm_d_is(d, 'o', "acq_rel"); // sequentially consistent
     return op != NULL;
 }
 
@@ -366,6 +370,9 @@ static step_fn *const simple_steps[S_COUNT] = {
 
 bool build_step(struct decoder *d, int argument)
 {
+    if (argument == S_RET &&
+        !ptxm_register_results_store(d->parser, d->statement, &d->statement->opcode))
+        return false;
     return ptxm_d_step(d, simple_steps[argument], 0, 0, NULL) != NULL;
 }
 
@@ -414,16 +421,48 @@ static struct function *prototype_of(const struct operand *o)
     return o->kind == OPERAND_FUNCTION ? o->function : NULL;
 }
 
-// Parameters of a call are .param variables of the caller: target_list holds their frame offsets
-// and sizes, returns first.
-static bool call_variables(struct decoder *d, const struct operand *list, uint64_t *out,
-                           size_t *count)
+// An argument that is no .param variable of the caller's: a register or a constant, which the
+// callee has in a register.
+static struct variable *plain_argument(struct decoder *d, const struct operand *o,
+                                       const struct variable *theirs, bool result)
+{
+    if (!theirs || !theirs->in_register) {
+        ptxm_d_complain(d, &o->token, "arguments of a call are .param variables");
+        return NULL;
+    }
+    struct variable *v = ptxm_hidden_param(d->parser, d->function, theirs->name,
+                                           (enum type)theirs->type);
+    if (v && !result && !ptxm_param_move(d->parser, d->statement, &o->token, v, o, true))
+        return NULL;
+    return v;
+}
+
+// Parameters of a call are .param variables of the caller: target_list holds them, returns first.
+static bool call_variables(struct decoder *d, const struct operand *list, bool results,
+                           const struct function *callee, uint64_t *out, size_t *count)
+{
+    size_t most = !callee ? 0 : results ? callee->return_count : callee->param_count;
+    for (size_t i = 0; list && i < list->count; i++) {
+        const struct operand *o = &list->elements[i];
+        struct variable *v = o->variable;
+        if (o->kind != OPERAND_SYMBOL || v->space != SPACE_FRAME_PARAM)
+            v = plain_argument(d, o, i < most ? results ? callee->returns[i] : callee->params[i]
+                                              : NULL, results);
+        if (!v)
+            return false;
+        out[(*count)++] = (uint64_t)(uintptr_t)v;
+    }
+    return true;
+}
+
+static bool take_results(struct decoder *d, const struct operand *list, const uint64_t *variables)
 {
     for (size_t i = 0; list && i < list->count; i++) {
         const struct operand *o = &list->elements[i];
-        if (o->kind != OPERAND_SYMBOL || o->variable->space != SPACE_FRAME_PARAM)
-            return ptxm_d_complain(d, &o->token, "arguments of a call are .param variables");
-        out[(*count)++] = (uint64_t)(uintptr_t)o->variable;
+        if (o->kind != OPERAND_SYMBOL &&
+            !ptxm_param_move(d->parser, d->statement, &o->token,
+                             (struct variable *)(uintptr_t)variables[i], o, false))
+            return false;
     }
     return true;
 }
@@ -446,7 +485,9 @@ bool build_call(struct decoder *d, int argument)
     if (direct && callee->function->is_entry)
         return ptxm_d_complain(d, &callee->token, "a kernel cannot be called");
     size_t return_count = returns ? returns->count : 0;
-    if (!call_variables(d, returns, list, &count) || !call_variables(d, arguments, list, &count))
+    const struct function *known = direct ? callee->function : NULL;
+    if (!call_variables(d, returns, true, known, list, &count) ||
+        !call_variables(d, arguments, false, known, list, &count))
         return false;
     if (!direct && (target[0] = ptxm_d_source(d, callee, T_U64, false)) == OPERAND_NONE)
         return false;
@@ -458,5 +499,5 @@ bool build_call(struct decoder *d, int argument)
     op->mode = (uint8_t)return_count;
     // Prototypes may precede bodies: the name is looked up again when all is read.
     op->displacement = direct ? (int64_t)(uintptr_t)callee->function->name : 0;
-    return true;
+    return take_results(d, returns, list);
 }

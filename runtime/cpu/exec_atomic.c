@@ -65,6 +65,8 @@ enum step_result ptxm_step_atomic(struct warp *w, const struct op *op, uint32_t 
         out = ptxm_atomic_apply((enum atomic_op)op->mode, (enum type)op->type, old, b, c);
         if (w->cta->shadow && (p.space == SPACE_SHARED || p.space == SPACE_GLOBAL)) {
             bool failed = op->mode == ATOM_CAS && old != b;
+            if (op->mode == ATOM_CAS)
+                ptxm_shadow_confirm(w, lane, &p);
             ptxm_shadow_access(w, op, lane, &p, bytes, ACCESS_ATOMIC, NULL);
             ptxm_clock_strong(w, op, lane, &p, true, !failed);
         }

@@ -41,9 +41,15 @@ static void finish_warp_sync(struct warp *w, uint32_t members)
 enum step_result ptxm_step_warp_sync(struct warp *w, const struct op *op, uint32_t mask)
 {
     const uint32_t *named = ptxm_src(w, op, 0);
-    uint32_t members = 0;
+    uint32_t members = named[__builtin_ctz(mask)], others = 0;
+    // Lanes that name others are another group, and come here by themselves.
+    FOR_LANES (lane, mask)
+        others |= (uint32_t)(named[lane] != members) << lane;
+    if (others) {
+        ptxm_split(w, others, w->current->pc);
+        mask &= ~others;
+    }
     FOR_LANES (lane, mask) {
-        members |= named[lane];
         if (!(named[lane] >> lane & 1))
             ptxm_finding(w, op, lane, RULE_WARP_MASK, NULL, 0, ACCESS_READ,
                          "lane %u executes bar.warp.sync with mask 0x%08x, which does not name it",
@@ -51,7 +57,10 @@ enum step_result ptxm_step_warp_sync(struct warp *w, const struct op *op, uint32
     }
     if (warp_sync_complete(w, members, mask)) {
         finish_warp_sync(w, members);
-        return STEP_NEXT;
+        if (!others)
+            return STEP_NEXT;
+        w->current->pc++;
+        return STEP_JUMP;
     }
     w->current->state = FRAGMENT_WARP_SYNC;
     w->current->wait = members;
@@ -138,6 +147,13 @@ void ptxm_barrier_check(struct cta *cta, uint32_t id)
     *b = (struct barrier){.generation = generation};
 }
 
+// A reduction takes part with its like only.
+static bool mixed(const struct op *a, const struct op *b)
+{
+    bool reduces = a->mode >= BARRIER_POPC || b->mode >= BARRIER_POPC;
+    return reduces && a->mode != b->mode;
+}
+
 static bool bad_barrier(struct warp *w, const struct op *op, unsigned lane, uint32_t id,
                         uint32_t count)
 {
@@ -158,6 +174,12 @@ static bool bad_barrier(struct warp *w, const struct op *op, unsigned lane, uint
         ptxm_finding(w, op, lane, RULE_BARRIER_COUNT, NULL, 0, ACCESS_READ,
                      "barrier %u with a count of %u, while line %u waits with %u", id,
                      count ? count : most, b->first_op->line, b->expected ? b->expected : most);
+        return true;
+    }
+    if (b->active && mixed(b->first_op, op)) {
+        ptxm_finding(w, op, lane, RULE_BARRIER_MIXED, NULL, 0, ACCESS_READ,
+                     "barrier %u: '%s' meets '%s' of line %u", id, op->text, b->first_op->text,
+                     b->first_op->line);
         return true;
     }
     return false;
@@ -283,5 +305,7 @@ enum step_result ptxm_step_fence(struct warp *w, const struct op *op, uint32_t m
 {
     if (w->cta->shadow)
         ptxm_clock_fence(w, mask, (enum scope)op->scope);
+    if (w->cta->shadow)
+        ptxm_clock_fence_sc(w, mask, op->mode);
     return STEP_NEXT;
 }

@@ -8,15 +8,6 @@
 
 #include <string.h>
 
-uint64_t ptxm_address(const struct warp *w, const struct op *op, unsigned lane)
-{
-    unsigned base = op->nsrc - 1u;
-    const void *registers = ptxm_src(w, op, base);
-    uint64_t address = op->type2 == 8 ? ((const uint64_t *)registers)[lane]
-                                      : ((const uint32_t *)registers)[lane];
-    return address + (uint64_t)op->displacement;
-}
-
 static struct place refuse(struct warp *w, const struct op *op, unsigned lane, enum rule rule,
                            struct place place, uint32_t size, enum access_kind kind)
 {
@@ -121,6 +112,14 @@ struct place ptxm_resolve(struct warp *w, const struct op *op, unsigned lane, en
                               RULE_BOUNDS_SHARED);
     case SPACE_LOCAL:
     case SPACE_FRAME_PARAM:
+        if (address >= grid->frame_bytes && w->calls && w->calls[lane].memory_bytes) {
+            // The variables of functions that call themselves.
+            place.address -= grid->frame_bytes;
+            place = resolve_linear(w, op, lane, place, size, kind, w->calls[lane].memory,
+                                   w->calls[lane].memory_bytes, RULE_BOUNDS_LOCAL);
+            place.address = address;
+            return place;
+        }
         return resolve_linear(w, op, lane, place, size, kind,
                               w->cta->frames + (size_t)ptxm_thread(w, lane) * grid->frame_bytes,
                               grid->frame_bytes, RULE_BOUNDS_LOCAL);
@@ -319,7 +318,8 @@ enum step_result ptxm_step_store(struct warp *w, const struct op *op, uint32_t m
             memset(p.allocation->initialised + (p.address - p.allocation->base), 1, size);
     }
     unlock(w, strong);
-    w->cta->changed = true;
+    // Local memory is nobody else's: a loop that polls and counts turns still only polls.
+    w->cta->changed |= (seen.global_mask | seen.shared_mask) != 0;
     count(w, &seen, size);
     return STEP_NEXT;
 }

@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Bytes of one set of registers by blocks: a text that needs more is not meant to be run.
+enum { MOST_LIVENESS = 256 << 20 };
+
 static bool ends_block(const struct op *op)
 {
     return op->step == ptxm_step_branch || op->step == ptxm_step_branch_indexed ||
@@ -200,6 +203,7 @@ static bool place(struct flow *f, struct interval *v)
     int32_t *idle = ptxm_alloc(a, (n + 1) * sizeof *idle);
     uint32_t *end = ptxm_alloc(a, (n + 1) * sizeof *end);
     size_t active_count = 0, idle_count = 0;
+    bool fine = true;
     if (!active || !idle || !end) {
         ptxm_free(a, active);
         ptxm_free(a, idle);
@@ -230,13 +234,19 @@ static bool place(struct flow *f, struct interval *v)
         } else {
             reg->slot = (int32_t)f->module->register_bytes;
             f->module->register_bytes += bytes < 16 ? 16 : bytes;
+            if (!PTXM_GROW(a, fn->slots, fn->slot_count, fn->slot_capacity)) {
+                fine = false;
+                break;
+            }
+            fn->slots[fn->slot_count].at = reg->slot;
+            fn->slots[fn->slot_count++].bytes = reg->type == T_PRED ? 0 : bytes / LANES;
         }
         active[active_count++] = v[i].reg;
     }
     ptxm_free(a, active);
     ptxm_free(a, idle);
     ptxm_free(a, end);
-    return true;
+    return fine;
 }
 
 static int32_t placed(const struct function *fn, int32_t operand)
@@ -263,6 +273,8 @@ static bool place_registers(struct flow *f)
     struct allocator *a = &f->module->allocator;
     f->words = (fn->reg_count + 63) / 64;
     size_t bytes = f->words * f->count * sizeof(uint64_t);
+    if (bytes > MOST_LIVENESS)
+        return !(fn->too_large = true);
     struct interval *v = ptxm_alloc(a, (fn->reg_count + 1) * sizeof *v);
     f->use = ptxm_alloc_zero(a, bytes);
     f->def = ptxm_alloc_zero(a, bytes);

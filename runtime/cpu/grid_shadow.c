@@ -206,6 +206,8 @@ static void report(struct cta *cta, uint64_t page, uint32_t cell, const struct g
                                                  swap ? a->line : b->line, &fresh);
     if (!e || !fresh)
         return;
+    e->optimistic = ptxm_shadow_optimistic((enum access_kind)old->stamp.kind, old->stamp.op,
+                                           (enum access_kind)young->stamp.kind, young->stamp.op);
     struct ptxm_finding *f = &e->finding;
     struct ptxm_place *theirs = swap ? &f->b : &f->a, *mine = swap ? &f->a : &f->b;
     ptxm_describe(cta, theirs, a, stamp_at(old, cell)->thread, SPACE_GLOBAL, address, 4,

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SHARED = 227 * 1024, MAX_PARKED = 4096 };
+enum { MAX_SHARED = 227 * 1024, MAX_LOCAL = 4 << 20, MAX_PARKED = 4096 };
 // Turns without a change after which a CTA counts as stuck, and of the grid in all: long enough for
 // a wait that gives up by itself to do so.
 enum { QUIET_TURNS = 256, QUIET_TURNS_IN_ALL = 2048 };
@@ -140,7 +140,7 @@ static uint64_t symbol_address(const struct grid *grid, const struct instance *i
     case SPACE_PARAM: return v->offset + (r->generic ? WINDOW_PARAM : 0);
     case SPACE_LOCAL:
     case SPACE_FRAME_PARAM:
-        return v->owner->frame_base + v->offset + (r->generic ? WINDOW_LOCAL : 0);
+        return ptxm_frame_offset(v) + (r->generic ? WINDOW_LOCAL : 0);
     default:
         for (size_t i = 0; i < instance->place_count; i++)
             if (instance->places[i].variable == v)
@@ -181,12 +181,40 @@ static void add_counters(struct ptxm_counters *into, const struct ptxm_counters 
     for (size_t i = 0; i < sizeof *into / sizeof *a; i++) a[i] += b[i];
 }
 
+// Finished CTAs that wait for an earlier one lie in a ring, which grows with the distance to it.
+static struct cta **uncommitted(struct grid *grid, uint64_t index)
+{
+    return &grid->uncommitted[index & (grid->uncommitted_capacity - 1)];
+}
+
+static bool reserve_uncommitted(struct grid *grid, uint64_t index)
+{
+    uint64_t old = grid->uncommitted_capacity, capacity = old ? old : 64;
+    while (index - grid->next_commit >= capacity) capacity *= 2;
+    if (capacity == old)
+        return true;
+    struct cta **ring = ptxm_alloc_zero(grid->allocator, capacity * sizeof *ring), **was;
+    if (!ring)
+        return false;
+    was = grid->uncommitted;
+    for (uint64_t i = grid->next_commit; i < grid->next_commit + old; i++)
+        ring[i & (capacity - 1)] = was[i & (old - 1)];
+    ptxm_free(grid->allocator, was);
+    grid->uncommitted = ring;
+    grid->uncommitted_capacity = capacity;
+    return true;
+}
+
 static void commit(struct grid *grid, struct cta *cta)
 {
-    grid->uncommitted[cta->index] = cta;
-    while (grid->next_commit < grid->cta_count && grid->uncommitted[grid->next_commit]) {
-        struct cta *next = grid->uncommitted[grid->next_commit];
-        grid->uncommitted[grid->next_commit++] = NULL;
+    if (!reserve_uncommitted(grid, cta->index)) {
+        ptxm_cta_out_of_memory(cta);
+        return ptxm_cta_free(cta);
+    }
+    *uncommitted(grid, cta->index) = cta;
+    while (grid->next_commit < grid->cta_count && *uncommitted(grid, grid->next_commit)) {
+        struct cta *next = *uncommitted(grid, grid->next_commit);
+        *uncommitted(grid, grid->next_commit++) = NULL;
         if (next->shadow && grid->shadow)
             ptxm_shadow_commit(next);
         ptxm_findings_merge(&grid->findings, &next->findings);
@@ -218,6 +246,7 @@ static void park(struct grid *grid, struct cluster *cluster)
     else
         grid->parked = cluster;
     grid->parked_last = cluster;
+    grid->parked_count++;
 }
 
 static struct cluster *unpark(struct grid *grid)
@@ -228,6 +257,7 @@ static struct cluster *unpark(struct grid *grid)
     grid->parked = cluster->next;
     if (!grid->parked)
         grid->parked_last = NULL;
+    grid->parked_count--;
     return cluster;
 }
 
@@ -250,14 +280,17 @@ static bool waits_forever(struct grid *grid, struct cluster *cluster)
         cluster->epoch = grid->epoch, cluster->quiet_turns = 0;
     grid->quiet_turns++;
     grid->stuck += ++cluster->quiet_turns == QUIET_TURNS;
-    return grid->stuck == grid->cluster_count - grid->finished &&
+    // As on the hardware, the rest of a grid does not start while so many of it are there.
+    uint64_t started = grid->parked_count < MAX_PARKED ? grid->cluster_count : grid->next_cluster;
+    return grid->stuck == started - grid->finished &&
            grid->quiet_turns >= QUIET_TURNS_IN_ALL;
 }
 
 // The next cluster to run, with the lock held; NULL when there is none now. May release the lock.
 static struct cluster *take(struct grid *grid, uint64_t *parked_since_start)
 {
-    bool fresh = grid->next_cluster < grid->cluster_count && !atomic_load(&grid->abort);
+    bool fresh = grid->next_cluster < grid->cluster_count && !atomic_load(&grid->abort) &&
+                 grid->parked_count < MAX_PARKED;
     // Parked clusters take turns with new ones: all of a grid make progress.
     if (grid->parked && (!fresh || ++*parked_since_start % 2 == 0))
         return unpark(grid);
@@ -327,12 +360,13 @@ static void drop_uncommitted(struct grid *grid)
 {
     struct cluster *cluster;
     while ((cluster = unpark(grid))) ptxm_cluster_free(cluster);
-    for (uint64_t i = grid->next_commit; i < grid->cta_count; i++) {
-        if (!grid->uncommitted[i])
+    for (uint64_t i = 0; i < grid->uncommitted_capacity; i++) {
+        struct cta *cta = *uncommitted(grid, grid->next_commit + i);
+        if (!cta)
             continue;
-        ptxm_findings_merge(&grid->findings, &grid->uncommitted[i]->findings);
-        add_counters(&grid->counters, &grid->uncommitted[i]->counters);
-        ptxm_cta_free(grid->uncommitted[i]);
+        ptxm_findings_merge(&grid->findings, &cta->findings);
+        add_counters(&grid->counters, &cta->counters);
+        ptxm_cta_free(cta);
     }
 }
 
@@ -388,6 +422,13 @@ static void watch_memory(struct grid *grid)
     grid->allocator = &grid->watch;
 }
 
+// Weak reads that a compare-and-swap of their thread follows are no findings: see report.h.
+static bool excused(const struct grid *grid, const struct finding_entry *e)
+{
+    return e->optimistic && !grid->options.strict && grid->validated &&
+           atomic_load_explicit(&grid->validated[e->optimistic - 1], memory_order_relaxed);
+}
+
 static struct ptxm_report *make_report(struct grid *grid)
 {
     struct ptxm_report *report = ptxm_alloc_zero(grid->allocator, sizeof *report);
@@ -398,7 +439,13 @@ static struct ptxm_report *make_report(struct grid *grid)
         ptxm_free(grid->allocator, sorted);
         return NULL;
     }
-    for (size_t i = 0; i < count; i++) sorted[i] = grid->findings.entries[i]->finding;
+    struct finding_entry **entries = grid->findings.entries;
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!excused(grid, entries[i]))
+            entries[kept++] = entries[i];
+    count = grid->findings.count = kept;
+    for (size_t i = 0; i < count; i++) sorted[i] = entries[i]->finding;
     qsort(sorted, count, sizeof *sorted, by_place);
     report->allocator = grid->device->allocator; // it outlives the grid
     report->findings = grid->findings;
@@ -434,19 +481,35 @@ static void set_options(struct grid *grid, const struct ptxm_launch_options *opt
 static bool prepare(struct grid *grid)
 {
     bool checks = !grid->options.no_checks;
-    grid->uncommitted = ptxm_alloc_zero(grid->allocator,
-                                        grid->cta_count * sizeof *grid->uncommitted);
+    if (checks) {
+        grid->validated = ptxm_alloc_zero(grid->allocator, grid->module->op_count + 1);
+        if (!grid->validated)
+            return false;
+    }
     if (checks)
         grid->sync = ptxm_sync_create(grid->allocator);
     if (checks && !grid->options.no_global_races)
         grid->shadow = ptxm_grid_shadow_create(grid->allocator);
-    return grid->uncommitted && (!checks || grid->sync) &&
-           (!checks || grid->options.no_global_races || grid->shadow);
+    return !checks || (grid->sync && (grid->options.no_global_races || grid->shadow));
+}
+
+// What the driver gives to a cooperative launch: the barrier of the grid, behind its size.
+static enum ptxm_status make_workspace(struct grid *grid)
+{
+    static const uint32_t empty[16] = {sizeof empty};
+    if (!grid->module->cooperative)
+        return PTXM_OK;
+    enum ptxm_status status = ptxm_memory_allocate(grid->device, sizeof empty, "grid workspace",
+                                                   &grid->workspace);
+    return status != PTXM_OK ? status : ptxm_memory_write(grid->device, grid->workspace, empty,
+                                                          sizeof empty);
 }
 
 static enum ptxm_status run(struct grid *grid, struct ptxm_report **report)
 {
     enum ptxm_status status = make_constants(grid);
+    if (status == PTXM_OK)
+        status = make_workspace(grid);
     if (status != PTXM_OK || !prepare(grid))
         return status != PTXM_OK ? status : PTXM_ERROR_MEMORY;
     pthread_mutex_init(&grid->lock, NULL);
@@ -487,6 +550,9 @@ enum ptxm_status ptxm_launch(struct ptxm_device *device, struct ptxm_module *mod
                         .frame_bytes = module->frame_bytes};
     watch_memory(&grid);
     uint64_t shared = dynamic_base(module, kernel) + launch->dynamic_shared;
+    if (module->frame_bytes > MAX_LOCAL)
+        return complain(&complaints, "%zu bytes of local memory a thread are more than %u",
+                        module->frame_bytes, MAX_LOCAL);
     if (shared - SHARED_START > MAX_SHARED)
         return complain(&complaints, "%llu bytes of shared memory are more than %u",
                         (unsigned long long)(shared - SHARED_START), MAX_SHARED);
@@ -498,9 +564,12 @@ enum ptxm_status ptxm_launch(struct ptxm_device *device, struct ptxm_module *mod
     set_options(&grid, launch->options);
     ptxm_findings_init(&grid.findings, grid.allocator, grid.options.max_findings);
     status = run(&grid, report);
+    if (grid.workspace)
+        ptxm_memory_free(device, grid.workspace);
     ptxm_findings_free(&grid.findings);
     ptxm_grid_shadow_free(grid.shadow);
     ptxm_sync_free(grid.sync);
+    ptxm_free(grid.allocator, (void *)grid.validated);
     ptxm_free(grid.allocator, grid.uncommitted);
     ptxm_free(grid.allocator, grid.constants);
     return status;

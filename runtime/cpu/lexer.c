@@ -44,6 +44,7 @@ static void skip_block_comment(struct lexer *lexer)
         if (*lexer->at++ == '\n')
             newline(lexer);
     }
+    lexer->open_comment = true;
 }
 
 static void skip_space(struct lexer *lexer)

@@ -31,6 +31,7 @@ struct token {
 struct lexer {
     const char *at, *end, *line_start;
     unsigned line;
+    bool open_comment; // the text ended within a comment
 };
 
 void ptxm_lexer_init(struct lexer *lexer, const char *text, size_t length);

@@ -69,12 +69,18 @@ int32_t ptxm_constant_address(struct ptxm_module *m, const struct relocation *re
 
 // ---- finishing ----------------------------------------------------------------------------------
 
-static struct function *find_body(struct ptxm_module *m, const char *name)
+struct function *ptxm_function_body(const struct ptxm_module *m, const char *name)
 {
-    for (size_t i = 0; i < m->function_count; i++)
-        if (m->functions[i]->has_body && m->functions[i]->name &&
-            !strcmp(m->functions[i]->name, name))
-            return m->functions[i];
+    const char *alias = NULL;
+    for (unsigned hops = 0; name && hops < 8; hops++, name = alias, alias = NULL)
+        for (size_t i = 0; i < m->function_count; i++) {
+            struct function *f = m->functions[i];
+            if (!f->name || strcmp(f->name, name))
+                continue;
+            if (f->has_body)
+                return f;
+            alias = f->alias ? f->alias : alias;
+        }
     return NULL;
 }
 
@@ -106,10 +112,15 @@ static void resolve_call(struct parser *p, struct op *op)
     if (!op->displacement)
         return;
     const char *name = (const char *)(uintptr_t)op->displacement;
-    struct function *callee = find_body(m, name);
+    struct function *callee = ptxm_function_body(m, name);
     struct token at = {.text = p->lexer.line_start, .line = op->line, .column = 1};
-    if (!callee)
-        ptxm_complain(p, &at, "function '%s' has no body in this text", name);
+    if (!callee && (op->target = ptxm_host_function(op, name)) != HOST_NONE)
+        op->step = ptxm_step_call_host;
+    else if (!callee && (!strcmp(name, "malloc") || !strcmp(name, "free")))
+        ptxm_complain(p, &at, "'%s' on the device is not supported: allocate on the host and pass "
+                      "the address", name);
+    else if (!callee)
+        ptxm_complain(p, &at, "function '%s' has no body in this text: link it in", name);
     else if (check_call(p, op, callee))
         op->displacement = (int64_t)(uintptr_t)callee;
 }
@@ -128,6 +139,9 @@ static void append_end(struct parser *p, struct function *f)
 
 void ptxm_body_end(struct parser *p, struct function *f)
 {
+    size_t before = p->module->op_count;
+    ptxm_register_results_store(p, NULL, &p->last);
+    f->op_count += (uint32_t)(p->module->op_count - before);
     append_end(p, f);
 }
 
@@ -164,7 +178,7 @@ static bool list_kernel(struct ptxm_module *m, struct function *f)
     f->info = (struct ptxm_kernel){.name = f->name, .params = params,
                                    .param_count = f->param_count, .param_bytes = f->param_bytes,
                                    .static_shared = end - SHARED_START,
-                                   .local_bytes = f->frame_bytes, .line = f->line};
+                                   .local_bytes = f->info.local_bytes, .line = f->line};
     memcpy(f->info.max_threads, f->max_threads, sizeof f->max_threads);
     memcpy(f->info.required_threads, f->required_threads, sizeof f->required_threads);
     memcpy(f->info.required_cluster, f->required_cluster, sizeof f->required_cluster);
@@ -178,9 +192,11 @@ static void finish_frames(struct ptxm_module *m)
 {
     for (size_t i = 0; i < m->function_count; i++) {
         struct function *f = m->functions[i];
-        m->frame_bytes = round_up(m->frame_bytes, 16);
-        f->frame_base = m->frame_bytes;
-        m->frame_bytes += f->frame_bytes;
+        f->info.local_bytes = f->frame_params + f->frame_bytes;
+        f->frame_base = m->frame_bytes = round_up(m->frame_bytes, f->frame_align);
+        f->frame_params = round_up(f->frame_params, f->frame_align);
+        f->frame_bytes = round_up(f->frame_bytes, f->frame_align);
+        m->frame_bytes += f->frame_params + f->frame_bytes;
     }
     m->frame_bytes = round_up(m->frame_bytes, 16);
 }
@@ -233,8 +249,13 @@ static bool finish(struct parser *p)
         return false;
     for (size_t i = 0; i < m->function_count; i++) {
         struct function *f = m->functions[i];
-        if (f->has_body && !ptxm_flow_finish(m, f))
-            return m->arena.failed = true, false;
+        if (f->has_body && !ptxm_flow_finish(m, f)) {
+            struct token at = {.text = p->lexer.line_start, .line = f->line, .column = 1};
+            if (f->too_large)
+                ptxm_complain(p, &at, "'%s' has too many registers for its many blocks", f->name);
+            m->arena.failed |= !f->too_large;
+            return false;
+        }
         if (f->has_body && f->is_entry && !list_kernel(m, f))
             return false;
         if (!f->has_body && f->is_entry)
@@ -287,7 +308,10 @@ void ptxm_module_free(struct ptxm_module *m)
     if (!m)
         return;
     struct allocator allocator = m->allocator;
-    for (size_t i = 0; i < m->function_count; i++) ptxm_free(&allocator, m->functions[i]->regs);
+    for (size_t i = 0; i < m->function_count; i++) {
+        ptxm_free(&allocator, m->functions[i]->regs);
+        ptxm_free(&allocator, m->functions[i]->slots);
+    }
     ptxm_free(&allocator, m->ops);
     ptxm_free(&allocator, m->constants);
     ptxm_free(&allocator, m->relocations);

@@ -69,7 +69,7 @@ struct fragment {
     bool by_parity, timeout;
 };
 
-enum { MAX_DEPTH = 64, MAX_BARRIERS = 16, MAX_WARPS = 32 };
+enum { MAX_BARRIERS = 16, MAX_WARPS = 32 };
 
 struct async_copy {
     uint8_t *to;               // host memory in shared
@@ -81,6 +81,23 @@ struct async_copy {
     const struct op *op;
 };
 
+// One call in progress. A function that is called while it runs already gets its local variables
+// from the lane's stack; its registers and the parameters in its frame are put aside.
+struct activation {
+    struct function *callee;
+    uint32_t return_pc, locals; // locals: of the caller
+    bool again;
+};
+struct call_stack {
+    struct activation *calls; // as many as the depth of the lane
+    size_t capacity;
+    uint32_t locals;          // local address of the variables of the function that runs
+    uint8_t *saved;           // what is put aside
+    size_t saved_bytes, saved_capacity;
+    uint8_t *memory;          // behind the frames, in the lane's local addresses
+    size_t memory_bytes, memory_capacity;
+};
+
 struct warp {
     uint8_t *regs;
     const uint8_t *constants;
@@ -89,9 +106,9 @@ struct warp {
     struct fragment fragments[LANES];
     uint32_t fragment_count;
     struct fragment *current;
-    uint32_t (*returns)[LANES]; // return address by depth and lane, made at the first call
-    struct function **calls[LANES]; // unused lanes stay NULL
-    uint64_t turn;
+    struct call_stack *calls; // by lane, made at the first call
+    uint64_t turn, since;      // since: how long the fragment that ran last has run
+    struct fragment *previous; // that one
     bool moved, polled;     // in this turn of the CTA
     bool asked;             // in this round, last: for a phase that is not complete
     bool divergent_barrier; // the checker let an aligned barrier go by fragments
@@ -209,13 +226,16 @@ struct grid {
     bool explicit_cluster;
     uint64_t cta_count, cluster_count;
     size_t frame_bytes;
+    _Atomic uint8_t *validated; // by op: weak reads of words that their thread then swapped
+    uint64_t workspace; // of cooperative launches, 0: none
     pthread_mutex_t lock; // queue, findings, grid shadow, sync objects
     pthread_cond_t wake;
-    uint64_t next_cluster, finished, next_commit;
+    uint64_t next_cluster, finished, next_commit, parked_count;
     uint64_t epoch, quiet_turns, stuck; // since the last change; clusters that poll ever since
     bool endless_wait;
     struct cluster *parked, *parked_last;
-    struct cta **uncommitted; // finished CTAs that wait for an earlier one, by index
+    struct cta **uncommitted; // finished CTAs that wait for an earlier one: a ring, by index
+    uint64_t uncommitted_capacity;
     uint32_t running;
     atomic_bool abort, out_of_memory;
     _Atomic uint64_t steps;
@@ -279,6 +299,15 @@ static inline uint32_t ptxm_thread(const struct warp *w, unsigned lane)
          lane##_rest && ((lane = (uint32_t)__builtin_ctz(lane##_rest)), true);                     \
          lane##_rest &= lane##_rest - 1)
 
+// Where a variable of a function is in local memory, while the function runs once.
+static inline uint64_t ptxm_frame_offset(const struct variable *v)
+{
+    const struct function *f = v->owner;
+    return f->frame_base + v->offset + (v->space == SPACE_LOCAL ? f->frame_params : 0);
+}
+// A fragment of its own for `mask`, at pc.
+void ptxm_split(struct warp *w, uint32_t mask, uint32_t pc);
+void ptxm_calls_free(struct warp *w);
 // Collective instructions: STEP_NEXT when every lane of `need` is here, else the fragment waits.
 enum step_result ptxm_converge(struct warp *w, uint32_t mask, uint32_t need);
 
@@ -338,7 +367,14 @@ static inline void ptxm_note_poll(struct warp *w, const struct op *op, unsigned 
     w->polled = true;
     w->cta->poll = (struct poll){op, ptxm_thread(w, lane), size, p->address};
 }
-uint64_t ptxm_address(const struct warp *w, const struct op *op, unsigned lane);
+// The address of one lane: the last source and the displacement.
+static inline uint64_t ptxm_address(const struct warp *w, const struct op *op, unsigned lane)
+{
+    const void *registers = ptxm_src(w, op, op->nsrc - 1u);
+    uint64_t address = op->type2 == 8 ? ((const uint64_t *)registers)[lane]
+                                      : ((const uint32_t *)registers)[lane];
+    return address + (uint64_t)op->displacement;
+}
 void ptxm_finding(struct warp *w, const struct op *op, unsigned lane, enum rule rule,
                   const struct place *place, uint32_t size, enum access_kind kind,
                   const char *format, ...) __attribute__((format(printf, 8, 9)));

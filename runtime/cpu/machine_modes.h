@@ -16,6 +16,7 @@ enum wgmma_step { WGMMA_FENCE, WGMMA_COMMIT, WGMMA_WAIT };
 // op.flags of wgmma.mma_async
 enum wgmma_flag { WGMMA_NEGATE = 1, WGMMA_A_REGISTERS = 2, WGMMA_A_TRANSPOSED = 4,
                   WGMMA_B_TRANSPOSED = 8, WGMMA_SATURATE = 16 };
+enum host_function { HOST_NONE, HOST_PRINT, HOST_ASSERT };
 struct mma_shape {
     unsigned a, b, c, d; // registers a lane
 };

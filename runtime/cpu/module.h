@@ -5,6 +5,7 @@
 
 #include "isa.h"
 #include "lexer.h"
+#include "machine_modes.h"
 #include "memory.h"
 
 // Generic addresses: each space that is not global has a window of its own above all allocations.
@@ -34,8 +35,8 @@ enum { SHARED_START = 1024 };
     X(CLUSTER_CTAID_Y, "%cluster_ctaid.y") X(CLUSTER_CTAID_Z, "%cluster_ctaid.z")                  \
     X(CLUSTER_NCTAID_X, "%cluster_nctaid.x") X(CLUSTER_NCTAID_Y, "%cluster_nctaid.y")              \
     X(CLUSTER_NCTAID_Z, "%cluster_nctaid.z") X(CLUSTER_CTARANK, "%cluster_ctarank")                \
-    X(CLUSTER_NCTARANK, "%cluster_nctarank") X(IS_EXPLICIT_CLUSTER, "%is_explicit_cluster")   \
-    X(ENVREG, "%envreg") /* all of %envreg0 to 31: zero, as for ordinary launches */
+    X(CLUSTER_NCTARANK, "%cluster_nctarank") X(IS_EXPLICIT_CLUSTER, "%is_explicit_cluster") \
+    X(ENVREG1, "%envreg1") X(ENVREG2, "%envreg2")
 enum special {
 #define X(id, name) SPECIAL_##id,
     PTXM_SPECIALS(X)
@@ -67,6 +68,9 @@ struct variable {
     struct variable *next;
     unsigned line;
     bool pointer_param;
+    bool in_register;       // a parameter that the text has in a register: reg, of this type
+    uint8_t type;
+    int32_t reg;
 };
 
 // A place in the constant pool, or in a variable's initial bytes, that gets a symbol's address.
@@ -88,6 +92,7 @@ struct reg {
 
 struct function {
     const char *name;
+    const char *alias; // whose body it has, if it has none of its own
     bool is_entry, has_body;
     bool synchronizes; // has strong accesses: order through memory is possible
     bool asynchronous; // uses the async proxy, mbarriers or clusters: set by the builders
@@ -97,9 +102,15 @@ struct function {
     uint32_t index;
     struct reg *regs;
     size_t reg_count, reg_capacity;
+    // Where its registers are: a function that calls itself has them put aside.
+    struct { int32_t at; uint32_t bytes; } *slots; // bytes of one lane; 0: a predicate
+    size_t slot_count, slot_capacity;
     struct variable *params[256], *returns[8]; // in order of declaration
     size_t param_count, return_count;
-    size_t param_bytes, frame_base, frame_bytes;
+    // Of a thread's local memory: parameters first, its own and those of its calls, then variables.
+    size_t param_bytes, frame_base, frame_bytes, frame_params, frame_align;
+    bool too_large;     // to find out which registers live where
+    bool param_address; // the address of a parameter is taken
     uint32_t max_threads[3], required_threads[3], required_cluster[3], max_cluster_rank;
     bool explicit_cluster;
     struct ptxm_kernel info;
@@ -134,6 +145,7 @@ struct ptxm_module {
     size_t location_count, location_capacity;
     const struct ptxm_kernel **kernels;
     size_t kernel_count;
+    bool cooperative;      // reads the address of the grid's workspace
     size_t register_bytes; // of a warp's register file
     size_t frame_bytes;    // of a thread
     uint64_t shared_common_end; // module-scope shared variables lie below
@@ -188,7 +200,11 @@ struct parser;
 bool ptxm_decode(struct parser *parser, struct function *function, const struct statement *s);
 // flow.c: places registers and orders the blocks of a function whose labels are resolved.
 // load.c: appends the implicit return of a function whose text has been read.
+// The function of this name that has a body, by way of aliases; NULL: there is none.
+struct function *ptxm_function_body(const struct ptxm_module *module, const char *name);
 void ptxm_body_end(struct parser *parser, struct function *function);
+// exec_host.c: which of the driver's functions a call without a body means, HOST_NONE if none.
+enum host_function ptxm_host_function(const struct op *call, const char *name);
 bool ptxm_flow_finish(struct ptxm_module *module, struct function *function);
 
 // parser.c, for the decoder
@@ -201,6 +217,14 @@ bool ptxm_parser_label(struct parser *parser, const struct token *name, uint32_t
 // The labels of a .branchtargets list that was declared under this name.
 const struct token *ptxm_parser_targets(struct parser *parser, const struct token *name,
                                         size_t *count);
+// register_params.c: a parameter in memory for one in a register; a move between the two, under
+// the guard of a statement; what goes before a return.
+struct variable *ptxm_hidden_param(struct parser *parser, struct function *function,
+                                   const char *name, enum type type);
+bool ptxm_param_move(struct parser *parser, const struct statement *like, const struct token *at,
+                     struct variable *variable, const struct operand *value, bool store);
+bool ptxm_register_results_store(struct parser *parser, const struct statement *like,
+                                 const struct token *at);
 int32_t ptxm_constant(struct ptxm_module *module, uint64_t value, unsigned bytes);
 int32_t ptxm_constant_address(struct ptxm_module *module, const struct relocation *relocation);
 

@@ -15,7 +15,7 @@ static void out_of_memory(struct parser *p)
 
 // ---- registers ----------------------------------------------------------------------------------
 
-static int32_t new_registers(struct parser *p, enum type type, uint32_t count)
+int32_t ptxm_new_registers(struct parser *p, enum type type, uint32_t count)
 {
     struct function *f = p->function;
     int32_t first = (int32_t)f->reg_count;
@@ -29,7 +29,7 @@ static int32_t new_registers(struct parser *p, enum type type, uint32_t count)
     return first;
 }
 
-static bool register_declaration(struct parser *p, enum type type)
+static bool register_declaration(struct parser *p, enum type type, unsigned vector)
 {
     struct token name;
     int64_t count = 1;
@@ -42,16 +42,22 @@ static bool register_declaration(struct parser *p, enum type type)
         ptxm_complain(p, &name, "%lld registers are too many", (long long)count);
         return false;
     }
-    struct symbol *s = ptxm_symbol_add(p, &name, range ? SYMBOL_REG_RANGE : SYMBOL_REG);
+    if (vector && range) {
+        ptxm_complain(p, &name, "vector registers are declared one by one");
+        return false;
+    }
+    struct symbol *s = ptxm_symbol_add(p, &name, vector ? SYMBOL_REG_VECTOR
+                                               : range  ? SYMBOL_REG_RANGE : SYMBOL_REG);
     if (!s)
         return false;
-    s->count = (uint32_t)count;
-    s->index = new_registers(p, type, s->count);
+    s->count = vector ? vector : (uint32_t)count;
+    s->index = ptxm_new_registers(p, type, s->count);
     return s->index >= 0;
 }
 
 static void registers(struct parser *p)
 {
+    unsigned vector = ptxm_accept_dot(p, "v2") ? 2 : ptxm_accept_dot(p, "v4") ? 4 : 0;
     struct token at = p->token;
     enum type type = at.kind == TOKEN_DOT ? ptxm_type_parse(at.text, at.length) : T_NONE;
     if (type == T_NONE) {
@@ -61,7 +67,7 @@ static void registers(struct parser *p)
     }
     ptxm_advance(p);
     do {
-        if (!register_declaration(p, type)) {
+        if (!register_declaration(p, type, vector)) {
             ptxm_skip_statement(p);
             return;
         }
@@ -101,8 +107,6 @@ static int find_special(const struct token *name, const struct token *component)
         snprintf(text, sizeof text, "%.*s.%.*s", TOKEN_ARG(name), TOKEN_ARG(component));
     else
         snprintf(text, sizeof text, "%.*s", TOKEN_ARG(name));
-    if (!strncmp(text, "%envreg", 7))
-        return text[7] >= '0' && text[7] <= '9' ? SPECIAL_ENVREG : -1;
     for (int i = 0; i < SPECIAL_COUNT; i++)
         if (!strcmp(text, names[i]))
             return i;
@@ -116,11 +120,33 @@ static int find_special(const struct token *name, const struct token *component)
 
 static bool operand(struct parser *p, struct operand *o, unsigned depth);
 
+// Registers of the driver's that are the same for every launch here. The first kilobyte of shared
+// memory is the system's, as on the hardware; nothing is in it.
+static bool fixed_special(const struct token *name, int64_t *value)
+{
+    static const struct { const char *name; int64_t value; } fixed[] = {
+        {"%reserved_smem_offset_begin", 0}, {"%reserved_smem_offset_end", SHARED_START},
+        {"%reserved_smem_offset_cap", SHARED_START}, {"%reserved_smem_offset_", 0},
+        {"%envreg", 0},
+    };
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
+        size_t length = strlen(fixed[i].name), digits = name->length - length;
+        if (name->length < length || memcmp(name->text, fixed[i].name, length) || digits > 2)
+            continue;
+        *value = fixed[i].value;
+        return digits == 0 || (name->text[length] >= '0' && name->text[length] <= '9');
+    }
+    return false;
+}
+
 static bool special_operand(struct parser *p, struct operand *o)
 {
     struct token component = p->token;
     bool with_component = component.kind == TOKEN_DOT;
     o->index = find_special(&o->token, with_component ? &component : NULL);
+    p->module->cooperative |= o->index == SPECIAL_ENVREG1 || o->index == SPECIAL_ENVREG2;
+    if (o->index < 0 && fixed_special(&o->token, &o->value))
+        return o->kind = OPERAND_INT, true;
     if (o->index < 0) {
         ptxm_complain(p, &o->token, "unknown register '%.*s'", TOKEN_ARG(&o->token));
         return false;
@@ -129,6 +155,31 @@ static bool special_operand(struct parser *p, struct operand *o)
         ptxm_advance(p);
     o->kind = OPERAND_SPECIAL;
     return true;
+}
+
+// v, or one of its elements v.x
+static bool vector_operand(struct parser *p, const struct symbol *s, struct operand *o)
+{
+    static const char letters[] = "xyzwrgba";
+    if (p->token.kind == TOKEN_DOT) {
+        const char *at = p->token.length == 1 ? strchr(letters, *p->token.text) : NULL;
+        if (!at || (uint32_t)(at - letters) % 4 >= s->count) {
+            ptxm_complain(p, &p->token, "'%s' has no element '.%.*s'", s->name,
+                          TOKEN_ARG(&p->token));
+            return false;
+        }
+        o->kind = OPERAND_REG;
+        o->index = s->index + (int32_t)(at - letters) % 4;
+        ptxm_advance(p);
+        return true;
+    }
+    o->kind = OPERAND_VECTOR;
+    o->count = s->count;
+    o->elements = ptxm_arena_alloc(&p->module->arena, o->count * sizeof *o->elements);
+    for (uint32_t i = 0; o->elements && i < s->count; i++)
+        o->elements[i] = (struct operand){.kind = OPERAND_REG, .index = s->index + (int32_t)i,
+                                          .token = o->token};
+    return o->elements != NULL;
 }
 
 static bool name_operand(struct parser *p, struct operand *o)
@@ -145,6 +196,8 @@ static bool name_operand(struct parser *p, struct operand *o)
         o->value = LANES;
         return true;
     }
+    if (s && s->kind == SYMBOL_REG_VECTOR)
+        return vector_operand(p, s, o);
     if (s && s->kind == SYMBOL_REG) {
         o->kind = OPERAND_REG;
         o->index = s->index;
@@ -160,6 +213,11 @@ static bool name_operand(struct parser *p, struct operand *o)
         return special_operand(p, o);
     } else {
         o->kind = OPERAND_LABEL;
+    }
+    if (o->kind == OPERAND_REG && p->token.kind == TOKEN_DOT) {
+        ptxm_complain(p, &p->token, "'.%.*s' selects a part of a register, as video instructions "
+                      "do: they are not supported", TOKEN_ARG(&p->token));
+        return false;
     }
     return true;
 }
@@ -508,6 +566,8 @@ void ptxm_body(struct parser *p, struct function *f)
     struct ptxm_module *m = p->module;
     f->first_op = (uint32_t)m->op_count;
     p->location = 0;
+    if (!ptxm_register_params_load(p, f))
+        p->failed = true;
     block(p, 0);
     f->op_count = (uint32_t)m->op_count - f->first_op;
     ptxm_body_end(p, f);

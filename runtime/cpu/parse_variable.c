@@ -145,11 +145,14 @@ static uint64_t round_up(uint64_t value, uint64_t align)
 }
 
 // Gives a frame, local or parameter variable its place.
-static void place_in_frame(struct function *f, struct variable *v)
+void ptxm_place_in_frame(struct function *f, struct variable *v)
 {
-    f->frame_bytes = round_up(f->frame_bytes, v->align);
-    v->offset = f->frame_bytes;
-    f->frame_bytes += v->size;
+    if (v->align > f->frame_align)
+        f->frame_align = v->align;
+    size_t *end = v->space == SPACE_LOCAL ? &f->frame_bytes : &f->frame_params;
+    *end = round_up(*end, v->align);
+    v->offset = *end;
+    *end += v->size;
 }
 
 // .align 8 .v4 .f32 .ptr .global .align 16, in any order that PTX uses
@@ -246,7 +249,7 @@ struct variable *ptxm_variable(struct parser *p, enum space space, const struct 
         if (space == SPACE_GLOBAL || space == SPACE_CONST || space == SPACE_SHARED)
             keep_variable(p, v);
         else if (space != SPACE_PARAM && p->function)
-            place_in_frame(p->function, v);
+            ptxm_place_in_frame(p->function, v);
     }
     return set_initial(p, v, h->type) ? v : NULL;
 }

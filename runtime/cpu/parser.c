@@ -129,6 +129,18 @@ static void skip_braces(struct parser *p)
             depth--;
         ptxm_advance(p);
     } while (depth && p->token.kind != TOKEN_END);
+    if (depth)
+        ptxm_complain(p, &p->token, "the text ends where '}' is expected");
+}
+
+// The rest of a function whose head is not understood: to its body's end, or to the next directive
+// if it has none.
+static void skip_function(struct parser *p)
+{
+    while (p->token.kind != TOKEN_END && !ptxm_at_punct(p, ';') && !ptxm_at_punct(p, '{'))
+        ptxm_advance(p);
+    if (ptxm_at_punct(p, '{'))
+        skip_braces(p);
 }
 
 // ---- symbols ------------------------------------------------------------------------------------
@@ -189,17 +201,13 @@ static bool parameter(struct parser *p, struct function *f, bool returns)
     struct variable_head h;
     bool as_register = ptxm_accept_dot(p, "reg");
     struct token at = p->token;
-    if (as_register) {
-        ptxm_complain(p, &at, "parameters in registers are not supported");
-        return false;
-    }
-    if (!ptxm_accept_dot(p, "param")) {
+    struct variable *v = NULL;
+    if (as_register)
+        v = ptxm_register_param(p, f);
+    else if (!ptxm_accept_dot(p, "param"))
         ptxm_complain(p, &at, "expected .param before '%.*s'", TOKEN_ARG(&at));
-        return false;
-    }
-    if (!ptxm_variable_head(p, &h))
-        return false;
-    struct variable *v = ptxm_variable(p, f->is_entry ? SPACE_PARAM : SPACE_FRAME_PARAM, &h, false);
+    else if (ptxm_variable_head(p, &h))
+        v = ptxm_variable(p, f->is_entry ? SPACE_PARAM : SPACE_FRAME_PARAM, &h, false);
     if (!v)
         return false;
     if (f->is_entry) {
@@ -297,6 +305,7 @@ static struct function *new_function(struct parser *p, bool entry)
         return NULL;
     }
     f->is_entry = entry;
+    f->frame_align = 16;
     f->index = (uint32_t)m->function_count;
     m->functions[m->function_count++] = f;
     return f;
@@ -349,10 +358,8 @@ static void function(struct parser *p, bool entry)
         ptxm_body(p, f);
     else if (fine)
         ptxm_expect(p, ';');
-    else if (ptxm_at_punct(p, '{'))
-        skip_braces(p);
     else
-        ptxm_skip_statement(p);
+        skip_function(p);
     ptxm_scope_leave(p);
     p->function = NULL;
 }
@@ -429,6 +436,22 @@ static void file(struct parser *p)
     }
 }
 
+// .alias NAME, FUNCTION;
+static void alias(struct parser *p)
+{
+    struct token name, target;
+    if (!ptxm_name(p, &name) || !ptxm_expect(p, ',') || !ptxm_name(p, &target))
+        return ptxm_skip_statement(p);
+    struct symbol *s = ptxm_symbol_find(p, name.text, name.length);
+    struct symbol *t = ptxm_symbol_find(p, target.text, target.length);
+    if (!s || s->kind != SYMBOL_FUNCTION || !t || t->kind != SYMBOL_FUNCTION)
+        ptxm_complain(p, s && s->kind == SYMBOL_FUNCTION ? &target : &name,
+                      "the names of an .alias are functions that were declared before");
+    else
+        s->function->alias = t->function->name;
+    ptxm_expect(p, ';');
+}
+
 // .section .debug_info { ... }: for debuggers, not for us.
 static void section(struct parser *p)
 {
@@ -469,6 +492,8 @@ static void directive(struct parser *p)
         ptxm_variables(p, SPACE_SHARED, is_extern);
     else if (ptxm_accept_dot(p, "pragma"))
         ptxm_skip_statement(p);
+    else if (ptxm_accept_dot(p, "alias"))
+        alias(p);
     else if (ptxm_accept_dot(p, "section"))
         section(p);
     else {
@@ -493,6 +518,8 @@ void ptxm_parse(struct parser *p)
             ptxm_skip_statement(p);
         }
     }
+    if (p->lexer.open_comment)
+        ptxm_complain(p, &p->token, "the text ends within a comment");
     if (!p->failed && !p->module->version)
         ptxm_complain(p, &p->token, "the text has no .version: this is not PTX");
     else if (!p->failed && !p->module->target)

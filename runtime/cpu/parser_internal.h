@@ -8,7 +8,8 @@
 #define TOKEN_ARG(t) ((int)((t)->length > 60 ? 60 : (t)->length)), (t)->text
 enum { SYMBOL_BUCKETS = 1024 };
 
-enum symbol_kind { SYMBOL_REG, SYMBOL_REG_RANGE, SYMBOL_VARIABLE, SYMBOL_FUNCTION, SYMBOL_LABEL,
+enum symbol_kind { SYMBOL_REG, SYMBOL_REG_RANGE, SYMBOL_REG_VECTOR, SYMBOL_VARIABLE,
+                   SYMBOL_FUNCTION, SYMBOL_LABEL,
                    SYMBOL_TARGETS, SYMBOL_PROTOTYPE };
 
 struct symbol {
@@ -72,7 +73,12 @@ struct variable_head {
 bool ptxm_variable_head(struct parser *p, struct variable_head *head);
 struct variable *ptxm_variable(struct parser *p, enum space space, const struct variable_head *head,
                                bool is_extern);
+void ptxm_place_in_frame(struct function *f, struct variable *v);
 void ptxm_variables(struct parser *p, enum space space, bool is_extern);
+int32_t ptxm_new_registers(struct parser *p, enum type type, uint32_t count);
+// register_params.c
+struct variable *ptxm_register_param(struct parser *p, struct function *f);
+bool ptxm_register_params_load(struct parser *p, struct function *f);
 void ptxm_body(struct parser *p, struct function *f);
 void ptxm_parse(struct parser *p);
 

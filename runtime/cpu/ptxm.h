@@ -200,6 +200,10 @@ struct ptxm_launch_options {
     bool strict;                     // every tier that the ISA's letter demands
     bool no_counters;                // skip bank conflict and sector counting
     size_t max_findings;             // distinct findings kept; 0: 1000
+    // What printf of the kernel prints, a call at a time; NULL: dropped. Called with a lock held,
+    // from the thread that runs the CTA. The text ends in a NUL that length does not count.
+    void (*print)(void *user, const char *text, size_t length);
+    void *print_user;
 };
 
 enum ptxm_severity {

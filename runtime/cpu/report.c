@@ -112,6 +112,7 @@ void ptxm_findings_merge(struct findings *into, const struct findings *from)
         mine->finding.a.object = ptxm_findings_string(into, e->finding.a.object);
         mine->finding.b.object = ptxm_findings_string(into, e->finding.b.object);
         mine->own_message = e->own_message;
+        mine->optimistic = e->optimistic;
     }
     into->truncated |= from->truncated;
 }

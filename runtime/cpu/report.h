@@ -20,6 +20,9 @@ struct finding_entry {
     uint32_t line_a, line_b; // the key, with the rule
     struct finding_entry *next;
     bool own_message;
+    // A weak read that meets an atomic: op + 1 of the read. It is dropped where the threads that
+    // read go on to compare and swap the word: the swap fails if the value was not right.
+    uint32_t optimistic;
 };
 
 struct findings {

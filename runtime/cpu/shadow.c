@@ -159,6 +159,8 @@ static COLD report(const struct touch *t, enum rule rule, const struct earlier *
                                                  swap ? other->line : t->op->line, &fresh);
     if (!e || !fresh)
         return;
+    e->optimistic = ptxm_shadow_optimistic(t->kind, (uint32_t)(t->op - cta->grid->module->ops),
+                                           x->kind, x->op);
     struct ptxm_finding *f = &e->finding;
     struct ptxm_place *mine = swap ? &f->a : &f->b, *theirs = swap ? &f->b : &f->a;
     ptxm_describe(cta, mine, t->op, ptxm_thread(t->w, t->lane), t->place->space, t->place->address,
@@ -222,6 +224,13 @@ static enum rule race_rule(const struct touch *t, const struct earlier *x)
     return same_warp && !ptxm_is_async(t->kind) ? RULE_RACE_WARP : RULE_RACE;
 }
 
+// One instruction by which threads of a CTA store one value: compilers do that on purpose.
+static bool stored_by_many(const struct touch *t, const struct earlier *x)
+{
+    const struct grid *grid = t->w->cta->grid;
+    return x->rank == t->rank && x->op == t->op - grid->module->ops && !grid->options.strict;
+}
+
 static inline void judge_write(const struct touch *t, const struct stamp *p)
 {
     struct earlier x = {p->op, p->thread, p->generation, p->clock, p->rank, p->value,
@@ -238,6 +247,8 @@ static inline void judge_write(const struct touch *t, const struct stamp *p)
     enum rule rule = race_rule(t, &x);
     if (p->kind == ACCESS_WRITE && t->has_value && p->value == t->value)
         rule = RULE_RACE_SAME;
+    if (rule == RULE_RACE_SAME && stored_by_many(t, &x))
+        return;
     report(t, rule, &x);
 }
 
@@ -509,18 +520,6 @@ static void touch_bytes(struct touch *t, struct cell *c)
     t->address = address;
 }
 
-static void check_initialised(const struct touch *t)
-{
-    const struct allocation *a = t->place->allocation;
-    const uint8_t *flags = a->initialised + (t->place->address - a->base);
-    for (uint32_t i = 0; i < t->size; i++)
-        if (!flags[i]) {
-            ptxm_finding(t->w, t->op, t->lane, RULE_UNINIT_GLOBAL, t->place, t->size, t->kind, "%s",
-                         ptxm_rule_message(RULE_UNINIT_GLOBAL));
-            return;
-        }
-}
-
 static uint8_t strength(const struct warp *w, const struct op *op, enum access_kind kind)
 {
     if (kind >= ACCESS_COPY_READ || op->sem == SEM_WEAK)
@@ -568,12 +567,13 @@ void ptxm_shadow_access(struct warp *w, const struct op *op, unsigned lane,
     struct touch t = {.w = w, .op = op, .lane = lane, .place = place, .size = size, .kind = kind,
                       .cells = owner->shadow, .strong = strength(w, op, kind),
                       .rank = (uint8_t)cta->rank, .owner = (uint8_t)owner->rank,
-                      .has_value = value != NULL, .global = place->space == SPACE_GLOBAL,
+                      .has_value = value != NULL,
+                      .global = place->space == SPACE_GLOBAL,
                       .special = kind == ACCESS_BARRIER || owner != cta};
     if (t.strong)
         t.sequence = atomic_fetch_add(&cta->grid->sequence, 1) + 1;
     if (t.global && cta->grid->options.check_global_init && kind != ACCESS_WRITE)
-        check_initialised(&t);
+        ptxm_shadow_initialised(w, op, lane, place, size, kind);
     if (t.global && (cta->grid->options.no_global_races || place->allocation->read_only))
         return;
     struct cell *c = t.global ? NULL : &t.cells->shared[place->address / 4];
@@ -603,7 +603,7 @@ void ptxm_async_access(struct warp *w, const struct op *op, unsigned lane, uint3
         cta->shadow->operations[operation].shared_ctas[kind != ACCESS_ASYNC_READ] |=
             1u << owner->rank;
     if (t.global && cta->grid->options.check_global_init && kind != ACCESS_ASYNC_WRITE)
-        check_initialised(&t);
+        ptxm_shadow_initialised(w, op, lane, place, size, kind);
     if (t.global && (cta->grid->options.no_global_races || place->allocation->read_only))
         return;
     touch_all(&t, NULL);

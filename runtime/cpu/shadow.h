@@ -19,7 +19,7 @@ struct thread_clock {
     struct knowledge *missed;   // what it would know if scopes had been wide enough
     uint32_t fence_generation, fence_clock;
     enum scope fence_scope, pending_scope;
-    bool fenced;
+    bool fenced, sequential;
     // cp.async, in batches (see machine.h): complete at the start of this generation, and later
     // waits of it
     uint32_t groups_before, groups_now;
@@ -45,6 +45,11 @@ void ptxm_clock_learn(struct warp *w, uint32_t mask, struct knowledge *what);
 // fence.proxy.async; spaces: a bit for each enum proxy_space.
 void ptxm_clock_proxy_fence(struct warp *w, uint32_t mask, unsigned spaces);
 void ptxm_clock_fence(struct warp *w, uint32_t mask, enum scope scope);
+// clock_fence.c: whether the fence just made is sequentially consistent; all threads meet; what
+// such fences let a relaxed write announce.
+void ptxm_clock_fence_sc(struct warp *w, uint32_t mask, bool sequential);
+void ptxm_clock_fences_meet(struct cta *cta);
+struct knowledge *ptxm_clock_fenced(struct warp *w, unsigned lane);
 void ptxm_clock_warp_sync(struct warp *w, uint32_t mask);
 // A strong access to a word: called under the grid's lock, after the value has been read or
 // written. read and write say what it did; rmw: both, in one.
@@ -155,6 +160,8 @@ struct shadow {
     uint32_t generation, thread_count;
     uint16_t epoch; // of what the CTA knows about others, or has told them
     bool fine;      // some thread knows more than the barriers tell
+    struct knowledge *fenced; // by sequentially consistent fences that all threads have met behind
+    bool fences;              // there were such fences in this generation
     struct knowledge *base;
     struct thread_clock *threads;
     struct know_log *log;
@@ -180,6 +187,14 @@ struct shadow {
 
 bool ptxm_shadow_create(struct cta *cta);
 struct page *ptxm_shadow_page(struct cta *cta, uint64_t number); // NULL: no memory
+// A compare-and-swap is about to touch a word that its thread may have read: see report.h.
+void ptxm_shadow_confirm(struct warp *w, unsigned lane, const struct place *place);
+// Reports a read of global memory that neither the host nor a kernel has written.
+void ptxm_shadow_initialised(struct warp *w, const struct op *op, unsigned lane,
+                             const struct place *place, uint32_t size, enum access_kind kind);
+// Of two accesses that race, the op of the weak read that meets an atomic, plus 1; else 0.
+uint32_t ptxm_shadow_optimistic(enum access_kind a, uint32_t a_op, enum access_kind b,
+                                uint32_t b_op);
 bool ptxm_shadow_split(struct cta *cta, struct cell *c);
 uint32_t ptxm_reader_new(struct cta *cta, bool global); // a free entry; 0: no memory
 void ptxm_readers_forget(struct shadow *shadow, struct cell *c);

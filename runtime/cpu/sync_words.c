@@ -93,12 +93,16 @@ static void tell(struct warp *w, const struct op *op, unsigned lane, struct sync
     struct thread_clock *t = &s->threads[ptxm_thread(w, lane)];
     bool releases = op->sem == SEM_RELEASE || op->sem == SEM_ACQ_REL;
     enum scope scope = (enum scope)op->scope;
-    struct knowledge *told = NULL;
+    struct knowledge *told = NULL, *others = releases ? NULL : ptxm_clock_fenced(w, lane);
     if (releases) {
         told = ptxm_clock_message(w, 1u << lane, t->know, s->generation, w->clock);
+    } else if (others && (!t->fenced || t->fence_scope < scope)) {
+        told = others;
     } else if (t->fenced) {
         told = ptxm_clock_message(w, 1u << lane, t->at_fence, t->fence_generation, t->fence_clock);
         scope = t->fence_scope < scope ? t->fence_scope : scope;
+        ptxm_knowledge_absorb(a, &told, others);
+        ptxm_knowledge_free(a, others);
     }
     if (!chain) {
         ptxm_knowledge_free(a, word->wide);
@@ -138,7 +142,8 @@ void ptxm_clock_strong(struct warp *w, const struct op *op, unsigned lane,
     struct sync_table *table = place->space != SPACE_SHARED ? w->cta->grid->sync
                              : place->owner ? place->owner->shadow->sync : s->sync;
     struct thread_clock *t = &s->threads[ptxm_thread(w, lane)];
-    bool says = write && (t->fenced || op->sem == SEM_RELEASE || op->sem == SEM_ACQ_REL);
+    bool releases = op->sem == SEM_RELEASE || op->sem == SEM_ACQ_REL;
+    bool says = write && (t->fenced || s->fences || s->fenced || releases);
     struct sync_word *word = word_at(table, place->address, says);
     if (!word)
         return;

@@ -203,9 +203,10 @@ static enum run_end run_fragment(struct warp *w, struct fragment *f, uint64_t *l
 bool ptxm_warp_run(struct warp *w, uint64_t quantum)
 {
     uint64_t left = quantum, before_run = quantum;
-    uint64_t since = 0;
-    struct fragment *previous = NULL;
-    bool oldest = false;
+    // A turn may be shorter than what counts as long: it is counted on from turn to turn.
+    uint64_t since = w->since;
+    struct fragment *previous = w->previous;
+    bool oldest = since > FAIR_STEPS;
     while (left && !w->cta->aborted) {
         if (w->fragment_count > 1) {
             drop_empty(w);
@@ -229,6 +230,8 @@ bool ptxm_warp_run(struct warp *w, uint64_t quantum)
         if (end == RUN_YIELD)
             break;
     }
+    w->since = since;
+    w->previous = previous;
     if (w->fragment_count > 1)
         drop_empty(w);
     else if (w->fragment_count && !w->fragments[0].mask)

@@ -501,6 +501,25 @@ def check_race(kgen):
 
 
 @case
+def check_printf(kgen):
+    """what a kernel prints: on stdout, beside JSON on stderr"""
+    arguments = ["check", str(HERE / "print.ptx"), "--grid=2", "--block=2"]
+    lines = kgen(*arguments, out="no findings").splitlines()[:-1]
+    same(sorted(lines), ["0 of CTA 0", "0 of CTA 1", "1 of CTA 0", "1 of CTA 1"])
+    answer = json.loads(kgen(*arguments, "--json", err="1 of CTA 1"))
+    same(answer["status"], "ok")
+
+
+@case
+def check_endless(kgen):
+    """a loop without an end: the line, after as many steps as are said"""
+    text = Path(COPY).read_text()
+    loop = text[:text.index("{")] + "{\nL: bra L;\n}\n"
+    kgen("check", kgen.file("loop.ptx", loop), *COPY_ARGS, "--arg=i32:1", "--steps=5000",
+         status=1, out=r"\[instruction-budget\]")
+
+
+@case
 def check_kernel_name(kgen):
     """a kernel that the file does not have"""
     kgen("check", RACE, "--kernel=neighbor", status=1, err="did you mean 'neighbour'")

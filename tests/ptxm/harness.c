@@ -23,17 +23,25 @@ void bench_load(struct bench *b, const char *text)
     load(b, text, strlen(text));
 }
 
-void bench_load_file(struct bench *b, const char *path)
+char *bench_read_file(const char *path, size_t *length)
 {
     FILE *file = fopen(path, "rb");
     assert_non_null(file);
     assert_int_equal(fseek(file, 0, SEEK_END), 0);
-    long size = ftell(file);
+    *length = (size_t)ftell(file);
     rewind(file);
-    char *text = malloc((size_t)size);
-    assert_int_equal(fread(text, 1, (size_t)size, file), size);
+    char *text = malloc(*length + 1);
+    assert_int_equal(fread(text, 1, *length, file), *length);
+    text[*length] = 0;
     fclose(file);
-    load(b, text, (size_t)size);
+    return text;
+}
+
+void bench_load_file(struct bench *b, const char *path)
+{
+    size_t length;
+    char *text = bench_read_file(path, &length);
+    load(b, text, length);
     free(text);
 }
 

@@ -25,6 +25,7 @@ struct bench {
 
 void bench_load(struct bench *bench, const char *text);
 void bench_load_file(struct bench *bench, const char *path);
+char *bench_read_file(const char *path, size_t *length); // ends in a NUL; to be freed
 void bench_free(struct bench *bench);
 uint64_t bench_buffer(struct bench *bench, size_t size, const void *content); // NULL: not written
 void bench_read(struct bench *bench, uint64_t address, void *to, size_t size);

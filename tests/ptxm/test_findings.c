@@ -69,7 +69,9 @@ static void test_shared_races(void **state)
         // shfl is no memory order
         {FILL " shfl.sync.bfly.b32 %r7, %r1, 1, 31, -1;" READ_LANE, "race-in-warp", 1, 32},
         {" st.shared.u32 [%r4], %r1;", "race-in-warp", 1, 32},
-        {" mov.u32 %r7, 5; st.shared.u32 [%r4], %r7;", "race-same-value"},
+        {" mov.u32 %r7, 5; st.shared.u32 [%r4], %r7;", NULL}, // one store by many: on purpose
+        {" mov.u32 %r7, 5; setp.lt.u32 %p1, %r1, 32; @%p1 bra A; st.shared.u32 [%r4], %r7; ret;\n"
+         "A: st.shared.u32 [%r4], %r7;", "race-same-value"},
         {" red.shared.add.u32 [%r4], 1;", "uninitialised-shared"},
         {" setp.eq.u32 %p1, %r1, 0; @%p1 st.shared.u32 [%r4], 0;" BS
          " red.shared.add.u32 [%r4], 1;" BS " ld.shared.u32 %r6, [%r4];", NULL},

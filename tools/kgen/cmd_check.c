@@ -48,13 +48,14 @@ static bool read_options(check_run *c)
 {
     const command_line *o = c->options;
     int completion = KGEN_COMPLETE_EAGER;
-    int64_t seed = 0, shared = 0;
+    int64_t seed = 0, shared = 0, steps = 4000000000;
     c->launch = (kgen_raw_launch){.grid = {1, 1, 1}, .block = {32, 1, 1}};
     if (has(o, OPTION_block)) c->launch.block[0] = 1;
     if (has(o, OPTION_cluster)) c->cluster[0] = c->cluster[1] = c->cluster[2] = 1;
     if (!option_word(o, OPTION_completion, completion_words, &completion) ||
         !option_number(o, OPTION_seed, 0, INT64_MAX, &seed) ||
         !option_number(o, OPTION_shared, 0, 1 << 20, &shared) ||
+        !option_number(o, OPTION_steps, 1, INT64_MAX, &steps) ||
         !read_triple(o, OPTION_grid, INT32_MAX, c->launch.grid) ||
         !read_triple(o, OPTION_block, 1024, c->launch.block) ||
         !read_triple(o, OPTION_cluster, 16, c->cluster))
@@ -68,6 +69,7 @@ static bool read_options(check_run *c)
     c->launch.shared_bytes = (size_t)shared;
     c->device_options.completion = (kgen_completion)completion;
     c->device_options.seed = (uint64_t)seed;
+    c->device_options.step_limit = (uint64_t)steps;
     return true;
 }
 
@@ -133,12 +135,31 @@ static void print_text(const check_run *c, int status)
            (unsigned long long)s->bank_conflicts);
 }
 
+// What the kernel prints goes to stdout; to stderr where stdout is JSON.
+static void print_on(const char *text, size_t length, FILE *stream)
+{
+    fwrite(text, 1, length, stream);
+}
+
+static void print_out(const char *text, size_t length, void *user)
+{
+    (void)user;
+    print_on(text, length, stdout);
+}
+
+static void print_aside(const char *text, size_t length, void *user)
+{
+    (void)user;
+    print_on(text, length, stderr);
+}
+
 static int launch(check_run *c)
 {
     raw_args args;
     int status = EXIT_FINE;
     if (raw_args_make(&args, c->options, c->device, c->device_options.seed, &status)) {
         kgen_launch_options o = {.finding = findings_keep,
+                                 .print = has(c->options, OPTION_json) ? print_aside : print_out,
                                  .user = &c->findings,
                                  .statistics = &c->statistics,
                                  .cluster = {c->cluster[0], c->cluster[1], c->cluster[2]}};
