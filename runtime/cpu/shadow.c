@@ -509,18 +509,6 @@ static void touch_bytes(struct touch *t, struct cell *c)
     t->address = address;
 }
 
-static void check_initialised(const struct touch *t)
-{
-    const struct allocation *a = t->place->allocation;
-    const uint8_t *flags = a->initialised + (t->place->address - a->base);
-    for (uint32_t i = 0; i < t->size; i++)
-        if (!flags[i]) {
-            ptxm_finding(t->w, t->op, t->lane, RULE_UNINIT_GLOBAL, t->place, t->size, t->kind, "%s",
-                         ptxm_rule_message(RULE_UNINIT_GLOBAL));
-            return;
-        }
-}
-
 static uint8_t strength(const struct warp *w, const struct op *op, enum access_kind kind)
 {
     if (kind >= ACCESS_COPY_READ || op->sem == SEM_WEAK)
@@ -573,7 +561,7 @@ void ptxm_shadow_access(struct warp *w, const struct op *op, unsigned lane,
     if (t.strong)
         t.sequence = atomic_fetch_add(&cta->grid->sequence, 1) + 1;
     if (t.global && cta->grid->options.check_global_init && kind != ACCESS_WRITE)
-        check_initialised(&t);
+        ptxm_check_initialised(w, op, lane, place, size, kind);
     if (t.global && (cta->grid->options.no_global_races || place->allocation->read_only))
         return;
     struct cell *c = t.global ? NULL : &t.cells->shared[place->address / 4];
@@ -603,7 +591,7 @@ void ptxm_async_access(struct warp *w, const struct op *op, unsigned lane, uint3
         cta->shadow->operations[operation].shared_ctas[kind != ACCESS_ASYNC_READ] |=
             1u << owner->rank;
     if (t.global && cta->grid->options.check_global_init && kind != ACCESS_ASYNC_WRITE)
-        check_initialised(&t);
+        ptxm_check_initialised(w, op, lane, place, size, kind);
     if (t.global && (cta->grid->options.no_global_races || place->allocation->read_only))
         return;
     touch_all(&t, NULL);

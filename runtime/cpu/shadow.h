@@ -181,6 +181,9 @@ struct shadow {
 bool ptxm_shadow_create(struct cta *cta);
 struct page *ptxm_shadow_page(struct cta *cta, uint64_t number); // NULL: no memory
 bool ptxm_shadow_split(struct cta *cta, struct cell *c);
+// A finding if nobody has ever written one of these bytes of global memory.
+void ptxm_check_initialised(struct warp *w, const struct op *op, unsigned lane,
+                            const struct place *place, uint32_t size, enum access_kind kind);
 uint32_t ptxm_reader_new(struct cta *cta, bool global); // a free entry; 0: no memory
 void ptxm_readers_forget(struct shadow *shadow, struct cell *c);
 void ptxm_readers_prune(struct shadow *shadow, struct cell *c, uint8_t own);

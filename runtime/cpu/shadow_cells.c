@@ -214,3 +214,16 @@ void ptxm_shadow_plain(struct cta *cta, uint64_t address, uint32_t size)
         for (unsigned i = 0; c->split && i < 4; i++) s->split[c->split + i].write = c->write;
     }
 }
+
+void ptxm_check_initialised(struct warp *w, const struct op *op, unsigned lane,
+                            const struct place *place, uint32_t size, enum access_kind kind)
+{
+    const struct allocation *a = place->allocation;
+    const uint8_t *flags = a->initialised + (place->address - a->base);
+    for (uint32_t i = 0; i < size; i++)
+        if (!flags[i]) {
+            ptxm_finding(w, op, lane, RULE_UNINIT_GLOBAL, place, size, kind, "%s",
+                         ptxm_rule_message(RULE_UNINIT_GLOBAL));
+            return;
+        }
+}
