@@ -9,6 +9,7 @@
 // When all that are left poll, turn after turn, and nobody changes anything, the grid waits for
 // what never comes, and the launch ends.
 #include "engine.h"
+#include "profile.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -434,6 +435,11 @@ static void set_options(struct grid *grid, const struct ptxm_launch_options *opt
 static bool prepare(struct grid *grid)
 {
     bool checks = !grid->options.no_checks;
+    if (grid->options.profile) {
+        grid->profile = ptxm_profile_create(grid->allocator, grid->module);
+        if (!grid->profile)
+            return false;
+    }
     grid->uncommitted = ptxm_alloc_zero(grid->allocator,
                                         grid->cta_count * sizeof *grid->uncommitted);
     if (checks)
@@ -456,6 +462,8 @@ static enum ptxm_status run(struct grid *grid, struct ptxm_report **report)
     pthread_cond_destroy(&grid->wake);
     pthread_mutex_destroy(&grid->lock);
     *report = make_report(grid);
+    if (*report && grid->profile && !ptxm_profile_report(grid->profile, *report))
+        atomic_store(&grid->out_of_memory, true);
     if (atomic_load(&grid->out_of_memory) || !*report) {
         ptxm_report_free(*report);
         *report = NULL;
@@ -500,6 +508,7 @@ enum ptxm_status ptxm_launch(struct ptxm_device *device, struct ptxm_module *mod
     status = run(&grid, report);
     ptxm_findings_free(&grid.findings);
     ptxm_grid_shadow_free(grid.shadow);
+    ptxm_profile_free(grid.profile);
     ptxm_sync_free(grid.sync);
     ptxm_free(grid.allocator, grid.uncommitted);
     ptxm_free(grid.allocator, grid.constants);

@@ -199,6 +199,7 @@ struct ptxm_launch_options {
     bool volatile_is_relaxed;        // the letter of the ISA; default: volatile is a weak access
     bool strict;                     // every tier that the ISA's letter demands
     bool no_counters;                // skip bank conflict and sector counting
+    bool profile;                    // count for each instruction: ptxm_report_profile
     size_t max_findings;             // distinct findings kept; 0: 1000
 };
 
@@ -250,10 +251,37 @@ struct ptxm_counters {
     uint64_t async_copies, matrix_multiplies, atomics;
 };
 
+// What one statement of the PTX did, all warps and CTAs together. Bytes, sectors and lanes are those
+// that were asked for, whether or not the access was in bounds.
+struct ptxm_instruction_profile {
+    unsigned line;           // of the PTX text
+    const char *source_file; // of .loc, or NULL
+    unsigned source_line;
+    const char *instruction; // the opcode as written; lives as long as the module
+    uint64_t executions;     // by warps
+    uint64_t lanes;          // that took part
+    uint64_t partial;        // executions by some, not all, of the warp's live lanes
+    // Warp-level accesses; wavefronts beyond the ideal are bank conflicts (profile.c has the model).
+    uint64_t shared_accesses, shared_wavefronts, shared_ideal;
+    // 32-byte sectors and 128-byte lines touched; the ideal: as few as the different bytes fill.
+    uint64_t global_accesses, global_sectors, global_ideal_sectors, global_lines,
+        global_ideal_lines;
+    uint64_t global_read, global_written, shared_read, shared_written, local_read,
+        local_written;      // bytes, by lanes: a byte that two lanes read counts twice
+    uint64_t arrivals, waits; // at barriers: warps; at mbarriers: lanes
+    uint64_t atomics, atomics_contended; // lanes; lanes behind another one on the same address
+    uint64_t multiply_adds;   // of tensor cores
+};
+
 struct ptxm_report;
 size_t ptxm_report_count(const struct ptxm_report *report);
 const struct ptxm_finding *ptxm_report_finding(const struct ptxm_report *report, size_t index);
 const struct ptxm_counters *ptxm_report_counters(const struct ptxm_report *report);
+// Statements that ran, in the order of the text; none without ptxm_launch_options.profile. The
+// counts do not depend on the number of CPU threads unless the kernel waits in loops.
+size_t ptxm_report_profile_count(const struct ptxm_report *report);
+const struct ptxm_instruction_profile *ptxm_report_profile(const struct ptxm_report *report,
+                                                           size_t index);
 bool ptxm_report_truncated(const struct ptxm_report *report); // max_findings was reached
 void ptxm_report_free(struct ptxm_report *report);
 
