@@ -267,6 +267,41 @@ static size_t report_findings(const struct ptxm_report *report, const kgen_launc
     return n;
 }
 
+static void report_profile(const struct ptxm_report *report, const kgen_launch_options *options)
+{
+    size_t n = ptxm_report_profile_count(report);
+    for (size_t i = 0; i < n && options->instruction; i++) {
+        const struct ptxm_instruction_profile *p = ptxm_report_profile(report, i);
+        kgen_instruction_profile out = {.line = (int)p->line,
+                                        .source_file = p->source_file,
+                                        .source_line = (int)p->source_line,
+                                        .instruction = p->instruction,
+                                        .executions = p->executions,
+                                        .lanes = p->lanes,
+                                        .partial = p->partial,
+                                        .shared_accesses = p->shared_accesses,
+                                        .shared_wavefronts = p->shared_wavefronts,
+                                        .shared_ideal = p->shared_ideal,
+                                        .global_accesses = p->global_accesses,
+                                        .global_sectors = p->global_sectors,
+                                        .global_ideal_sectors = p->global_ideal_sectors,
+                                        .global_lines = p->global_lines,
+                                        .global_ideal_lines = p->global_ideal_lines,
+                                        .global_read = p->global_read,
+                                        .global_written = p->global_written,
+                                        .shared_read = p->shared_read,
+                                        .shared_written = p->shared_written,
+                                        .local_read = p->local_read,
+                                        .local_written = p->local_written,
+                                        .arrivals = p->arrivals,
+                                        .waits = p->waits,
+                                        .atomics = p->atomics,
+                                        .atomics_contended = p->atomics_contended,
+                                        .multiply_adds = p->multiply_adds};
+        options->instruction(&out, options->user);
+    }
+}
+
 static void report_counters(const struct ptxm_report *report, kgen_statistics *s, double seconds)
 {
     const struct ptxm_counters *c = ptxm_report_counters(report);
@@ -318,6 +353,7 @@ static kgen_status run_once(kgen_module *module, const struct ptxm_launch *launc
     if (report) {
         if (options->statistics) report_counters(report, options->statistics, seconds);
         findings = report_findings(report, options);
+        report_profile(report, options);
         ptxm_report_free(report);
     }
     if (status == PTXM_OK && findings) return KGEN_ERROR_FINDINGS;
@@ -356,11 +392,13 @@ static kgen_status cpu_launch(kgen_module *module, const kgen_raw_launch *launch
     unsigned char *packed = context_alloc(context, kernel->param_bytes + 16);
     if (!packed) return KGEN_ERROR_MEMORY;
     kgen_status status = pack_params(module, launch, kernel, packed);
+    struct ptxm_launch_options how = state->options;
+    how.profile = options->instruction != NULL;
     struct ptxm_launch l = {.kernel = launch->kernel,
                             .dynamic_shared = (uint32_t)launch->shared_bytes,
                             .params = packed,
                             .param_bytes = kernel->param_bytes,
-                            .options = &state->options};
+                            .options = &how};
     memcpy(l.grid, launch->grid, sizeof l.grid);
     memcpy(l.block, launch->block, sizeof l.block);
     for (int i = 0; !status && i < repeats; i++) status = run_once(module, &l, options);

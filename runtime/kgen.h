@@ -415,11 +415,35 @@ typedef struct kgen_statistics {
         global_sectors, async_copies;
 } kgen_statistics;
 
+// What one instruction of the PTX did, all warps and CTAs together (cpu device).
+typedef struct kgen_instruction_profile {
+    int line;                // of the PTX text
+    const char *source_file; // of .loc, or NULL
+    int source_line;
+    const char *instruction; // opcode as written
+    uint64_t executions;     // by warps
+    uint64_t lanes;          // that took part
+    uint64_t partial;        // executions by some, not all, of the warp's live lanes
+    // Accesses of warps to shared memory; wavefronts beyond the ideal are bank conflicts.
+    uint64_t shared_accesses, shared_wavefronts, shared_ideal;
+    // 32-byte sectors and 128-byte lines touched; ideal: as few as the different bytes fill.
+    uint64_t global_accesses, global_sectors, global_ideal_sectors, global_lines,
+        global_ideal_lines;
+    uint64_t global_read, global_written, shared_read, shared_written, local_read,
+        local_written;        // bytes, by lanes: a byte that two lanes read counts twice
+    uint64_t arrivals, waits; // at barriers: warps; at mbarriers: lanes
+    uint64_t atomics, atomics_contended; // lanes; lanes behind another one on the same address
+    uint64_t multiply_adds;   // of tensor cores
+} kgen_instruction_profile;
+
 typedef struct kgen_launch_options {
     void (*finding)(const kgen_finding *finding, void *user); // cpu device; may be NULL
     void *user;
     kgen_statistics *statistics; // may be NULL
     unsigned cluster[3];         // CTAs of a cluster; all 0 = none
+    // cpu device: called after the launch for each instruction that ran, in the order of the PTX.
+    // Counting takes time; NULL: nothing is counted.
+    void (*instruction)(const kgen_instruction_profile *instruction, void *user);
 } kgen_launch_options;
 
 // Loads the program on the device on first use (JIT log as diagnostics) and runs the whole grid;
