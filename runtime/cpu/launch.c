@@ -10,6 +10,7 @@
 // what never comes, and the launch ends.
 #include "engine.h"
 #include "profile.h"
+#include "schedule.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -264,7 +265,8 @@ static struct cluster *take(struct grid *grid, uint64_t *parked_since_start)
         return unpark(grid);
     if (!fresh)
         return NULL;
-    uint64_t index = grid->next_cluster++;
+    uint64_t index =
+        ptxm_schedule_cta(grid->options.seed, grid->next_cluster++, grid->cluster_count);
     pthread_mutex_unlock(&grid->lock);
     struct cluster *cluster = ptxm_cluster_create(grid, index);
     pthread_mutex_lock(&grid->lock);

@@ -190,7 +190,7 @@ enum ptxm_completion { PTXM_EAGER, PTXM_LATE, PTXM_SEEDED };
 // Zero-initialised options are the defaults: all checks on, one thread, eager.
 struct ptxm_launch_options {
     enum ptxm_completion completion; // when cp.async lands: at issue, at its wait, by seed
-    uint64_t seed;                   // 0: warps in order; else order and quanta are shuffled by it
+    uint64_t seed;                   // 0: in order; else orders and turns of warps and CTAs by it
     unsigned threads;                // CPU threads for CTAs; 0: 1
     uint64_t instruction_budget;     // warp instructions for the grid; 0: 2^40
     bool no_checks;                  // bounds and barriers only: no race or initialised-ness check
@@ -251,8 +251,8 @@ struct ptxm_counters {
     uint64_t async_copies, matrix_multiplies, atomics;
 };
 
-// What one statement of the PTX did, all warps and CTAs together. Bytes, sectors and lanes are those
-// that were asked for, whether or not the access was in bounds.
+// What one statement of the PTX did, all warps and CTAs together. Bytes, sectors and lanes are
+// those that were asked for, whether or not the access was in bounds.
 struct ptxm_instruction_profile {
     unsigned line;           // of the PTX text
     const char *source_file; // of .loc, or NULL
@@ -261,7 +261,7 @@ struct ptxm_instruction_profile {
     uint64_t executions;     // by warps
     uint64_t lanes;          // that took part
     uint64_t partial;        // executions by some, not all, of the warp's live lanes
-    // Warp-level accesses; wavefronts beyond the ideal are bank conflicts (profile.c has the model).
+    // Accesses by warps; wavefronts beyond the ideal are bank conflicts (profile.c has the model).
     uint64_t shared_accesses, shared_wavefronts, shared_ideal;
     // 32-byte sectors and 128-byte lines touched; the ideal: as few as the different bytes fill.
     uint64_t global_accesses, global_sectors, global_ideal_sectors, global_lines,

@@ -72,6 +72,7 @@ static bool read_device(const command_line *options, run_settings *settings, int
     }
     settings->device_kind = device_kinds[kind];
     settings->target = options->values[OPTION_target];
+    settings->device.cpu_threads = schedules_threads(options);
     settings->device.unchecked = has(options, OPTION_unchecked);
     settings->reruns = (int)reruns;
     settings->repeat = (int)repeat;

@@ -34,7 +34,8 @@ bool raw_run_read(raw_run *run, const command_line *options)
     int64_t seed = 0, shared = 0;
     *run = (raw_run){.options = options,
                      .launch = {.grid = {1, 1, 1}, .block = {32, 1, 1}},
-                     .device_options = {.unchecked = has(options, OPTION_unchecked)}};
+                     .device_options = {.unchecked = has(options, OPTION_unchecked),
+                                        .cpu_threads = schedules_threads(options)}};
     if (has(options, OPTION_block)) run->launch.block[0] = 1;
     if (has(options, OPTION_cluster)) run->cluster[0] = run->cluster[1] = run->cluster[2] = 1;
     if (!option_number(options, OPTION_seed, 0, INT64_MAX, &seed) ||

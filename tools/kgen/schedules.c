@@ -99,6 +99,11 @@ void schedules_free(schedule_plan *plan)
     free(plan->replay);
 }
 
+int schedules_threads(const command_line *options)
+{
+    return has(options, OPTION_order) || has(options, OPTION_schedules);
+}
+
 schedule schedules_at(const schedule_plan *plan, int number)
 {
     static const kgen_completion modes[] = {KGEN_COMPLETE_SEEDED, KGEN_COMPLETE_LATE,

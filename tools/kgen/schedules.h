@@ -25,6 +25,8 @@ typedef struct schedule_plan {
 // cuts it up. false after a usage error was said. Free in any case.
 bool schedules_read(schedule_plan *plan, const command_line *options);
 void schedules_free(schedule_plan *plan);
+// CPU threads for the device: one where a schedule is asked for, so that it repeats itself; 0: all.
+int schedules_threads(const command_line *options);
 // Eager, late, then seeds under changing modes; number from 0.
 schedule schedules_at(const schedule_plan *plan, int number);
 // The command line that runs this schedule alone; to be freed.
