@@ -278,6 +278,7 @@ static void report_profile(const struct ptxm_report *report, const kgen_launch_o
                                         .instruction = p->instruction,
                                         .executions = p->executions,
                                         .lanes = p->lanes,
+                                        .skipped = p->skipped,
                                         .partial = p->partial,
                                         .shared_accesses = p->shared_accesses,
                                         .shared_wavefronts = p->shared_wavefronts,

@@ -423,6 +423,7 @@ typedef struct kgen_instruction_profile {
     const char *instruction; // opcode as written
     uint64_t executions;     // by warps
     uint64_t lanes;          // that took part
+    uint64_t skipped;        // executions that a guard keeps all lanes out of
     uint64_t partial;        // executions by some, not all, of the warp's live lanes
     // Accesses of warps to shared memory; wavefronts beyond the ideal are bank conflicts.
     uint64_t shared_accesses, shared_wavefronts, shared_ideal;

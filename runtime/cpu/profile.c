@@ -98,6 +98,7 @@ void ptxm_profile_look(struct sample *s, const struct warp *w, const struct op *
     uint32_t vector = op->vector ? op->vector : 1;
     uint32_t rows = op->vector * 8 >= LANES ? UINT32_MAX : (1u << op->vector * 8) - 1;
     s->count = 0;
+    s->live = w->live;
     if (op->step == ptxm_step_load)
         look_plain(s, w, op, mask, bytes * vector, true, false);
     else if (op->step == ptxm_step_store)
@@ -260,7 +261,8 @@ bool ptxm_profile_count(struct warp *w, const struct op *op, uint32_t mask,
         return false;
     c->executions++;
     c->lanes += (uint64_t)__builtin_popcount(mask);
-    c->partial += mask && mask != w->live;
+    c->skipped += !mask;
+    c->partial += mask && mask != (sample ? sample->live : w->live);
     if (!sample || !mask)
         return true;
     for (unsigned i = 0; i < sample->count; i++) {
@@ -279,6 +281,7 @@ static void add(counts *into, const counts *from)
 {
     into->executions += from->executions;
     into->lanes += from->lanes;
+    into->skipped += from->skipped;
     into->partial += from->partial;
     into->shared_accesses += from->shared_accesses;
     into->shared_wavefronts += from->shared_wavefronts;
@@ -403,7 +406,7 @@ bool ptxm_profile_report(const struct profile *p, struct ptxm_report *report)
             continue;
         if (last && last->text == ops[i].text && last->line == ops[i].line) {
             counts more = *c;
-            more.executions = more.lanes = more.partial = 0;
+            more.executions = more.lanes = more.skipped = more.partial = 0;
             add(&rows[count - 1], &more);
             continue;
         }

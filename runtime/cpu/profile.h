@@ -19,6 +19,7 @@ struct lane_addresses {
 
 // What one execution is about to touch: a cp.async has two accesses, all others at most one.
 struct sample {
+    uint32_t live; // lanes of the warp before it
     unsigned count;
     struct lane_addresses access[2];
 };

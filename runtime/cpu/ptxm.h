@@ -260,6 +260,7 @@ struct ptxm_instruction_profile {
     const char *instruction; // the opcode as written; lives as long as the module
     uint64_t executions;     // by warps
     uint64_t lanes;          // that took part
+    uint64_t skipped;        // executions that a guard keeps all lanes out of
     uint64_t partial;        // executions by some, not all, of the warp's live lanes
     // Accesses by warps; wavefronts beyond the ideal are bank conflicts (profile.c has the model).
     uint64_t shared_accesses, shared_wavefronts, shared_ideal;

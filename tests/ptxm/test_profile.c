@@ -181,11 +181,17 @@ static void test_lanes(void **state)
     assert_int_equal(all->partial, 0);
     assert_int_equal(none->lanes, 0);
     assert_int_equal(none->partial, 0);
+    assert_int_equal(none->skipped, 2);
+    assert_int_equal(some->skipped, 1);
+    assert_int_equal(all->skipped, 0);
     assert_int_equal(branch->executions, 1);
     assert_int_equal(branch->lanes, 8);
     assert_int_equal(branch->partial, 1);
     assert_int_equal(joined->executions, 2);
     assert_int_equal(joined->lanes, 48);
+    row_of *end = row(&b, "ret", 0);
+    assert_int_equal(end->lanes, 48);
+    assert_int_equal(end->partial, 0);
     bench_free(&b);
 }
 

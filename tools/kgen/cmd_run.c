@@ -5,51 +5,11 @@
 #include "launch_plan.h"
 #include "output.h"
 #include "report.h"
+#include "task_keys.h"
 #include <stdlib.h>
 #include <string.h>
 
 // ---- reading the command line ------------------------------------------------------------------
-
-static const kgen_family *find_family(const char *name)
-{
-    const kgen_family *family = kgen_family_named(name);
-    const char *names[32];
-    int n = 0;
-    if (family) return family;
-    for (; n < 32 && kgen_families[n]; n++) names[n] = kgen_families[n]->name;
-    unknown_word(COMMAND_run, "kernel", name, names, n);
-    return NULL;
-}
-
-static bool known_key(const kgen_family *family, const char *name)
-{
-    const char *names[64];
-    int n = 0;
-    for (; n < 64 && family->keys[n].name; n++) {
-        names[n] = family->keys[n].name;
-        if (!strcmp(names[n], name)) return true;
-    }
-    char *what = format_text("key of %s", family->name);
-    unknown_word(COMMAND_run, what, name, names, n);
-    free(what);
-    return false;
-}
-
-// The operands after the kernel's name, cut in place. false after a usage error was said.
-static bool read_keys(const command_line *options, const kgen_family *family, kgen_task_key *keys)
-{
-    for (int i = 1; i < options->n_operands; i++) {
-        char *text = options->operands[i], *equals = strchr(text, '=');
-        if (!equals || equals == text) {
-            usage_error(COMMAND_run, "'%s': must be KEY=VALUE", text);
-            return false;
-        }
-        *equals = 0;
-        if (!known_key(family, text)) return false;
-        keys[i - 1] = (kgen_task_key){.name = text, .value = equals + 1};
-    }
-    return true;
-}
 
 static bool read_device(const command_line *options, run_settings *settings, int64_t *seed)
 {
@@ -165,7 +125,7 @@ int command_run(const command_line *options)
     schedule_plan schedules;
     run_settings settings = {.plan = &schedules};
     int64_t seed = 0;
-    const kgen_family *family = find_family(options->operands[0]);
+    const kgen_family *family = task_family(options);
     if (!family) return EXIT_USAGE;
     if (!schedules_read(&schedules, options) || !read_device(options, &settings, &seed)) {
         schedules_free(&schedules);
@@ -174,7 +134,7 @@ int command_run(const command_line *options)
     kgen_define *defines = NULL;
     kgen_task_key *keys = must(calloc((size_t)options->n_operands + 1, sizeof *keys));
     int status = EXIT_USAGE;
-    if (read_defines(options, &defines, &settings.n_defines) && read_keys(options, family, keys)) {
+    if (read_defines(options, &defines, &settings.n_defines) && task_keys(options, family, keys)) {
         char error[256];
         settings.defines = defines;
         int n_keys = options->n_operands - 1;
