@@ -17,6 +17,7 @@ import xml.etree.ElementTree
 from pathlib import Path
 
 import explain_schema
+from cases import Failed, Skip, case, main, same, usage
 
 HERE = Path(__file__).resolve().parent
 COPY, RACE = str(HERE / "copy.ptx"), str(HERE / "race.ptx")
@@ -32,66 +33,7 @@ ADD = """kernel add(x: global f32[N], y: global f32[N], N: i32)
 """
 
 
-class Failed(Exception):
-    """What a case found wrong."""
-
-
-class Skip(Exception):
-    """Why a case cannot run here."""
-
-
-CASES = []
-
-
-def case(function):
-    CASES.append(function)
-    return function
-
-
-class Kgen:
-    """Starts the command in the scratch folder."""
-
-    def __init__(self, kgen, scratch):
-        self.kgen, self.scratch = kgen, scratch
-
-    def __call__(self, *arguments, status=0, out=None, err=None, no_err=None, stdin="", **more):
-        environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}
-        environment.update(more.pop("env", {}))
-        process = subprocess.run(
-            [self.kgen, *arguments], cwd=self.scratch, capture_output=True, check=False,
-            input=stdin if isinstance(stdin, bytes) else stdin.encode(), env=environment,
-            timeout=120, **more)
-        output, words = process.stdout.decode(errors="replace"), process.stderr.decode(
-            errors="replace")
-        told = f"$ kgen {' '.join(arguments)}\n{output[-2000:]}{words[-2000:]}"
-        if process.returncode != status:
-            raise Failed(f"{told}status {process.returncode}, expected {status}")
-        for pattern, text in ((out, output), (err, words)):
-            if pattern is not None and not re.search(pattern, text):
-                raise Failed(f"{told}nothing matches {pattern!r}")
-        if no_err and re.search(no_err, words):
-            raise Failed(f"{told}{no_err!r} is there")
-        return output
-
-    def file(self, name, text):
-        path = self.scratch / name
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return str(path)
-
-
-def same(found, expected):
-    if found != expected:
-        raise Failed(f"{found!r} is not {expected!r}")
-
-
 # ---- words about the command line --------------------------------------------------------------
-
-def usage(name, *arguments, err):
-    def run(kgen):
-        same(kgen(*arguments, status=2, err=err), "")
-    run.__doc__ = name
-    CASES.append(run)
-
 
 @case
 def bare(kgen):
@@ -110,7 +52,8 @@ def overview(kgen):
 @case
 def command_help(kgen):
     """help of each command has options, examples and statuses"""
-    for name in ("build", "run", "check", "explain", "sync", "list", "demo", "version", "help"):
+    for name in ("build", "run", "check", "profile", "explain", "sync", "list", "demo", "version",
+                 "help"):
         text = kgen("help", name, out=rf"^usage: kgen {name}")
         same(kgen(name, "--help"), text)
         for word in ("options:", "--color=WHEN", "examples:", f"kgen {name}", "exit status:", "70"):
@@ -718,7 +661,7 @@ def colours(kgen):
 def man_page(kgen):
     """the man page has every command and option"""
     text = Path(MAN_PAGE).read_text().replace("\\-", "-")
-    for name in ("build", "run", "check", "explain", "sync", "list", "demo"):
+    for name in ("build", "run", "check", "profile", "explain", "sync", "list", "demo"):
         same(f"kgen {name}" in text, True)
         for option in re.findall(r"--[a-z-]+", kgen("help", name)):
             same(option in text, True)
@@ -749,28 +692,8 @@ def completion(kgen):
     same(complete("kgen", "build", "--stop-after", "=", "fo"), ["fold"])
 
 
-def main():
-    kgen = Kgen(os.path.abspath(sys.argv[1]), Path(sys.argv[2]).resolve())
-    kgen.scratch.mkdir(parents=True, exist_ok=True)
-    print(f"1..{len(CASES)}", flush=True)
-    failed = 0
-    for number, function in enumerate(CASES, 1):
-        name, note, ok = function.__doc__, "", True
-        try:
-            function(kgen)
-        except Skip as reason:
-            note = f" # SKIP {reason}"
-        except (Failed, subprocess.TimeoutExpired, ValueError, KeyError, OSError) as reason:
-            ok = False
-            for line in (str(reason) or repr(reason)).splitlines():
-                print(f"# {line}")
-        failed += not ok
-        print(f"{'ok' if ok else 'not ok'} {number} - {name}{note}", flush=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
     if len(sys.argv) != 5:
         sys.exit(__doc__)
     MAN_PAGE, COMPLETION = map(os.path.abspath, sys.argv[3:])
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

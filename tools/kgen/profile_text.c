@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CELL = 24, WIDTH = 100, LEAST_TEXT = 24 };
+enum { CELL = 24, WIDTH = 120, LEAST_TEXT = 24 };
 
 // ---- numbers -----------------------------------------------------------------------------------
 
@@ -235,7 +235,7 @@ static void print_shared(const kgen_instruction_profile *t)
     ratio_text(t->shared_wavefronts, t->shared_ideal, ratio);
     scaled_text((double)t->shared_read, "B", read);
     scaled_text((double)t->shared_written, "B", written);
-    printf("  shared        %s accesses, %s wavefronts: %s of ideal, %s bank conflicts\n"
+    printf("  shared        %s accesses, %s wavefronts: %s of ideal, bank conflicts %s\n"
            "                %s read, %s written\n",
            accesses, waves, ratio, conflicts, read, written);
 }
@@ -268,7 +268,7 @@ static void print_others(const kgen_instruction_profile *t)
     if (t->arrivals || t->waits) {
         count_text(t->arrivals, a);
         count_text(t->waits, b);
-        printf("  barriers      %s arrivals, %s waits\n", a, b);
+        printf("  barriers      arrivals %s, waits %s\n", a, b);
     }
     if (t->atomics) {
         count_text(t->atomics, a);
