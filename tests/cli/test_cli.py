@@ -17,7 +17,7 @@ import xml.etree.ElementTree
 from pathlib import Path
 
 import explain_schema
-from cases import Failed, Skip, case, main, same, usage
+from cases import CASES, Failed, Skip, case, main, same, usage
 
 HERE = Path(__file__).resolve().parent
 COPY, RACE = str(HERE / "copy.ptx"), str(HERE / "race.ptx")
