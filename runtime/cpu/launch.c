@@ -11,6 +11,7 @@
 #include "engine.h"
 #include "profile.h"
 #include "schedule.h"
+#include "where.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -401,6 +402,7 @@ static struct ptxm_report *make_report(struct grid *grid)
         ptxm_free(grid->allocator, sorted);
         return NULL;
     }
+    ptxm_findings_where(&grid->findings, grid->module);
     for (size_t i = 0; i < count; i++) sorted[i] = grid->findings.entries[i]->finding;
     qsort(sorted, count, sizeof *sorted, by_place);
     report->allocator = grid->device->allocator; // it outlives the grid

@@ -236,8 +236,9 @@ struct ptxm_finding {
     const char *rule; // stable id: "race", "shared-uninitialised", "global-bounds", ...
     enum ptxm_severity severity;
     const char *message;
-    const char *hint; // what would repair it
-    uint64_t count;   // how often seen
+    const char *hint;  // what would repair it
+    const char *where; // where that could stand, or NULL
+    uint64_t count;    // how often seen
     struct ptxm_place a, b; // a is the earlier one in the text
 };
 

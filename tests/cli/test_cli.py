@@ -440,7 +440,23 @@ def check_race(kgen):
     answer = json.loads(kgen(*arguments, "--json", status=1))
     races = [finding for finding in answer["findings"] if "race" in finding["rule"]]
     same(bool(races) and races[0]["a"]["line"] > 0 and races[0]["b"]["line"] > 0, True)
+    same(races[0]["where"],
+         "a bar.sync between line 15 and line 18, for example in front of line 18")
+    kgen(*arguments, status=1,
+         out=r"(?s)first: PTX line 15, st\.shared\.u32: write of 4 bytes at shared arena\+128\n +by "
+         r"thread \(32,0,0\), lane 0 of warp 1, of CTA.*where: a bar\.sync")
     kgen("check", RACE, "--kernel=nothing", out="no findings")
+
+
+@case
+def check_long_names(kgen):
+    """findings that name a file, a variable and an instruction longer than any line"""
+    name = "v" * 3000
+    text = Path(RACE).read_text().replace("arena", name)
+    text = text.replace(".address_size 64", f'.address_size 64\n.file 1 "{"d/" * 2000}k.cu"')
+    text = text.replace("    mov.u32 %r0", "    .loc 1 7 3\n    mov.u32 %r0")
+    kgen("check", kgen.file("long.ptx", text), "--kernel=neighbour", "--block=64", "--shared=256",
+         "--arg=buf:u32:64:zeros", status=1, out=r"\[race\](?s:.*)vvv\+128")
 
 
 @case

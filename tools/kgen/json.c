@@ -52,10 +52,11 @@ static json_t *json_of_place(const kgen_place *p)
 
 json_t *json_of_finding(const kgen_finding *f)
 {
-    return must(json_pack("{s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "rule", json_text(f->rule),
-                          "severity", json_text(f->severity), "message", json_text(f->message),
-                          "hint", json_text(f->hint), "count", (json_int_t)f->count, "a",
-                          json_of_place(&f->a), "b", json_of_place(&f->b)));
+    return must(json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "rule", json_text(f->rule), "severity",
+        json_text(f->severity), "message", json_text(f->message), "hint", json_text(f->hint),
+        "where", json_text(f->where), "count", (json_int_t)f->count, "a", json_of_place(&f->a), "b",
+        json_of_place(&f->b)));
 }
 
 json_t *json_of_info(const kgen_program_info *info)
