@@ -64,6 +64,8 @@ static void tell(const struct ptxm_finding *f, const kgen_launch_options *option
                         .message = f->message,
                         .hint = f->hint,
                         .where = f->where,
+                        .repair = f->repair,
+                        .repair_line = (int)f->repair_line,
                         .rendered = w.text,
                         .count = f->count,
                         .a = place_of(&f->a),

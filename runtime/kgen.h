@@ -403,7 +403,9 @@ typedef struct kgen_finding {
     const char *severity; // "race", "race (within a warp)", "protocol", "bounds", ...
     const char *message;  // one line
     const char *hint;     // what would repair it, or NULL
-    const char *where;    // where that could stand, or NULL
+    const char *where;    // where that could stand, or NULL; the same for a program to try:
+    const char *repair;   // statements of PTX, or NULL
+    int repair_line;      // in front of which they go
     const char *rendered; // the message with both places; ends with '\n'
     uint64_t count;
     kgen_place a, b; // a is the earlier one in the text

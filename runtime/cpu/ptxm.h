@@ -237,7 +237,9 @@ struct ptxm_finding {
     enum ptxm_severity severity;
     const char *message;
     const char *hint;  // what would repair it
-    const char *where; // where that could stand, or NULL
+    const char *where; // where that could stand, or NULL; the same for a program to try:
+    const char *repair;   // statements of PTX, or NULL
+    unsigned repair_line; // in front of which they go
     uint64_t count;    // how often seen
     struct ptxm_place a, b; // a is the earlier one in the text
 };

@@ -104,17 +104,25 @@ bool ptxm_where(const struct ptxm_module *m, const struct ptxm_place *a,
 
 // ---- in words ----------------------------------------------------------------------------------
 
-static const char *what_lacks(enum rule rule, const struct ptxm_finding *f)
+struct lack {
+    const char *words, *statements;
+};
+
+// words NULL: nothing that a barrier could make up for.
+static struct lack what_lacks(enum rule rule, const struct ptxm_finding *f)
 {
+    static const struct lack none, sync = {"a bar.sync", "bar.sync 0;"},
+                                   warp = {"a bar.warp.sync", "bar.warp.sync 0xffffffff;"},
+                                   wait = {"cp.async.wait_group by the copying threads and a "
+                                           "bar.sync",
+                                           "cp.async.wait_all; bar.sync 0;"};
     if (rule == RULE_RACE)
-        return "a bar.sync";
+        return sync;
     if (rule == RULE_RACE_WARP)
-        return "a bar.warp.sync";
+        return warp;
     if (rule != RULE_RACE_ASYNC)
-        return NULL;
-    return f->a.kind && !strncmp(f->a.kind, "cp.async", 8)
-               ? "cp.async.wait_group by the copying threads and a bar.sync"
-               : "a bar.sync";
+        return none;
+    return f->a.kind && !strncmp(f->a.kind, "cp.async", 8) ? wait : sync;
 }
 
 static size_t line_text(char *text, size_t room, const struct ptxm_module *m, const struct op *op)
@@ -126,30 +134,32 @@ static size_t line_text(char *text, size_t room, const struct ptxm_module *m, co
     return n < 0 ? 0 : (size_t)n < room ? (size_t)n : room - 1;
 }
 
-static const char *describe(struct findings *findings, const struct ptxm_module *m, enum rule rule,
-                            const struct ptxm_finding *f)
+static void describe(struct findings *findings, const struct ptxm_module *m, enum rule rule,
+                     struct ptxm_finding *f)
 {
-    const char *what = what_lacks(rule, f);
+    struct lack lack = what_lacks(rule, f);
     struct where where;
     char text[512], at[192];
-    if (!what || !f->a.line || !f->b.line ||
+    if (!lack.words || !f->a.line || !f->b.line ||
         !ptxm_where(m, &f->a, &f->b, rule == RULE_RACE_WARP, &where))
-        return NULL;
+        return;
     line_text(at, sizeof at, m, &m->ops[where.op]);
     if (where.back)
         snprintf(text, sizeof text,
                  "%s between line %u and line %u of the next trip, for example in front of %s",
-                 what, f->b.line, f->a.line, at);
+                 lack.words, f->b.line, f->a.line, at);
     else
         snprintf(text, sizeof text, "%s between line %u and line %u, for example in front of %s",
-                 what, f->a.line, f->b.line, at);
-    return ptxm_findings_string(findings, text);
+                 lack.words, f->a.line, f->b.line, at);
+    f->where = ptxm_findings_string(findings, text);
+    f->repair = lack.statements;
+    f->repair_line = m->ops[where.op].line;
 }
 
 void ptxm_findings_where(struct findings *findings, const struct ptxm_module *module)
 {
     for (size_t i = 0; i < findings->count; i++) {
         struct finding_entry *e = findings->entries[i];
-        e->finding.where = describe(findings, module, e->rule, &e->finding);
+        describe(findings, module, e->rule, &e->finding);
     }
 }

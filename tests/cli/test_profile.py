@@ -24,27 +24,27 @@ TABLES = """\
 strided.ptx, kernel strided
 
 source lines by warps
-  line  warps  share   lanes  wavefronts  of ideal  sectors  of ideal  contended  source
-     3      5  29.4%  100.0%                              8     2.00x             int x = in[2 * threadIdx.x];
-     4      4  23.5%  100.0%           2     2.00x                                tile[2 * threadIdx.x] = x;
-     7      2  11.8%   25.0%           1     1.00x                                x = tile[2 * threadIdx.x] + 1;
-     9      2  11.8%  100.0%                              1     1.00x      96.9%  atomicAdd(out, 1);
-     6      2  11.8%   87.5%                                                      if (threadIdx.x < 8) {
-     5      1   5.9%  100.0%                                                      __syncthreads();
-    10      1   5.9%  100.0%                                                      }
+  line  warps  share   lanes  wavefronts   sectors  contended  source
+     3      5  29.4%  100.0%              8  2.00x             int x = in[2 * threadIdx.x];
+     4      4  23.5%  100.0%    2  2.00x                       tile[2 * threadIdx.x] = x;
+     7      2  11.8%   25.0%    1  1.00x                       x = tile[2 * threadIdx.x] + 1;
+     9      2  11.8%  100.0%              1  1.00x      96.9%  atomicAdd(out, 1);
+     6      2  11.8%   87.5%                                   if (threadIdx.x < 8) {
+     5      1   5.9%  100.0%                                   __syncthreads();
+    10      1   5.9%  100.0%                                   }
 
 instructions by warps
-  line  PTX  warps  share   lanes  wavefronts  of ideal  sectors  of ideal  contended  instruction
-     3   19      1   5.9%  100.0%                              8     2.00x             ld.global.u32 %r1, [%rd2];
-     4   24      1   5.9%  100.0%           2     2.00x                                st.shared.u32 [%r3], %r1;
-     7   31      1   5.9%   25.0%           1     1.00x                                ld.shared.u32 %r4, [%r3];
-     9   36      1   5.9%  100.0%                              1     1.00x      96.9%  red.global.add.u32 [%rd3], 1;
-     3   15      1   5.9%  100.0%                                                      ld.param.u64 %rd0, [in];
-     3   16      1   5.9%  100.0%                                                      mov.u32 %r0, %tid.x;
-     3   17      1   5.9%  100.0%                                                      mul.wide.u32 %rd1, %r0, 8;
-     3   18      1   5.9%  100.0%                                                      add.s64 %rd2, %rd0, %rd1;
-     4   21      1   5.9%  100.0%                                                      mov.u32 %r2, tile;
-     4   22      1   5.9%  100.0%                                                      shl.b32 %r3, %r0, 3;
+  line  PTX  warps  share   lanes  wavefronts   sectors  contended  instruction
+     3   19      1   5.9%  100.0%              8  2.00x             ld.global.u32 %r1, [%rd2];
+     4   24      1   5.9%  100.0%    2  2.00x                       st.shared.u32 [%r3], %r1;
+     7   31      1   5.9%   25.0%    1  1.00x                       ld.shared.u32 %r4, [%r3];
+     9   36      1   5.9%  100.0%              1  1.00x      96.9%  red.global.add.u32 [%rd3], 1;
+     3   15      1   5.9%  100.0%                                   ld.param.u64 %rd0, [in];
+     3   16      1   5.9%  100.0%                                   mov.u32 %r0, %tid.x;
+     3   17      1   5.9%  100.0%                                   mul.wide.u32 %rd1, %r0, 8;
+     3   18      1   5.9%  100.0%                                   add.s64 %rd2, %rd0, %rd1;
+     4   21      1   5.9%  100.0%                                   mov.u32 %r2, tile;
+     4   22      1   5.9%  100.0%                                   shl.b32 %r3, %r0, 3;
   and 7 more
 
 total
@@ -77,7 +77,8 @@ usage("profile: key of a PTX file", "profile", RACE, "N=64", err="unexpected 'N=
 usage("profile: unknown sort", "profile", "matmul", "--sort=conflict", err="'conflicts'")
 usage("profile: unknown table", "profile", "matmul", "--by=lines", err="'line'")
 usage("profile: no number of rows", "profile", "matmul", "--top=x", err="--top=x: must be")
-usage("profile: launch of a shipped kernel", "profile", "matmul", "--grid=2", err="--grid goes with")
+usage("profile: launch of a shipped kernel", "profile", "matmul", "--grid=2",
+      err="--grid goes with")
 usage("profile: argument of a shipped kernel", "profile", "matmul", "--arg=i32:1", err="--arg goes")
 
 
@@ -222,6 +223,50 @@ def schedules_first(kgen):
     answer = json.loads(kgen(*arguments, "--schedules=60", "--json", status=1))
     same((answer["replay"], answer["status"]), (replay, "findings"))
     same((answer["schedule"]["of"], answer["schedule"]["number"] > 2), (60, True))
+
+
+@case
+def repairs_tried(kgen):
+    """check --try-repairs: what is gone, what stays, what else there is then"""
+    text = """.version 7.8
+.target sm_80
+.address_size 64
+.visible .entry k(.param .u64 p)
+{
+    .reg .b32 %r<10>;
+    .reg .pred %p<3>;
+    .shared .align 16 .b8 s[512];
+    mov.u32 %r1, %tid.x;
+    shl.b32 %r2, %r1, 2;
+    mov.u32 %r3, s;
+    add.s32 %r4, %r3, %r2;
+    xor.b32 %r5, %r2, 128;
+    add.s32 %r5, %r3, %r5;
+    st.shared.u32 [%r4], %r1;
+    bar.sync 0;
+    ld.shared.u32 %r6, [%r5];
+    EXIT
+    st.shared.u32 [%r4], %r6;
+    ret;
+}
+"""
+    plain = kgen.file("repair.ptx", text.replace("EXIT", "add.u32 %r6, %r6, 1;"))
+    arguments = ["--block=64", "--arg=u64:0", "--try-repairs"]
+    kgen("check", plain, *arguments, status=1,
+         out=r"\ntried: bar\.sync 0; in front of line 19: race of lines 17 and 19 is gone\n$")
+    answer = json.loads(kgen("check", plain, *arguments, "--json", status=1))
+    same(answer["repairs"], [{"rule": "race", "lines": [17, 19], "repair": "bar.sync 0;",
+                              "line": 19, "outcome": "gone", "other": None}])
+    # Behind a loop that only some threads leave early, which the text does not tell.
+    loop = ("again: add.u32 %r7, %r7, 1; setp.lt.u32 %p1, %r1, 32; @%p1 bra out; bar.warp.sync -1;"
+            "setp.lt.u32 %p2, %r7, 3; @%p2 bra again; st.shared.u32 [%r4], %r6; out:")
+    skipped = kgen.file("skipped.ptx", text.replace("EXIT", loop))
+    answer = json.loads(kgen("check", skipped, *arguments, "--json", status=1))
+    outcomes = {(tuple(row["lines"]), row["outcome"]) for row in answer["repairs"]}
+    same(((17, 18), "gone") in outcomes or ((17, 18), "others") in outcomes, True)
+    kgen("check", RACE, "--kernel=nothing", "--try-repairs", out="no findings")
+    text = kgen("check", plain, *arguments[:-1], status=1)
+    same("tried:" in text, False)
 
 
 @case

@@ -4,6 +4,7 @@
 #include "json.h"
 #include "output.h"
 #include "raw_run.h"
+#include "repairs.h"
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@ typedef struct check_run {
     raw_run raw;
     schedule_plan plan;
     int number; // of the schedule that ran last
+    repair_list repairs;
 } check_run;
 
 // ---- the answer --------------------------------------------------------------------------------
@@ -24,12 +26,13 @@ static void print_json(const check_run *c, int status)
 {
     schedule s = schedules_at(&c->plan, c->number);
     char *replay = schedules_replay(&c->plan, s);
-    json_print(json_pack(
-        "{s:o, s:o, s:s, s:O, s:o, s:o, s:o, s:O}", "file", json_text(c->raw.options->operands[0]),
-        "kernel", json_text(c->raw.launch.kernel), "status", verdict(c, status), "findings",
-        c->raw.findings.json, "schedule", schedules_json(&c->plan, s, c->number), "replay",
-        json_text(replay), "statistics", json_of_statistics(&c->raw.statistics), "diagnostics",
-        c->raw.session.diagnostics));
+    json_print(json_pack("{s:o, s:o, s:s, s:O, s:o, s:o, s:o, s:o, s:O}", "file",
+                         json_text(c->raw.options->operands[0]), "kernel",
+                         json_text(c->raw.launch.kernel), "status", verdict(c, status), "findings",
+                         c->raw.findings.json, "repairs", repairs_json(&c->repairs), "schedule",
+                         schedules_json(&c->plan, s, c->number), "replay", json_text(replay),
+                         "statistics", json_of_statistics(&c->raw.statistics), "diagnostics",
+                         c->raw.session.diagnostics));
     free(replay);
 }
 
@@ -65,6 +68,7 @@ static void print_text(const check_run *c, int status)
         printf("replay: %s\n", replay);
         free(replay);
     }
+    repairs_print(&c->repairs);
 }
 
 // One schedule after the other, up to the first that ends in anything but silence.
@@ -88,12 +92,15 @@ int command_check(const command_line *options)
         return EXIT_USAGE;
     }
     int status = try_schedules(&c);
+    if (c.raw.findings.n && has(options, OPTION_try_repairs))
+        repairs_try(&c.repairs, &c.raw, schedules_at(&c.plan, c.number));
     if (status != EXIT_USAGE) {
         if (has(options, OPTION_json))
             print_json(&c, status);
         else
             print_text(&c, status);
     }
+    repairs_free(&c.repairs);
     raw_run_close(&c.raw);
     schedules_free(&c.plan);
     return status;

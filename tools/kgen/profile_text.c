@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CELL = 24, WIDTH = 120, LEAST_TEXT = 24 };
+enum { CELL = 24, WIDTH = 100, LEAST_TEXT = 24 };
 
 // ---- numbers -----------------------------------------------------------------------------------
 
@@ -97,24 +97,25 @@ static void active(const profile_view *view, const profile_row *row, char *text)
     percent_text(row->sum.lanes, 32 * (row->sum.executions - row->sum.skipped), text);
 }
 
-static void wavefronts(const profile_view *view, const profile_row *row, char *text)
+// A count, and how many times the ideal it is.
+static void against_ideal(uint64_t n, uint64_t ideal, char *text)
 {
-    nonzero_text(row->sum.shared_wavefronts, text);
+    char count[CELL], ratio[CELL];
+    *text = 0;
+    if (!n) return;
+    count_text(n, count);
+    ratio_text(n, ideal, ratio);
+    snprintf(text, CELL, "%.12s %6.8s", count, ratio);
 }
 
-static void bank_ratio(const profile_view *view, const profile_row *row, char *text)
+static void wavefronts(const profile_view *view, const profile_row *row, char *text)
 {
-    ratio_text(row->sum.shared_wavefronts, row->sum.shared_ideal, text);
+    against_ideal(row->sum.shared_wavefronts, row->sum.shared_ideal, text);
 }
 
 static void sectors(const profile_view *view, const profile_row *row, char *text)
 {
-    nonzero_text(row->sum.global_sectors, text);
-}
-
-static void sector_ratio(const profile_view *view, const profile_row *row, char *text)
-{
-    ratio_text(row->sum.global_sectors, row->sum.global_ideal_sectors, text);
+    against_ideal(row->sum.global_sectors, row->sum.global_ideal_sectors, text);
 }
 
 static void local(const profile_view *view, const profile_row *row, char *text)
@@ -140,10 +141,10 @@ static const struct column {
     const char *title;
     cell_fn *cell;
 } columns[] = {
-    {"line", source_place},   {"PTX", ptx_place},       {"warps", warps},
-    {"share", share},         {"lanes", active},        {"wavefronts", wavefronts},
-    {"of ideal", bank_ratio}, {"sectors", sectors},     {"of ideal", sector_ratio},
-    {"local bytes", local},   {"contended", contended}, {"multiply-adds", products},
+    {"line", source_place},     {"PTX", ptx_place},      {"warps", warps},
+    {"share", share},           {"lanes", active},       {"wavefronts", wavefronts},
+    {"sectors", sectors},       {"local bytes", local},  {"contended", contended},
+    {"multiply-adds", products},
 };
 enum { N_COLUMNS = sizeof columns / sizeof *columns };
 

@@ -22,7 +22,13 @@ void findings_keep(const kgen_finding *finding, void *user)
     f->text = must(realloc(f->text, f->bytes + length + 1));
     memcpy(f->text + f->bytes, finding->rendered, length + 1);
     f->bytes += length;
-    f->n++;
+    f->keys = must(realloc(f->keys, (f->n + 1) * sizeof *f->keys));
+    f->keys[f->n++] =
+        (finding_key){.rule = format_text("%s", finding->rule),
+                      .repair = finding->repair ? format_text("%s", finding->repair) : NULL,
+                      .line_a = finding->a.line,
+                      .line_b = finding->b.line,
+                      .repair_line = finding->repair_line};
     json_array_append_new(f->json, json_of_finding(finding));
 }
 
@@ -37,6 +43,11 @@ void findings_clear(finding_list *findings)
 
 void findings_free(finding_list *findings)
 {
+    for (size_t i = 0; i < findings->n; i++) {
+        free(findings->keys[i].rule);
+        free(findings->keys[i].repair);
+    }
+    free(findings->keys);
     json_decref(findings->json);
     free(findings->text);
 }

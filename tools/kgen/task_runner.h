@@ -30,11 +30,18 @@ typedef struct output_result {
 
 typedef enum rerun_outcome { NOT_RERUN, SAME_ELEMENTS, OTHER_ELEMENTS } rerun_outcome;
 
+// What tells findings apart, and what they propose; the strings are owned.
+typedef struct finding_key {
+    char *rule, *repair; // repair NULL: nothing
+    int line_a, line_b, repair_line;
+} finding_key;
+
 // What a launch tells: the checks' findings, in both forms, and a profile where one is wanted.
 typedef struct finding_list {
     json_t *json;
     char *text; // rendered, one after the other; NULL when there are none
     size_t bytes, n;
+    finding_key *keys;
     instruction_list *instructions; // of the caller; NULL: no profile
 } finding_list;
 
