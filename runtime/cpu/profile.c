@@ -9,6 +9,7 @@
 //
 // Global memory moves sectors of 32 bytes in lines of 128. The ideal is that of the different bytes
 // that were asked for, packed.
+#include "engine.h"
 #include "profile.h"
 
 #include <stdlib.h>
@@ -202,7 +203,8 @@ struct by_space {
 static struct by_space sort_lanes(struct lane_addresses *a)
 {
     struct by_space lanes = {.global = a->space == SPACE_GLOBAL ? a->mask : 0,
-                             .shared = a->space == SPACE_SHARED ? a->mask : 0,
+                             .shared = a->space == SPACE_SHARED || a->space == SPACE_CLUSTER
+                                           ? a->mask : 0,
                              .local = a->space == SPACE_LOCAL ? a->mask : 0};
     if (a->space != SPACE_GENERIC)
         return lanes;
@@ -272,6 +274,51 @@ bool ptxm_profile_count(struct warp *w, const struct op *op, uint32_t mask,
     }
     if (op->step == ptxm_step_atomic)
         count_atomic(c, &sample->access[0]);
+    return true;
+}
+
+// ---- bulk copies -------------------------------------------------------------------------------
+
+static void count_range(counts *c, uint64_t address, uint32_t size)
+{
+    c->global_accesses++;
+    c->global_sectors += pieces(&address, 1, size, 5);
+    c->global_lines += pieces(&address, 1, size, 7);
+    c->global_ideal_sectors += ((uint64_t)size + 31) / 32;
+    c->global_ideal_lines += ((uint64_t)size + 127) / 128;
+}
+
+// A multicast reads its source once, whatever the number of CTAs that get it.
+static bool is_first_target(const struct warp *w, const struct op *op, unsigned lane,
+                            const struct place *to)
+{
+    const struct bulk_form *form = ptxm_bulk_form(op);
+    if (form->mask < 0 || !to)
+        return true;
+    uint32_t ranks = ptxm_bulk_word(w, op, lane, form->mask) & 0xffff;
+    uint32_t rank = to->owner ? to->owner->rank : w->cta->rank;
+    return !ranks || rank == (uint32_t)__builtin_ctz(ranks);
+}
+
+bool ptxm_profile_piece(struct warp *w, const struct op *op, unsigned lane,
+                        const struct place *from, uint64_t from_offset, const struct place *to,
+                        uint64_t to_offset, uint32_t size)
+{
+    counts *c = counts_of(w->cta->profile, (size_t)(op - w->cta->profile->module->ops));
+    if (!c)
+        return false;
+    if (from && from->space == SPACE_GLOBAL && is_first_target(w, op, lane, to)) {
+        c->global_read += size;
+        count_range(c, from->address + from_offset, size);
+    } else if (from && from->space == SPACE_SHARED) {
+        c->shared_read += size;
+    }
+    if (to && to->space == SPACE_GLOBAL) {
+        c->global_written += size;
+        count_range(c, to->address + to_offset, size);
+    } else if (to) {
+        c->shared_written += size;
+    }
     return true;
 }
 

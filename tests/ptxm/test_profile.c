@@ -258,6 +258,72 @@ static void test_products(void **state)
     bench_free(&b);
 }
 
+// Bulk copies move bytes and sectors; mbarriers count arrivals and waits by lanes. What waits in
+// try_wait is one execution, however often the machine looks.
+static void test_bulk(void **state)
+{
+    struct bench b;
+    run(&b, " .shared .align 8 .b64 m; .reg .b32 %b; mov.u32 %b, m; setp.eq.u32 %p1, %r1, 0;\n"
+            " @%p1 mbarrier.init.shared.b64 [%b], 1; bar.sync 0;\n"
+            " @%p1 mbarrier.arrive.expect_tx.shared.b64 _, [%b], 272;\n"
+            " @%p1 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r4],"
+            " [%d1+16], 272, [%b];\n"
+            "W: mbarrier.try_wait.parity.shared.b64 %p2, [%b], 0; @!%p2 bra W;\n"
+            " fence.proxy.async.shared::cta;\n"
+            " @%p1 cp.async.bulk.global.shared::cta.bulk_group [%d1+1024], [%r4], 128;\n"
+            " @%p1 cp.async.bulk.commit_group; @%p1 cp.async.bulk.wait_group 0;", 1, 64, 1);
+    row_of *load = row(&b, "cp.async.bulk.shared", 0), *store = row(&b, "cp.async.bulk.global", 0);
+    assert_int_equal(load->executions, 2);
+    assert_int_equal(load->skipped, 1);
+    assert_int_equal(load->lanes, 1);
+    assert_int_equal(load->global_read, 272);
+    assert_int_equal(load->shared_written, 272);
+    assert_int_equal(load->global_sectors, 9); // bytes 16 to 287
+    assert_int_equal(load->global_ideal_sectors, 9);
+    assert_int_equal(load->global_lines, 3);
+    assert_int_equal(store->global_written, 128);
+    assert_int_equal(store->shared_read, 128);
+    assert_int_equal(store->global_sectors, 4);
+    assert_int_equal(row(&b, "mbarrier.arrive", 0)->arrivals, 1);
+    assert_int_equal(row(&b, "mbarrier.try_wait", 0)->waits, 64);
+    bench_free(&b);
+}
+
+static void test_multicast(void **state)
+{
+    struct bench b;
+    bench_load(&b, ".version 8.0\n.target sm_90a\n.address_size 64\n"
+                   ".visible .entry k(.param .u64 p) .reqnctapercluster 2\n{\n"
+                   " .reg .b32 %r<9>; .reg .b16 %h1; .reg .b64 %d1; .reg .pred %p<4>;\n"
+                   " .shared .align 128 .b8 s[256]; .shared .align 8 .b64 m;\n"
+                   " ld.param.u64 %d1, [p]; mov.u32 %r1, %tid.x; mov.u32 %r4, s; mov.u32 %r5, m;\n"
+                   " setp.eq.u32 %p1, %r1, 0; mov.u32 %r2, %cluster_ctarank; mov.u16 %h1, 3;\n"
+                   " @%p1 mbarrier.init.shared.b64 [%r5], 1; @%p1 fence.mbarrier_init.release"
+                   ".cluster; barrier.cluster.arrive; barrier.cluster.wait;\n"
+                   " @%p1 mbarrier.arrive.expect_tx.shared.b64 _, [%r5], 256;\n"
+                   " setp.eq.and.u32 %p3, %r2, 0, %p1;\n"
+                   " @%p3 cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes"
+                   ".multicast::cluster [%r4], [%d1], 256, [%r5], %h1;\n"
+                   "W: mbarrier.try_wait.parity.shared.b64 %p2, [%r5], 0; @!%p2 bra W;\n"
+                   " barrier.cluster.arrive; barrier.cluster.wait; ret;\n}\n");
+    b.options.profile = true;
+    uint64_t buffer = bench_buffer(&b, 256, (char[256]){0});
+    RUN(&b, "k", 2, 32, 0, buffer);
+    bench_clean(&b);
+    row_of *load = row(&b, "cp.async.bulk", 0);
+    assert_int_equal(load->lanes, 1);
+    assert_int_equal(load->global_read, 256); // once, for both CTAs
+    assert_int_equal(load->global_sectors, 8);
+    assert_int_equal(load->shared_written, 512);
+    row_of *arrive = row(&b, "barrier.cluster.arrive", 0), *wait = row(&b, "barrier.cluster.wait", 0);
+    assert_int_equal(arrive->arrivals, 2);
+    assert_int_equal(arrive->waits, 0);
+    assert_int_equal(wait->arrivals, 0);
+    assert_int_equal(wait->waits, 2);
+    assert_int_equal(wait->executions, 2);
+    bench_free(&b);
+}
+
 static void test_places(void **state)
 {
     struct bench b;
@@ -389,7 +455,8 @@ int main(void)
         cmocka_unit_test(test_shared),   cmocka_unit_test(test_copy),
         cmocka_unit_test(test_global),   cmocka_unit_test(test_lanes),
         cmocka_unit_test(test_bytes),    cmocka_unit_test(test_barriers),
-        cmocka_unit_test(test_products), cmocka_unit_test(test_places),
+        cmocka_unit_test(test_products), cmocka_unit_test(test_bulk),
+        cmocka_unit_test(test_multicast), cmocka_unit_test(test_places),
         cmocka_unit_test(test_threads),  cmocka_unit_test(test_not_asked_for),
         cmocka_unit_test(test_no_memory),
     };
