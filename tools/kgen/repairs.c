@@ -50,7 +50,8 @@ static void try_one(tried_repair *tried, const raw_run *run, char *text, schedul
         for (size_t i = 0; i < found->n && !strcmp(tried->outcome, "gone"); i++)
             if (!holds(&run->findings, &found->keys[i])) {
                 tried->outcome = "others";
-                tried->other = format_text("%s", found->keys[i].rule);
+                tried->other = format_text("%s of lines %d and %d", found->keys[i].rule,
+                                           found->keys[i].line_a, found->keys[i].line_b);
             }
     }
     raw_run_close(&again);

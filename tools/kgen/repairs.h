@@ -6,7 +6,7 @@
 typedef struct tried_repair {
     finding_key key;     // of the finding that proposed it
     const char *outcome; // "gone", "stays", "others" (gone, but others are there), "error"
-    char *other;         // rule of one of the others, or NULL
+    char *other;         // one of the others: "race of lines 17 and 18"; or NULL
 } tried_repair;
 
 typedef struct repair_list {
