@@ -18,9 +18,11 @@ static kgen_place place_of(const struct ptxm_place *p)
                       .object = p->object,
                       .offset = p->offset,
                       .bytes = (int)p->size,
+                      .clustered = p->clustered,
                       .warp = p->warp,
                       .lane = p->lane};
     memcpy(out.cta, p->cta, sizeof out.cta);
+    memcpy(out.cluster, p->cluster, sizeof out.cluster);
     memcpy(out.thread, p->thread, sizeof out.thread);
     return out;
 }
@@ -52,8 +54,10 @@ static void add_place(words *w, const char *word, const kgen_place *p)
     if (p->object || p->space)
         add(w, " at %s%s%.200s+%llu", p->space ? p->space : "", p->object ? " " : "",
             p->object ? p->object : "", (unsigned long long)p->offset);
-    add(w, "\n         by thread (%u,%u,%u), lane %u of warp %u, of CTA (%u,%u,%u)\n", p->thread[0],
+    add(w, "\n         by thread (%u,%u,%u), lane %u of warp %u, of CTA (%u,%u,%u)", p->thread[0],
         p->thread[1], p->thread[2], p->lane, p->warp, p->cta[0], p->cta[1], p->cta[2]);
+    if (p->clustered) add(w, " in cluster (%u,%u,%u)", p->cluster[0], p->cluster[1], p->cluster[2]);
+    add(w, "\n");
 }
 
 static void tell(const struct ptxm_finding *f, const kgen_launch_options *options)

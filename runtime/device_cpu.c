@@ -267,10 +267,6 @@ static kgen_status cpu_launch(kgen_module *module, const kgen_raw_launch *launch
                             : n  ? "'"
                                  : "");
     }
-    for (int d = 0; d < 3; d++)
-        if (options->cluster[d] > 1)
-            return context_fail(context, KGEN_ERROR_INPUT, KG_D_R706, NULL,
-                                "the PTX machine does not run clusters yet");
     if (launch->shared_bytes > UINT32_MAX)
         return context_fail(context, KGEN_ERROR_INPUT, KG_D_R703, NULL,
                             "%zu bytes of shared memory are too many", launch->shared_bytes);
@@ -286,6 +282,7 @@ static kgen_status cpu_launch(kgen_module *module, const kgen_raw_launch *launch
                             .options = &how};
     memcpy(l.grid, launch->grid, sizeof l.grid);
     memcpy(l.block, launch->block, sizeof l.block);
+    memcpy(l.cluster, options->cluster, sizeof l.cluster);
     for (int i = 0; !status && i < repeats; i++) status = run_once(module, &l, options);
     context_release(context, packed);
     return status;

@@ -396,6 +396,8 @@ typedef struct kgen_place {
     uint64_t offset;         // bytes from the start of object
     int bytes;
     unsigned cta[3], thread[3], warp, lane;
+    unsigned cluster[3]; // of the CTA, where `clustered`
+    int clustered;
 } kgen_place;
 
 typedef struct kgen_finding {

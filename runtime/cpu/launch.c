@@ -392,6 +392,13 @@ static void watch_memory(struct grid *grid)
     grid->allocator = &grid->watch;
 }
 
+static void name_cluster(const struct grid *grid, struct ptxm_place *place)
+{
+    place->clustered = place->line && grid->explicit_cluster;
+    for (int i = 0; i < 3 && place->clustered; i++)
+        place->cluster[i] = place->cta[i] / grid->cluster_dims[i];
+}
+
 static struct ptxm_report *make_report(struct grid *grid)
 {
     struct ptxm_report *report = ptxm_alloc_zero(grid->allocator, sizeof *report);
@@ -403,7 +410,11 @@ static struct ptxm_report *make_report(struct grid *grid)
         return NULL;
     }
     ptxm_findings_where(&grid->findings, grid->module);
-    for (size_t i = 0; i < count; i++) sorted[i] = grid->findings.entries[i]->finding;
+    for (size_t i = 0; i < count; i++) {
+        sorted[i] = grid->findings.entries[i]->finding;
+        name_cluster(grid, &sorted[i].a);
+        name_cluster(grid, &sorted[i].b);
+    }
     qsort(sorted, count, sizeof *sorted, by_place);
     report->allocator = grid->device->allocator; // it outlives the grid
     report->findings = grid->findings;

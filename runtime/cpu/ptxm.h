@@ -224,6 +224,8 @@ struct ptxm_place {
     unsigned source_line;
     const char *instruction; // the opcode as written
     uint32_t thread[3], warp, lane, cta[3];
+    uint32_t cluster[3]; // of the CTA, if the launch has clusters
+    bool clustered;
     const char *space;  // "shared", "global", "local", "param", "const" or NULL
     uint64_t address;   // in the space; offset is counted from the start of `object`
     const char *object; // name of the variable or allocation, or NULL

@@ -460,6 +460,20 @@ def check_long_names(kgen):
 
 
 @case
+def check_clusters(kgen):
+    """a launch with clusters: findings say which, and bad shapes are refused"""
+    arguments = ["check", RACE, "--kernel=neighbour", "--block=64", "--shared=256",
+                 "--arg=buf:u32:64:zeros", "--grid=4"]
+    kgen(*arguments, "--cluster=2", status=1,
+         out=r"of CTA \(0,0,0\) in cluster \(0,0,0\)\n(?s:.*)of CTA \(3,0,0\) in cluster \(1,0,0\)")
+    answer = json.loads(kgen(*arguments, "--cluster=4", "--json", status=1))
+    same(answer["findings"][0]["a"]["cluster"], [0, 0, 0])
+    answer = json.loads(kgen(*arguments, "--json", status=1))
+    same(answer["findings"][0]["a"]["cluster"], None)
+    kgen(*arguments, "--cluster=3", status=1, err="no multiple of the cluster's 3")
+
+
+@case
 def check_kernel_name(kgen):
     """a kernel that the file does not have"""
     kgen("check", RACE, "--kernel=neighbor", status=1, err="did you mean 'neighbour'")

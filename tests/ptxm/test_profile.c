@@ -315,7 +315,8 @@ static void test_multicast(void **state)
     assert_int_equal(load->global_read, 256); // once, for both CTAs
     assert_int_equal(load->global_sectors, 8);
     assert_int_equal(load->shared_written, 512);
-    row_of *arrive = row(&b, "barrier.cluster.arrive", 0), *wait = row(&b, "barrier.cluster.wait", 0);
+    row_of *arrive = row(&b, "barrier.cluster.arrive", 0);
+    row_of *wait = row(&b, "barrier.cluster.wait", 0);
     assert_int_equal(arrive->arrivals, 2);
     assert_int_equal(arrive->waits, 0);
     assert_int_equal(wait->arrivals, 0);
