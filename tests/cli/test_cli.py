@@ -465,7 +465,7 @@ def check_clusters(kgen):
     arguments = ["check", RACE, "--kernel=neighbour", "--block=64", "--shared=256",
                  "--arg=buf:u32:64:zeros", "--grid=4"]
     kgen(*arguments, "--cluster=2", status=1,
-         out=r"of CTA \(0,0,0\) in cluster \(0,0,0\)\n(?s:.*)of CTA \(3,0,0\) in cluster \(1,0,0\)")
+         out=r"of CTA \(0,0,0\) in cluster \(0,0,0\)\n(?s:.*)of CTA \(1,0,0\) in cluster \(0,0,0\)")
     answer = json.loads(kgen(*arguments, "--cluster=4", "--json", status=1))
     same(answer["findings"][0]["a"]["cluster"], [0, 0, 0])
     answer = json.loads(kgen(*arguments, "--json", status=1))
