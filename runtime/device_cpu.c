@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Device "cpu": the PTX machine.
 #include "runtime/cpu/ptxm.h"
+#include "runtime/cpu_report.h"
 #include "runtime/internal.h"
 #include <stdio.h>
 #include <string.h>
@@ -202,85 +203,6 @@ const char *kgen_module_kernel(const kgen_module *module, int index)
     return ptxm_module_kernel(loaded, (size_t)index)->name;
 }
 
-// ---- findings
-// ------------------------------------------------------------------------------------------
-static kgen_place place_of(const struct ptxm_place *p)
-{
-    kgen_place out = {.line = (int)p->line,
-                      .source_file = p->source_file,
-                      .source_line = (int)p->source_line,
-                      .instruction = p->instruction,
-                      .kind = p->kind,
-                      .space = p->space,
-                      .object = p->object,
-                      .offset = p->offset,
-                      .bytes = (int)p->size,
-                      .warp = p->warp,
-                      .lane = p->lane};
-    memcpy(out.cta, p->cta, sizeof out.cta);
-    memcpy(out.thread, p->thread, sizeof out.thread);
-    return out;
-}
-
-static int render_place(char *text, size_t room, const char *word, const kgen_place *p)
-{
-    if (!p->line && !p->instruction) return 0;
-    int n = snprintf(text, room, "  %s: PTX line %d", word, p->line);
-    if (p->source_file)
-        n += snprintf(text + n, room - (size_t)n, " (%s:%d)", p->source_file, p->source_line);
-    if (p->kind) n += snprintf(text + n, room - (size_t)n, ", %s", p->kind);
-    if (p->bytes) n += snprintf(text + n, room - (size_t)n, " of %d bytes", p->bytes);
-    if (p->object || p->space)
-        n += snprintf(text + n, room - (size_t)n, " at %s%s%s+%llu", p->space ? p->space : "",
-                      p->object ? " " : "", p->object ? p->object : "",
-                      (unsigned long long)p->offset);
-    n += snprintf(text + n, room - (size_t)n, ", thread (%u,%u,%u) of CTA (%u,%u,%u)\n",
-                  p->thread[0], p->thread[1], p->thread[2], p->cta[0], p->cta[1], p->cta[2]);
-    return n < (int)room ? n : (int)room - 1;
-}
-
-static void tell(const struct ptxm_finding *f, const kgen_launch_options *options)
-{
-    char text[2048];
-    kgen_finding out = {.rule = f->rule,
-                        .severity = ptxm_severity_text(f->severity),
-                        .message = f->message,
-                        .hint = f->hint,
-                        .rendered = text,
-                        .count = f->count,
-                        .a = place_of(&f->a),
-                        .b = place_of(&f->b)};
-    int n = snprintf(text, 1024, "%s: %.600s [%s]%s", out.severity, f->message, f->rule,
-                     f->count > 1 ? "" : "\n");
-    if (n > 1000) n = 1000;
-    if (f->count > 1) n += snprintf(text + n, 64, " (%llu times)\n", (unsigned long long)f->count);
-    n += render_place(text + n, 400, "first", &out.a);
-    n += render_place(text + n, 400, "other", &out.b);
-    if (f->hint) snprintf(text + n, sizeof text - (size_t)n, "  help: %.150s\n", f->hint);
-    options->finding(&out, options->user);
-}
-
-static size_t report_findings(const struct ptxm_report *report, const kgen_launch_options *options)
-{
-    size_t n = ptxm_report_count(report);
-    for (size_t i = 0; i < n && options->finding; i++)
-        tell(ptxm_report_finding(report, i), options);
-    return n;
-}
-
-static void report_counters(const struct ptxm_report *report, kgen_statistics *s, double seconds)
-{
-    const struct ptxm_counters *c = ptxm_report_counters(report);
-    *s = (kgen_statistics){.seconds = seconds,
-                           .lane_instructions = c->lane_instructions,
-                           .barriers = c->barriers,
-                           .warp_syncs = c->warp_syncs,
-                           .bank_conflicts = c->bank_conflicts,
-                           .shared_wavefronts = c->shared_wavefronts,
-                           .global_sectors = c->global_sectors,
-                           .async_copies = c->async_copies};
-}
-
 // ---- launch
 // --------------------------------------------------------------------------------------------
 static kgen_status pack_params(kgen_module *module, const kgen_raw_launch *launch,
@@ -317,8 +239,7 @@ static kgen_status run_once(kgen_module *module, const struct ptxm_launch *launc
     double seconds = (double)(t1.tv_sec - t0.tv_sec) + 1e-9 * (double)(t1.tv_nsec - t0.tv_nsec);
     size_t findings = 0;
     if (report) {
-        if (options->statistics) report_counters(report, options->statistics, seconds);
-        findings = report_findings(report, options);
+        findings = cpu_report(report, options, seconds);
         ptxm_report_free(report);
     }
     if (status == PTXM_OK && findings) return KGEN_ERROR_FINDINGS;
@@ -353,10 +274,6 @@ static kgen_status cpu_launch(kgen_module *module, const kgen_raw_launch *launch
                             : n  ? "'"
                                  : "");
     }
-    for (int d = 0; d < 3; d++)
-        if (options->cluster[d] > 1)
-            return context_fail(context, KGEN_ERROR_INPUT, KG_D_R706, NULL,
-                                "the PTX machine does not run clusters yet");
     if (launch->shared_bytes > UINT32_MAX)
         return context_fail(context, KGEN_ERROR_INPUT, KG_D_R703, NULL,
                             "%zu bytes of shared memory are too many", launch->shared_bytes);
@@ -366,6 +283,7 @@ static kgen_status cpu_launch(kgen_module *module, const kgen_raw_launch *launch
     struct ptxm_launch_options how = state->options;
     how.print = options->print ? pass_on_print : NULL;
     how.print_user = (void *)(uintptr_t)options;
+    how.profile = options->instruction != NULL;
     struct ptxm_launch l = {.kernel = launch->kernel,
                             .dynamic_shared = (uint32_t)launch->shared_bytes,
                             .params = packed,
@@ -373,6 +291,7 @@ static kgen_status cpu_launch(kgen_module *module, const kgen_raw_launch *launch
                             .options = &how};
     memcpy(l.grid, launch->grid, sizeof l.grid);
     memcpy(l.block, launch->block, sizeof l.block);
+    memcpy(l.cluster, options->cluster, sizeof l.cluster);
     for (int i = 0; !status && i < repeats; i++) status = run_once(module, &l, options);
     context_release(context, packed);
     return status;

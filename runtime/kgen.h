@@ -397,6 +397,8 @@ typedef struct kgen_place {
     uint64_t offset;         // bytes from the start of object
     int bytes;
     unsigned cta[3], thread[3], warp, lane;
+    unsigned cluster[3]; // of the CTA, where `clustered`
+    int clustered;
 } kgen_place;
 
 typedef struct kgen_finding {
@@ -404,9 +406,12 @@ typedef struct kgen_finding {
     const char *severity; // "race", "race (within a warp)", "protocol", "bounds", ...
     const char *message;  // one line
     const char *hint;     // what would repair it, or NULL
+    const char *where;    // where that could stand, or NULL; the same for a program to try:
+    const char *repair;   // statements of PTX, or NULL
+    int repair_line;      // in front of which they go
     const char *rendered; // the message with both places; ends with '\n'
     uint64_t count;
-    kgen_place a, b;
+    kgen_place a, b; // a is the earlier one in the text
 } kgen_finding;
 
 typedef struct kgen_statistics {
@@ -416,6 +421,28 @@ typedef struct kgen_statistics {
         global_sectors, async_copies;
 } kgen_statistics;
 
+// What one instruction of the PTX did, all warps and CTAs together (cpu device).
+typedef struct kgen_instruction_profile {
+    int line;                // of the PTX text
+    const char *source_file; // of .loc, or NULL
+    int source_line;
+    const char *instruction; // opcode as written
+    uint64_t executions;     // by warps
+    uint64_t lanes;          // that took part
+    uint64_t skipped;        // executions that a guard keeps all lanes out of
+    uint64_t partial;        // executions by some, not all, of the warp's live lanes
+    // Accesses of warps to shared memory; wavefronts beyond the ideal are bank conflicts.
+    uint64_t shared_accesses, shared_wavefronts, shared_ideal;
+    // 32-byte sectors and 128-byte lines touched; ideal: as few as the different bytes fill.
+    uint64_t global_accesses, global_sectors, global_ideal_sectors, global_lines,
+        global_ideal_lines;
+    uint64_t global_read, global_written, shared_read, shared_written, local_read,
+        local_written;        // bytes, by lanes: a byte that two lanes read counts twice
+    uint64_t arrivals, waits; // at barriers: warps; at mbarriers: lanes
+    uint64_t atomics, atomics_contended; // lanes; lanes behind another one on the same address
+    uint64_t multiply_adds;   // of tensor cores
+} kgen_instruction_profile;
+
 typedef struct kgen_launch_options {
     void (*finding)(const kgen_finding *finding, void *user); // cpu device; may be NULL
     void *user;
@@ -424,6 +451,9 @@ typedef struct kgen_launch_options {
     // cpu device: what printf of a kernel prints, a call at a time, from whichever thread runs it,
     // one at a time; `text` ends in a NUL that length does not count. NULL: it is dropped.
     void (*print)(const char *text, size_t length, void *user);
+    // cpu device: called after the launch for each instruction that ran, in the order of the PTX.
+    // Counting takes time; NULL: nothing is counted.
+    void (*instruction)(const kgen_instruction_profile *instruction, void *user);
 } kgen_launch_options;
 
 // Loads the program on the device on first use (JIT log as diagnostics) and runs the whole grid;

@@ -7,6 +7,7 @@
 // limit run into it; and when none of that helps, the cluster is deadlocked.
 #include "engine.h"
 #include "mbarrier.h"
+#include "schedule.h"
 #include "shadow.h"
 
 #include <stdio.h>
@@ -159,14 +160,13 @@ static bool awaits(const struct warp *w)
 
 static void round_of_warps(struct cta *cta, struct round *r)
 {
-    uint64_t seed = cta->grid->options.seed;
-    uint32_t start = seed ? (uint32_t)(ptxm_random(&cta->random) % cta->warp_count) : 0;
-    uint32_t stride = seed && ptxm_random(&cta->random) & 1 ? cta->warp_count - 1 : 1;
+    struct round_order order = ptxm_schedule_round(cta);
     uint64_t left = cta->grid->options.instruction_budget;
     cta->progress = cta->stirred = false;
     for (uint32_t i = 0; i < cta->warp_count && !cta->aborted; i++) {
-        struct warp *w = &cta->warps[(start + (uint64_t)i * stride) % cta->warp_count];
-        uint64_t quantum = seed ? 1 + ptxm_random(&cta->random) % 600 : 3000;
+        uint32_t number = (order.start + i * order.stride) % cta->warp_count;
+        struct warp *w = &cta->warps[number];
+        uint64_t quantum = ptxm_schedule_quantum(cta, number);
         w->asked = false;
         bool ran = w->fragment_count && ptxm_warp_run(w, quantum < left ? quantum : left);
         w->moved |= ran;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One CTA: its memory and warps, and how findings describe places in it.
 #include "mbarrier.h"
+#include "profile.h"
 #include "shadow.h"
 #include "wgmma.h"
 
@@ -90,7 +91,7 @@ static bool allocate(struct cta *cta)
     }
     // Bytes that nobody writes read as something that no kernel means.
     memset(cta->shared, 0xff, grid->shared_size);
-    return grid->options.no_checks || ptxm_shadow_create(cta);
+    return ptxm_profile_begin(cta) && (grid->options.no_checks || ptxm_shadow_create(cta));
 }
 
 struct cta *ptxm_cta_create(struct cluster *cluster, uint32_t rank)
@@ -135,6 +136,7 @@ void ptxm_cta_free(struct cta *cta)
     }
     ptxm_wgmma_free(cta);
     ptxm_findings_free(&cta->findings);
+    ptxm_profile_end(cta);
     ptxm_free(a, cta->warps);
     ptxm_free(a, cta->registers);
     ptxm_free(a, cta->shared);

@@ -79,7 +79,7 @@ const char *ptxm_d_not_supported(const struct statement *s);
     X(build_cvt_pack16) X(build_cvta) X(build_isspacep) X(build_load) X(build_store)               \
     X(build_nop) X(build_atomic) X(build_ldmatrix) X(build_cp_async) X(build_step)                 \
     X(build_movmatrix) X(build_wgmma) X(build_wgmma_step) X(build_setmaxnreg) X(build_policy)      \
-    X(build_cvt_pairs) X(build_cvt_pack8) X(build_atomic_vector)                                    \
+    X(build_cvt_pairs) X(build_cvt_pack8) X(build_atomic_vector)                                  \
     X(build_step1) X(build_mma) X(build_shfl) X(build_vote) X(build_match) X(build_redux)          \
     X(build_elect) X(build_barrier) X(build_barrier_red) X(build_fence) X(build_branch)            \
     X(build_branch_indexed) X(build_call) X(build_mbarrier_init) X(build_mbarrier_arrive)          \

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The engine's queue: jobs in order of issue, and when they complete.
 #include "engine.h"
+#include "profile.h"
 
 #include <string.h>
 
@@ -216,6 +217,11 @@ bool ptxm_engine_piece(struct engine_job *job, const struct place *from, const s
         p->initialised = to->allocation->initialised +
                          (to->address + to_offset - to->allocation->base);
     job->bytes += size;
+    if (cta->profile && !ptxm_profile_piece(job->warp, job->op, job->lane, from, from_offset, to,
+                                            to_offset, size)) {
+        ptxm_cta_out_of_memory(cta);
+        return false;
+    }
     return true;
 }
 

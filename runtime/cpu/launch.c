@@ -9,6 +9,9 @@
 // When all that are left poll, turn after turn, and nobody changes anything, the grid waits for
 // what never comes, and the launch ends.
 #include "engine.h"
+#include "profile.h"
+#include "schedule.h"
+#include "where.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -296,7 +299,8 @@ static struct cluster *take(struct grid *grid, uint64_t *parked_since_start)
         return unpark(grid);
     if (!fresh)
         return NULL;
-    uint64_t index = grid->next_cluster++;
+    uint64_t index =
+        ptxm_schedule_cta(grid->options.seed, grid->next_cluster++, grid->cluster_count);
     pthread_mutex_unlock(&grid->lock);
     struct cluster *cluster = ptxm_cluster_create(grid, index);
     pthread_mutex_lock(&grid->lock);
@@ -429,6 +433,13 @@ static bool excused(const struct grid *grid, const struct finding_entry *e)
            atomic_load_explicit(&grid->validated[e->optimistic - 1], memory_order_relaxed);
 }
 
+static void name_cluster(const struct grid *grid, struct ptxm_place *place)
+{
+    place->clustered = place->line && grid->explicit_cluster;
+    for (int i = 0; i < 3 && place->clustered; i++)
+        place->cluster[i] = place->cta[i] / grid->cluster_dims[i];
+}
+
 static struct ptxm_report *make_report(struct grid *grid)
 {
     struct ptxm_report *report = ptxm_alloc_zero(grid->allocator, sizeof *report);
@@ -445,7 +456,12 @@ static struct ptxm_report *make_report(struct grid *grid)
         if (!excused(grid, entries[i]))
             entries[kept++] = entries[i];
     count = grid->findings.count = kept;
-    for (size_t i = 0; i < count; i++) sorted[i] = entries[i]->finding;
+    ptxm_findings_where(&grid->findings, grid->module);
+    for (size_t i = 0; i < count; i++) {
+        sorted[i] = entries[i]->finding;
+        name_cluster(grid, &sorted[i].a);
+        name_cluster(grid, &sorted[i].b);
+    }
     qsort(sorted, count, sizeof *sorted, by_place);
     report->allocator = grid->device->allocator; // it outlives the grid
     report->findings = grid->findings;
@@ -486,6 +502,11 @@ static bool prepare(struct grid *grid)
         if (!grid->validated)
             return false;
     }
+    if (grid->options.profile) {
+        grid->profile = ptxm_profile_create(grid->allocator, grid->module);
+        if (!grid->profile)
+            return false;
+    }
     if (checks)
         grid->sync = ptxm_sync_create(grid->allocator);
     if (checks && !grid->options.no_global_races)
@@ -519,6 +540,8 @@ static enum ptxm_status run(struct grid *grid, struct ptxm_report **report)
     pthread_cond_destroy(&grid->wake);
     pthread_mutex_destroy(&grid->lock);
     *report = make_report(grid);
+    if (*report && grid->profile && !ptxm_profile_report(grid->profile, *report))
+        atomic_store(&grid->out_of_memory, true);
     if (atomic_load(&grid->out_of_memory) || !*report) {
         ptxm_report_free(*report);
         *report = NULL;
@@ -568,6 +591,7 @@ enum ptxm_status ptxm_launch(struct ptxm_device *device, struct ptxm_module *mod
         ptxm_memory_free(device, grid.workspace);
     ptxm_findings_free(&grid.findings);
     ptxm_grid_shadow_free(grid.shadow);
+    ptxm_profile_free(grid.profile);
     ptxm_sync_free(grid.sync);
     ptxm_free(grid.allocator, (void *)grid.validated);
     ptxm_free(grid.allocator, grid.uncommitted);

@@ -181,6 +181,7 @@ struct cta {
     struct shadow *shadow;  // NULL when checks are off
     struct findings findings;
     struct ptxm_counters counters;
+    struct profile *profile; // NULL: not asked for
     uint64_t random;
     uint64_t polls, steps;
     // Whether this turn (from ptxm_cta_run to its return) changed memory, ended a thread, read a
@@ -243,6 +244,7 @@ struct grid {
     struct findings findings;
     struct ptxm_counters counters;
     struct grid_shadow *shadow; // global memory across CTAs
+    struct profile *profile;    // of the CTAs that are gone; NULL: not asked for
     struct sync_table *sync;    // release clocks of memory words
 };
 

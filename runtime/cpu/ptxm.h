@@ -190,7 +190,7 @@ enum ptxm_completion { PTXM_EAGER, PTXM_LATE, PTXM_SEEDED };
 // Zero-initialised options are the defaults: all checks on, one thread, eager.
 struct ptxm_launch_options {
     enum ptxm_completion completion; // when cp.async lands: at issue, at its wait, by seed
-    uint64_t seed;                   // 0: warps in order; else order and quanta are shuffled by it
+    uint64_t seed;                   // 0: in order; else orders and turns of warps and CTAs by it
     unsigned threads;                // CPU threads for CTAs; 0: 1
     uint64_t instruction_budget;     // warp instructions for the grid; 0: 2^40
     bool no_checks;                  // bounds and barriers only: no race or initialised-ness check
@@ -199,6 +199,7 @@ struct ptxm_launch_options {
     bool volatile_is_relaxed;        // the letter of the ISA; default: volatile is a weak access
     bool strict;                     // every tier that the ISA's letter demands
     bool no_counters;                // skip bank conflict and sector counting
+    bool profile;                    // count for each instruction: ptxm_report_profile
     size_t max_findings;             // distinct findings kept; 0: 1000
     // What printf of the kernel prints, a call at a time; NULL: dropped. Called with a lock held,
     // from the thread that runs the CTA. The text ends in a NUL that length does not count.
@@ -227,6 +228,8 @@ struct ptxm_place {
     unsigned source_line;
     const char *instruction; // the opcode as written
     uint32_t thread[3], warp, lane, cta[3];
+    uint32_t cluster[3]; // of the CTA, if the launch has clusters
+    bool clustered;
     const char *space;  // "shared", "global", "local", "param", "const" or NULL
     uint64_t address;   // in the space; offset is counted from the start of `object`
     const char *object; // name of the variable or allocation, or NULL
@@ -239,8 +242,11 @@ struct ptxm_finding {
     const char *rule; // stable id: "race", "shared-uninitialised", "global-bounds", ...
     enum ptxm_severity severity;
     const char *message;
-    const char *hint; // what would repair it
-    uint64_t count;   // how often seen
+    const char *hint;  // what would repair it
+    const char *where; // where that could stand, or NULL; the same for a program to try:
+    const char *repair;   // statements of PTX, or NULL
+    unsigned repair_line; // in front of which they go
+    uint64_t count;    // how often seen
     struct ptxm_place a, b; // a is the earlier one in the text
 };
 
@@ -255,10 +261,38 @@ struct ptxm_counters {
     uint64_t multiply_adds; // of mma and wgmma
 };
 
+// What one statement of the PTX did, all warps and CTAs together. Bytes, sectors and lanes are
+// those that were asked for, whether or not the access was in bounds.
+struct ptxm_instruction_profile {
+    unsigned line;           // of the PTX text
+    const char *source_file; // of .loc, or NULL
+    unsigned source_line;
+    const char *instruction; // the opcode as written; lives as long as the module
+    uint64_t executions;     // by warps
+    uint64_t lanes;          // that took part
+    uint64_t skipped;        // executions that a guard keeps all lanes out of
+    uint64_t partial;        // executions by some, not all, of the warp's live lanes
+    // Accesses by warps; wavefronts beyond the ideal are bank conflicts (profile.c has the model).
+    uint64_t shared_accesses, shared_wavefronts, shared_ideal;
+    // 32-byte sectors and 128-byte lines touched; the ideal: as few as the different bytes fill.
+    uint64_t global_accesses, global_sectors, global_ideal_sectors, global_lines,
+        global_ideal_lines;
+    uint64_t global_read, global_written, shared_read, shared_written, local_read,
+        local_written;      // bytes, by lanes: a byte that two lanes read counts twice
+    uint64_t arrivals, waits; // at barriers: warps; at mbarriers: lanes
+    uint64_t atomics, atomics_contended; // lanes; lanes behind another one on the same address
+    uint64_t multiply_adds;   // of tensor cores
+};
+
 struct ptxm_report;
 size_t ptxm_report_count(const struct ptxm_report *report);
 const struct ptxm_finding *ptxm_report_finding(const struct ptxm_report *report, size_t index);
 const struct ptxm_counters *ptxm_report_counters(const struct ptxm_report *report);
+// Statements that ran, in the order of the text; none without ptxm_launch_options.profile. The
+// counts do not depend on the number of CPU threads unless the kernel waits in loops.
+size_t ptxm_report_profile_count(const struct ptxm_report *report);
+const struct ptxm_instruction_profile *ptxm_report_profile(const struct ptxm_report *report,
+                                                           size_t index);
 bool ptxm_report_truncated(const struct ptxm_report *report); // max_findings was reached
 void ptxm_report_free(struct ptxm_report *report);
 

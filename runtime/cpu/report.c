@@ -132,6 +132,17 @@ const struct ptxm_counters *ptxm_report_counters(const struct ptxm_report *repor
     return report ? &report->counters : NULL;
 }
 
+size_t ptxm_report_profile_count(const struct ptxm_report *report)
+{
+    return report ? report->profile_count : 0;
+}
+
+const struct ptxm_instruction_profile *ptxm_report_profile(const struct ptxm_report *report,
+                                                           size_t index)
+{
+    return report && index < report->profile_count ? &report->profile[index] : NULL;
+}
+
 bool ptxm_report_truncated(const struct ptxm_report *report)
 {
     return report && report->findings.truncated;
@@ -144,5 +155,6 @@ void ptxm_report_free(struct ptxm_report *report)
     struct allocator allocator = report->allocator;
     ptxm_findings_free(&report->findings);
     ptxm_free(&allocator, report->sorted);
+    ptxm_free(&allocator, report->profile);
     ptxm_free(&allocator, report);
 }

@@ -49,6 +49,8 @@ struct ptxm_report {
     struct findings findings;
     struct ptxm_counters counters;
     struct ptxm_finding *sorted;
+    struct ptxm_instruction_profile *profile; // NULL: not asked for
+    size_t profile_count;
 };
 
 #endif

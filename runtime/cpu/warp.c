@@ -5,6 +5,7 @@
 // that lanes meet again where their paths join. A fragment that has run long while others could is
 // set aside: lanes that spin until another lane of their warp writes get the write they wait for.
 #include "engine.h"
+#include "profile.h"
 
 #include <string.h>
 
@@ -134,9 +135,28 @@ static inline uint32_t guarded(const struct warp *w, const struct op *op, uint32
 
 enum run_end { RUN_AGAIN, RUN_YIELD, RUN_STOP };
 
-// Runs a fragment until it blocks, splits, ends, has to look for others, or the quantum is used up.
-static enum run_end run_fragment(struct warp *w, struct fragment *f, uint64_t *left)
+// Whether an instruction that has been tried is done: one that blocks is tried again, but for the
+// barriers, whose end moves the fragment on.
+static bool is_done(enum step_result result, const struct fragment *f)
 {
+    return result != STEP_BLOCK || f->state == FRAGMENT_BARRIER || f->state == FRAGMENT_WARP_SYNC;
+}
+
+static bool count_one(struct warp *w, const struct op *op, uint32_t mask,
+                      const struct sample *sample)
+{
+    bool counted = ptxm_profile_count(w, op, mask, sample);
+    if (!counted)
+        ptxm_cta_out_of_memory(w->cta);
+    return counted;
+}
+
+// Runs a fragment until it blocks, splits, ends, has to look for others, or the quantum is used up.
+// Made twice: for launches that profile and for those that do not.
+static inline __attribute__((always_inline)) enum run_end
+run_loop(struct warp *w, struct fragment *f, uint64_t *left, bool profiled)
+{
+    struct sample sample;
     const struct op *ops = w->cta->grid->module->ops;
     struct ptxm_counters *counters = &w->cta->counters;
     bool alone = w->fragment_count == 1;
@@ -156,6 +176,8 @@ static enum run_end run_fragment(struct warp *w, struct fragment *f, uint64_t *l
         --*left;
         --fair;
         lanes += (uint64_t)__builtin_popcount(mask);
+        if (profiled && (op->lane || !mask) && !count_one(w, op, mask, NULL))
+            break;
         if (op->lane) {
             if (mask)
                 run_lane(w, op, mask);
@@ -166,7 +188,11 @@ static enum run_end run_fragment(struct warp *w, struct fragment *f, uint64_t *l
             f->pc++;
             continue;
         }
+        if (profiled)
+            ptxm_profile_look(&sample, w, op, mask);
         enum step_result result = op->step(w, op, mask);
+        if (profiled && is_done(result, f) && !count_one(w, op, mask, &sample))
+            break;
         if (result == STEP_NEXT) {
             f->pc++;
         } else if (result == STEP_JUMP) {
@@ -198,6 +224,11 @@ static enum run_end run_fragment(struct warp *w, struct fragment *f, uint64_t *l
     counters->warp_instructions += start - *left;
     counters->lane_instructions += lanes;
     return end;
+}
+
+static enum run_end run_fragment(struct warp *w, struct fragment *f, uint64_t *left)
+{
+    return w->cta->profile ? run_loop(w, f, left, true) : run_loop(w, f, left, false);
 }
 
 bool ptxm_warp_run(struct warp *w, uint64_t quantum)

@@ -65,6 +65,7 @@ static void write_finding(FILE *file, const struct ptxm_finding *f)
     write_place(file, &f->a);
     write_place(file, &f->b);
     if (f->hint) fprintf(file, "    help: %s\n", f->hint);
+    if (f->where) fprintf(file, "    where: %s\n", f->where);
 }
 
 static void write_report(const struct ptxm_launch *launch, const struct ptxm_report *report)

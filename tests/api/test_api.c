@@ -333,6 +333,44 @@ static void launches_that_are_refused(void **state)
     assert_non_null(strstr(b->h.text, "is not given"));
 }
 
+typedef struct counted {
+    int rows, line;
+    uint64_t read, written, warps;
+    int stores; // by lines of the source that store
+} counted;
+
+static void count(const kgen_instruction_profile *p, void *user)
+{
+    counted *c = user;
+    c->rows++;
+    assert_true(p->line > c->line); // in the order of the PTX, one statement a line
+    c->line = p->line;
+    c->warps += p->executions;
+    c->read += p->global_read;
+    c->written += p->global_written;
+    if (p->global_written) {
+        assert_non_null(p->source_file);
+        assert_true(p->source_line > 0);
+        assert_int_equal(p->global_sectors, p->global_ideal_sectors);
+        c->stores++;
+    }
+}
+
+static void instructions_are_counted(void **state)
+{
+    bench *b = *state;
+    counted c = {0};
+    kgen_arg args[] = {{.name = "a", .f = 3},
+                       {.name = "N", .i = 100},
+                       {.name = "y", .buffer = b->y},
+                       {.name = "x", .buffer = b->x}};
+    kgen_launch_options o = {.instruction = count, .user = &c};
+    assert_int_equal(kgen_launch(b->device, b->program, args, 4, &o), KGEN_OK);
+    assert_true(c.rows > 5 && c.stores > 0 && c.warps >= (uint64_t)c.rows);
+    assert_int_equal(c.read, 400);
+    assert_int_equal(c.written, 400);
+}
+
 static void *compile_often(void *user)
 {
     for (int i = 0; i < 8; i++) {
@@ -401,6 +439,7 @@ int main(void)
         cmocka_unit_test(bad_calls),
         cmocka_unit_test_setup_teardown(launch_and_read, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(launches_that_are_refused, open_bench, close_bench),
+        cmocka_unit_test_setup_teardown(instructions_are_counted, open_bench, close_bench),
         cmocka_unit_test(threads_share_a_context),
         cmocka_unit_test(out_of_bounds_is_found),
     };

@@ -17,6 +17,7 @@ import xml.etree.ElementTree
 from pathlib import Path
 
 import explain_schema
+from cases import CASES, Failed, Skip, case, main, same, usage
 
 HERE = Path(__file__).resolve().parent
 COPY, RACE = str(HERE / "copy.ptx"), str(HERE / "race.ptx")
@@ -32,66 +33,7 @@ ADD = """kernel add(x: global f32[N], y: global f32[N], N: i32)
 """
 
 
-class Failed(Exception):
-    """What a case found wrong."""
-
-
-class Skip(Exception):
-    """Why a case cannot run here."""
-
-
-CASES = []
-
-
-def case(function):
-    CASES.append(function)
-    return function
-
-
-class Kgen:
-    """Starts the command in the scratch folder."""
-
-    def __init__(self, kgen, scratch):
-        self.kgen, self.scratch = kgen, scratch
-
-    def __call__(self, *arguments, status=0, out=None, err=None, no_err=None, stdin="", **more):
-        environment = {k: v for k, v in os.environ.items() if k not in ("NO_COLOR", "TERM")}
-        environment.update(more.pop("env", {}))
-        process = subprocess.run(
-            [self.kgen, *arguments], cwd=self.scratch, capture_output=True, check=False,
-            input=stdin if isinstance(stdin, bytes) else stdin.encode(), env=environment,
-            timeout=120, **more)
-        output, words = process.stdout.decode(errors="replace"), process.stderr.decode(
-            errors="replace")
-        told = f"$ kgen {' '.join(arguments)}\n{output[-2000:]}{words[-2000:]}"
-        if process.returncode != status:
-            raise Failed(f"{told}status {process.returncode}, expected {status}")
-        for pattern, text in ((out, output), (err, words)):
-            if pattern is not None and not re.search(pattern, text):
-                raise Failed(f"{told}nothing matches {pattern!r}")
-        if no_err and re.search(no_err, words):
-            raise Failed(f"{told}{no_err!r} is there")
-        return output
-
-    def file(self, name, text):
-        path = self.scratch / name
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return str(path)
-
-
-def same(found, expected):
-    if found != expected:
-        raise Failed(f"{found!r} is not {expected!r}")
-
-
 # ---- words about the command line --------------------------------------------------------------
-
-def usage(name, *arguments, err):
-    def run(kgen):
-        same(kgen(*arguments, status=2, err=err), "")
-    run.__doc__ = name
-    CASES.append(run)
-
 
 @case
 def bare(kgen):
@@ -110,7 +52,8 @@ def overview(kgen):
 @case
 def command_help(kgen):
     """help of each command has options, examples and statuses"""
-    for name in ("build", "run", "check", "explain", "sync", "list", "demo", "version", "help"):
+    for name in ("build", "run", "check", "profile", "explain", "sync", "list", "demo", "version",
+                 "help"):
         text = kgen("help", name, out=rf"^usage: kgen {name}")
         same(kgen(name, "--help"), text)
         for word in ("options:", "--color=WHEN", "examples:", f"kgen {name}", "exit status:", "70"):
@@ -497,6 +440,11 @@ def check_race(kgen):
     answer = json.loads(kgen(*arguments, "--json", status=1))
     races = [finding for finding in answer["findings"] if "race" in finding["rule"]]
     same(bool(races) and races[0]["a"]["line"] > 0 and races[0]["b"]["line"] > 0, True)
+    same(races[0]["where"],
+         "a bar.sync between line 15 and line 18, for example in front of line 18")
+    kgen(*arguments, status=1,
+         out=r"(?s)first: PTX line 15, st\.shared\.u32: write of 4 bytes at shared arena\+128\n +"
+         r"by thread \(32,0,0\), lane 0 of warp 1, of CTA.*where: a bar\.sync")
     kgen("check", RACE, "--kernel=nothing", out="no findings")
 
 
@@ -517,6 +465,31 @@ def check_endless(kgen):
     loop = text[:text.index("{")] + "{\nL: bra L;\n}\n"
     kgen("check", kgen.file("loop.ptx", loop), *COPY_ARGS, "--arg=i32:1", "--steps=5000",
          status=1, out=r"\[instruction-budget\]")
+
+
+@case
+def check_long_names(kgen):
+    """findings that name a file, a variable and an instruction longer than any line"""
+    name = "v" * 3000
+    text = Path(RACE).read_text().replace("arena", name)
+    text = text.replace(".address_size 64", f'.address_size 64\n.file 1 "{"d/" * 2000}k.cu"')
+    text = text.replace("    mov.u32 %r0", "    .loc 1 7 3\n    mov.u32 %r0")
+    kgen("check", kgen.file("long.ptx", text), "--kernel=neighbour", "--block=64", "--shared=256",
+         "--arg=buf:u32:64:zeros", status=1, out=r"\[race\](?s:.*)vvv\+128")
+
+
+@case
+def check_clusters(kgen):
+    """a launch with clusters: findings say which, and bad shapes are refused"""
+    arguments = ["check", RACE, "--kernel=neighbour", "--block=64", "--shared=256",
+                 "--arg=buf:u32:64:zeros", "--grid=4"]
+    kgen(*arguments, "--cluster=2", status=1,
+         out=r"of CTA \(0,0,0\) in cluster \(0,0,0\)\n(?s:.*)of CTA \(1,0,0\) in cluster \(0,0,0\)")
+    answer = json.loads(kgen(*arguments, "--cluster=4", "--json", status=1))
+    same(answer["findings"][0]["a"]["cluster"], [0, 0, 0])
+    answer = json.loads(kgen(*arguments, "--json", status=1))
+    same(answer["findings"][0]["a"]["cluster"], None)
+    kgen(*arguments, "--cluster=3", status=1, err="no multiple of the cluster's 3")
 
 
 @case
@@ -737,7 +710,7 @@ def colours(kgen):
 def man_page(kgen):
     """the man page has every command and option"""
     text = Path(MAN_PAGE).read_text().replace("\\-", "-")
-    for name in ("build", "run", "check", "explain", "sync", "list", "demo"):
+    for name in ("build", "run", "check", "profile", "explain", "sync", "list", "demo"):
         same(f"kgen {name}" in text, True)
         for option in re.findall(r"--[a-z-]+", kgen("help", name)):
             same(option in text, True)
@@ -768,28 +741,8 @@ def completion(kgen):
     same(complete("kgen", "build", "--stop-after", "=", "fo"), ["fold"])
 
 
-def main():
-    kgen = Kgen(os.path.abspath(sys.argv[1]), Path(sys.argv[2]).resolve())
-    kgen.scratch.mkdir(parents=True, exist_ok=True)
-    print(f"1..{len(CASES)}", flush=True)
-    failed = 0
-    for number, function in enumerate(CASES, 1):
-        name, note, ok = function.__doc__, "", True
-        try:
-            function(kgen)
-        except Skip as reason:
-            note = f" # SKIP {reason}"
-        except (Failed, subprocess.TimeoutExpired, ValueError, KeyError, OSError) as reason:
-            ok = False
-            for line in (str(reason) or repr(reason)).splitlines():
-                print(f"# {line}")
-        failed += not ok
-        print(f"{'ok' if ok else 'not ok'} {number} - {name}{note}", flush=True)
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
     if len(sys.argv) != 5:
         sys.exit(__doc__)
     MAN_PAGE, COMPLETION = map(os.path.abspath, sys.argv[3:])
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

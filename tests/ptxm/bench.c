@@ -38,11 +38,12 @@ static void measure(struct ptxm_device *device, struct ptxm_module *module,
                     struct ptxm_launch *launch, const char *what)
 {
     static const char *const modes[] = {"checks on", "no counters", "no global races",
-                                        "checks off"};
-    for (int mode = 0; mode < 4; mode++) {
+                                        "checks off", "profile"};
+    for (int mode = 0; mode < 5; mode++) {
         struct ptxm_launch_options options = {.no_counters = mode == 1,
                                               .no_global_races = mode == 2,
-                                              .no_checks = mode == 3};
+                                              .no_checks = mode == 3,
+                                              .profile = mode == 4};
         struct ptxm_report *report;
         launch->options = &options;
         double start = now();

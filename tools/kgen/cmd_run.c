@@ -5,61 +5,18 @@
 #include "launch_plan.h"
 #include "output.h"
 #include "report.h"
+#include "task_keys.h"
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const completion_words[] = {"eager", "late", "seeded", NULL};
-
 // ---- reading the command line ------------------------------------------------------------------
 
-static const kgen_family *find_family(const char *name)
+static bool read_device(const command_line *options, run_settings *settings, int64_t *seed)
 {
-    const kgen_family *family = kgen_family_named(name);
-    const char *names[32];
-    int n = 0;
-    if (family) return family;
-    for (; n < 32 && kgen_families[n]; n++) names[n] = kgen_families[n]->name;
-    unknown_word(COMMAND_run, "kernel", name, names, n);
-    return NULL;
-}
-
-static bool known_key(const kgen_family *family, const char *name)
-{
-    const char *names[64];
-    int n = 0;
-    for (; n < 64 && family->keys[n].name; n++) {
-        names[n] = family->keys[n].name;
-        if (!strcmp(names[n], name)) return true;
-    }
-    char *what = format_text("key of %s", family->name);
-    unknown_word(COMMAND_run, what, name, names, n);
-    free(what);
-    return false;
-}
-
-// The operands after the kernel's name, cut in place. false after a usage error was said.
-static bool read_keys(const command_line *options, const kgen_family *family, kgen_task_key *keys)
-{
-    for (int i = 1; i < options->n_operands; i++) {
-        char *text = options->operands[i], *equals = strchr(text, '=');
-        if (!equals || equals == text) {
-            usage_error(COMMAND_run, "'%s': must be KEY=VALUE", text);
-            return false;
-        }
-        *equals = 0;
-        if (!known_key(family, text)) return false;
-        keys[i - 1] = (kgen_task_key){.name = text, .value = equals + 1};
-    }
-    return true;
-}
-
-static bool read_device(const command_line *options, run_settings *settings)
-{
-    int kind = 0, completion = KGEN_COMPLETE_EAGER;
-    int64_t seed = 0, reruns = 3, repeat = 0;
+    int kind = 0;
+    int64_t reruns = 3, repeat = 0;
     if (!option_word(options, OPTION_device, device_kinds, &kind) ||
-        !option_word(options, OPTION_completion, completion_words, &completion) ||
-        !option_number(options, OPTION_seed, 0, INT64_MAX, &seed) ||
+        !option_number(options, OPTION_seed, 0, INT64_MAX, seed) ||
         !option_number(options, OPTION_reruns, 0, 1000, &reruns) ||
         !option_number(options, OPTION_repeat, 1, 1000000, &repeat) ||
         !known_name(options, OPTION_target, "target", kgen_target_name))
@@ -69,10 +26,13 @@ static bool read_device(const command_line *options, run_settings *settings)
         usage_error(COMMAND_run, "--repeat times a GPU; it goes with --device=cuda");
         return false;
     }
+    if (!on_cpu && settings->plan->many) {
+        usage_error(COMMAND_run, "--schedules is of the cpu device; a GPU has its own");
+        return false;
+    }
     settings->device_kind = device_kinds[kind];
     settings->target = options->values[OPTION_target];
-    settings->device.completion = (kgen_completion)completion;
-    settings->device.seed = (uint64_t)seed;
+    settings->device.cpu_threads = schedules_threads(options);
     settings->device.unchecked = has(options, OPTION_unchecked);
     settings->reruns = (int)reruns;
     settings->repeat = (int)repeat;
@@ -80,6 +40,26 @@ static bool read_device(const command_line *options, run_settings *settings)
 }
 
 // ---- the answer --------------------------------------------------------------------------------
+
+static void print_schedule(const schedule_plan *plan, const run_result *result)
+{
+    if (!plan->many || !result->n_outputs) return;
+    if (!result->findings.n && !result->mismatch) {
+        printf("  %d schedules: all is well under each\n", plan->count);
+        return;
+    }
+    char *text = schedules_text(schedules_at(plan, result->schedule));
+    printf("  schedule %d of %d: %s\n", result->schedule + 1, plan->count, text);
+    free(text);
+}
+
+static void print_replay(const schedule_plan *plan, const run_result *result)
+{
+    if (!plan->many || (!result->findings.n && !result->mismatch)) return;
+    char *replay = schedules_replay(plan, schedules_at(plan, result->schedule));
+    printf("replay: %s\n", replay);
+    free(replay);
+}
 
 static void print_run(const kgen_task *task, const run_settings *settings, const run_result *result)
 {
@@ -104,10 +84,24 @@ static void print_run(const kgen_task *task, const run_settings *settings, const
                1e-12 * task->flop / result->timed_seconds,
                1e-9 * task->bytes / result->timed_seconds);
     print_outputs(task, result, on_gpu);
+    print_schedule(settings->plan, result);
     if (result->findings.text) fputs(result->findings.text, stdout);
     if (result->n_outputs && !on_gpu && !settings->device.unchecked && !result->findings.n)
         puts("  no findings");
+    print_replay(settings->plan, result);
     puts(verdict_of(result));
+}
+
+static void print_json(const cli_session *session, const kgen_task *task,
+                       const run_settings *settings, const run_result *result)
+{
+    schedule s = schedules_at(settings->plan, result->schedule);
+    char *replay = schedules_replay(settings->plan, s);
+    json_t *run = json_of_run(session, task, result);
+    json_object_set_new(run, "schedule", schedules_json(settings->plan, s, result->schedule));
+    json_object_set_new(run, "replay", json_text(replay));
+    json_print(run);
+    free(replay);
 }
 
 static int run_task(const command_line *options, kgen_task *task, const run_settings *settings)
@@ -117,7 +111,7 @@ static int run_task(const command_line *options, kgen_task *task, const run_sett
     if (!session_open(&session)) return EXIT_PROBLEM;
     bool ok = task_run(&session, task, settings, &result);
     if (has(options, OPTION_json))
-        json_print(json_of_run(&session, task, &result));
+        print_json(&session, task, settings, &result);
     else
         print_run(task, settings, &result);
     int status = session_exit(&session, result.status, result.doing);
@@ -128,20 +122,25 @@ static int run_task(const command_line *options, kgen_task *task, const run_sett
 
 int command_run(const command_line *options)
 {
-    run_settings settings = {0};
-    const kgen_family *family = find_family(options->operands[0]);
-    if (!family || !read_device(options, &settings)) return EXIT_USAGE;
+    schedule_plan schedules;
+    run_settings settings = {.plan = &schedules};
+    int64_t seed = 0;
+    const kgen_family *family = task_family(options);
+    if (!family) return EXIT_USAGE;
+    if (!schedules_read(&schedules, options) || !read_device(options, &settings, &seed)) {
+        schedules_free(&schedules);
+        return EXIT_USAGE;
+    }
     kgen_define *defines = NULL;
     kgen_task_key *keys = must(calloc((size_t)options->n_operands + 1, sizeof *keys));
     int status = EXIT_USAGE;
-    if (read_defines(options, &defines, &settings.n_defines) && read_keys(options, family, keys)) {
+    if (read_defines(options, &defines, &settings.n_defines) && task_keys(options, family, keys)) {
         char error[256];
         settings.defines = defines;
         int n_keys = options->n_operands - 1;
         bool plan = has(options, OPTION_plan);
-        kgen_task *task =
-            plan ? kgen_task_plan(family, keys, n_keys, error)
-                 : kgen_task_create(family, keys, n_keys, settings.device.seed, error);
+        kgen_task *task = plan ? kgen_task_plan(family, keys, n_keys, error)
+                               : kgen_task_create(family, keys, n_keys, (uint64_t)seed, error);
         if (task && plan)
             status = launch_plan_print(task, &settings, has(options, OPTION_json));
         else if (task)
@@ -152,5 +151,6 @@ int command_run(const command_line *options)
     }
     free(defines);
     free(keys);
+    schedules_free(&schedules);
     return status;
 }

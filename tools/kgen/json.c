@@ -41,21 +41,22 @@ static json_t *json_of_triple(const unsigned *triple)
 // An end that is not known has line 0.
 static json_t *json_of_place(const kgen_place *p)
 {
-    return must(json_pack("{s:i, s:o, s:i, s:o, s:o, s:o, s:o, s:I, s:i, s:o, s:o, s:i, s:i}",
-                          "line", p->line, "source_file", json_text(p->source_file), "source_line",
-                          p->source_line, "instruction", json_text(p->instruction), "kind",
-                          json_text(p->kind), "space", json_text(p->space), "object",
-                          json_text(p->object), "offset", (json_int_t)p->offset, "bytes", p->bytes,
-                          "cta", json_of_triple(p->cta), "thread", json_of_triple(p->thread),
-                          "warp", (int)p->warp, "lane", (int)p->lane));
+    return must(json_pack(
+        "{s:i, s:o, s:i, s:o, s:o, s:o, s:o, s:I, s:i, s:o, s:o, s:o, s:i, s:i}", "line", p->line,
+        "source_file", json_text(p->source_file), "source_line", p->source_line, "instruction",
+        json_text(p->instruction), "kind", json_text(p->kind), "space", json_text(p->space),
+        "object", json_text(p->object), "offset", (json_int_t)p->offset, "bytes", p->bytes, "cta",
+        json_of_triple(p->cta), "cluster", p->clustered ? json_of_triple(p->cluster) : json_null(),
+        "thread", json_of_triple(p->thread), "warp", (int)p->warp, "lane", (int)p->lane));
 }
 
 json_t *json_of_finding(const kgen_finding *f)
 {
-    return must(json_pack("{s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "rule", json_text(f->rule),
+    return must(json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:o}", "rule", json_text(f->rule),
                           "severity", json_text(f->severity), "message", json_text(f->message),
-                          "hint", json_text(f->hint), "count", (json_int_t)f->count, "a",
-                          json_of_place(&f->a), "b", json_of_place(&f->b)));
+                          "hint", json_text(f->hint), "where", json_text(f->where), "count",
+                          (json_int_t)f->count, "a", json_of_place(&f->a), "b",
+                          json_of_place(&f->b)));
 }
 
 json_t *json_of_info(const kgen_program_info *info)

@@ -19,6 +19,8 @@ static int run_command(const command_line *options)
         return command_run(options);
     case COMMAND_check:
         return command_check(options);
+    case COMMAND_profile:
+        return command_profile(options);
     case COMMAND_explain:
         return command_explain(options);
     case COMMAND_sync:

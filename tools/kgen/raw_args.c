@@ -101,8 +101,8 @@ static bool fill_from_file(const char *path, char *data, size_t bytes, int *stat
     return fits;
 }
 
-static bool fill(const element_type *type, const char *how, char *data, size_t count, uint64_t seed,
-                 int *status)
+static bool fill(command_id command, const element_type *type, const char *how, char *data,
+                 size_t count, uint64_t seed, int *status)
 {
     char *end;
     if (!strcmp(how, "zeros")) return true;
@@ -117,7 +117,7 @@ static bool fill(const element_type *type, const char *how, char *data, size_t c
         if (how[6]) seed = strtoull(how + 7, &end, 0);
         if (!how[6] || !*end) return fill_random(type, data, count, seed), true;
     }
-    *status = usage_error(COMMAND_check,
+    *status = usage_error(command,
                           "'%s': a buffer is filled with zeros, iota, random, random=SEED or "
                           "file=PATH",
                           how);
@@ -126,7 +126,7 @@ static bool fill(const element_type *type, const char *how, char *data, size_t c
 
 // ---- one argument ------------------------------------------------------------------------------
 
-static const element_type *find_type(const char *text, int length)
+static const element_type *find_type(command_id command, const char *text, int length)
 {
     const char *names[N_TYPES + 1];
     for (int i = 0; i < N_TYPES; i++) {
@@ -136,7 +136,7 @@ static const element_type *find_type(const char *text, int length)
     }
     names[N_TYPES] = "buf";
     char *word = format_text("%.*s", length, text);
-    unknown_word(COMMAND_check, "type of argument", word, names, N_TYPES + 1);
+    unknown_word(command, "type of argument", word, names, N_TYPES + 1);
     free(word);
     return NULL;
 }
@@ -151,7 +151,8 @@ static bool in_range(const element_type *type, const char *text, int64_t value)
     return value < INT64_C(1) << (bits - 1) && value >= -(INT64_C(1) << (bits - 1));
 }
 
-static bool read_scalar(const element_type *type, const char *text, uint64_t *bytes, int *status)
+static bool read_scalar(command_id command, const element_type *type, const char *text,
+                        uint64_t *bytes, int *status)
 {
     char *end;
     errno = 0;
@@ -165,16 +166,16 @@ static bool read_scalar(const element_type *type, const char *text, uint64_t *by
         if (*text && !*end && !errno && in_range(type, text, value))
             return store_number(type, bytes, value), true;
     }
-    *status = usage_error(COMMAND_check, "'%s' is not a value of type %s", text, type->name);
+    *status = usage_error(command, "'%s' is not a value of type %s", text, type->name);
     return false;
 }
 
 // TYPE:COUNT:FILL
-static bool make_buffer(kgen_device *device, const char *text, uint64_t seed, kgen_buffer **buffer,
-                        int *status)
+static bool make_buffer(command_id command, kgen_device *device, const char *text, uint64_t seed,
+                        kgen_buffer **buffer, int *status)
 {
     int length = (int)strcspn(text, ":");
-    const element_type *type = find_type(text, length);
+    const element_type *type = find_type(command, text, length);
     if (!type) return *status = EXIT_USAGE, false;
     char *end = NULL;
     const char *count_text = text + length + (text[length] == ':');
@@ -186,12 +187,12 @@ static bool make_buffer(kgen_device *device, const char *text, uint64_t seed, kg
     else if (errno || count < 1 || count > INT64_C(1) << 36)
         problem = "COUNT must be 1 to 68719476736";
     if (problem) {
-        *status = usage_error(COMMAND_check, "--arg=buf:%s: %s", text, problem);
+        *status = usage_error(command, "--arg=buf:%s: %s", text, problem);
         return false;
     }
     size_t bytes = (size_t)count * (size_t)type->bytes;
     char *data = must(calloc(bytes, 1));
-    bool ok = fill(type, end + 1, data, (size_t)count, seed, status);
+    bool ok = fill(command, type, end + 1, data, (size_t)count, seed, status);
     kgen_status made = ok ? kgen_buffer_create(device, bytes, buffer) : KGEN_OK;
     if (ok && !made) made = kgen_buffer_write(*buffer, 0, data, bytes);
     free(data);
@@ -201,24 +202,24 @@ static bool make_buffer(kgen_device *device, const char *text, uint64_t seed, kg
     return false;
 }
 
-static bool make_argument(raw_args *args, kgen_device *device, const char *text, uint64_t seed,
-                          int *status)
+static bool make_argument(command_id command, raw_args *args, kgen_device *device, const char *text,
+                          uint64_t seed, int *status)
 {
     size_t i = args->n++;
     if (!strcmp(text, "buf")) {
-        *status = usage_error(COMMAND_check, "--arg=buf: must be buf:TYPE:COUNT:FILL");
+        *status = usage_error(command, "--arg=buf: must be buf:TYPE:COUNT:FILL");
         return false;
     }
     if (!strncmp(text, "buf:", 4)) {
-        if (!make_buffer(device, text + 4, seed, &args->buffers[i], status)) return false;
+        if (!make_buffer(command, device, text + 4, seed, &args->buffers[i], status)) return false;
         args->args[i] = (kgen_raw_arg){.buffer = args->buffers[i]};
         return true;
     }
     int length = (int)strcspn(text, ":");
-    const element_type *type = find_type(text, length);
+    const element_type *type = find_type(command, text, length);
     if (!type) return *status = EXIT_USAGE, false;
     const char *value = text + length + (text[length] == ':');
-    if (!read_scalar(type, value, &args->scalars[i], status)) return false;
+    if (!read_scalar(command, type, value, &args->scalars[i], status)) return false;
     args->args[i] = (kgen_raw_arg){.value = &args->scalars[i], .bytes = (size_t)type->bytes};
     return true;
 }
@@ -234,7 +235,8 @@ bool raw_args_make(raw_args *args, const command_line *options, kgen_device *dev
         const given_option *given = &options->given[i];
         if (given->id != OPTION_arg) continue;
         // Each buffer its own numbers.
-        if (!make_argument(args, device, given->value, seed + args->n, status)) return false;
+        if (!make_argument(options->command, args, device, given->value, seed + args->n, status))
+            return false;
     }
     return true;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Arguments of `kgen check` from their text: scalars, and buffers with a filling.
+// Arguments of a kernel from their text: scalars, and buffers with a filling.
 #pragma once
 #include "session.h"
 

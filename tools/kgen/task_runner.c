@@ -22,14 +22,57 @@ void findings_keep(const kgen_finding *finding, void *user)
     f->text = must(realloc(f->text, f->bytes + length + 1));
     memcpy(f->text + f->bytes, finding->rendered, length + 1);
     f->bytes += length;
-    f->n++;
+    f->keys = must(realloc(f->keys, (f->n + 1) * sizeof *f->keys));
+    f->keys[f->n++] =
+        (finding_key){.rule = format_text("%s", finding->rule),
+                      .repair = finding->repair ? format_text("%s", finding->repair) : NULL,
+                      .line_a = finding->a.line,
+                      .line_b = finding->b.line,
+                      .repair_line = finding->repair_line};
     json_array_append_new(f->json, json_of_finding(finding));
+}
+
+void findings_clear(finding_list *findings)
+{
+    instruction_list *instructions = findings->instructions;
+    findings_free(findings);
+    findings_open(findings);
+    findings->instructions = instructions;
+    if (instructions) instructions_free(instructions);
 }
 
 void findings_free(finding_list *findings)
 {
+    for (size_t i = 0; i < findings->n; i++) {
+        free(findings->keys[i].rule);
+        free(findings->keys[i].repair);
+    }
+    free(findings->keys);
     json_decref(findings->json);
     free(findings->text);
+}
+
+void instructions_keep(const kgen_instruction_profile *instruction, void *user)
+{
+    instruction_list *list = ((finding_list *)user)->instructions;
+    if (list->n == list->capacity) {
+        list->capacity = 2 * list->capacity + 64;
+        list->rows = must(realloc(list->rows, list->capacity * sizeof *list->rows));
+    }
+    kgen_instruction_profile *row = &list->rows[list->n++];
+    *row = *instruction;
+    row->instruction = format_text("%s", instruction->instruction);
+    if (row->source_file) row->source_file = format_text("%s", row->source_file);
+}
+
+void instructions_free(instruction_list *list)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        free((char *)list->rows[i].instruction);
+        free((char *)list->rows[i].source_file);
+    }
+    free(list->rows);
+    *list = (instruction_list){0};
 }
 
 // ---- compile -----------------------------------------------------------------------------------
@@ -218,8 +261,10 @@ static void find_stability(cli_session *session, const kgen_task *task,
 static kgen_status run_on_device(cli_session *session, const kgen_task *task,
                                  const run_settings *settings, launch_state *l, run_result *result)
 {
-    kgen_launch_options o = {
-        .finding = findings_keep, .user = &result->findings, .statistics = &result->statistics};
+    kgen_launch_options o = {.finding = findings_keep,
+                             .instruction = settings->instructions ? instructions_keep : NULL,
+                             .user = &result->findings,
+                             .statistics = &result->statistics};
     result->doing = "opening the device";
     kgen_status status =
         kgen_device_open(session->context, settings->device_kind, &settings->device, &l->device);
@@ -247,12 +292,36 @@ static kgen_status run_on_device(cli_session *session, const kgen_task *task,
     return launch_status;
 }
 
+// One schedule after the other, up to the first under which anything is wrong.
+static void run_schedules(cli_session *session, const kgen_task *task, run_settings *settings,
+                          run_result *result)
+{
+    int count = settings->plan ? settings->plan->count : 1;
+    for (int i = 0; i < count && !result->status && !result->mismatch; i++) {
+        launch_state l = {0};
+        if (settings->plan) {
+            schedule s = schedules_at(settings->plan, i);
+            settings->device.completion = s.completion;
+            settings->device.seed = s.order;
+            schedules_progress(settings->plan, i);
+        }
+        result->schedule = i;
+        result->n_outputs = 0;
+        findings_clear(&result->findings);
+        result->status = run_on_device(session, task, settings, &l, result);
+        unbind(&l, task);
+        kgen_device_close(l.device);
+    }
+    if (settings->plan) schedules_progress_end(settings->plan);
+}
+
 bool task_run(cli_session *session, kgen_task *task, const run_settings *settings,
               run_result *result)
 {
-    launch_state l = {0};
+    run_settings one = *settings; // with the schedule that ran last
     *result = (run_result){.doing = "compiling"};
     findings_open(&result->findings);
+    result->findings.instructions = settings->instructions;
     result->status = task_compile(session, task, settings, &result->program);
     if (result->status) return false;
     kgen_program_get_info(result->program, &result->info);
@@ -261,10 +330,8 @@ bool task_run(cli_session *session, kgen_task *task, const run_settings *setting
         result->status = KGEN_ERROR_MEMORY;
         return false;
     }
-    result->status = run_on_device(session, task, settings, &l, result);
-    unbind(&l, task);
-    kgen_device_close(l.device);
-    if (result->mismatch) find_stability(session, task, settings, result);
+    run_schedules(session, task, &one, result);
+    if (result->mismatch) find_stability(session, task, &one, result);
     return result->status == KGEN_OK && !result->mismatch;
 }
 

@@ -2,14 +2,23 @@
 // Runs a task of a shipped kernel on a device and compares what it wrote with the reference.
 #pragma once
 #include "kernels/kernels.h"
+#include "schedules.h"
 #include "session.h"
+
+// A profile: what each instruction did, in the order of the PTX; owns its strings.
+typedef struct instruction_list {
+    kgen_instruction_profile *rows;
+    size_t n, capacity;
+} instruction_list;
 
 typedef struct run_settings {
     const char *device_kind, *target; // target NULL: sm_80
     kgen_device_options device;
     const kgen_define *defines; // beside the task's own, which they override
     size_t n_defines;
-    bool no_validate; // run even what the validator refutes
+    bool no_validate;               // run even what the validator refutes
+    schedule_plan *plan;            // of the cpu device; NULL: as `device` says
+    instruction_list *instructions; // NULL: no profile
     int reruns, repeat;
 } run_settings;
 
@@ -21,11 +30,19 @@ typedef struct output_result {
 
 typedef enum rerun_outcome { NOT_RERUN, SAME_ELEMENTS, OTHER_ELEMENTS } rerun_outcome;
 
-// The checks' findings, in both forms.
+// What tells findings apart, and what they propose; the strings are owned.
+typedef struct finding_key {
+    char *rule, *repair; // repair NULL: nothing
+    int line_a, line_b, repair_line;
+} finding_key;
+
+// What a launch tells: the checks' findings, in both forms, and a profile where one is wanted.
 typedef struct finding_list {
     json_t *json;
     char *text; // rendered, one after the other; NULL when there are none
     size_t bytes, n;
+    finding_key *keys;
+    instruction_list *instructions; // of the caller; NULL: no profile
 } finding_list;
 
 typedef struct run_result {
@@ -37,6 +54,7 @@ typedef struct run_result {
     finding_list findings;
     output_result outputs[KGEN_TASK_TENSORS];
     int n_outputs; // 0: it did not get to comparing
+    int schedule;  // number of the one that ran last
     bool mismatch;
     rerun_outcome stability;
     int reruns;           // done
@@ -55,7 +73,11 @@ void run_result_free(run_result *result);
 
 void findings_open(finding_list *findings);
 void findings_keep(const kgen_finding *finding, void *user); // for kgen_launch_options
+void findings_clear(finding_list *findings);                 // of the last launch
 void findings_free(finding_list *findings);
+// For kgen_launch_options, where `user` is a finding_list that has instructions.
+void instructions_keep(const kgen_instruction_profile *instruction, void *user);
+void instructions_free(instruction_list *list);
 
 int64_t tensor_elements(const kgen_task_tensor *tensor);
 // The largest error of all outputs as a part of its bound.

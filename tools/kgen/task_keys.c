@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// A shipped kernel and its KEY=VALUE words on the command line.
+#include "task_keys.h"
+#include "output.h"
+#include <stdlib.h>
+#include <string.h>
+
+const kgen_family *task_family(const command_line *options)
+{
+    const char *name = options->operands[0], *names[32];
+    const kgen_family *family = kgen_family_named(name);
+    int n = 0;
+    if (family) return family;
+    for (; n < 32 && kgen_families[n]; n++) names[n] = kgen_families[n]->name;
+    unknown_word(options->command, options->command == COMMAND_run ? "kernel" : "file or kernel",
+                 name, names, n);
+    return NULL;
+}
+
+static bool known_key(const command_line *options, const kgen_family *family, const char *name)
+{
+    const char *names[64];
+    int n = 0;
+    for (; n < 64 && family->keys[n].name; n++) {
+        names[n] = family->keys[n].name;
+        if (!strcmp(names[n], name)) return true;
+    }
+    char *what = format_text("key of %s", family->name);
+    unknown_word(options->command, what, name, names, n);
+    free(what);
+    return false;
+}
+
+bool task_keys(const command_line *options, const kgen_family *family, kgen_task_key *keys)
+{
+    for (int i = 1; i < options->n_operands; i++) {
+        char *text = options->operands[i], *equals = strchr(text, '=');
+        if (!equals || equals == text) {
+            usage_error(options->command, "'%s': must be KEY=VALUE", text);
+            return false;
+        }
+        *equals = 0;
+        if (!known_key(options, family, text)) return false;
+        keys[i - 1] = (kgen_task_key){.name = text, .value = equals + 1};
+    }
+    return true;
+}

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+// A shipped kernel and its KEY=VALUE words on the command line.
+#pragma once
+#include "kernels/kernels.h"
+#include "options.h"
+
+// By the first operand; NULL after a usage error was said.
+const kgen_family *task_family(const command_line *options);
+// The operands after it, cut in place. false after a usage error was said.
+bool task_keys(const command_line *options, const kgen_family *family, kgen_task_key *keys);
