@@ -26,18 +26,19 @@ sys.dont_write_bytecode = True
 from sass import flow, inputs, kinds, toolkit, words  # noqa: E402
 
 TABLE = Path(__file__).with_name("kernels.txt")
-TARGETS = ("sm_80",)
-KERNEL = ("# regs", "spills", "local", "barriers", "BAR", "fences")
-LOOP = ("tensor", "BAR", "wait", "fence", "async", "shared", "global", "other", "total")
+TARGETS = ("sm_80", "sm_90a")
+KERNEL = ("regs", "spill", "local", "bars", "BAR", "fence")
+LOOP = ("MMA", "BAR", "wait", "fence", "async", "shared", "global", "other", "total")
+NAMES = ("registers", "spilled bytes", "local memory", "barrier ids", "BAR", "fences")
 HEAD = """\
 # SPDX-License-Identifier: MIT
 # The machine code of the shipped kernels, for {targets}, by ptxas {ptxas}.
 # Written by tests/sass/check-table.py --update; what changes here, a kernel pays for.
 #
-# Of the kernel: registers; bytes spilled (stores and loads); bytes of local memory; barriers that
-# it takes; BAR instructions; fences. Of an iteration of its main loop: tensor instructions (HMMA),
-# BAR, waits (LDGDEPBAR, DEPBAR), fences, asynchronous copies (LDGSTS), accesses to shared memory
-# (LDS, LDSM, STS), to global memory, the other instructions, all of them.
+# Of the kernel: registers; bytes spilled (stores and loads); bytes of local memory; barriers (ids)
+# that it takes; BAR instructions; fences. Of an iteration of its main loop: tensor instructions
+# (HMMA), BAR, waits (LDGDEPBAR, DEPBAR), fences, asynchronous copies (LDGSTS), accesses to shared
+# memory (LDS, LDSM, STS) and to global memory, the other instructions, all of them.
 """
 
 
@@ -56,7 +57,7 @@ def measure(function, resources):
 
 
 def compile_one(tools, kgen, line, target):
-    """{row name: numbers}, warnings of ptxas."""
+    """{(kernel, target): numbers}, warnings of ptxas."""
     options = inputs.Options(arch=target, kgen=kgen)
     with inputs.Reader(tools, options) as reader:
         unit = reader.from_kernel(kgen, line, line)
@@ -67,13 +68,13 @@ def compile_one(tools, kgen, line, target):
         if resources["registers"] is not None and resources["barriers"] is not None:
             kernels = sum(function.entry for function in unit.functions)
             name = line if kernels == 1 else f"{line} : {function.name}"
-            rows[f"{target} {name}"] = measure(function, resources)
+            rows[name, target] = measure(function, resources)
     return rows, unit.warnings
 
 
 def compile_all(tools, kgen, lines):
     """In the order of the configurations: (line, target, rows, warnings) or an exception."""
-    jobs = [(line, target) for target in TARGETS for line in lines]
+    jobs = [(line, target) for line in lines for target in TARGETS]
     with concurrent.futures.ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         futures = [pool.submit(compile_one, tools, kgen, *job) for job in jobs]
         for (line, target), future in zip(jobs, futures):
@@ -84,44 +85,49 @@ def compile_all(tools, kgen, lines):
 
 
 def read_table(text):
-    """(version of ptxas, {row name: numbers})"""
+    """(version of ptxas, {(kernel, target): numbers})"""
     version = re.search(r"by ptxas (\S+)\.$", text, re.M)
-    rows = {}
+    rows, name = {}, None
     for line in text.splitlines():
-        if line.strip() and not line.startswith("#"):
-            cells = line.replace("|", " ").split(None, len(KERNEL + LOOP))
-            rows[cells[-1]] = tuple(int(cell) for cell in cells[:-1])
+        if line.startswith(" "):
+            target, *cells = line.replace("|", " ").split()
+            rows[name, target] = tuple(int(cell) for cell in cells)
+        elif line and not line.startswith("#"):
+            name = line
     return version[1] if version else None, rows
 
 
-def row_text(cells, name):
-    kernel, loop = cells[:len(KERNEL)], cells[len(KERNEL):]
-    widths = [max(len(word), 4) for word in KERNEL + LOOP]
-    cut = [f"{cell:>{width}}" for cell, width in zip(kernel + loop, widths)]
-    return " ".join(cut[:len(KERNEL)]) + " | " + " ".join(cut[len(KERNEL):]) + " | " + name
+def row_text(target, cells):
+    widths = [max(len(word), 3) for word in KERNEL + LOOP]
+    cut = [f"{cell:>{width}}" for cell, width in zip(cells, widths)]
+    kernel, loop = " ".join(cut[:len(KERNEL)]), " ".join(cut[len(KERNEL):])
+    return f"{target:8} {kernel} | {loop}"
 
 
 def table_text(version, rows):
-    head = HEAD.format(targets=", ".join(TARGETS), ptxas=version)
-    titles = row_text(KERNEL + LOOP, "target and configuration")
-    return head + titles + "\n" + "".join(row_text(cells, name) + "\n"
-                                          for name, cells in rows.items())
+    text = HEAD.format(targets=", ".join(TARGETS), ptxas=version)
+    text += "#   " + row_text("", KERNEL + LOOP) + "\n"
+    last = None
+    for (name, target), cells in rows.items():
+        text += ("" if name == last else name + "\n") + "    " + row_text(target, cells) + "\n"
+        last = name
+    return text
 
 
 def differences(expected, found):
     """`main loop BAR 1 -> 2 (+1)` for each number that is another one."""
-    names = ("registers",) + KERNEL[1:] + tuple(f"main loop {name}" for name in LOOP)
+    names = NAMES + tuple(f"main loop {name}" for name in LOOP)
     return [f"{name} {a} -> {b} ({b - a:+d})" for name, a, b in zip(names, expected, found)
             if a != b]
 
 
 def judge(expected, rows, warnings):
     """What is wrong with the rows of a configuration."""
-    for name, cells in rows.items():
-        if name not in expected:
-            yield f"{name}: it is not in the table"
-        elif (changes := differences(expected[name], cells)):
-            yield f"{name}: {', '.join(changes)}"
+    for key, cells in rows.items():
+        if key not in expected:
+            yield f"{' '.join(key)}: it is not in the table"
+        elif (changes := differences(expected[key], cells)):
+            yield f"{' '.join(key)}: {', '.join(changes)}"
     yield from (f"ptxas: {line}" for warning in warnings for line in warning.splitlines())
 
 
@@ -133,13 +139,14 @@ def check(tools, kgen, expected):
         wrong = list(judge(expected, rows, warnings))
         seen.update(rows)
         bad += bool(wrong)
-        print(f"{'not ok' if wrong else 'ok'} {number} - {target} {line}", flush=True)
+        print(f"{'not ok' if wrong else 'ok'} {number} - {line} {target}", flush=True)
         for text in wrong:
             print(f"# {text}")
-    stale = [name for name in expected if name not in seen]
-    print(f"{'not ok' if stale else 'ok'} {len(lines) * len(TARGETS) + 1} - each row has its kernel")
-    for name in stale:
-        print(f"# {name}: no kernel of this name is compiled any more")
+    stale = [key for key in expected if key not in seen]
+    number = len(lines) * len(TARGETS) + 1
+    print(f"{'not ok' if stale else 'ok'} {number} - each row has its kernel")
+    for key in stale:
+        print(f"# {' '.join(key)}: no kernel of this name is compiled any more")
     if bad or stale:
         print("# If it has to be so: tests/sass/check-table.py --update, and read git diff. "
               "`tools/sass-diff main:NAME NAME` shows the instructions.")

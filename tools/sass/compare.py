@@ -233,8 +233,9 @@ def _worst(blocks, equal):
 
 def _one(function):
     code = function.instructions
-    return {"name": function.name, "instructions": len(code), "blocks": len(function.blocks),
-            "kinds": kinds.by_kind(code), "opcodes": kinds.by_opcode(code)}
+    return {"name": function.name, "kernel": function.entry, "instructions": len(code),
+            "blocks": len(function.blocks), "kinds": kinds.by_kind(code),
+            "opcodes": kinds.by_opcode(code)}
 
 
 def compare_functions(first, second):
@@ -253,8 +254,8 @@ def _pair_names(first, second, kernels):
         for functions, wanted in zip((first, second), names):
             known = [function.name for function in functions]
             if wanted[0] not in known:
-                raise Trouble(f"there is no kernel '{wanted[0]}'"
-                              + (did_you_mean(wanted[0], known) or f"; there is {', '.join(known)}"))
+                near = did_you_mean(wanted[0], known) or f"; there is {', '.join(known)}"
+                raise Trouble(f"there is no kernel '{wanted[0]}'{near}")
         first = [function for function in first if function.name == kernels[0]]
         second = [function for function in second if function.name == kernels[-1]]
     by_name = {function.name: function for function in first}

@@ -24,7 +24,8 @@ _FUNCTION = re.compile(r"\s*\.type\s+([^,\s]+),@function")
 _REGISTERS = re.compile(r'SHI_REGISTERS=(\d+)')
 _TARGET = re.compile(r"`\(([^)]+)\)")
 _LISTED = re.compile(r'\(\*"BRANCH_TARGETS ([^"]*)"\*\)')
-_SCHEDULE = re.compile(r"\s+(?:&\w+=\S*|\?\w+)(?=[\s;]|$)")  # scoreboards, on sm_100 and later
+# Scoreboards, as they are printed for sm_100 and later.
+_SCHEDULE = re.compile(r"(?:^|\s+)(?:&\w+=\S*|\?\w+)(?=[\s;]|$)")
 
 ENDS = ("BRA", "BRX", "BRXU", "JMP", "JMX", "JMXU", "EXIT", "RET", "KILL", "BSYNC")
 
@@ -121,7 +122,7 @@ def _split(function):
     code = function.instructions
     leaders = {0} | {i + 1 for i, instruction in enumerate(code) if _leaves(function, instruction)}
     leaders |= {function.labels[name] for instruction in code for name in instruction.targets
-                if name in function.labels and name != function.name}
+                if name in function.labels}
     starts = sorted(i for i in leaders if i < len(code))
     for index, start in enumerate(starts):
         end = starts[index + 1] if index + 1 < len(starts) else len(code)

@@ -9,6 +9,7 @@ from pathlib import Path
 from sass import report
 from sass.report import SAYS
 
+FOLD = 8  # so many lines without a change are folded
 STYLE = Path(__file__).with_name("page.css")
 # More of these is no judgement: instructions of a loop may be fewer and slower.
 MORE_IS_WORSE = ("registers", "local memory", "spill", "barrier", "total", "instructions", "local",
@@ -34,9 +35,12 @@ def _facts(heading, rows):
 
 
 def _marked(text, other):
-    """The text with what the other one lacks marked; words and numbers are marked as a whole."""
+    """The text with what the other one lacks marked; words and numbers are marked as a whole, the
+    numbers of registers are not."""
     words, others = (re.findall(r"[\w.]+|\s+|.", line) for line in (text, other))
-    matcher = difflib.SequenceMatcher(None, words, others, autojunk=False)
+    matcher = difflib.SequenceMatcher(None, *([re.sub(r"^(ur|up|r|p|b)\d+", r"\1", word)
+                                               for word in line] for line in (words, others)),
+                                      autojunk=False)
     found = []
     for tag, i1, i2, _, _ in matcher.get_opcodes():
         part = escape("".join(words[i1:i2]))
@@ -76,6 +80,27 @@ def _rows(rows):
                 yield f"<tr><td>{escape(a)}</td><td>{escape(b)}</td></tr>"
 
 
+def _stretches(rows):
+    """(folded, rows): what is the same over many lines is folded, but for some lines around."""
+    changed = [i for i, row in enumerate(rows) if row[0] != "="]
+    shown = {i + j for i in changed for j in range(-report.CONTEXT, report.CONTEXT + 1)}
+    start = 0
+    for i in range(1, len(rows) + 1):
+        if i == len(rows) or (i in shown) != (start in shown):
+            yield start not in shown and i - start > FOLD, rows[start:i]
+            start = i
+
+
+def _code(rows):
+    for folded, part in _stretches(rows):
+        table = '<table class="code">' + "\n".join(_rows(part)) + "</table>"
+        if folded:
+            yield (f'<details class="fold"><summary>{len(part)} instructions, the same</summary>'
+                   f"{table}</details>")
+        else:
+            yield table
+
+
 def _block(block):
     moves = block["verdict"] in ("order", "differs") or block["moved"]
     note = report.mix_words(block["mix"]) or SAYS[block["verdict"]]
@@ -83,13 +108,12 @@ def _block(block):
     yield f'<details{" open" if moves else ""}><summary><b>{escape(report.block_title(block))}</b>'
     yield (f' <span class="badge {block["verdict"]}">{block["verdict"]}</span>'
            f"<small>{size} instructions; {escape(note)}</small></summary>")
-    yield '<table class="code">'
     for heading, rows in (("synchronization and memory", block["front"]),
                           ("the rest", block["rest"])):
         if rows:
-            yield f'<tr><th colspan="2">{heading}</th></tr>'
-            yield from _rows(rows)
-    yield "</table></details>"
+            yield f'<p class="part">{heading}</p>'
+            yield from _code(rows)
+    yield "</details>"
 
 
 def _function(function, anchor):
@@ -111,8 +135,14 @@ def _function(function, anchor):
 def _overview(result):
     rows = list(report.stat_rows(result))
     columns = report.stat_columns(rows)
-    yield '<div class="scroll"><table class="facts"><tr><th>kernel</th>'
-    yield "".join(f"<th>{escape(column)}</th>" for column in columns) + "<th></th></tr>"
+    loop = [column for column in columns if column.startswith("loop ")]
+    yield '<div class="scroll"><table class="facts">'
+    if loop:
+        yield (f'<tr><th colspan="{1 + len(columns) - len(loop)}"></th>'
+               f'<th class="over" colspan="{len(loop)}">an iteration of the main loop</th></tr>')
+    yield "<tr><th>kernel</th>"
+    yield "".join(f"<th>{escape(column.removeprefix('loop '))}</th>" for column in columns)
+    yield "<th></th></tr>"
     for i, (name, verdict, a, b) in enumerate(rows):
         yield f'<tr><td><a href="#k{i}">{escape(name)}</a></td>'
         for column in columns:

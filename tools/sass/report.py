@@ -209,14 +209,21 @@ def stat_values(function, side):
 
 
 def stat_rows(result):
-    """(kernel, verdict, values of A, values of B) for each pair of functions."""
+    """(name, verdict, values of A, values of B) for each kernel, and for each subroutine that is
+    not the same; what a subroutine takes is counted in the kernels that call it."""
     several = len(result["units"]) > 1
     for unit in result["units"]:
+        kernels = sum(function["b"]["kernel"] for function in unit["functions"])
         for function in unit["functions"]:
-            name = unit["title"]["b"] if several and len(unit["functions"]) == 1 \
-                else function["name"]
-            yield (name, function["verdict"], stat_values(function, "a"),
-                   stat_values(function, "b"))
+            name = function["name"]
+            if not function["b"]["kernel"]:
+                if function["verdict"] == "same":
+                    continue
+            elif several and kernels == 1:
+                name = unit["title"]["b"]
+            elif several:
+                name = f"{unit['title']['b']} : {name}"
+            yield name, function["verdict"], stat_values(function, "a"), stat_values(function, "b")
 
 
 def stat_columns(rows):
@@ -233,11 +240,20 @@ def cell(a, b):
 def stat_lines(result, paint):
     rows = list(stat_rows(result))
     columns = stat_columns(rows)
-    lines = [["kernel", *columns]]
-    lines += [[name, *(cell(a[column], b[column]) for column in columns)] for name, _, a, b in rows]
+    of_loop = [column.startswith("loop ") for column in columns]
+    cut = of_loop.index(True) if True in of_loop else len(columns)
+
+    def line_of(first, cells, bar, last):
+        return [first, *cells[:cut], bar, *cells[cut:], last]
+
+    lines = [line_of("kernel", [name.removeprefix("loop ") for name in columns], "| main loop:",
+                     "")]
+    lines += [line_of(name, [cell(a[column], b[column]) for column in columns], "|",
+                      "" if verdict == "same" else verdict) for name, verdict, a, b in rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     for i, line in enumerate(lines):
-        cells = [line[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(line[1:], widths[1:])]
+        cells = [c.ljust(w) if j in (0, cut + 1, len(line) - 1) else c.rjust(w)
+                 for j, (c, w) in enumerate(zip(line, widths))]
         text = "  ".join(cells).rstrip()
         yield paint("head", text) if i == 0 else text
     for unit in result["units"]:
@@ -245,5 +261,5 @@ def stat_lines(result, paint):
             for function in unit[f"only_{side}"]:
                 yield f"{function['name']}: in {side.upper()} only"
     counts = [sum(row[1] == verdict for row in rows) for verdict in SAYS]
-    yield (f"{len(rows)} kernel{'s' * (len(rows) != 1)}: {counts[0]} the same, {counts[1]} with other registers, "
-           f"{counts[2]} in another order, {counts[3]} with other instructions")
+    yield (f"{len(rows)} row{'s' * (len(rows) != 1)}: {counts[0]} the same, {counts[1]} with other "
+           f"registers, {counts[2]} in another order, {counts[3]} with other instructions")
