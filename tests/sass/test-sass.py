@@ -346,7 +346,8 @@ def table_of_kernels():
     row = table.measure(code, toolkit.resources(40, 0, 0, 0, 0, 1))
     same(row, (40, 0, 0, 1, 1, 0, 1, 1, 1, 0, 0, 1, 0, 3, 7))
     rows = {("matmul M=1", "sm_80"): row, ("matmul M=1", "sm_90a"): row, ("b", "sm_80"): row}
-    same(table.read_table(table.table_text("13.0", rows)), ("13.0", rows))
+    versions = "22", "13.0"
+    same(table.read_table(table.table_text(versions, rows)), (versions, rows))
     more = function(LOOP.replace("IADD3", "BAR.SYNC 0x0\nFENCE.VIEW.ASYNC.S\nIADD3"))
     worse = table.measure(more, toolkit.resources(40, 8, 8, 4, 0, 1))
     same(list(table.judge(rows, {("b", "sm_80"): worse}, [])), [
@@ -354,6 +355,10 @@ def table_of_kernels():
         "fences 0 -> 1 (+1), main loop BAR 1 -> 2 (+1), main loop fence 0 -> 1 (+1), "
         "main loop total 7 -> 9 (+2)"])
     same(list(table.judge(rows, {("b", "sm_80"): row}, [])), [])
+    other_llvm = (52, *row[1:-2], row[-2] + 3, row[-1] + 3)
+    same(list(table.judge(rows, {("b", "sm_80"): other_llvm}, [], False)), [])
+    same(list(table.judge(rows, {("b", "sm_80"): worse}, [], False))[0][:60],
+         "b sm_80: spilled bytes 0 -> 12 (+12), local memory 0 -> 8 (+")
     same(list(table.judge(rows, {("c", "sm_80"): row}, ["(C7510) slow"])),
          ["c sm_80: it is not in the table", "ptxas: (C7510) slow"])
 
