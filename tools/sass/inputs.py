@@ -88,7 +88,7 @@ class Reader:
         if self.options.arch and self.options.arch != unit.arch:
             raise Trouble(f"{title} is machine code for {unit.arch} already: "
                           f"--arch={self.options.arch} has nothing to choose")
-        unit.resources = self.toolkit.resources(path, title)
+        unit.resources = self.toolkit.resources(path, unit.arch, title)
         return unit
 
     def from_ptx(self, text, title):

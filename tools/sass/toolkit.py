@@ -15,6 +15,7 @@ from pathlib import Path
 from sass.words import Missing, Trouble
 
 ROOT = Path(__file__).resolve().parents[2]
+SYSTEM_SHARED = 1024  # bytes of shared memory of each CTA
 FETCHED = ("cuobjdump", "nvdisasm")  # what tools/get-cuobjdump brings
 
 
@@ -28,6 +29,12 @@ def places(option=None):
             yield Path(os.environ[variable]) / "bin"
     yield Path("/usr/local/cuda/bin")
     yield ROOT / "build/toolkit/bin"
+
+
+def number_of(arch):
+    """90 of sm_90a; 0 of what is no target."""
+    digits = re.search(r"\d+", arch)
+    return int(digits[0]) if digits else 0
 
 
 class Toolkit:
@@ -75,7 +82,7 @@ class Toolkit:
                           f"ptxas that wrote it?\n{process.stderr.strip()}")
         return process.stdout
 
-    def resources(self, cubin, title):
+    def resources(self, cubin, arch, title):
         """{function: resources} of a cubin, as cuobjdump --dump-resource-usage has them."""
         # cuobjdump goes by the suffix.
         with tempfile.TemporaryDirectory() as scratch:
@@ -85,7 +92,12 @@ class Toolkit:
                                      capture_output=True, text=True, check=False)
         if process.returncode != 0:
             raise Trouble(f"cuobjdump cannot read {title}:\n{process.stderr.strip()}")
-        return read_cuobjdump(process.stdout)
+        found = read_cuobjdump(process.stdout)
+        for taken in found.values():
+            # From sm_90 on it counts what the system keeps for itself; ptxas does not.
+            if number_of(arch) >= 90 and taken["shared"]:
+                taken["shared"] = max(0, taken["shared"] - SYSTEM_SHARED)
+        return found
 
 
 def resources(registers=None, stack=None, spill_stores=None, spill_loads=None, shared=None,
