@@ -214,6 +214,32 @@ def kernels():
         assert text.splitlines()[-1].startswith(f"{count} rows: {count} the same"), text
 
 
+def old_build():
+    """a kgen older than its sources is used, and told"""
+    if not shutil.which("ninja"):
+        return "no ninja"
+    with Place() as place:
+        build = place.root / "build-a"
+        (build / "source").write_text("newer\n")
+        (build / "build.ninja").write_text(
+            "rule copy\n  command = cp $in $out\nbuild tools/kgen: copy source\n")
+        status, _, said = place.diff("matmul", "attention", f"--build={build}")
+        same((status, said.count("older than its sources")), (0, 1))  # once for both inputs
+        (build / "build.ninja").write_text("build tools/kgen: phony\n")
+        same(place.diff("matmul", "a.ptx", f"--build={build}")[::2], (0, ""))
+    return None
+
+
+def folders():
+    """a folder that is called like a kernel does not hide it, another one is refused"""
+    with Place() as place:
+        (place.root / "matmul").mkdir()
+        build = f"--build={place.root / 'build-a'}"
+        same(place.diff("matmul", "a.ptx", build)[0], 0)
+        status, _, said = place.diff("tools", "a.ptx", build)
+        same((status, said), (2, "sass-diff: error: tools is a folder\n"))
+
+
 def errors():
     """what is wrong is said in one line, with the way out, and the status is 2"""
     with Place() as place:
@@ -345,8 +371,8 @@ def real_tools():
     return None
 
 
-CASES = (listings, assembled, cubins, stat, page, colours, kernels, errors, missing, revisions,
-         real_tools)
+CASES = (listings, assembled, cubins, stat, page, colours, kernels, old_build, folders,
+         errors, missing, revisions, real_tools)
 
 if __name__ == "__main__":
     sys.exit(run(CASES))

@@ -15,6 +15,7 @@ only .kg and .sass go by their name.
 """
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -66,6 +67,7 @@ class Reader:
         self.toolkit, self.options = toolkit, options
         self.scratch = tempfile.TemporaryDirectory(prefix="sass-diff-")
         self.count = 0
+        self.asked = False  # whether the build is up to date
 
     def __enter__(self):
         return self
@@ -112,7 +114,20 @@ class Reader:
         if not path.exists():
             raise Trouble(f"{path} is not there: build it (`ninja -C {self.options.build} "
                           "tools/kgen`), or say --build=DIRECTORY")
+        if not self.asked:
+            self.asked = True
+            self._warn_of_old(path.parent.parent)
         return path
+
+    def _warn_of_old(self, build):
+        """Says so where the sources are newer than the kgen that is used."""
+        ninja = shutil.which("ninja")
+        if ninja and (build / "build.ninja").exists():
+            said = subprocess.run([ninja, "-C", str(build), "-n", "tools/kgen"],
+                                  capture_output=True, text=True, check=False).stdout
+            if said and "no work to do" not in said:
+                print(f"sass-diff: note: {self.options.build}/tools/kgen is older than its "
+                      f"sources; ninja -C {self.options.build} tools/kgen", file=sys.stderr)
 
     def _call(self, kgen, arguments, title):
         command = [str(kgen), *arguments]
@@ -183,7 +198,8 @@ class Reader:
         if name == "-":
             return [self.from_ptx(sys.stdin.read(), "the standard input")]
         path = Path(name)
-        if path.exists():
+        # A folder that is called like a kernel does not hide it.
+        if path.exists() and (not path.is_dir() or "/" in name or name.startswith(".")):
             return [self.from_file(path, name)]
         revision, colon, rest = name.partition(":")
         if colon and rest:
@@ -203,6 +219,8 @@ class Reader:
             if revisions.tree_of(name):
                 raise Trouble(f"'{name}' is a git revision: say which kernel of it, as in "
                               f"'{name}:matmul' or '{name}:all'")
+            if Path(name).is_dir():
+                raise Trouble(f"{name} is a folder")
             files = [other.name for other in Path(".").glob("*")]
             raise Trouble(f"'{name}' is no file, no shipped kernel and no git revision"
                           + did_you_mean(word, known + files))

@@ -24,7 +24,11 @@ def default_cache():
 
 def git(*arguments, binary=False):
     """(status, what it printed)"""
-    process = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, check=False)
+    try:
+        process = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True,
+                                 check=False)
+    except FileNotFoundError:  # no git: there are no revisions
+        return 127, b"" if binary else ""
     return process.returncode, process.stdout if binary else process.stdout.decode().strip()
 
 
