@@ -204,15 +204,18 @@ def main(arguments):
         tools.find("nvdisasm")
         versions = llvm_of(kgen), tools.version("ptxas")
     except words.Missing as what:
+        if "--update" in options:
+            print(f"check-table: {what}", file=sys.stderr)
+            return words.MISSING
         print(f"1..0 # SKIP {what}")
-        return words.MISSING
+        return 0  # meson takes 77 in TAP for an error
     known, expected = read_table(TABLE.read_text()) if TABLE.exists() else (None, {})
     if "--update" in options:
         return update(tools, kgen, versions, known)
     if known and known[1] != versions[1]:
         print(f"1..0 # SKIP the table is of ptxas {known[1]}, and this is ptxas {versions[1]}: "
               "tests/sass/check-table.py --update")
-        return words.MISSING
+        return 0
     return check(tools, kgen, expected, not known or known[0] == versions[0])
 
 

@@ -125,7 +125,8 @@ class Reader:
         if ninja and (build / "build.ninja").exists():
             said = subprocess.run([ninja, "-C", str(build), "-n", "tools/kgen"],
                                   capture_output=True, text=True, check=False).stdout
-            if said and "no work to do" not in said:
+            # Build files that are written anew first leave it open.
+            if said and "no work to do" not in said and "Regenerating" not in said:
                 print(f"sass-diff: note: {self.options.build}/tools/kgen is older than its "
                       f"sources; ninja -C {self.options.build} tools/kgen", file=sys.stderr)
 
