@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""Loops of a function: back edges of its flow graph, and what they bring around.
+
+A back edge goes to a block that dominates the one it leaves. The loops of one head are one loop.
+Blocks that only a subroutine call reaches are in no loop, and neither is a cycle with two heads
+(irreducible): the compilers that we read do not write those.
+"""
+from dataclasses import dataclass
+
+from sass import kinds
+
+
+@dataclass
+class Loop:
+    head: int
+    blocks: tuple       # indices, ascending
+    depth: int = 0      # 1: in no other loop
+    inner: tuple = ()   # heads of the loops directly inside
+    own: tuple = ()     # blocks that are in no inner loop
+    main: bool = False  # the loop that the function is about
+
+
+def dominators(blocks):
+    """For each block that the first one reaches, the set of blocks that dominate it."""
+    order, seen, stack = [], {0}, [(0, iter(blocks[0].next))]
+    while stack:
+        index, follows = stack[-1]
+        for target in follows:
+            if target not in seen:
+                seen.add(target)
+                stack.append((target, iter(blocks[target].next)))
+                break
+        else:
+            order.append(index)
+            stack.pop()
+    order.reverse()
+    before = {index: [] for index in order}
+    for index in order:
+        for target in blocks[index].next:
+            before[target].append(index)
+    found = {0: {0}}
+    changed = True
+    while changed:
+        changed = False
+        for index in order[1:]:
+            known = [found[other] for other in before[index] if other in found]
+            new = set.intersection(*known) | {index}
+            if found.get(index) != new:
+                found[index], changed = new, True
+    return found, before
+
+
+def _bodies(blocks):
+    """head: the blocks of its loop"""
+    found, before = dominators(blocks)
+    bodies = {}
+    for index, over in sorted(found.items()):
+        for head in blocks[index].next:
+            if head not in over:
+                continue
+            body, work = bodies.setdefault(head, {head}), [index]
+            while work:
+                block = work.pop()
+                if block not in body:
+                    body.add(block)
+                    work.extend(before[block])
+    return bodies
+
+
+def find_loops(function):
+    """Fills function.loops, innermost first, and the depth of each block."""
+    bodies = _bodies(function.blocks)
+    loops = {head: Loop(head, tuple(sorted(body))) for head, body in bodies.items()}
+    for block in function.blocks:
+        block.depth = sum(block.index in body for body in bodies.values())
+    for head, loop in loops.items():
+        loop.depth = function.blocks[head].depth
+        inside = [other for other in loops if other != head and other in bodies[head]]
+        loop.inner = tuple(sorted(other for other in inside
+                                  if loops[other].blocks and
+                                  function.blocks[other].depth == loop.depth + 1))
+        loop.own = tuple(index for index in loop.blocks
+                         if not any(index in bodies[other] for other in inside))
+    function.loops = sorted(loops.values(), key=lambda loop: (-loop.depth, loop.head))
+    main = main_loop(function)
+    if main:
+        main.main = True
+    return function.loops
+
+
+def body(function, loop):
+    """The instructions of one trip, without those of loops inside."""
+    return [instruction for index in loop.own
+            for instruction in function.blocks[index].instructions]
+
+
+def main_loop(function):
+    """The innermost loop with most tensor instructions, then most instructions; None: no loop."""
+    def weight(loop):
+        code = body(function, loop)
+        return kinds.by_kind(code)["tensor"], len(code), -loop.head
+    return max((loop for loop in function.loops if not loop.inner), key=weight, default=None)
