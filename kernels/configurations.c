@@ -43,5 +43,10 @@ const char *const kgen_configurations[] = {
     "delta_net T=40 D=64 H=4 HK=2 B=2 rows=16 warps=2",
     "delta_net T=5 rows=8 warps=1",
     "delta_net T=5 rows=64 warps=8",
+    "delta_net_decode",
+    "delta_net_decode D=64 dtype=f32 B=3 skipped=1",
+    "delta_net_decode N=8 checkpoints=true B=2 rows=16",
+    "delta_net_decode N=3 checkpoints=true B=3 skipped=2 D=64 dtype=f16 rows=64 HK=2",
+    "delta_net_decode N=4 B=1 rows=32 dtype=f32 checkpoints=true",
     NULL,
 };

@@ -26,6 +26,7 @@ static const bench_case compiled[] = {
     {"attention_decode", {{"D", "128"}, {"splits", "8"}}},
     {"delta_net", {{"D", "64"}}},
     {"delta_net", {{"D", "128"}}},
+    {"delta_net_decode", {{"N", "8"}, {"checkpoints", "true"}}},
 };
 enum { N_COMPILED = sizeof compiled / sizeof *compiled, MOST_RUNS = 200 };
 
