@@ -26,31 +26,30 @@ static void prepare(kgen_task *task)
 static bool reference(kgen_task *task)
 {
     const kgen_task_tensor *q = plan_find(task, "q"), *v = plan_find(task, "v");
-    const kgen_task_tensor *k = plan_find(task, "k");
-    const float *vd = v->data;
-    const float *gd = plan_find(task, "g")->data, *bd = plan_find(task, "beta")->data,
-                *sd = plan_find(task, "s0")->data;
+    double *qd = delta_rule_doubles(q), *kd = delta_rule_doubles(plan_find(task, "k"));
+    const float *vd = v->data, *gd = plan_find(task, "g")->data,
+                *bd = plan_find(task, "beta")->data, *sd = plan_find(task, "s0")->data;
     kgen_task_tensor *o = plan_find(task, "o"), *s1 = plan_find(task, "s1");
     int64_t tokens = q->dims[1], hk = q->dims[2], d = q->dims[3], heads = v->dims[2];
-    for (int64_t r = 0; r < v->dims[0] * heads * d; r++) {
+    for (int64_t r = 0; qd && kd && r < v->dims[0] * heads * d; r++) {
         int64_t b = r / (heads * d), h = r / d % heads, row = r % d;
         double *s = s1->expect + r * d, largest = 1;
         for (int64_t c = 0; c < d; c++) s[c] = sd[r * d + c];
         for (int64_t t = 0; t < tokens; t++) {
             int64_t at = (b * tokens + t) * heads + h,
-                    key = (b * tokens + t) * hk + h / (heads / hk);
-            double qt[128], kt[128];
-            delta_rule_row(q, key, d, qt);
-            delta_rule_row(k, key, d, kt);
+                    key = ((b * tokens + t) * hk + h / (heads / hk)) * d;
             o->expect[at * d + row] =
-                delta_rule_step(s, qt, kt, vd[at * d + row], exp((double)gd[at]),
+                delta_rule_step(s, qd + key, kd + key, vd[at * d + row], exp((double)gd[at]),
                                 1 / (1 + exp(-(double)bd[at])), d);
             // The rounding of each step decays with the state; 16 steps' worth is generous.
             o->bound[at * d + row] = 1e-5 * (largest + fabs(o->expect[at * d + row]));
         }
         for (int64_t c = 0; c < d; c++) s1->bound[r * d + c] = 1e-5 * (largest + fabs(s[c]));
     }
-    return true;
+    bool ok = qd && kd;
+    free(qd);
+    free(kd);
+    return ok;
 }
 
 static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, char *error)

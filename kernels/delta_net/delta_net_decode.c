@@ -3,6 +3,7 @@
 #include "kernels/delta_net/delta_rule.h"
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { K_B, K_N, K_H, K_HK, K_D, K_DTYPE, K_CHECKPOINTS, K_SKIPPED, K_ROWS, K_COUNT };
@@ -65,48 +66,53 @@ static void keep(kgen_task_tensor *pool, int64_t at, const double *s, int64_t d)
     }
 }
 
-// One row of one head's state over the tokens of sequence b.
-static void reference_row(kgen_task *task, int64_t b, int64_t h, int64_t row)
+// One row of one head's state over the tokens of sequence b; q, k and v as doubles.
+static void reference_row(kgen_task *task, double *const operands[3], int64_t b, int64_t h,
+                          int64_t row)
 {
-    const kgen_task_tensor *q = plan_find(task, "q"), *k = plan_find(task, "k"),
-                           *v = plan_find(task, "v");
+    const kgen_task_tensor *q = plan_find(task, "q"), *v = plan_find(task, "v");
     const float *g = plan_find(task, "g")->data, *beta = plan_find(task, "beta")->data;
     const int32_t *slot = plan_find(task, "index")->data, *after = plan_find(task, "after")->data;
     kgen_task_tensor *pool = plan_find(task, "pool"), *o = plan_find(task, "o");
     int64_t n = q->dims[1], hk = q->dims[2], d = q->dims[3], heads = v->dims[2];
     bool checkpoints = !strcmp(define_of(task, "CHECKPOINTS"), "true");
-    double s[128], qt[128], kt[128];
-    delta_rule_row(pool, (slot[b] * heads + h) * d + row, d, s);
+    double s[128], unit = strcmp(o->dtype, "f32") ? plan_unit_roundoff(o->dtype) : 0;
+    int64_t home = ((slot[b] * heads + h) * d + row) * d;
+    for (int64_t c = 0; c < d; c++) s[c] = ((const float *)pool->data)[home + c];
     for (int64_t t = 0; t < n; t++) {
-        int64_t at = (b * n + t) * heads + h, key = (b * n + t) * hk + h / (heads / hk);
-        delta_rule_row(q, key, d, qt);
-        delta_rule_row(k, key, d, kt);
-        double value = kgen_task_element(v->dtype, v->data, at * d + row);
-        double out = delta_rule_step(s, qt, kt, value, exp((double)g[at]),
-                                     1 / (1 + exp(-(double)beta[at])), d);
+        int64_t at = (b * n + t) * heads + h, key = ((b * n + t) * hk + h / (heads / hk)) * d;
+        double out =
+            delta_rule_step(s, operands[0] + key, operands[1] + key, operands[2][at * d + row],
+                            exp((double)g[at]), 1 / (1 + exp(-(double)beta[at])), d);
         o->expect[at * d + row] = out;
-        o->bound[at * d + row] =
-            bound_of(out, strcmp(o->dtype, "f32") ? plan_unit_roundoff(o->dtype) : 0);
+        o->bound[at * d + row] = bound_of(out, unit);
         int64_t kept = after[b * n + t];
         if (checkpoints && kept >= 0) keep(pool, ((kept * heads + h) * d + row) * d, s, d);
     }
-    keep(pool, ((slot[b] * heads + h) * d + row) * d, s, d);
+    keep(pool, home, s, d);
 }
 
 static bool reference(kgen_task *task)
 {
-    const char *const updated[] = {"pool", "o"};
+    const char *const updated[] = {"pool", "o"}, *const read[] = {"q", "k", "v"};
+    double *operands[3];
+    bool ok = true;
     for (int i = 0; i < 2; i++) { // what no sequence owns stays as it was
         kgen_task_tensor *t = plan_find(task, updated[i]);
         int64_t n = (int64_t)(t->bytes / kgen_task_dtype_bytes(t->dtype));
-        delta_rule_row(t, 0, n, t->expect);
-        memset(t->bound, 0, (size_t)n * sizeof *t->bound);
+        for (int64_t at = 0; at < n; at++) {
+            t->expect[at] = kgen_task_element(t->dtype, t->data, at);
+            t->bound[at] = 0;
+        }
     }
+    for (int i = 0; i < 3; i++)
+        ok &= (operands[i] = delta_rule_doubles(plan_find(task, read[i]))) != NULL;
     const kgen_task_tensor *v = plan_find(task, "v");
-    for (int64_t b = first_sequence(task); b < v->dims[0]; b++)
+    for (int64_t b = first_sequence(task); ok && b < v->dims[0]; b++)
         for (int64_t h = 0; h < v->dims[2]; h++)
-            for (int64_t row = 0; row < v->dims[3]; row++) reference_row(task, b, h, row);
-    return true;
+            for (int64_t row = 0; row < v->dims[3]; row++) reference_row(task, operands, b, h, row);
+    for (int i = 0; i < 3; i++) free(operands[i]);
+    return ok;
 }
 
 // As many rows as leave enough CTAs; a warp has four to eight of 128, or eight to sixteen of 64.

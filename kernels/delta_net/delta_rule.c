@@ -2,6 +2,7 @@
 // The gated delta rule by the textbook, and inputs like a model's.
 #include "kernels/delta_net/delta_rule.h"
 #include <math.h>
+#include <stdlib.h>
 
 double delta_rule_step(double *s, const double *q, const double *k, double v, double decay,
                        double rate, int64_t d)
@@ -20,9 +21,12 @@ static int64_t elements(const kgen_task_tensor *t)
     return n;
 }
 
-void delta_rule_row(const kgen_task_tensor *t, int64_t row, int64_t d, double *out)
+double *delta_rule_doubles(const kgen_task_tensor *t)
 {
-    for (int64_t c = 0; c < d; c++) out[c] = kgen_task_element(t->dtype, t->data, row * d + c);
+    int64_t n = elements(t);
+    double *out = malloc(sizeof *out * (size_t)(n ? n : 1));
+    for (int64_t i = 0; out && i < n; i++) out[i] = kgen_task_element(t->dtype, t->data, i);
+    return out;
 }
 
 void delta_rule_prepare(kgen_task *task, double strongest)

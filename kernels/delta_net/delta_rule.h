@@ -6,7 +6,7 @@
 // s = decay s + rate (v - decay s.k) k for a row of d elements; returns s.q / sqrt(d).
 double delta_rule_step(double *s, const double *q, const double *k, double v, double decay,
                        double rate, int64_t d);
-// Row `row` of a tensor whose last dimension is d, as doubles.
-void delta_rule_row(const kgen_task_tensor *t, int64_t row, int64_t d, double *out);
+// All of a tensor as doubles, for the caller to free; NULL: out of memory.
+double *delta_rule_doubles(const kgen_task_tensor *t);
 // Keys and queries of unit length, as the models normalize them; log decays in [-strongest, 0].
 void delta_rule_prepare(kgen_task *task, double strongest);
