@@ -27,6 +27,8 @@ static const bench_case compiled[] = {
     {"delta_net", {{"D", "64"}}},
     {"delta_net", {{"D", "128"}}},
     {"delta_net_decode", {{"N", "8"}, {"checkpoints", "true"}}},
+    {"delta_net_prefill", {{"D", "64"}, {"rows", "64"}}},
+    {"delta_net_prefill", {{"D", "128"}, {"rows", "64"}}},
 };
 enum { N_COMPILED = sizeof compiled / sizeof *compiled, MOST_RUNS = 200 };
 
