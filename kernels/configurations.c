@@ -48,5 +48,11 @@ const char *const kgen_configurations[] = {
     "delta_net_decode N=8 checkpoints=true B=2 rows=16",
     "delta_net_decode N=3 checkpoints=true B=3 skipped=2 D=64 dtype=f16 rows=64 HK=2",
     "delta_net_decode N=4 B=1 rows=32 dtype=f32 checkpoints=true",
+    "delta_net_prefill",
+    "delta_net_prefill T=1 B=1 H=1 D=64",
+    "delta_net_prefill T=130 B=5 D=64 gates=strong",
+    "delta_net_prefill T=64 B=1 HK=2 D=64 rows=64 dtype=f16 gates=none",
+    "delta_net_prefill T=100 B=1 H=1 rows=128",
+    "delta_net_prefill T=65 H=1 stages=1 dtype=f16",
     NULL,
 };

@@ -16,8 +16,8 @@ static const kgen_task_key keys[] = {
     {"D", "128", "head dimension: 64 or 128"},
     {"dtype", "bf16", "of q, k, v and o: f16 or bf16"},
     {"gates", "model", "model: as trained models have them; none; strong: whatever was, is gone"},
-    {"rows", "0", "rows of the state a CTA keeps: 32, 64 or 128; 0 = by shape"},
-    {"stages", "2", "slots of the operand ring, 1 to 3"},
+    {"rows", "0", "rows of the state a CTA keeps: D or half of it; 0 = by shape"},
+    {"stages", "2", "slots of the operand ring: 1 or 2"},
     {0}};
 
 // CTAs that occupy a large GPU, one on each of 132 multiprocessors.
@@ -87,10 +87,10 @@ static void reference_row(kgen_task *task, double *const operands[3], int64_t b,
         double size = norm(s, d);
         if (size > largest) largest = size;
         o->expect[at * d + row] = out;
-        o->bound[at * d + row] = unit * (fabs(out) + 2 * largest / sqrt((double)d));
+        o->bound[at * d + row] = unit * (fabs(out) + largest / sqrt((double)d) / 2);
     }
     for (int64_t c = 0; c < d; c++)
-        s1->bound[home + c] = start[b] == start[b + 1] ? 0 : unit * (fabs(s[c]) + largest);
+        s1->bound[home + c] = start[b] == start[b + 1] ? 0 : unit * (fabs(s[c]) + largest) / 2;
 }
 
 static bool reference(kgen_task *task)
@@ -141,23 +141,20 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
     while (kind < 3 && strcmp(texts[K_GATES], gates[kind])) kind++;
     if (kind == 3)
         return plan_fail(error, "gates=%s: must be model, none or strong", texts[K_GATES]);
-    if (rows && rows != 32 && rows != 64 && rows != 128)
-        return plan_fail(error, "rows=%s: must be 32, 64 or 128", texts[K_ROWS]);
-    if (rows > v[K_D])
-        return plan_fail(error, "rows=%s: more than D=%s", texts[K_ROWS], texts[K_D]);
-    if (v[K_STAGES] < 1 || v[K_STAGES] > 3)
-        return plan_fail(error, "stages=%s: must be 1 to 3", texts[K_STAGES]);
+    if (rows && rows != v[K_D] && rows != v[K_D] / 2)
+        return plan_fail(error, "rows=%s: must be D=%s or half of it", texts[K_ROWS], texts[K_D]);
+    if (v[K_STAGES] < 1 || v[K_STAGES] > 2)
+        return plan_fail(error, "stages=%s: must be 1 or 2", texts[K_STAGES]);
     for (int64_t b = 0; b < v[K_B] && length_of(v[K_T], b); b++) total += length_of(v[K_T], b);
     if (total > INT32_MAX)
         return plan_fail(error, "B=%s T=%s: more than 2147483647 tokens", texts[K_B], texts[K_T]);
     plan_tensors(task, v, texts[K_DTYPE], total);
     plan_scalar(task, "gates", kind);
-    if (!rows) // the most rows that leave enough CTAs
-        for (rows = v[K_D]; rows > 32 && v[K_B] * v[K_H] * (v[K_D] / rows) < ENOUGH;) rows /= 2;
+    if (!rows) // all of them where that leaves enough CTAs; a quarter would not fit two warps
+        rows = v[K_B] * v[K_H] >= ENOUGH ? v[K_D] : v[K_D] / 2;
     plan_define(task, "T", texts[K_DTYPE]);
     plan_define_int(task, "D", v[K_D]);
     plan_define_int(task, "ROWS", rows);
-    plan_define_int(task, "WARPS", rows / 16);
     plan_define_int(task, "STAGES", v[K_STAGES]);
     snprintf(task->shape, sizeof task->shape, "B%s T%s H%s/%s d%s %s rows %lld", texts[K_B],
              texts[K_T], texts[K_H], texts[K_HK], texts[K_D], texts[K_DTYPE], (long long)rows);
