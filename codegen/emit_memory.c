@@ -2,7 +2,8 @@
 // Loads, stores and atomics of fragments: each thread moves the elements of its registers.
 //
 // Registers that lie next to each other along the view's last dimension go in one access where the
-// alignment was proven and no edge can fall between them. Only owners write. Elements under a
+// alignment was proven, no edge can fall between them, and one mask holds for all. Only owners
+// write. Elements under a
 // predicate (an edge, a mask, an owner) use guarded instructions, without a branch.
 #include "codegen/emit.h"
 
@@ -64,22 +65,6 @@ static bool make_plan(kg_emit *e, const kg_value *fragment, plan *p)
            emit_error(e, KG_D_L301, "a layout that mixes thread and register bits reaches memory");
 }
 
-// Elements of each access: what the layout pass asked for (or what the view allows), the registers
-// offer, and no edge of the tensor can cut.
-static void choose_vec(kg_emit *e, const kg_op *op, kg_value *operand, const emit_place *place,
-                       bool masked, plan *p)
-{
-    if (!p->layout || masked) return;
-    int last = place->view.dim[p->rank - 1];
-    bool edge = !place->shared && place->test[last];
-    int64_t limit = kg_view_vector_bytes(e->kernel, operand, edge) / place->size;
-    int64_t asked = kg_op_int(op, KG_A_VEC, limit);
-    limit = asked < limit ? asked : limit;
-    if (limit > 16 / place->size) limit = 16 / place->size;
-    while (limit & (limit - 1)) limit &= limit - 1;
-    if (limit > 1) p->vec = contiguous(p, (int)limit);
-}
-
 static int member(const plan *p, int reg, int k)
 {
     for (int level = 0; 1 << level < p->vec; level++)
@@ -93,6 +78,32 @@ static bool leads(const plan *p, int reg)
     for (int level = 0; 1 << level < p->vec; level++)
         if (reg >> p->step_bit[level] & 1) return false;
     return (reg & p->copies) == 0;
+}
+
+// A mask that was broadcast along the last dimension is one value for the registers of an access.
+static bool one_mask(const plan *p, const cg_value *mask)
+{
+    for (int reg = 0; reg < p->count; reg++)
+        for (int k = 1; leads(p, reg) && k < p->vec; k++)
+            if (mask[member(p, reg, k)] != mask[reg]) return false;
+    return true;
+}
+
+// Elements of each access: what the layout pass asked for (or what the view allows), the registers
+// offer, and no edge of the tensor or change of the mask (NULL: none) can cut.
+static void choose_vec(kg_emit *e, const kg_op *op, kg_value *operand, const emit_place *place,
+                       const cg_value *mask, plan *p)
+{
+    if (!p->layout) return;
+    int last = place->view.dim[p->rank - 1];
+    bool edge = !place->shared && place->test[last];
+    int64_t limit = kg_view_vector_bytes(e->kernel, operand, edge) / place->size;
+    int64_t asked = kg_op_int(op, KG_A_VEC, limit);
+    limit = asked < limit ? asked : limit;
+    if (limit > 16 / place->size) limit = 16 / place->size;
+    while (limit & (limit - 1)) limit &= limit - 1;
+    if (limit > 1) p->vec = contiguous(p, (int)limit);
+    while (mask && p->vec > 1 && !one_mask(p, mask)) p->vec /= 2;
 }
 
 static void coordinates(const plan *p, int reg, int32_t *coord)
@@ -167,7 +178,7 @@ void emit_load(kg_emit *e, kg_op *op)
     l.constant |= cache && !strcmp(cache->name, "nc");
     if (op->n_operands > 1) l.mask = emit_read_as(e, op->operands[1], result->layout, count);
     if (op->n_operands > 2) l.otherwise = emit_read_as(e, op->operands[2], result->layout, count);
-    choose_vec(e, op, operand, &l.place, l.mask != NULL, &l.p);
+    choose_vec(e, op, operand, &l.place, l.mask, &l.p);
     for (int reg = 0; reg < count; reg++)
         if (leads(&l.p, reg)) load_group(e, &l, reg);
     for (int reg = 0; reg < count; reg++) l.out[reg] = l.out[(uint32_t)reg & ~l.p.copies];
@@ -238,7 +249,7 @@ void emit_store(kg_emit *e, kg_op *op)
 {
     storing s;
     if (!open_store(e, op, &s)) return;
-    choose_vec(e, op, op->operands[0], &s.place, s.mask != NULL, &s.p);
+    choose_vec(e, op, op->operands[0], &s.place, s.mask, &s.p);
     for (int reg = 0; reg < s.p.count; reg++)
         if (leads(&s.p, reg)) store_group(e, &s, reg);
 }

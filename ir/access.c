@@ -3,6 +3,8 @@
 #include "ir/access.h"
 #include <string.h>
 
+enum { MOST_GATHERED = 256 }; // rows of one gather that are looked at one by one
+
 typedef void (*visit_fn)(int thread, int64_t offset, int bytes, void *user);
 
 // An access being enumerated: the view with its constant starts folded in, and the run of bytes not
@@ -17,6 +19,9 @@ typedef struct walker {
     int32_t origin[KG_MAX_RANK]; // in the root
     int64_t first_row, first_column, pitch_bytes;
     int64_t rows_per[KG_MAX_RANK], bytes_per[KG_MAX_RANK]; // by operand dimension
+    int gathers;                                           // operand dimension, -1: none
+    int32_t gathered[MOST_GATHERED];                       // where each of its elements lies
+    const kg_value *mask;                                  // of a store that gathers
     kg_region region;
     visit_fn visit;
     void *user;
@@ -56,10 +61,66 @@ static bool constant_or_none(const kg_value *value)
     return !value || kg_const_int(value, &ignored);
 }
 
+// Coordinates of the n-th element of the operand in row-major order.
+static void unflatten(const kg_type *type, int64_t n, int32_t *coord)
+{
+    for (int d = type->rank - 1; d >= 0; d--) {
+        coord[d] = (int32_t)(n % type->dims[d]);
+        n /= type->dims[d];
+    }
+}
+
+// Is each row that operand dimension d gathers known, and in bounds?
+static bool known_gather(const kg_view_info *info, int d, int32_t *rows)
+{
+    int32_t extent = info->gather[d]->type.dims[0];
+    if (extent > MOST_GATHERED) return false;
+    for (int32_t i = 0; i < extent; i++) {
+        int64_t row;
+        if (!kg_known_element(info->gather[d], &i, &row) || row < 0 ||
+            row >= info->root->type.dims[info->dim[d]])
+            return false;
+        rows[i] = (int32_t)row;
+    }
+    return true;
+}
+
+static const kg_value *mask_of_store(const kg_op *op)
+{
+    return !op->n_results && op->n_operands > 2 ? op->operands[2] : NULL;
+}
+
+static bool known_mask(const kg_value *mask)
+{
+    int64_t count = kg_type_elements(&mask->type), ignored;
+    int32_t coord[KG_MAX_RANK];
+    for (int64_t n = 0; n < count; n++) {
+        unflatten(&mask->type, n, coord);
+        if (!kg_known_element(mask, coord, &ignored)) return false;
+    }
+    return true;
+}
+
+// A load or store of a fragment that gathers along one dimension, all of it known. What it touches
+// is then as exact as anything; a store needs its mask for that, lest one element have two writers.
+static bool known_gathers(const kg_op *op, const kg_view_info *info)
+{
+    int32_t rows[MOST_GATHERED];
+    int found = 0;
+    for (int d = 0; d < info->rank; d++) {
+        if (!info->gather[d]) continue;
+        if (found++ || !known_gather(info, d, rows)) return false;
+    }
+    if (!found) return true;
+    const kg_value *mask = mask_of_store(op);
+    bool moves_fragment = op->n_results || op->operands[1]->type.home == KG_HOME_FRAG;
+    return op->code != KG_OP_DOT && moves_fragment && (!mask || known_mask(mask));
+}
+
 static bool constant_starts(const kg_view_info *info)
 {
     for (int d = 0; d < info->rank; d++)
-        if (info->gather[d] || !constant_or_none(info->start[d])) return false;
+        if (!constant_or_none(info->start[d])) return false;
     for (int d = 0; d < info->root->type.rank; d++)
         if (!constant_or_none(info->fixed[d])) return false;
     return true;
@@ -83,7 +144,8 @@ int kg_op_accesses(const kg_op *op, kg_access *out)
         kg_view_resolve(access.operand, &info);
         access.root = info.root;
         access.slot = info.slot;
-        access.exact = info.root->type.home == KG_HOME_SHARED && constant_starts(&info);
+        access.exact = info.root->type.home == KG_HOME_SHARED && constant_starts(&info) &&
+                       known_gathers(op, &info);
         out[count++] = access;
     }
     return count;
@@ -95,8 +157,9 @@ static int64_t byte_of(const walker *w, const int32_t *coord)
 {
     int64_t row = w->first_row, column = w->first_column;
     for (int d = 0; d < w->info.rank; d++) {
-        row += coord[d] * w->rows_per[d];
-        column += coord[d] * w->bytes_per[d];
+        int32_t at = d == w->gathers ? w->gathered[coord[d]] : coord[d];
+        row += at * w->rows_per[d];
+        column += at * w->bytes_per[d];
     }
     if (w->shared.bits)
         column ^= (row >> w->shared.shift & ((1 << w->shared.bits) - 1)) << w->shared.chunk_log2;
@@ -158,15 +221,6 @@ static int64_t elements(const walker *w)
     return kg_type_elements(&w->access->operand->type);
 }
 
-// Coordinates of the n-th element of the operand in row-major order.
-static void unflatten(const kg_type *type, int64_t n, int32_t *coord)
-{
-    for (int d = type->rank - 1; d >= 0; d--) {
-        coord[d] = (int32_t)(n % type->dims[d]);
-        n /= type->dims[d];
-    }
-}
-
 static void touch_all(walker *w)
 {
     int32_t coord[KG_MAX_RANK] = {0};
@@ -175,6 +229,12 @@ static void touch_all(walker *w)
         unflatten(&w->access->operand->type, n, coord);
         touch(w, coord);
     }
+}
+
+static bool masked_off(const walker *w, const int32_t *coord)
+{
+    int64_t on = 1;
+    return w->mask && kg_known_element(w->mask, coord, &on) && !on;
 }
 
 // ---- a fragment's layout ------------------------------------------------------------------------
@@ -199,7 +259,7 @@ static void touch_registers(walker *w, const kg_layout *layout, int first, int c
             for (int i = 0; i < count; i++) {
                 if (!owned[i]) continue;
                 for (int d = 0; d < layout->rank; d++) coord[d] = part[i][d] ^ base[d];
-                touch(w, coord);
+                if (!masked_off(w, coord)) touch(w, coord);
             }
         }
 }
@@ -345,6 +405,10 @@ static void start_walk(walker *w, const kg_access *access)
     w->root_rank = access->root->type.rank;
     w->root_dims = access->root->type.dims;
     w->region = kg_op_region(access->op);
+    w->gathers = -1;
+    for (int d = 0; d < w->info.rank; d++)
+        if (w->info.gather[d] && known_gather(&w->info, d, w->gathered)) w->gathers = d;
+    if (w->gathers >= 0) w->mask = mask_of_store(access->op);
     for (int d = 0; d < w->info.rank; d++) {
         int64_t start = 0;
         if (w->info.start[d] && kg_const_int(w->info.start[d], &start))

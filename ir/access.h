@@ -33,8 +33,14 @@ typedef struct kg_access {
     kg_value *root;    // SHARED result or global parameter; NULL for operand ALL
     kg_value *operand; // the view as the op sees it (possibly transposed), or the root itself
     kg_value *slot;    // ring iteration number, NULL without ring
-    bool exact;        // the byte ranges below are exact (all starts within the slot are constants)
+    // The byte ranges below are exact: all starts within the slot are constants, and what is
+    // gathered (and, where a store gathers, its mask) is known element by element.
+    bool exact;
 } kg_access;
+
+// The element of an integer or i1 fragment where the text alone tells it: iota, constants and
+// arithmetic on these. (known.c)
+bool kg_known_element(const kg_value *value, const int32_t *coord, int64_t *out);
 
 // Fills up to KG_MAX_EFFECTS accesses of an op; returns how many. Sync ops have none.
 int kg_op_accesses(const kg_op *op, kg_access *out);

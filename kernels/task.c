@@ -11,10 +11,12 @@
 #include <string.h>
 
 extern const kgen_family kgen_family_matmul, kgen_family_attention, kgen_family_attention_decode,
-    kgen_family_delta_net;
+    kgen_family_delta_net, kgen_family_delta_net_decode,
+    kgen_family_delta_net_prefill;
 const kgen_family *const kgen_families[] = {&kgen_family_matmul, &kgen_family_attention,
                                             &kgen_family_attention_decode, &kgen_family_delta_net,
-                                            NULL};
+                                            &kgen_family_delta_net_decode,
+                                            &kgen_family_delta_net_prefill, NULL};
 
 const kgen_family *kgen_family_named(const char *name)
 {

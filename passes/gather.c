@@ -66,14 +66,22 @@ typedef struct slice {
     int count, capacity;
 } slice;
 
-static bool needed(const slice *s, const kg_op *op)
+// Ops that compute what the slice uses carry the slice as their note while it is looked at.
+static void note_needs(const kg_op *item, slice *s)
 {
-    for (int i = 0; i < s->count; i++)
-        for (int k = 0; k < s->items[i]->n_operands; k++) {
-            const kg_value *v = s->items[i]->operands[k];
-            if (v->kind == KG_VALUE_RESULT && v->op == op) return true;
-        }
-    return false;
+    for (int k = 0; k < item->n_operands; k++)
+        if (item->operands[k]->kind == KG_VALUE_RESULT) item->operands[k]->op->note = s;
+}
+
+static void take(slice *s, kg_op *op)
+{
+    KG_PUSH(s->arena, s, op);
+    note_needs(op, s);
+}
+
+static void forget_needs(const slice *s)
+{
+    for (int i = 0; i < s->count; i++) note_needs(s->items[i], NULL);
 }
 
 static bool movable(const kg_op *op)
@@ -84,21 +92,19 @@ static bool movable(const kg_op *op)
 
 static bool moves(const slice *s, const kg_op *op)
 {
-    for (int i = 0; i < s->count; i++)
-        if (s->items[i] == op) return true;
-    return false;
+    return op == s->items[0] || op->note == s;
 }
 
 static bool collect(slice *s, kg_gathering g)
 {
-    KG_PUSH(s->arena, s, g.store);
+    take(s, g.store);
     for (kg_op *op = g.store->prev; op != g.target; op = op->prev) {
         if (!op) return false; // it stands in front already
-        if (!needed(s, op)) continue;
+        if (op->note != s) continue;
         if (!movable(op)) return false;
-        KG_PUSH(s->arena, s, op);
+        take(s, op);
     }
-    return !needed(s, g.target);
+    return g.target->note != s;
 }
 
 // ---- what holds it ------------------------------------------------------------------------------
@@ -150,7 +156,9 @@ static bool free_to_move(const slice *s, kg_gathering g)
 int kg_gather_apply(kg_edits *edits, kg_gathering g)
 {
     slice s = {.arena = edits->arena};
-    if (!collect(&s, g) || !free_to_move(&s, g)) return 0;
+    bool free = collect(&s, g) && free_to_move(&s, g);
+    forget_needs(&s);
+    if (!free) return 0;
     for (int i = s.count - 1; i >= 0; i--) {
         kg_edit_keep(edits, s.items[i]);
         kg_op_remove(s.items[i]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // gated delta rule, recurrent: launch rule, inputs and reference.
-#include "kernels/plan.h"
+#include "kernels/delta_net/delta_rule.h"
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,59 +18,38 @@ static const kgen_task_key keys[] = {
     {"warps", "4", "warps of a CTA: 1, 2, 4 or 8"},
     {0}};
 
-// Keys and queries of unit length, as the models normalize them; log decays in [-0.5, 0].
 static void prepare(kgen_task *task)
 {
-    const char *const unit[] = {"q", "k"};
-    for (int which = 0; which < 2; which++) {
-        kgen_task_tensor *t = plan_find(task, unit[which]);
-        float *x = t->data;
-        int64_t d = t->dims[3];
-        for (int64_t row = 0; row < t->dims[0] * t->dims[1] * t->dims[2]; row++) {
-            double square = 1e-12;
-            for (int64_t c = 0; c < d; c++) square += (double)x[row * d + c] * x[row * d + c];
-            for (int64_t c = 0; c < d; c++) x[row * d + c] = (float)(x[row * d + c] / sqrt(square));
-        }
-    }
-    kgen_task_tensor *g = plan_find(task, "g");
-    for (int64_t i = 0; i < g->dims[0] * g->dims[1] * g->dims[2]; i++)
-        ((float *)g->data)[i] = -0.5f * fabsf(((float *)g->data)[i]);
-}
-
-// One token for one row of the state: s = a s + rate (v - a s.k) k; returns s.q / sqrt(d).
-static double step(double *s, const float *q, const float *k, double v, double decay, double rate,
-                   int64_t d)
-{
-    double predicted = 0, out = 0;
-    for (int64_t c = 0; c < d; c++) predicted += (s[c] *= decay) * k[c];
-    double delta = rate * (v - predicted);
-    for (int64_t c = 0; c < d; c++) out += (s[c] += delta * k[c]) * q[c];
-    return out / sqrt((double)d);
+    delta_rule_prepare(task, 0.5);
 }
 
 static bool reference(kgen_task *task)
 {
     const kgen_task_tensor *q = plan_find(task, "q"), *v = plan_find(task, "v");
-    const float *qd = q->data, *kd = plan_find(task, "k")->data, *vd = v->data;
-    const float *gd = plan_find(task, "g")->data, *bd = plan_find(task, "beta")->data,
-                *sd = plan_find(task, "s0")->data;
+    double *qd = delta_rule_doubles(q), *kd = delta_rule_doubles(plan_find(task, "k"));
+    const float *vd = v->data, *gd = plan_find(task, "g")->data,
+                *bd = plan_find(task, "beta")->data, *sd = plan_find(task, "s0")->data;
     kgen_task_tensor *o = plan_find(task, "o"), *s1 = plan_find(task, "s1");
     int64_t tokens = q->dims[1], hk = q->dims[2], d = q->dims[3], heads = v->dims[2];
-    for (int64_t r = 0; r < v->dims[0] * heads * d; r++) {
+    for (int64_t r = 0; qd && kd && r < v->dims[0] * heads * d; r++) {
         int64_t b = r / (heads * d), h = r / d % heads, row = r % d;
         double *s = s1->expect + r * d, largest = 1;
         for (int64_t c = 0; c < d; c++) s[c] = sd[r * d + c];
         for (int64_t t = 0; t < tokens; t++) {
             int64_t at = (b * tokens + t) * heads + h,
                     key = ((b * tokens + t) * hk + h / (heads / hk)) * d;
-            o->expect[at * d + row] = step(s, qd + key, kd + key, vd[at * d + row],
-                                           exp((double)gd[at]), 1 / (1 + exp(-(double)bd[at])), d);
+            o->expect[at * d + row] =
+                delta_rule_step(s, qd + key, kd + key, vd[at * d + row], exp((double)gd[at]),
+                                1 / (1 + exp(-(double)bd[at])), d);
             // The rounding of each step decays with the state; 16 steps' worth is generous.
             o->bound[at * d + row] = 1e-5 * (largest + fabs(o->expect[at * d + row]));
         }
         for (int64_t c = 0; c < d; c++) s1->bound[r * d + c] = 1e-5 * (largest + fabs(s[c]));
     }
-    return true;
+    bool ok = qd && kd;
+    free(qd);
+    free(kd);
+    return ok;
 }
 
 static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, char *error)

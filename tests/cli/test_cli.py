@@ -735,7 +735,7 @@ def completion(kgen):
     same(complete("kgen", "build", "--em"), ["--emit="])
     same(complete("kgen", "build", "--emit", "=", "p"), ["ptx"])
     same("sm_80" in complete("kgen", "build", "-t", "sm_8"), True)
-    same(complete("kgen", "run", "delta"), ["delta_net"])
+    same(complete("kgen", "run", "delta"), ["delta_net", "delta_net_decode", "delta_net_prefill"])
     same(complete("kgen", "help", "ex"), ["explain"])
     same(complete("kgen", "list", "ta"), ["targets"])
     same(complete("kgen", "build", "--stop-after", "=", "fo"), ["fold"])

@@ -26,6 +26,9 @@ static const bench_case compiled[] = {
     {"attention_decode", {{"D", "128"}, {"splits", "8"}}},
     {"delta_net", {{"D", "64"}}},
     {"delta_net", {{"D", "128"}}},
+    {"delta_net_decode", {{"N", "8"}, {"checkpoints", "true"}}},
+    {"delta_net_prefill", {{"D", "64"}, {"rows", "64"}}},
+    {"delta_net_prefill", {{"D", "128"}, {"rows", "64"}}},
 };
 enum { N_COMPILED = sizeof compiled / sizeof *compiled, MOST_RUNS = 200 };
 

@@ -34,6 +34,8 @@ static const demo_case cases[] = {
     {"attention_decode", {{"B", "2"}, {"H", "8"}, {"HKV", "2"}, {"SK", "300"}, {"splits", "4"}}},
     {"delta_net", {{"T", "1"}, {"H", "4"}, {"HK", "2"}}},
     {"delta_net", {{"T", "32"}, {"H", "2"}, {"HK", "1"}}},
+    {"delta_net_decode", {{"B", "3"}, {"N", "4"}, {"checkpoints", "true"}}},
+    {"delta_net_prefill", {{"B", "2"}, {"T", "100"}, {"D", "64"}}},
 };
 enum { N_CASES = sizeof cases / sizeof *cases };
 

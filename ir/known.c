@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+// Elements of integer tiles that the text alone tells: iota, constants, and arithmetic on these.
+#include "ir/access.h"
+
+enum { DEEPEST = 32 }; // ops above each other; more count as unknown
+
+static bool known(const kg_value *value, const int32_t *coord, int depth, int64_t *out);
+
+// The element of an operand that goes into the element `coord` of its op's result: axes are aligned
+// at the last one, an extent of 1 repeats.
+static bool known_operand(const kg_op *op, int i, const int32_t *coord, int depth, int64_t *out)
+{
+    const kg_type *to = &op->results[0]->type, *from = &op->operands[i]->type;
+    int32_t at[KG_MAX_RANK] = {0};
+    if (from->rank > to->rank) return false;
+    for (int d = 0; d < from->rank; d++)
+        at[d] = from->dims[d] == 1 ? 0 : coord[d + to->rank - from->rank];
+    return known(op->operands[i], at, depth, out);
+}
+
+static bool known_expand(const kg_op *op, const int32_t *coord, int depth, int64_t *out)
+{
+    int axis = (int)kg_op_int(op, KG_A_AXIS, 0), n = 0;
+    int32_t at[KG_MAX_RANK] = {0};
+    for (int d = 0; d < op->results[0]->type.rank; d++)
+        if (d != axis) at[n++] = coord[d];
+    return known(op->operands[0], at, depth, out);
+}
+
+static bool divided(kg_opcode code, int64_t a, int64_t b, int64_t *out)
+{
+    if (b <= 0) return false; // nobody counts in these
+    int64_t rest = (a % b + b) % b;
+    *out = code == KG_OP_MOD ? rest : (a - rest) / b;
+    return true;
+}
+
+static bool combined(kg_opcode code, int64_t a, int64_t b, int64_t *out)
+{
+    switch (code) {
+    case KG_OP_ADD:
+        return !__builtin_add_overflow(a, b, out);
+    case KG_OP_SUB:
+        return !__builtin_sub_overflow(a, b, out);
+    case KG_OP_MUL:
+        return !__builtin_mul_overflow(a, b, out);
+    case KG_OP_DIV:
+    case KG_OP_MOD:
+        return divided(code, a, b, out);
+    case KG_OP_MIN:
+        return *out = a < b ? a : b, true;
+    case KG_OP_MAX:
+        return *out = a > b ? a : b, true;
+    case KG_OP_AND:
+        return *out = a & b, true;
+    case KG_OP_OR:
+        return *out = a | b, true;
+    case KG_OP_XOR:
+        return *out = a ^ b, true;
+    case KG_OP_EQ:
+        return *out = a == b, true;
+    case KG_OP_NE:
+        return *out = a != b, true;
+    case KG_OP_LT:
+        return *out = a < b, true;
+    case KG_OP_LE:
+        return *out = a <= b, true;
+    case KG_OP_GT:
+        return *out = a > b, true;
+    case KG_OP_GE:
+        return *out = a >= b, true;
+    default:
+        return false;
+    }
+}
+
+static bool computed(const kg_op *op, const int32_t *coord, int depth, int64_t *out)
+{
+    int64_t a, b;
+    switch (op->code) {
+    case KG_OP_CONST:
+        return kg_const_int(op->results[0], out);
+    case KG_OP_IOTA:
+        return *out = coord[kg_op_int(op, KG_A_AXIS, 0)], true;
+    case KG_OP_EXPAND:
+        return known_expand(op, coord, depth, out);
+    case KG_OP_CAST:
+    case KG_OP_CONVERT:
+    case KG_OP_BROADCAST:
+        return known_operand(op, 0, coord, depth, out);
+    case KG_OP_SELECT:
+        return known_operand(op, 0, coord, depth, &a) &&
+               known_operand(op, a ? 1 : 2, coord, depth, out);
+    default:
+        return op->n_operands == 2 && known_operand(op, 0, coord, depth, &a) &&
+               known_operand(op, 1, coord, depth, &b) && combined(op->code, a, b, out);
+    }
+}
+
+static bool known(const kg_value *value, const int32_t *coord, int depth, int64_t *out)
+{
+    kg_dtype dtype = value->type.dtype;
+    if (value->kind != KG_VALUE_RESULT || value->type.home != KG_HOME_FRAG || depth == DEEPEST ||
+        (dtype != KG_I1 && dtype != KG_I32 && dtype != KG_I64))
+        return false;
+    if (!computed(value->op, coord, depth + 1, out)) return false;
+    if (dtype == KG_I1) return *out == 0 || *out == 1;
+    return dtype == KG_I64 || (*out >= INT32_MIN && *out <= INT32_MAX);
+}
+
+bool kg_known_element(const kg_value *value, const int32_t *coord, int64_t *out)
+{
+    return known(value, coord, 0, out);
+}
