@@ -145,10 +145,18 @@ static void refused_launch(const char *text, uint32_t grid, uint32_t block)
     bench_free(&b);
 }
 
+static void refused_text(const char *text)
+{
+    struct ptxm_module *m = NULL;
+    struct ptxm_load_options load = {0};
+    assert_int_equal(ptxm_module_load(text, strlen(text), &load, &m), PTXM_ERROR_PARSE);
+}
+
 static void test_huge_memory(void **state)
 {
-    refused_launch(KERNEL("", " .shared .b8 s[1000000000000];"), 1, 32);
-    refused_launch(KERNEL("", " .local .b8 s[1000000000000];"), 1, 32);
+    refused_text(KERNEL("", " .shared .b8 s[1000000000000];"));
+    refused_text(KERNEL("", " .local .b8 s[1000000000000];"));
+    refused_launch(KERNEL("", " .shared .b8 s[1000000000];"), 1, 32);
     refused_launch(KERNEL("", ""), 0xffffffff, 32);
     refused_launch(KERNEL("", ""), 1, 0xffffffff);
     struct purse purse = {.limit = 64 << 20};

@@ -32,7 +32,7 @@ static void check(const struct sample *list, size_t count, struct ptxm_launch_op
         snprintf(text, sizeof text, "%s%s\n ret;\n}\n", BEFORE, list[i].body);
         bench_load(&b, text);
         b.options = options;
-        b.options.instruction_budget = 4000000;
+        b.options.instruction_budget = 100000000;
         uint64_t data = bench_buffer(&b, sizeof zeros, zeros), flag = bench_buffer(&b, 256, zeros);
         RUN(&b, "k", list[i].grid, list[i].block, 0, data, flag);
         if (list[i].rule)

@@ -223,7 +223,6 @@ static void test_spellings(void **state)
         "nanosleep.u32 20; pmevent 3; mov.u32 %r5, %r1;",
         "st.global.u32 [%d3], %r1; exit;",
         "griddepcontrol.wait; griddepcontrol.launch_dependents; mov.u32 %r5, %r1;",
-        "setmaxnreg.inc.sync.aligned.u32 64; mov.u32 %r5, %r1;",
         "setp.ne.u32 %p2, %r1, 0; setp.eq.u32 %p3, %r1, 0; selp.pred %p4, %p2, %p3, %p1;"
         " mov.u32 %r5, %r1; @!%p4 mov.u32 %r5, 0;",
     };
