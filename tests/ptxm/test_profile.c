@@ -267,9 +267,11 @@ static void test_warpgroup(void **state)
             " mul.wide.u32 %d2, %r1, 8; add.s64 %d2, %d1, %d2; mov.f32 %f1, 0f00000000;\n"
             " mov.f32 %f2, %f1; mov.f32 %f3, %f1; mov.f32 %f4, %f1; wgmma.fence.sync.aligned;\n"
             " wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%f1, %f2, %f3, %f4}, %d5, %d5,"
-            " 1, 1, 1, 0, 0;\n wgmma.commit_group.sync.aligned; wgmma.wait_group.sync.aligned 0;\n"
+            " 1, 1, 1, 0, 0;\n wgmma.commit_group.sync.aligned;\n"
+            " st.global.f32 [%d2+4096], %f3; wgmma.wait_group.sync.aligned 0;\n"
             " st.global.v2.f32 [%d2], {%f1, %f2};", 1, 128, 1);
-    row_of *product = row(&b, "wgmma.mma_async", 0), *store = row(&b, "st.global", 0);
+    row_of *product = row(&b, "wgmma.mma_async", 0), *store = row(&b, "st.global.v2", 0);
+    assert_int_equal(row(&b, "st.global.f32", 0)->global_written, 512); // of what is in flight
     assert_int_equal(product->executions, 4);
     assert_int_equal(product->multiply_adds, 64 * 8 * 16);
     assert_int_equal(store->executions, 4);
