@@ -93,24 +93,31 @@ static void look_copy(struct sample *s, const struct warp *w, const struct op *o
     }
 }
 
+// The step function of the op itself, where a check of registers stands in its way.
+static step_fn *own_step(const struct op *op)
+{
+    return op->watch && op->watch->step ? op->watch->step : op->step;
+}
+
 void ptxm_profile_look(struct sample *s, const struct warp *w, const struct op *op, uint32_t mask)
 {
     uint32_t bytes = ptxm_type_bits((enum type)op->type) / 8;
     uint32_t vector = op->vector ? op->vector : 1;
     uint32_t rows = op->vector * 8 >= LANES ? UINT32_MAX : (1u << op->vector * 8) - 1;
+    step_fn *step = own_step(op);
     s->count = 0;
     s->live = w->live;
-    if (op->step == ptxm_step_load)
+    if (step == ptxm_step_load)
         look_plain(s, w, op, mask, bytes * vector, true, false);
-    else if (op->step == ptxm_step_store)
+    else if (step == ptxm_step_store)
         look_plain(s, w, op, mask, bytes * vector, false, true);
-    else if (op->step == ptxm_step_atomic)
+    else if (step == ptxm_step_atomic)
         look_plain(s, w, op, mask, bytes, op->ndst > 0, true);
-    else if (op->step == ptxm_step_ldmatrix)
+    else if (step == ptxm_step_ldmatrix)
         look_plain(s, w, op, rows, 16, true, false);
-    else if (op->step == ptxm_step_stmatrix)
+    else if (step == ptxm_step_stmatrix)
         look_plain(s, w, op, rows, 16, false, true);
-    else if (op->step == ptxm_step_cp_async)
+    else if (step == ptxm_step_cp_async)
         look_copy(s, w, op, mask);
 }
 
@@ -272,7 +279,7 @@ bool ptxm_profile_count(struct warp *w, const struct op *op, uint32_t mask,
         if (a.mask && a.size)
             count_access(c, &a);
     }
-    if (op->step == ptxm_step_atomic)
+    if (own_step(op) == ptxm_step_atomic)
         count_atomic(c, &sample->access[0]);
     return true;
 }

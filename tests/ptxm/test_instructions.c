@@ -307,6 +307,7 @@ static void test_policies(void **state)
     run_kernel(&b, KERNEL(
         " createpolicy.fractional.L2::evict_last.b64 d2, 0.5;\n"
         " createpolicy.fractional.L2::evict_first.L2::evict_unchanged.b64 d3;\n"
+        " mov.b64 d5, 0x14f0000000000000; createpolicy.cvt.L2.b64 d5, d5;\n"
         " createpolicy.range.global.L2::evict_last.L2::evict_first.b64 d4, [d0], 256, 512;\n"
         " ld.global.L2::cache_hint.v4.b32 {r1, r2, r3, r4}, [d1], d2; add.u32 r1, r1, r4;\n"
         " prefetch.global.L2::evict_last [d0]; applypriority.global.L2::evict_normal [d0], 128;\n"

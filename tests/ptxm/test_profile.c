@@ -16,12 +16,13 @@ typedef const struct ptxm_instruction_profile row_of;
          " .shared .align 128 .b8 s[16384];\n"                                                     \
          " ld.param.u64 %d1, [p]; mov.u32 %r1, %tid.x; mov.u32 %r4, s;\n"
 #define AFTER "\n ret;\n}\n"
+#define HOPPER ".version 8.0\n.target sm_90a\n.address_size 64\n"
 
 static void run(struct bench *b, const char *body, unsigned grid, unsigned block, unsigned threads)
 {
     char text[8192];
     static const uint32_t zeros[16384];
-    snprintf(text, sizeof text, "%s%s%s", BEFORE, body, AFTER);
+    snprintf(text, sizeof text, "%s%s%s%s", HOPPER, BEFORE + strlen(HEAD), body, AFTER);
     bench_load(b, text);
     b->options = (struct ptxm_launch_options){.profile = true, .threads = threads};
     uint64_t buffer = bench_buffer(b, sizeof zeros, zeros);
@@ -258,6 +259,27 @@ static void test_products(void **state)
     bench_free(&b);
 }
 
+// Four warps make one product together; the store of its registers counts like any other.
+static void test_warpgroup(void **state)
+{
+    struct bench b;
+    run(&b, " shr.u32 %r5, %r4, 4; cvt.u64.u32 %d5, %r5; or.b64 %d5, %d5, 0x800010000;\n"
+            " mul.wide.u32 %d2, %r1, 8; add.s64 %d2, %d1, %d2; mov.f32 %f1, 0f00000000;\n"
+            " mov.f32 %f2, %f1; mov.f32 %f3, %f1; mov.f32 %f4, %f1; wgmma.fence.sync.aligned;\n"
+            " wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16 {%f1, %f2, %f3, %f4}, %d5, %d5,"
+            " 1, 1, 1, 0, 0;\n wgmma.commit_group.sync.aligned;\n"
+            " st.global.f32 [%d2+4096], %f3; wgmma.wait_group.sync.aligned 0;\n"
+            " st.global.v2.f32 [%d2], {%f1, %f2};", 1, 128, 1);
+    row_of *product = row(&b, "wgmma.mma_async", 0), *store = row(&b, "st.global.v2", 0);
+    assert_int_equal(row(&b, "st.global.f32", 0)->global_written, 512); // of what is in flight
+    assert_int_equal(product->executions, 4);
+    assert_int_equal(product->multiply_adds, 64 * 8 * 16);
+    assert_int_equal(store->executions, 4);
+    assert_int_equal(store->global_written, 1024);
+    assert_int_equal(store->global_sectors, 32);
+    bench_free(&b);
+}
+
 // Bulk copies move bytes and sectors; mbarriers count arrivals and waits by lanes. What waits in
 // try_wait is one execution, however often the machine looks.
 static void test_bulk(void **state)
@@ -457,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_global),   cmocka_unit_test(test_lanes),
         cmocka_unit_test(test_bytes),    cmocka_unit_test(test_barriers),
         cmocka_unit_test(test_products), cmocka_unit_test(test_bulk),
+        cmocka_unit_test(test_warpgroup),
         cmocka_unit_test(test_multicast), cmocka_unit_test(test_places),
         cmocka_unit_test(test_threads),  cmocka_unit_test(test_not_asked_for),
         cmocka_unit_test(test_no_memory),

@@ -132,6 +132,7 @@ static void test_others(void **state)
     static const struct planted list[] = {
         {CROSS, "uninitialised-shared", NULL},
         {"st.global.u32 [%d1+8192], %r1;\n", "global-bounds", NULL},
+        {"st.shared.u32 [%r4], 7;\nst.shared.u32 [%r4], 7;\n", "race-same-value", NULL},
     };
     CHECK_ALL(list);
 }
