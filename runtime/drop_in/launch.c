@@ -91,7 +91,7 @@ static cu_result check_cluster(const struct function *function, const cu_launch_
     uint64_t blocks = 1, most = function->nonportable ? 16 : 8;
     bool has_cluster = wishes->cluster[0] || wishes->cluster[1] || wishes->cluster[2];
 
-    if (kernel->explicit_cluster && !has_cluster) return CUDA_ERROR_INVALID_CLUSTER_SIZE;
+    if (kernel->explicit_cluster && !has_cluster && !own[0]) return CUDA_ERROR_INVALID_CLUSTER_SIZE;
     if (kernel->max_cluster_rank) most = kernel->max_cluster_rank;
     if (!has_cluster && !own[0] && !own[1] && !own[2]) return CUDA_SUCCESS;
     for (int i = 0; i < 3; i++) {

@@ -48,19 +48,18 @@ static bool row_is_valid(uint64_t row, int interleave, int swizzle)
     return row % 16 == 0 && (!spans[swizzle] || row <= spans[swizzle]);
 }
 
-static bool extents_are_valid(unsigned rank, unsigned bytes, int interleave, const uint64_t *sizes,
+// Dimensions may come in any order: kernels that run on GPUs walk a row in pieces of 64 elements as
+// the third dimension, whose stride is below that of the rows.
+static bool extents_are_valid(unsigned rank, int interleave, const uint64_t *sizes,
                               const uint64_t *strides, const uint32_t *box, const uint32_t *steps)
 {
     unsigned alignment = interleave == CU_TENSOR_MAP_INTERLEAVE_32B ? 32 : LEAST_ALIGNMENT;
-    uint64_t least = sizes[0] * bytes;
 
     for (unsigned i = 0; i < rank; i++) {
         if (!sizes[i] || sizes[i] > (uint64_t)1 << 32) return false;
         if (!box[i] || box[i] > MOST_BOX || !steps[i] || steps[i] > MOST_STEP) return false;
         if (i == 0) continue;
         if (strides[i - 1] % alignment || strides[i - 1] >= (uint64_t)1 << 40) return false;
-        if (interleave == CU_TENSOR_MAP_INTERLEAVE_NONE && strides[i - 1] < least) return false;
-        least = strides[i - 1];
     }
     return true;
 }
@@ -90,7 +89,7 @@ cu_result cuTensorMapEncodeTiled(cu_tensor_map *map, cu_tensor_type type, unsign
         return CUDA_ERROR_INVALID_VALUE;
     if (interleave != CU_TENSOR_MAP_INTERLEAVE_NONE && rank < 3) return CUDA_ERROR_INVALID_VALUE;
     if (!choices_are_valid(type, interleave, swizzle, promotion, fill) ||
-        !extents_are_valid(rank, bytes, interleave, sizes, strides, box, steps) ||
+        !extents_are_valid(rank, interleave, sizes, strides, box, steps) ||
         !row_is_valid((uint64_t)box[0] * bytes, interleave, swizzle))
         return CUDA_ERROR_INVALID_VALUE;
     tensor = (struct ptxm_tensor){.type = (enum ptxm_tensor_type)type,
