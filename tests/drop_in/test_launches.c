@@ -213,6 +213,33 @@ static const char cluster_ptx[] =
     "ld.shared.u32 %r5, [%r3]; mov.u32 %r6, %ctaid.x; ld.param.u64 %d1, [out];\n"
     "mul.wide.u32 %d2, %r6, 4; add.s64 %d3, %d1, %d2; st.global.u32 [%d3], %r5; ret;\n}\n";
 
+// __cluster_dims__ in CUDA C: the launch need not name them.
+static void own_clusters(void **unused)
+{
+    static const char text[] =
+        ".version 8.0\n.target sm_90\n.address_size 64\n"
+        ".visible .entry own(.param .u64 to)\n.explicitcluster\n.reqnctapercluster 2, 1, 1\n{\n"
+        ".reg .b32 %r<4>; .reg .b64 %d<4>;\n"
+        "ld.param.u64 %d1, [to]; mov.u32 %r1, %ctaid.x; mov.u32 %r2, %cluster_nctaid.x;\n"
+        "mul.wide.u32 %d2, %r1, 4; add.s64 %d1, %d1, %d2; st.global.u32 [%d1], %r2; ret;\n}\n";
+    unsigned out[4];
+    CUmodule module;
+    CUfunction own;
+    CUdeviceptr to;
+    void *params[] = {&to};
+
+    OK(cuModuleLoadData(&module, text));
+    OK(cuModuleGetFunction(&own, module, "own"));
+    OK(cuMemAlloc(&to, sizeof out));
+    OK(cuLaunchKernel(own, 4, 1, 1, 1, 1, 1, 0, NULL, params, NULL));
+    OK(cuMemcpyDtoH(out, to, sizeof out));
+    for (unsigned i = 0; i < 4; i++) assert_int_equal(out[i], 2);
+    EXPECT(CUDA_ERROR_INVALID_CLUSTER_SIZE,
+           cuLaunchKernel(own, 3, 1, 1, 1, 1, 1, 0, NULL, params, NULL));
+    OK(cuMemFree(to));
+    OK(cuModuleUnload(module));
+}
+
 static void clusters(void **unused)
 {
     CUlaunchAttribute attribute = {.id = CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION,
@@ -282,7 +309,7 @@ static void tensor_maps(void **unused)
     BAD(encode(0, 128, 64, CU_TENSOR_MAP_SWIZZLE_NONE));
     BAD(encode(6, 128, 64, CU_TENSOR_MAP_SWIZZLE_NONE));
     BAD(encode(2, 120, 64, CU_TENSOR_MAP_SWIZZLE_NONE));
-    BAD(encode(2, 112, 64, CU_TENSOR_MAP_SWIZZLE_NONE));
+    OK(encode(3, 1 << 17, 64, CU_TENSOR_MAP_SWIZZLE_NONE)); // the third stride is smaller
     BAD(encode(2, 128, 257, CU_TENSOR_MAP_SWIZZLE_NONE));
     BAD(encode(2, 128, 64, CU_TENSOR_MAP_SWIZZLE_64B));
     BAD(encode(2, 128, 4, CU_TENSOR_MAP_SWIZZLE_NONE));
