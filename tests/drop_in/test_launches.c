@@ -359,7 +359,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_CONTEXT(vector_add), IN_CONTEXT(packed_params), IN_CONTEXT(launch_attributes),
         IN_CONTEXT(refused),    IN_CONTEXT(occupancy),     IN_CONTEXT(tensor_maps),
-        IN_CONTEXT(clusters),   IN_CONTEXT(tensor_copy),
+        IN_CONTEXT(clusters),   IN_CONTEXT(own_clusters),  IN_CONTEXT(tensor_copy),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
