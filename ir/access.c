@@ -90,17 +90,6 @@ static const kg_value *mask_of_store(const kg_op *op)
     return !op->n_results && op->n_operands > 2 ? op->operands[2] : NULL;
 }
 
-static bool known_mask(const kg_value *mask)
-{
-    int64_t count = kg_type_elements(&mask->type), ignored;
-    int32_t coord[KG_MAX_RANK];
-    for (int64_t n = 0; n < count; n++) {
-        unflatten(&mask->type, n, coord);
-        if (!kg_known_element(mask, coord, &ignored)) return false;
-    }
-    return true;
-}
-
 // A load or store of a fragment that gathers along one dimension, all of it known. What it touches
 // is then as exact as anything; a store needs its mask for that, lest one element have two writers.
 static bool known_gathers(const kg_op *op, const kg_view_info *info)
@@ -114,7 +103,7 @@ static bool known_gathers(const kg_op *op, const kg_view_info *info)
     if (!found) return true;
     const kg_value *mask = mask_of_store(op);
     bool moves_fragment = op->n_results || op->operands[1]->type.home == KG_HOME_FRAG;
-    return op->code != KG_OP_DOT && moves_fragment && (!mask || known_mask(mask));
+    return op->code != KG_OP_DOT && moves_fragment && (!mask || kg_known_tile(mask));
 }
 
 static bool constant_starts(const kg_view_info *info)

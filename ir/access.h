@@ -41,6 +41,7 @@ typedef struct kg_access {
 // The element of an integer or i1 fragment where the text alone tells it: iota, constants and
 // arithmetic on these. (known.c)
 bool kg_known_element(const kg_value *value, const int32_t *coord, int64_t *out);
+bool kg_known_tile(const kg_value *value); // all of its elements
 
 // Fills up to KG_MAX_EFFECTS accesses of an op; returns how many. Sync ops have none.
 int kg_op_accesses(const kg_op *op, kg_access *out);

@@ -137,6 +137,7 @@ struct kg_value {
     const kg_layout *layout; // fragment of rank > 0, from pass layout on; NULL before
     int32_t id;              // dense number within the kernel: kg_kernel_number
     void *note;              // scratch of the pass that runs now
+    struct kg_known_tile *known; // its elements, once they were asked for: known.c
 };
 
 struct kg_op {

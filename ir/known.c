@@ -2,7 +2,10 @@
 // Elements of integer tiles that the text alone tells: iota, constants, and arithmetic on these.
 #include "ir/access.h"
 
-enum { DEEPEST = 32 }; // ops above each other; more count as unknown
+enum {
+    DEEPEST = 32,       // ops above each other; more count as unknown
+    MOST_KEPT = 1 << 16 // elements of a tile
+};
 
 static bool known(const kg_value *value, const int32_t *coord, int depth, int64_t *out);
 
@@ -108,7 +111,53 @@ static bool known(const kg_value *value, const int32_t *coord, int depth, int64_
     return dtype == KG_I64 || (*out >= INT32_MIN && *out <= INT32_MAX);
 }
 
+// ---- tiles --------------------------------------------------------------------------------------
+
+// Kept with the value: what it is does not change, whatever passes do around it.
+struct kg_known_tile {
+    bool all; // every element is known
+    int64_t elements[];
+};
+
+static void fill(struct kg_known_tile *tile, const kg_value *value, int64_t count)
+{
+    const kg_type *type = &value->type;
+    int32_t coord[KG_MAX_RANK];
+    tile->all = true;
+    for (int64_t n = 0; n < count && tile->all; n++) {
+        int64_t left = n;
+        for (int d = type->rank - 1; d >= 0; d--) {
+            coord[d] = (int32_t)(left % type->dims[d]);
+            left /= type->dims[d];
+        }
+        tile->all = known(value, coord, 0, &tile->elements[n]);
+    }
+}
+
+static struct kg_known_tile *tile_of(const kg_value *value)
+{
+    int64_t count = kg_type_elements(&value->type);
+    bool result = value->kind == KG_VALUE_RESULT && value->op->parent;
+    kg_arena *arena = result ? value->op->parent->kernel->unit->arena : NULL;
+    if (value->known || !arena || count > MOST_KEPT) return value->known;
+    struct kg_known_tile *tile =
+        kg_arena_alloc(arena, sizeof *tile + (size_t)count * sizeof *tile->elements);
+    fill(tile, value, count);
+    return ((kg_value *)value)->known = tile;
+}
+
 bool kg_known_element(const kg_value *value, const int32_t *coord, int64_t *out)
 {
-    return known(value, coord, 0, out);
+    const struct kg_known_tile *tile = tile_of(value);
+    int64_t n = 0;
+    if (!tile || !tile->all) return known(value, coord, 0, out);
+    for (int d = 0; d < value->type.rank; d++) n = n * value->type.dims[d] + coord[d];
+    *out = tile->elements[n];
+    return true;
+}
+
+bool kg_known_tile(const kg_value *value)
+{
+    const struct kg_known_tile *tile = tile_of(value);
+    return tile && tile->all;
 }
