@@ -78,7 +78,10 @@ static int is_program(const struct dirent *entry)
 int main(int argc, char **argv)
 {
     ptxas = argc > 1 ? argv[1] : NULL;
-    if (!ptxas || access(ptxas, X_OK)) return printf("1..0 # SKIP no ptxas on this machine\n"), 77;
+    if (!ptxas || access(ptxas, X_OK)) {
+        printf("1..0 # SKIP no ptxas on this machine\n");
+        return 0;
+    }
     struct dirent **files;
     struct CMUnitTest tests[64];
     int count = scandir(getenv("KGEN_PROGRAMS"), &files, is_program, alphasort);

@@ -59,7 +59,7 @@ int main(int argc, char **argv)
     ptxas = argc > 1 ? argv[1] : "";
     if (access(ptxas, X_OK)) {
         printf("1..0 # SKIP no ptxas on this machine\n");
-        return 77;
+        return 0;
     }
     for (; count < MOST && form_group(count).name; count++) {
         numbers[count] = count;

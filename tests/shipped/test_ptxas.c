@@ -58,6 +58,9 @@ static void assemble_configuration(void **state)
 int main(int argc, char **argv)
 {
     ptxas = argc > 1 ? argv[1] : NULL;
-    if (!ptxas || access(ptxas, X_OK)) return printf("1..0 # SKIP no ptxas on this machine\n"), 77;
+    if (!ptxas || access(ptxas, X_OK)) {
+        printf("1..0 # SKIP no ptxas on this machine\n");
+        return 0;
+    }
     return shipped_main(assemble_configuration);
 }
