@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 // ---- memory that is counted --------------------------------------------------------------------
@@ -296,6 +297,8 @@ static long resident(void)
 static void test_untouched_memory(void **state)
 {
     struct bench b;
+    // Huge pages would make much resident that nobody touches, when the system has some to spare.
+    prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
     long before = resident();
     bench_load(&b, ENTRY(".local .align 8 .b8 l[524288]; .reg .b32 %r<3>; .reg .b64 %d<3>;"
                          " mov.u32 %r1, 7; st.local.u32 [l+60000], %r1; ld.param.u64 %d1, [p];"
