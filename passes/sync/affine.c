@@ -306,27 +306,34 @@ typedef struct differ {
     kg_difference out;
 } differ;
 
+static void subtract(differ *d, int64_t *from, int64_t factor, int64_t step)
+{
+    int64_t product;
+    d->out.exact &= !__builtin_mul_overflow(factor, step, &product) &&
+                    !__builtin_sub_overflow(*from, product, from);
+}
+
 static void add_difference(differ *d, kg_value *value, int64_t ka, int64_t kb)
 {
     ka = residue(ka, d->modulus);
     kb = residue(kb, d->modulus);
-    int64_t step, base, slope;
+    int64_t step = 0, base = 0, slope = 0;
     if (ka == 0 && kb == 0) return;
     d->out.exact &= ka == kb;
     if (!d->out.exact) return;
     if (kg_is_mutable(value)) {
         if (!d->loop) {
             d->out.exact = counter_step(d->assigns, value, d->a, d->b, d->modulus, &step);
-            d->out.base -= kb * step;
+            subtract(d, &d->out.base, kb, step);
         } else {
             d->out.exact =
                 counter_trips(d->assigns, value, d->a, d->b, d->loop, d->modulus, &base, &slope);
-            d->out.base -= kb * base;
-            d->out.slope -= kb * slope;
+            subtract(d, &d->out.base, kb, base);
+            subtract(d, &d->out.slope, kb, slope);
         }
     } else if (d->loop && value->kind == KG_VALUE_ARG && value->op == d->loop) {
         d->out.exact = kg_const_int(d->loop->operands[2], &step);
-        d->out.slope -= kb * step;
+        subtract(d, &d->out.slope, kb, step);
     } else if (d->loop && varies(value, d->loop)) {
         d->out.exact = false;
     }

@@ -281,7 +281,8 @@ static uint32_t find_nth(uint32_t mask, uint32_t base, int32_t n)
 {
     if (n == 0)
         return base < 32 && mask >> base & 1 ? base : UINT32_MAX;
-    int32_t direction = n > 0 ? 1 : -1, left = n > 0 ? n : -n;
+    int32_t direction = n > 0 ? 1 : -1;
+    uint32_t left = n > 0 ? (uint32_t)n : 0 - (uint32_t)n;
     for (int32_t at = (int32_t)base; at >= 0 && at < 32; at += direction)
         if (mask >> at & 1 && --left == 0)
             return (uint32_t)at;
