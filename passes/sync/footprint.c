@@ -128,7 +128,9 @@ bool kg_footprint_same(const kg_access *a, const kg_access *b)
     kg_view_resolve(a->operand, &va);
     kg_view_resolve(b->operand, &vb);
     for (int d = 0; d < va.rank; d++)
-        if (va.dim[d] != vb.dim[d] || !same_start(va.start[d], vb.start[d])) return false;
+        if (va.dim[d] != vb.dim[d] || va.gather[d] || vb.gather[d] ||
+            !same_start(va.start[d], vb.start[d]))
+            return false;
     for (int d = 0; d < a->root->type.rank; d++)
         if (!va.fixed[d] != !vb.fixed[d] || !same_start(va.fixed[d], vb.fixed[d])) return false;
     return true;
