@@ -444,7 +444,8 @@ def check_race(kgen):
          "a bar.sync between line 15 and line 18, for example in front of line 18")
     kgen(*arguments, status=1,
          out=r"(?s)first: PTX line 15, st\.shared\.u32: write of 4 bytes at shared arena\+128\n +"
-         r"by thread \(32,0,0\), lane 0 of warp 1, of CTA.*where: a bar\.sync")
+         r"by thread \(32,0,0\), lane 0 of warp 1, of CTA.*where: a bar\.sync.*"
+         r"replay: kgen check .*--kernel=neighbour --block=64 .*--completion=eager --order=0\n")
     kgen("check", RACE, "--kernel=nothing", out="no findings")
 
 

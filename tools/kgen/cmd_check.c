@@ -63,7 +63,7 @@ static void print_text(const check_run *c, int status)
     printf(" (%llu lane instructions, %llu barriers, %llu bank conflicts)\n",
            (unsigned long long)s->lane_instructions, (unsigned long long)s->barriers,
            (unsigned long long)s->bank_conflicts);
-    if (n && c->plan.many) {
+    if (n) {
         char *replay = schedules_replay(&c->plan, schedules_at(&c->plan, c->number));
         printf("replay: %s\n", replay);
         free(replay);

@@ -55,7 +55,7 @@ static void print_schedule(const schedule_plan *plan, const run_result *result)
 
 static void print_replay(const schedule_plan *plan, const run_result *result)
 {
-    if (!plan->many || (!result->findings.n && !result->mismatch)) return;
+    if (!result->findings.n && !result->mismatch) return;
     char *replay = schedules_replay(plan, schedules_at(plan, result->schedule));
     printf("replay: %s\n", replay);
     free(replay);
