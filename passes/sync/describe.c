@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Synchronizations, accesses and buffers in words. See report.h.
+#include "passes/sync/groups.h"
 #include "passes/sync/report.h"
 
 #include <stdlib.h>
@@ -131,31 +132,17 @@ const char *kg_sync_where(kg_arena *arena, const kg_op *sync)
     return kg_sync_place_text(arena, sync->parent, next);
 }
 
-// "{0,4} {1,5}"
-static const char *groups_text(kg_arena *arena, const kg_op *barrier)
-{
-    const kg_attr *ids = kg_op_attr(barrier, KG_A_IDS);
-    const char *text = "";
-    for (int w = 0; w < ids->count; w++) {
-        uint32_t group = kg_barrier_warps(barrier, w);
-        const char *members = "";
-        if (__builtin_ctz(group) != w) continue;
-        for (; group; group &= group - 1)
-            members = kg_arena_printf(arena, "%s%s%d", members, *members ? "," : "",
-                                      __builtin_ctz(group));
-        text = kg_arena_printf(arena, "%s%s{%s}", text, *text ? " " : "", members);
-    }
-    return text;
-}
-
 const char *kg_sync_name(kg_arena *arena, const kg_op *op)
 {
     const char *name = kg_op_info_of(op->code)->name;
     if (op->code == KG_OP_WAIT)
         return kg_arena_printf(arena, "wait %lld", (long long)kg_op_int(op, KG_A_COUNT, 0));
     if (op->code == KG_OP_WARP_SYNC) return "warp sync";
-    if (kg_op_attr(op, KG_A_IDS))
-        return kg_arena_printf(arena, "barrier of warps %s", groups_text(arena, op));
+    const kg_attr *ids = kg_op_attr(op, KG_A_IDS);
+    if (ids) {
+        kg_ties groups = kg_ties_of_barrier(op, ids->count);
+        return kg_arena_printf(arena, "barrier of warps %s", kg_ties_text(arena, &groups));
+    }
     if (kg_op_attr(op, KG_A_ID))
         return kg_arena_printf(arena, "%s id %lld count %lld", name,
                                (long long)kg_op_int(op, KG_A_ID, 0),

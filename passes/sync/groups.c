@@ -206,16 +206,17 @@ static const int8_t *ids_for(splitter *s, const kg_ties *ties)
     return ids;
 }
 
-static void take_hand_written(splitter *s)
+uint32_t kg_barriers_by_hand(const kg_sync_program *p)
 {
-    s->taken = 1; // 0 is the CTA's
-    for (int i = 0; i < s->p->nodes.count; i++) {
-        const kg_op *op = kg_sync_node_at(s->p, i)->op;
+    uint32_t taken = 1;
+    for (int i = 0; i < p->nodes.count; i++) {
+        const kg_op *op = kg_sync_node_at(p, i)->op;
         const kg_attr *ids = kg_op_attr(op, KG_A_IDS);
         if (op->code == KG_OP_BARRIER || op->code == KG_OP_ARRIVE)
-            s->taken |= UINT32_C(1) << (kg_op_int(op, KG_A_ID, 0) & 15);
-        for (int w = 0; ids && w < ids->count; w++) s->taken |= UINT32_C(1) << (ids->ints[w] & 15);
+            taken |= UINT32_C(1) << (kg_op_int(op, KG_A_ID, 0) & 15);
+        for (int w = 0; ids && w < ids->count; w++) taken |= UINT32_C(1) << (ids->ints[w] & 15);
     }
+    return taken;
 }
 
 void kg_sync_split_barriers(const kg_sync_program *p, const kg_obligations *o, kg_sync_plan *plan)
@@ -224,7 +225,7 @@ void kg_sync_split_barriers(const kg_sync_program *p, const kg_obligations *o, k
     plan->ids = KG_NEW_ARRAY(p->arena, const int8_t *, p->n_points + 1);
     if (p->has_roles || p->kernel->warps < 4 || p->kernel->warps > KG_MOST_WARPS) return;
     s.of = KG_NEW_ARRAY(p->arena, kg_ties, o->count + 1);
-    take_hand_written(&s);
+    s.taken = kg_barriers_by_hand(p);
     for (int i = 0; i < p->n_points; i++) {
         if (!kg_points_has(plan->barrier, i)) continue;
         kg_ties ties = ties_at(&s, i);

@@ -25,6 +25,15 @@ int kg_ties_group(const kg_ties *ties, int warp);
 // Joins the warps that touch a common byte of the two accesses. False when their bytes are not
 // known: any warps may meet.
 bool kg_ties_add(const kg_sync_program *p, kg_ties *ties, const kg_obligation *o);
+// Warps that have the first one's hardware barrier: all groups of a barrier have this size.
+static inline int kg_group_size(const int8_t *ids, int warps)
+{
+    int together = 0;
+    for (int w = 0; w < warps; w++) together += ids[w] == ids[0];
+    return together;
+}
+// Hardware barriers that the author uses, as bits, and 0, which is the CTA's.
+uint32_t kg_barriers_by_hand(const kg_sync_program *p);
 // "{0,4} {1,5}"
 const char *kg_ties_text(kg_arena *arena, const kg_ties *ties);
 

@@ -87,17 +87,6 @@ typedef struct naming {
     int until[KG_BARRIER_IDS]; // position in the kernel's body of its last use
 } naming;
 
-static void take_hand_written(const kg_sync_program *p, naming *names)
-{
-    names->taken = 1; // 0 is the CTA's
-    for (int i = 0; i < KG_BARRIER_IDS; i++) names->first[i] = -1;
-    for (int i = 0; i < p->nodes.count; i++) {
-        const kg_op *op = kg_sync_node_at(p, i)->op;
-        if (op->code == KG_OP_BARRIER || op->code == KG_OP_ARRIVE)
-            names->taken |= UINT32_C(1) << (kg_op_int(op, KG_A_ID, 0) & 15);
-    }
-}
-
 // A barrier of the whole CTA stands in the kernel's body behind `position` and not behind `end`:
 // whoever used an id up to there is through with it.
 static bool cta_meets(const kg_sync_program *p, const kg_sync_plan *plan, int position, int end)
@@ -133,13 +122,11 @@ static int id_of_region(const kg_sync_program *p, const kg_sync_plan *plan, nami
 static kg_op *make_groups(const kg_sync_program *p, const int8_t *ids, int point)
 {
     kg_op *op = make(p, point, KG_OP_BARRIER);
-    int64_t numbers[KG_MOST_WARPS], together = 0;
-    for (int w = 0; w < p->kernel->warps; w++) {
-        numbers[w] = ids[w];
-        together += ids[w] == ids[0];
-    }
-    kg_op_set_ints(p->kernel, op, KG_A_IDS, p->kernel->warps, numbers);
-    kg_op_set_int(p->kernel, op, KG_A_COUNT, 32 * together);
+    int warps = p->kernel->warps;
+    int64_t numbers[KG_MOST_WARPS];
+    for (int w = 0; w < warps; w++) numbers[w] = ids[w];
+    kg_op_set_ints(p->kernel, op, KG_A_IDS, warps, numbers);
+    kg_op_set_int(p->kernel, op, KG_A_COUNT, 32 * (int64_t)kg_group_size(ids, warps));
     return op;
 }
 
@@ -168,8 +155,8 @@ static kg_op *make_barrier(const kg_sync_program *p, const kg_sync_plan *plan, i
 
 bool kg_sync_insert(kg_sync_program *p, const kg_sync_plan *plan, kg_op **op_at, kg_diags *diags)
 {
-    naming names;
-    take_hand_written(p, &names);
+    naming names = {.taken = kg_barriers_by_hand(p)};
+    for (int i = 0; i < KG_BARRIER_IDS; i++) names.first[i] = -1;
     for (int i = 0; i < p->n_points; i++) {
         if (kg_points_has(plan->wait, i)) {
             kg_op *wait = make(p, i, KG_OP_WAIT);

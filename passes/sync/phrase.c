@@ -65,12 +65,10 @@ const char *kg_say_place(const kg_sync_program *p, int point)
 const char *kg_say_groups(kg_arena *arena, const int8_t *ids, int warps)
 {
     const char *list = "";
-    int together = 0;
-    for (int w = 0; w < warps; w++) {
-        together += ids[w] == ids[0];
+    for (int w = 0; w < warps; w++)
         list = kg_arena_printf(arena, "%s%s%d", list, w ? ", " : "", ids[w]);
-    }
-    return kg_arena_printf(arena, "barrier count %d {ids=[%s]}", 32 * together, list);
+    return kg_arena_printf(arena, "barrier count %d {ids=[%s]}", 32 * kg_group_size(ids, warps),
+                           list);
 }
 
 const char *kg_say_sync(kg_arena *arena, const kg_op *op)

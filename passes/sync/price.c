@@ -8,9 +8,7 @@ static int warps_at(const kg_sync_program *p, const kg_sync_plan *plan, int poin
 {
     int region = kg_sync_block_at(p, p->points[point].block)->region;
     const int8_t *ids = plan->ids[point];
-    int together = 0;
-    for (int w = 0; ids && w < p->kernel->warps; w++) together += ids[w] == ids[0];
-    if (region < 0) return ids ? together : p->kernel->warps;
+    if (region < 0) return ids ? kg_group_size(ids, p->kernel->warps) : p->kernel->warps;
     const kg_op *warps = kg_sync_node_at(p, region)->op;
     return (int)(kg_op_int(warps, KG_A_LAST, 1) - kg_op_int(warps, KG_A_FIRST, 0));
 }

@@ -132,3 +132,32 @@ uint64_t bench_random(uint64_t *state)
     z = (z ^ z >> 27) * 0x94d049bb133111eb;
     return z ^ z >> 31;
 }
+
+// ---- the n-th allocation fails -----------------------------------------------------------------
+
+static void *fail_malloc(void *user, size_t size)
+{
+    struct failing *f = user;
+    if (f->left-- <= 0)
+        return NULL;
+    f->alive++;
+    return malloc(size);
+}
+
+static void *fail_realloc(void *user, void *block, size_t size)
+{
+    struct failing *f = user;
+    return f->left-- <= 0 ? NULL : realloc(block, size);
+}
+
+static void fail_free(void *user, void *block)
+{
+    struct failing *f = user;
+    f->alive--;
+    free(block);
+}
+
+struct ptxm_allocator failing_allocator(struct failing *f)
+{
+    return (struct ptxm_allocator){fail_malloc, fail_realloc, fail_free, f};
+}

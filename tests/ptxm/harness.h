@@ -23,6 +23,12 @@ struct bench {
 // The text's head: .version 7.8, .target sm_80, .address_size 64.
 #define HEAD ".version 7.8\n.target sm_80\n.address_size 64\n"
 
+// An allocator whose allocations fail once `left` of them are made; `alive`: blocks not freed yet.
+struct failing {
+    long left, alive;
+};
+struct ptxm_allocator failing_allocator(struct failing *f);
+
 void bench_load(struct bench *bench, const char *text);
 void bench_load_file(struct bench *bench, const char *path);
 char *bench_read_file(const char *path, size_t *length); // ends in a NUL; to be freed

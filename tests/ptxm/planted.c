@@ -125,36 +125,10 @@ void planted_all(const struct planted *list, size_t count)
 
 // ---- the n-th allocation fails ------------------------------------------------------------------
 
-struct failing {
-    long left, alive;
-};
-
-static void *fail_malloc(void *user, size_t size)
-{
-    struct failing *f = user;
-    if (f->left-- <= 0)
-        return NULL;
-    f->alive++;
-    return malloc(size);
-}
-
-static void *fail_realloc(void *user, void *block, size_t size)
-{
-    struct failing *f = user;
-    return f->left-- <= 0 ? NULL : realloc(block, size);
-}
-
-static void fail_free(void *user, void *block)
-{
-    struct failing *f = user;
-    f->alive--;
-    free(block);
-}
-
 static enum ptxm_status starved_run(const struct planted *p, const char *text, struct failing *f,
                                     enum ptxm_completion completion)
 {
-    struct ptxm_allocator hook = {fail_malloc, fail_realloc, fail_free, f};
+    struct ptxm_allocator hook = failing_allocator(f);
     struct ptxm_load_options load = {.allocator = &hook};
     struct ptxm_device_options device = {.allocator = &hook};
     struct ptxm_launch_options options = {.completion = completion};

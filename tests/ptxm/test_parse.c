@@ -161,33 +161,6 @@ static void test_damaged(void **state)
 
 // ---- the n-th allocation fails ------------------------------------------------------------------
 
-struct failing {
-    long left;
-    long alive;
-};
-
-static void *fail_malloc(void *user, size_t size)
-{
-    struct failing *f = user;
-    if (f->left-- <= 0)
-        return NULL;
-    f->alive++;
-    return malloc(size);
-}
-
-static void *fail_realloc(void *user, void *block, size_t size)
-{
-    struct failing *f = user;
-    return f->left-- <= 0 ? NULL : realloc(block, size);
-}
-
-static void fail_free(void *user, void *block)
-{
-    struct failing *f = user;
-    f->alive--;
-    free(block);
-}
-
 static const char run_text[] = BODY(
     REGS ".shared .b32 s[64]; ld.param.u64 %d1, [p]; mov.u32 %r1, %tid.x; mov.u32 %r2, s;\n"
          "shl.b32 %r3, %r1, 2; add.u32 %r2, %r2, %r3; cp.async.ca.shared.global [%r2], [%d1], 4;\n"
@@ -197,7 +170,7 @@ static const char run_text[] = BODY(
 
 static enum ptxm_status whole_run(struct failing *f)
 {
-    struct ptxm_allocator hook = {fail_malloc, fail_realloc, fail_free, f};
+    struct ptxm_allocator hook = failing_allocator(f);
     struct ptxm_load_options load_options = {.allocator = &hook};
     struct ptxm_device_options device_options = {.allocator = &hook};
     struct ptxm_module *m = NULL;
