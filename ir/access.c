@@ -17,7 +17,7 @@ typedef struct walker {
     int root_rank;
     const int32_t *root_dims;
     int32_t origin[KG_MAX_RANK]; // in the root
-    int64_t first_row, first_column, pitch_bytes;
+    int64_t first_row, first_column;
     int64_t rows_per[KG_MAX_RANK], bytes_per[KG_MAX_RANK]; // by operand dimension
     int gathers;                                           // operand dimension, -1: none
     int32_t gathered[MOST_GATHERED];                       // where each of its elements lies
@@ -103,7 +103,7 @@ static bool known_gathers(const kg_op *op, const kg_view_info *info)
     if (!found) return true;
     const kg_value *mask = mask_of_store(op);
     bool moves_fragment = op->n_results || op->operands[1]->type.home == KG_HOME_FRAG;
-    return op->code != KG_OP_DOT && moves_fragment && (!mask || kg_known_tile(mask));
+    return kg_op_info_of(op->code)->cls != KG_CLASS_D && moves_fragment && (!mask || kg_known_tile(mask));
 }
 
 static bool constant_starts(const kg_view_info *info)
@@ -150,9 +150,7 @@ static int64_t byte_of(const walker *w, const int32_t *coord)
         row += at * w->rows_per[d];
         column += at * w->bytes_per[d];
     }
-    if (w->shared.bits)
-        column ^= (row >> w->shared.shift & ((1 << w->shared.bits) - 1)) << w->shared.chunk_log2;
-    return row * w->pitch_bytes + column;
+    return kg_shared_byte(&w->shared, row, column, w->bytes);
 }
 
 // What a step along each operand dimension adds to the row number and to the byte within the row.
@@ -170,7 +168,6 @@ static void find_steps(walker *w)
         w->rows_per[d] = rows[w->info.dim[d]];
         w->bytes_per[d] = w->info.dim[d] == last ? w->bytes : 0;
     }
-    w->pitch_bytes = (int64_t)w->shared.pitch * w->bytes;
 }
 
 static void flush(walker *w)
@@ -332,7 +329,8 @@ typedef struct warp_rows {
     int32_t core, free_bits, own;
 } warp_rows;
 
-static warp_rows rows_of_warp(const kg_layout *layout, int dim, int warp)
+// With `together` the warps of a warpgroup need what any of them needs.
+static warp_rows rows_of_warp(const kg_layout *layout, int dim, int warp, bool together)
 {
     warp_rows rows = {.dim = dim, .core = layout->core[dim]};
     int32_t at[KG_MAX_RANK];
@@ -341,6 +339,8 @@ static warp_rows rows_of_warp(const kg_layout *layout, int dim, int warp)
     for (int in = KG_IN_REG; in <= KG_IN_LANE; in++)
         for (int bit = 0; bit < layout->bits[in]; bit++)
             rows.free_bits |= layout->basis[in][bit][dim];
+    for (int bit = 0; together && bit < 2 && bit < layout->bits[KG_IN_WARP]; bit++)
+        rows.free_bits |= layout->basis[KG_IN_WARP][bit][dim];
     return rows;
 }
 
@@ -375,7 +375,9 @@ static void touch_operand(walker *w)
     for (int warp = 0; warp < w->region.n_warps; warp++) {
         warp_rows rows = {.free_bits = -1, .core = 1};
         int32_t coord[KG_MAX_RANK] = {0};
-        if (acc) rows = rows_of_warp(&layout, is_a ? 0 : 1, warp);
+        if (acc)
+            rows = rows_of_warp(&layout, is_a ? 0 : 1, warp,
+                                w->access->effect->agent == KG_AGENT_TENSOR);
         int step = side_by_side(w, &rows, inner, type->dims[inner]);
         next_thread(w, (w->region.first_warp + warp) * 32);
         for (coord[outer] = 0; coord[outer] < type->dims[outer]; coord[outer]++)
@@ -418,10 +420,11 @@ static void walk(const kg_access *access, int lanes, visit_fn visit, void *user)
     w.lanes = lanes;
     w.visit = visit;
     w.user = user;
-    if (access->effect->agent == KG_AGENT_ELECTED) {
+    if (access->effect->agent == KG_AGENT_ELECTED || access->effect->agent == KG_AGENT_BULK) {
         next_thread(&w, w.region.first_warp * 32);
         touch_all(&w);
-    } else if (access->effect->agent == KG_AGENT_WARP) {
+    } else if (access->effect->agent == KG_AGENT_WARP ||
+               access->effect->agent == KG_AGENT_TENSOR) {
         touch_operand(&w);
     } else if (access->op->n_operands == 2 && !access->op->n_results &&
                access->op->operands[1]->type.home != KG_HOME_FRAG) {

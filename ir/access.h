@@ -12,7 +12,8 @@
 //   for the thread's i-th chunk's row.
 // - dot: a shared operand is read by all lanes of every warp that needs it, in the layouts of
 //   kg_layout_dot_a and kg_layout_dot_b (fragment operands must already have those layouts).
-// - elected ops: the first thread of the region.
+// - wgmma: a shared operand is read by all four warps of each warpgroup that needs it.
+// - elected ops and bulk copies: the first thread of the region.
 #pragma once
 #include "ir/ir.h"
 
@@ -83,12 +84,20 @@ void kg_view_resolve(kg_value *operand, kg_view_info *out);
 int kg_view_vector_bytes(const kg_kernel *kernel, kg_value *operand, bool extent_too);
 
 // ---- layouts of matmul operands -------------------------------------------------------------
-typedef enum kg_dot_kind { KG_DOT_FMA, KG_DOT_MMA_F16, KG_DOT_MMA_TF32, KG_DOT_MMA_I8 } kg_dot_kind;
+typedef enum kg_dot_kind {
+    KG_DOT_FMA,
+    KG_DOT_MMA_F16,
+    KG_DOT_MMA_TF32,
+    KG_DOT_MMA_I8,
+    KG_DOT_WGMMA
+} kg_dot_kind;
 // Which instruction family a dot uses: f16/bf16 with f32 accumulators and M % 16 == 0, N % 8 == 0,
 // K % 16 == 0 is mma.m16n8k16; i8 with i32 accumulators and K % 32 == 0 is m16n8k32; anything else
-// FMA from shared operands.
+// FMA from shared operands. The op wgmma is KG_DOT_WGMMA.
 kg_dot_kind kg_dot_kind_of(const kg_op *dot);
-// Accumulator layout for [M, N] with warps_m x warps_n warps; false when it does not divide.
+// Accumulator layout for [M, N] with warps_m x warps_n warps; false when it does not divide. Of
+// wgmma: the four warps of a warpgroup take 64 rows, 16 each; warps_m counts these four; each
+// warpgroup has columns that lie side by side, at most 256 of them.
 bool kg_layout_dot_acc(kg_dot_kind kind, int m, int n, int warps_m, int warps_n, kg_layout *out);
 void kg_layout_dot_a(kg_dot_kind kind, const kg_layout *acc, int k, kg_layout *out); // [M, K]
 void kg_layout_dot_b(kg_dot_kind kind, const kg_layout *acc, int k, kg_layout *out); // [K, N]

@@ -144,7 +144,8 @@ static bool copy(kg_build *b, kg_opcode op, kg_value *to, kg_value *from)
     KG_BUILD_GUARD(b, false);
     int errors = b->diags.errors;
     if (!to || !from || !kg_build_in_body(b)) return false;
-    kg_make_copy(b->parser, op, (kg_loc){0}, kg_build_node(b, to), kg_build_node(b, from), NULL);
+    kg_make_copy(b->parser, op, (kg_loc){0}, kg_build_node(b, to), kg_build_node(b, from), NULL,
+                 NULL);
     return kg_build_done(b, errors);
 }
 

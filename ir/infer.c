@@ -423,6 +423,35 @@ static bool rule_copy(kg_infer *q)
     return same_dtype(q, 0, 1) && same_shape(q, 0, 1);
 }
 
+// An mbarrier: 8 bytes of shared memory, in a ring or alone.
+static bool is_mbarrier(kg_infer *q, int operand)
+{
+    const kg_type *type = &q->types[operand];
+    if (type->home == KG_HOME_SHARED && type->dtype == KG_I64 && kg_type_elements(type) == 1)
+        return true;
+    return FAIL(q, T104, operand, "%s needs an mbarrier: one i64 element of shared memory",
+                name_of(q));
+}
+
+static bool rule_mbarrier(kg_infer *q)
+{
+    return is_mbarrier(q, 0);
+}
+
+static bool rule_copy_bulk(kg_infer *q)
+{
+    return rule_copy(q) && (q->n < 3 || is_mbarrier(q, 2));
+}
+
+static bool rule_store_bulk(kg_infer *q)
+{
+    if (q->types[0].home != KG_HOME_GLOBAL)
+        return FAIL(q, T104, 0, "store_bulk writes a view of a global tensor");
+    if (q->types[1].home != KG_HOME_SHARED)
+        return FAIL(q, T104, 1, "store_bulk reads a shared buffer or view");
+    return same_dtype(q, 0, 1) && same_shape(q, 0, 1);
+}
+
 // A flag or counter: one element of global memory, and an integer scalar of its type.
 static bool flag_and_value(kg_infer *q)
 {
@@ -505,6 +534,12 @@ static rule rule_of(kg_opcode code)
     case KG_OP_STORE: return rule_store;
     case KG_OP_COPY:
     case KG_OP_COPY_ASYNC: return rule_copy;
+    case KG_OP_COPY_BULK: return rule_copy_bulk;
+    case KG_OP_STORE_BULK: return rule_store_bulk;
+    case KG_OP_MBARRIER_INIT:
+    case KG_OP_MBARRIER_EXPECT:
+    case KG_OP_MBARRIER_ARRIVE:
+    case KG_OP_MBARRIER_WAIT: return rule_mbarrier;
     case KG_OP_ATOMIC_ADD:
     case KG_OP_ATOMIC_MAX:
     case KG_OP_ATOMIC_MIN: return rule_atomic;

@@ -213,7 +213,7 @@ typedef enum kg_op_class {
     KG_CLASS_D,
     KG_CLASS_Y
 } kg_op_class;
-typedef enum kg_mode { KG_MODE_R, KG_MODE_W, KG_MODE_A } kg_mode;
+typedef enum kg_mode { KG_MODE_R, KG_MODE_W, KG_MODE_A, KG_MODE_S } kg_mode;
 typedef enum kg_proxy { KG_PROXY_GENERIC, KG_PROXY_ASYNC } kg_proxy;
 typedef enum kg_agent {
     KG_AGENT_THREAD,

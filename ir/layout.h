@@ -33,10 +33,17 @@ typedef struct kg_layout {
 //     chunk(byte) = byte >> chunk_log2;  chunk ^= (row >> shift) & ((1 << bits) - 1)
 // where "row" counts all leading dimensions (row-major) and the last dimension is the column. bits
 // = 0: no swizzle. The XOR stays within a row: (1 << bits) chunks divide the row.
+// With panels the columns are cut into panels of `panel` elements, each of which is a slot of its own
+// in this sense: all rows of the first, then all rows of the second. Copy engine and tensor core want
+// rows of at most 128 bytes.
 typedef struct kg_shared_layout {
     int32_t pitch; // elements
     int32_t chunk_log2, bits, shift;
+    int32_t panel; // elements; 0: rows are whole
+    int32_t rows;  // of a slot
 } kg_shared_layout;
+// The byte of an element within a slot; `column` in bytes, elements of `size` bytes.
+int64_t kg_shared_byte(const kg_shared_layout *layout, int64_t row, int64_t column, int size);
 
 int kg_layout_registers(const kg_layout *layout); // elements held by a thread
 enum { KG_MOST_REGISTERS = 4096 };                // that any layout may ask for

@@ -76,6 +76,25 @@ static bool power_of_two(int n)
     return n > 0 && (n & (n - 1)) == 0;
 }
 
+// wgmma.m64nNk16 C: as mma.m16n8, warp w of a warpgroup 16 w rows further. What a warpgroup has
+// beyond 64 rows are products of their own, so its rows come in steps of 64.
+static bool wgmma_acc(int m, int n, int warps_m, int warps_n, kg_layout *out)
+{
+    int32_t groups_m = warps_m / 4, columns = power_of_two_part(n) / warps_n;
+    if (warps_m % 4 || power_of_two_part(m) < 64 * groups_m || n / warps_n > 256 ||
+        (warps_n > 1 && !power_of_two(n)))
+        return false;
+    add_bit(out, KG_IN_REG, N, 1);
+    add_bit(out, KG_IN_REG, M, 8);
+    add_run(out, KG_IN_LANE, N, 2, 8);
+    add_run(out, KG_IN_LANE, M, 1, 8);
+    add_run(out, KG_IN_REG, N, 8, columns);
+    add_run(out, KG_IN_REG, M, 64, power_of_two_part(m) / groups_m);
+    add_run(out, KG_IN_WARP, M, 16, 64);
+    finish_warps(out, m, n, groups_m, warps_n);
+    return true;
+}
+
 bool kg_layout_dot_acc(kg_dot_kind kind, int m, int n, int warps_m, int warps_n, kg_layout *out)
 {
     start(out);
@@ -83,6 +102,7 @@ bool kg_layout_dot_acc(kg_dot_kind kind, int m, int n, int warps_m, int warps_n,
     if (kind == KG_DOT_FMA) return fma_acc(m, n, warps_m, warps_n, out);
     int32_t rows = power_of_two_part(m) / warps_m, columns = power_of_two_part(n) / warps_n;
     if (rows < 16 || columns < 8) return false;
+    if (kind == KG_DOT_WGMMA) return wgmma_acc(m, n, warps_m, warps_n, out);
     add_bit(out, KG_IN_REG, N, 1); // mma.m16n8 C: two columns, then row + 8
     add_bit(out, KG_IN_REG, M, 8);
     add_run(out, KG_IN_LANE, N, 2, 8);
@@ -136,7 +156,7 @@ static void fma_operand(const operand *o)
 // register.
 static int32_t k_pack(kg_dot_kind kind)
 {
-    return kind == KG_DOT_MMA_I8 ? 4 : kind == KG_DOT_MMA_F16 ? 2 : 1;
+    return kind == KG_DOT_MMA_I8 ? 4 : kind == KG_DOT_MMA_F16 || kind == KG_DOT_WGMMA ? 2 : 1;
 }
 
 void kg_layout_dot_a(kg_dot_kind kind, const kg_layout *acc, int k, kg_layout *out)
@@ -177,6 +197,7 @@ void kg_layout_dot_b(kg_dot_kind kind, const kg_layout *acc, int k, kg_layout *o
 kg_dot_kind kg_dot_kind_of(const kg_op *dot)
 {
     const kg_type *a = &dot->operands[0]->type, *b = &dot->operands[1]->type;
+    if (dot->code == KG_OP_WGMMA) return KG_DOT_WGMMA;
     kg_dtype acc = dot->results[0]->type.dtype;
     int32_t m = a->dims[0], k = a->dims[1], n = b->dims[1];
     if (a->dtype != b->dtype || m % 16 || n % 8) return KG_DOT_FMA;

@@ -14,14 +14,14 @@ enum {
     TOUCHES_C = 0,
     TOUCHES_R = 0,
     TOUCHES_N = 0,
-    TOUCHES_Y = 0,
+    TOUCHES_Y = 2, // on objects in memory or on none
     TOUCHES_M = 1,
     TOUCHES_D = 1
 };
 #define NO_EFFECTS 0
 #define EFFECTS(...) 1
 #define KG_OP(E, name, cls, lo, hi, res, blocks, effects, doc)                                     \
-    _Static_assert(TOUCHES_##cls == (effects),                                                     \
+    _Static_assert(TOUCHES_##cls == 2 || TOUCHES_##cls == (effects),                               \
                    "op " name ": memory ops state effects, others none");                          \
     _Static_assert((hi) == -1 || (lo) <= (hi), "op " name ": operand counts");                     \
     _Static_assert((res) <= 1, "op " name ": at most one result");
@@ -371,7 +371,12 @@ kg_shared_layout kg_shared_layout_of(const kg_value *buffer)
 {
     const kg_type *type = &buffer->type;
     int32_t width = type->rank ? type->dims[type->rank - 1] : 1;
-    kg_shared_layout layout = {.pitch = (int32_t)kg_op_int(buffer->op, KG_A_PITCH, width)};
+    int32_t panel = (int32_t)kg_op_int(buffer->op, KG_A_PANEL, 0);
+    kg_shared_layout layout = {
+        .pitch = (int32_t)kg_op_int(buffer->op, KG_A_PITCH, panel ? panel : width),
+        .panel = panel,
+        .rows = 1};
+    for (int d = 0; d + 1 < type->rank; d++) layout.rows *= type->dims[d];
     const kg_attr *swizzle = kg_op_attr(buffer->op, KG_A_SWIZZLE);
     if (swizzle && swizzle->count == 3) {
         layout.chunk_log2 = (int32_t)swizzle->ints[0];
@@ -381,11 +386,25 @@ kg_shared_layout kg_shared_layout_of(const kg_value *buffer)
     return layout;
 }
 
+int64_t kg_shared_byte(const kg_shared_layout *layout, int64_t row, int64_t column, int size)
+{
+    int64_t pitch = (int64_t)layout->pitch * size, start = 0;
+    if (layout->panel) {
+        int64_t width = (int64_t)layout->panel * size;
+        start = column / width * layout->rows * pitch;
+        column %= width;
+    }
+    if (layout->bits)
+        column ^= (row >> layout->shift & ((1 << layout->bits) - 1)) << layout->chunk_log2;
+    return start + row * pitch + column;
+}
+
 int64_t kg_shared_slot_bytes(const kg_value *buffer)
 {
-    int64_t rows = 1;
-    for (int d = 0; d + 1 < buffer->type.rank; d++) rows *= buffer->type.dims[d];
-    return rows * kg_shared_layout_of(buffer).pitch * kg_dtype_bytes(buffer->type.dtype);
+    kg_shared_layout layout = kg_shared_layout_of(buffer);
+    int64_t panels = 1;
+    if (layout.panel) panels = buffer->type.dims[buffer->type.rank - 1] / layout.panel;
+    return panels * layout.rows * layout.pitch * kg_dtype_bytes(buffer->type.dtype);
 }
 
 int64_t kg_shared_bytes(const kg_value *buffer)

@@ -210,7 +210,7 @@ kg_value *kg_make_shared(kg_parser *p, const kg_type *type, int64_t slots, int64
 void kg_make_store(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *view, kg_node *value,
                    kg_node *mask, kg_keyed *attrs);
 void kg_make_copy(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *to, kg_node *from,
-                  kg_keyed *attrs);
+                  kg_node *on, kg_keyed *attrs);
 void kg_make_flag(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *view, bool ge, kg_node *value,
                   kg_keyed *attrs);
 kg_value *kg_make_fetch_add(kg_parser *p, kg_loc loc, kg_node *view, kg_node *value, kg_node *cell);

@@ -324,17 +324,40 @@ static void sync_int(kg_parser *p, kg_op *op, kg_node *n, kg_attr_key key)
         kg_op_set_int(p->kernel, op, key, value);
 }
 
+// The mbarrier of an op: a ring of them to be initialized, or one phase.
+static kg_value *mbarrier_operand(kg_parser *p, kg_opcode code, kg_node *n)
+{
+    if (code == KG_OP_MBARRIER_INIT && n->kind == KG_N_NAME) {
+        const kg_symbol *symbol = kg_lookup(p, n->name);
+        if (symbol && symbol->kind == KG_S_VALUE && symbol->value->type.home == KG_HOME_SHARED)
+            return symbol->value;
+    }
+    return kg_typed_memory(p, n, kg_op_info_of(code)->name) ? kg_emit_memory(p, n, NULL) : NULL;
+}
+
+static bool has_count(kg_opcode code)
+{
+    return code == KG_OP_WAIT || code == KG_OP_BULK_WAIT || code == KG_OP_WGMMA_WAIT;
+}
+
 void kg_sync_statement(kg_parser *p, kg_opcode code)
 {
-    kg_node *id = NULL, *count = NULL;
+    kg_node *id = NULL, *count = NULL, *on = NULL;
+    kg_value *operand = NULL;
+    int n_operands = kg_op_info_of(code)->max_operands;
     const char *order = NULL, *scope = NULL;
     kg_loc loc = p->token.loc;
     kg_advance(p);
     if (code == KG_OP_BARRIER || code == KG_OP_ARRIVE) {
         if (kg_accept_word(p, "id")) id = kg_expression(p);
         if (kg_accept_word(p, "count")) count = kg_expression(p);
-    } else if (code == KG_OP_WAIT) {
+    } else if (has_count(code)) {
         count = kg_expression(p);
+    } else if (n_operands) {
+        on = kg_postfix(p);
+    } else if (code == KG_OP_PROXY_FENCE) {
+        scope = p->token.text;
+        kg_expect(p, KG_T_NAME, "shared or global");
     } else if (code == KG_OP_FENCE) {
         order = p->token.text;
         if (kg_expect(p, KG_T_NAME, "an order")) scope = p->token.text;
@@ -342,7 +365,8 @@ void kg_sync_statement(kg_parser *p, kg_opcode code)
     }
     kg_keyed *attrs = kg_statement_attrs(p);
     if (p->panic || p->dead) return;
-    kg_op *op = kg_op_new(p->kernel, code, loc, 0, NULL);
+    if (on && !(operand = mbarrier_operand(p, code, on))) return;
+    kg_op *op = kg_op_new(p->kernel, code, loc, n_operands, &operand);
     sync_int(p, op, id, KG_A_ID);
     sync_int(p, op, count, KG_A_COUNT);
     if (order) kg_op_set_name(p->kernel, op, KG_A_ORDER, order);

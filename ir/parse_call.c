@@ -277,7 +277,7 @@ static void call_ceildiv(kg_parser *p, kg_node *n)
 }
 
 // The accumulator of dot(a, b) is zero. Operands stay in memory: dot reads them itself.
-static void call_dot(kg_parser *p, kg_node *n)
+static void call_dot(kg_parser *p, kg_node *n, kg_opcode op)
 {
     if (!no_more_keys(p, n) || !count_is(p, n, 2, 3)) return;
     kg_node **args = KG_NEW_ARRAY(p->arena, kg_node *, 3);
@@ -288,7 +288,7 @@ static void call_dot(kg_parser *p, kg_node *n)
     }
     n->args = args;
     n->n_args = 3;
-    as_op(p, n, KG_OP_DOT);
+    as_op(p, n, op);
     kg_type_op(p, n);
 }
 
@@ -357,7 +357,8 @@ static void call_op(kg_parser *p, kg_node *n, kg_opcode op)
     case KG_OP_EXPAND: call_expand(p, n); return;
     case KG_OP_BROADCAST: call_broadcast(p, n); return;
     case KG_OP_TRANSPOSE: call_transpose(p, n); return;
-    case KG_OP_DOT: call_dot(p, n); return;
+    case KG_OP_DOT:
+    case KG_OP_WGMMA: call_dot(p, n, op); return;
     case KG_OP_CONST:
     case KG_OP_SHARED:
     case KG_OP_VIEW: unknown(p, n); return;

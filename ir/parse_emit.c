@@ -251,7 +251,7 @@ static kg_value *emit_dot(kg_parser *p, kg_node *n, const kg_type *shape)
     acc.dims[0] = operands[0]->type.dims[0];
     acc.dims[1] = operands[1]->type.dims[1];
     operands[2] = kg_emit_as(p, n->args[2], &acc);
-    return emit_one(p, KG_OP_DOT, n->loc, 3, operands, n->attrs);
+    return emit_one(p, n->op, n->loc, 3, operands, n->attrs);
 }
 
 // The shape expected of an operand whose op changes the rank, as far as it is known.

@@ -58,30 +58,37 @@ void kg_store_statement(kg_parser *p, kg_opcode code)
 }
 
 void kg_make_copy(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *to, kg_node *from,
-                  kg_keyed *attrs)
+                  kg_node *on, kg_keyed *attrs)
 {
-    kg_value *operands[2];
+    kg_value *operands[3] = {NULL};
     const char *name = kg_op_info_of(code)->name;
     bool ok = kg_typed_memory(p, to, name);
-    if (!kg_typed_memory(p, from, name) || !ok) return;
+    ok &= kg_typed_memory(p, from, name);
+    ok &= !on || kg_typed_memory(p, on, name);
+    if (!ok) return;
     kg_type to_type = to->type, from_type = from->type;
     kg_close_from(&to_type, &from_type);
     kg_close_from(&from_type, &to_type);
     operands[0] = kg_emit_memory(p, to, &to_type);
     operands[1] = operands[0] ? kg_emit_memory(p, from, &from_type) : NULL;
-    kg_op *op = kg_emit_op(p, code, loc, 2, operands, NULL);
+    if (on && operands[1]) operands[2] = kg_emit_memory(p, on, NULL);
+    if (on && !operands[2]) return;
+    kg_op *op = kg_emit_op(p, code, loc, on ? 3 : 2, operands, NULL);
     if (op) kg_apply_attrs(p, op, attrs);
 }
 
+// copy V = W; copy_bulk V = W on M
 void kg_copy_statement(kg_parser *p, kg_opcode code)
 {
     kg_loc loc = p->token.loc;
     kg_advance(p);
     kg_node *to = kg_postfix(p);
-    kg_expect(p, KG_P1('='), "'=' and a global view");
-    kg_node *from = kg_postfix(p);
+    kg_expect(p, KG_P1('='), code == KG_OP_STORE_BULK ? "'=' and a shared view"
+                                                      : "'=' and a global view");
+    kg_node *from = kg_postfix(p), *on = NULL;
+    if (code == KG_OP_COPY_BULK && !p->panic && kg_accept_word(p, "on")) on = kg_postfix(p);
     kg_keyed *attrs = kg_statement_attrs(p);
-    if (!p->panic && !p->dead) kg_make_copy(p, code, loc, to, from, attrs);
+    if (!p->panic && !p->dead) kg_make_copy(p, code, loc, to, from, on, attrs);
 }
 
 void kg_make_flag(kg_parser *p, kg_opcode code, kg_loc loc, kg_node *view, bool ge, kg_node *value,

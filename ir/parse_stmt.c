@@ -445,7 +445,9 @@ static bool op_statement(kg_parser *p)
     case KG_OP_ATOMIC_MAX:
     case KG_OP_ATOMIC_MIN: kg_store_statement(p, code); return true;
     case KG_OP_COPY:
-    case KG_OP_COPY_ASYNC: kg_copy_statement(p, code); return true;
+    case KG_OP_COPY_ASYNC:
+    case KG_OP_COPY_BULK:
+    case KG_OP_STORE_BULK: kg_copy_statement(p, code); return true;
     case KG_OP_SIGNAL:
     case KG_OP_AWAIT: kg_flag_statement(p, code); return true;
     default: break;

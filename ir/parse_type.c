@@ -477,7 +477,7 @@ void kg_type_op(kg_parser *p, kg_node *n)
             infer_as_is(p, n);
         return;
     }
-    if (n->op == KG_OP_DOT) {
+    if (cls == KG_CLASS_D) {
         type_dot(p, n);
         return;
     }

@@ -98,6 +98,11 @@ static void put_definition(kg_printer *p, const kg_value *value)
 }
 
 // ---- attributes --------------------------------------------------------------------------------
+static bool counts_groups(const kg_op *op)
+{
+    return op->code == KG_OP_WAIT || op->code == KG_OP_BULK_WAIT || op->code == KG_OP_WGMMA_WAIT;
+}
+
 // Attributes that the syntax of the op says; the others stand in braces.
 static bool in_syntax(const kg_op *op, const kg_attr *attr)
 {
@@ -128,9 +133,9 @@ static bool in_syntax(const kg_op *op, const kg_attr *attr)
     case KG_A_ROLE: return op->code == KG_OP_WARPS;
     case KG_A_ID: return op->code == KG_OP_BARRIER || op->code == KG_OP_ARRIVE;
     case KG_A_COUNT:
-        return op->code == KG_OP_BARRIER || op->code == KG_OP_ARRIVE || op->code == KG_OP_WAIT;
+        return op->code == KG_OP_BARRIER || op->code == KG_OP_ARRIVE || counts_groups(op);
     case KG_A_ORDER:
-    case KG_A_SCOPE: return op->code == KG_OP_FENCE;
+    case KG_A_SCOPE: return op->code == KG_OP_FENCE || op->code == KG_OP_PROXY_FENCE;
     case KG_A_COMPARE: return op->code == KG_OP_AWAIT;
     default: return false;
     }
@@ -337,9 +342,13 @@ static void put_sync(kg_printer *p, const kg_op *op)
 {
     const kg_attr *attr;
     kg_put(p, "%s", kg_op_info_of(op->code)->name);
+    for (int i = 0; i < op->n_operands; i++) {
+        kg_put(p, " ");
+        kg_put_memory(p, op->operands[i]);
+    }
     if ((attr = kg_op_attr(op, KG_A_ID))) kg_put(p, " id %lld", (long long)attr->i);
     if ((attr = kg_op_attr(op, KG_A_COUNT)))
-        kg_put(p, "%s %lld", op->code == KG_OP_WAIT ? "" : " count", (long long)attr->i);
+        kg_put(p, "%s %lld", counts_groups(op) ? "" : " count", (long long)attr->i);
     if ((attr = kg_op_attr(op, KG_A_ORDER))) kg_put(p, " %s", attr->name);
     if ((attr = kg_op_attr(op, KG_A_SCOPE))) kg_put(p, " %s", attr->name);
 }
@@ -364,10 +373,15 @@ static void put_line(kg_printer *p, const kg_op *op)
     case KG_OP_ATOMIC_MIN: put_store(p, op); return;
     case KG_OP_COPY:
     case KG_OP_COPY_ASYNC:
+    case KG_OP_COPY_BULK:
+    case KG_OP_STORE_BULK:
         kg_put(p, "%s ", kg_op_info_of(op->code)->name);
         kg_put_memory(p, op->operands[0]);
         kg_put(p, " = ");
         kg_put_memory(p, op->operands[1]);
+        if (op->n_operands < 3) return;
+        kg_put(p, " on ");
+        kg_put_memory(p, op->operands[2]);
         return;
     case KG_OP_SIGNAL:
     case KG_OP_AWAIT: put_flag(p, op); return;

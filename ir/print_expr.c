@@ -383,7 +383,7 @@ static void put_expand(kg_printer *p, const kg_op *op)
 
 static void put_dot(kg_printer *p, const kg_op *op)
 {
-    kg_put(p, "dot(");
+    kg_put(p, "%s(", kg_op_info_of(op->code)->name);
     for (int i = 0; i < 2; i++) {
         if (op->operands[i]->type.home == KG_HOME_FRAG)
             kg_put_value(p, op->operands[i]);
@@ -457,7 +457,8 @@ void kg_put_rhs(kg_printer *p, const kg_op *op)
         return;
     case KG_OP_LOAD: put_load(p, op); return;
     case KG_OP_EXPAND: put_expand(p, op); return;
-    case KG_OP_DOT: put_dot(p, op); return;
+    case KG_OP_DOT:
+    case KG_OP_WGMMA: put_dot(p, op); return;
     case KG_OP_FETCH_ADD: put_fetch_add(p, op); return;
     case KG_OP_NEG:
     case KG_OP_NOT:

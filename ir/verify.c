@@ -155,7 +155,7 @@ static void check_memory_operands(kg_verifier *v, const kg_op *op)
             kg_verify_fail(v, KG_D_T104, op, "operand %d of %s is a tensor and not a view of it", i,
                            name_of(op));
         else if (value->type.home == KG_HOME_SHARED && value->op->code == KG_OP_SHARED &&
-                 is_ring(value))
+                 is_ring(value) && op->code != KG_OP_MBARRIER_INIT)
             kg_verify_fail(v, KG_D_T103, op, "operand %d of %s is a ring and not a slot of it", i,
                            name_of(op));
     }
@@ -287,7 +287,44 @@ static void check_await(kg_verifier *v, const kg_op *op)
 static void check_wait(kg_verifier *v, const kg_op *op)
 {
     if (kg_op_int(op, KG_A_COUNT, -1) < 0)
-        kg_verify_fail(v, KG_D_V203, op, "wait needs the number of groups that may stay in flight");
+        kg_verify_fail(v, KG_D_V203, op, "%s needs the number of groups that may stay in flight",
+                       name_of(op));
+}
+
+static void check_proxy_fence(kg_verifier *v, const kg_op *op)
+{
+    static const char *const scopes[] = {"shared", "global"};
+    const kg_attr *scope = kg_op_attr(op, KG_A_SCOPE);
+    if (!scope || !is_one_of(scope->name, scopes, 2))
+        kg_verify_fail(v, KG_D_V203, op, "a proxy fence is for shared or for global memory");
+}
+
+// What tensor cores do in the background is done by whole warpgroups: four warps, the first one's
+// number divisible by four.
+static void check_warpgroups(kg_verifier *v, const kg_op *op)
+{
+    if (v->first_warp % 4 || v->last_warp % 4)
+        kg_verify_fail(v, KG_D_V205, op,
+                       "%s is executed by warpgroups of four warps, and here are warps %d to %d",
+                       name_of(op), v->first_warp, v->last_warp);
+    if (op->code != KG_OP_WGMMA) return;
+    if (op->operands[1]->type.home != KG_HOME_SHARED || op->operands[0]->type.home == KG_HOME_GLOBAL)
+        kg_verify_fail(v, KG_D_T104, op,
+                       "wgmma reads its second operand from shared memory, the first from there or "
+                       "from a fragment");
+}
+
+static void check_mbarrier(kg_verifier *v, const kg_op *op)
+{
+    int operand = op->code == KG_OP_COPY_BULK ? 2 : 0;
+    if (operand >= op->n_operands) return;
+    kg_value *root = kg_root(op->operands[operand]);
+    if (!root || !kg_op_attr(root->op, KG_A_ARRIVALS))
+        kg_verify_fail(v, KG_D_V203, op,
+                       "%s needs an mbarrier: a shared i64[1] with the attribute `arrivals`",
+                       name_of(op));
+    if (op->code == KG_OP_MBARRIER_EXPECT && !kg_op_attr(op, KG_A_BYTES))
+        kg_verify_fail(v, KG_D_V203, op, "mbarrier_expect needs the number of `bytes`");
 }
 
 static void check_special(kg_verifier *v, const kg_op *op)
@@ -322,7 +359,24 @@ static void check_special(kg_verifier *v, const kg_op *op)
         check_await(v, op);
         break;
     case KG_OP_WAIT:
+    case KG_OP_BULK_WAIT:
+    case KG_OP_WGMMA_WAIT:
         check_wait(v, op);
+        break;
+    case KG_OP_PROXY_FENCE:
+        check_proxy_fence(v, op);
+        break;
+    case KG_OP_WGMMA:
+    case KG_OP_WGMMA_FENCE:
+    case KG_OP_WGMMA_COMMIT:
+        check_warpgroups(v, op);
+        break;
+    case KG_OP_COPY_BULK:
+    case KG_OP_MBARRIER_INIT:
+    case KG_OP_MBARRIER_EXPECT:
+    case KG_OP_MBARRIER_ARRIVE:
+    case KG_OP_MBARRIER_WAIT:
+        check_mbarrier(v, op);
         break;
     default:
         break;
@@ -344,6 +398,8 @@ static void level_rules(kg_verifier *v, const kg_op *op)
             if (op->operands[i]->type.home == KG_HOME_GLOBAL)
                 kg_verify_fail(v, KG_D_V201, op,
                                "from level staged on dot reads shared memory or fragments");
+    if (level >= KG_LEVEL_SYNCED && op->code == KG_OP_COPY_BULK && op->n_operands < 3)
+        kg_verify_fail(v, KG_D_V201, op, "at level synced copy_bulk has its mbarrier");
     if (level >= KG_LEVEL_STAGED && kg_op_attr(op, KG_A_PIPELINE))
         kg_verify_fail(v, KG_D_V201, op, "pipelined loops are gone from level staged on");
     if (level >= KG_LEVEL_LAID_OUT && op->code == KG_OP_FETCH_ADD && op->n_operands < 3)

@@ -48,6 +48,8 @@ static bool is_legal(const kg_op *op, kg_attr_key key)
     case KG_A_ALIGN:
     case KG_A_PITCH:
     case KG_A_SWIZZLE:
+    case KG_A_PANEL:
+    case KG_A_ARRIVALS:
         return code == KG_OP_SHARED;
     case KG_A_PIPELINE:
     case KG_A_UNROLL:
@@ -62,16 +64,27 @@ static bool is_legal(const kg_op *op, kg_attr_key key)
     case KG_A_FIRST:
     case KG_A_LAST:
     case KG_A_ROLE:
+    case KG_A_REGISTERS:
         return code == KG_OP_WARPS;
     case KG_A_ID:
         return is_barrier(op);
     case KG_A_IDS:
         return code == KG_OP_BARRIER;
     case KG_A_COUNT:
-        return is_barrier(op) || code == KG_OP_WAIT;
+        return is_barrier(op) || code == KG_OP_WAIT || code == KG_OP_BULK_WAIT ||
+               code == KG_OP_WGMMA_WAIT;
     case KG_A_ORDER:
-    case KG_A_SCOPE:
         return code == KG_OP_FENCE;
+    case KG_A_SCOPE:
+        return code == KG_OP_FENCE || code == KG_OP_PROXY_FENCE;
+    case KG_A_BYTES:
+        return code == KG_OP_MBARRIER_EXPECT;
+    case KG_A_BEHIND:
+        return code == KG_OP_MBARRIER_WAIT;
+    case KG_A_BY_THREAD:
+        return code == KG_OP_MBARRIER_ARRIVE;
+    case KG_A_READ:
+        return code == KG_OP_BULK_WAIT;
     case KG_A_COMPARE:
         return code == KG_OP_AWAIT;
     default:
@@ -158,7 +171,18 @@ static void check_buffer(kg_verifier *v, const kg_op *op)
         return;
     }
     const kg_attr *pitch = kg_op_attr(op, KG_A_PITCH), *offset = kg_op_attr(op, KG_A_OFFSET);
+    const kg_attr *panel = kg_op_attr(op, KG_A_PANEL);
     int64_t width = type->rank ? type->dims[type->rank - 1] : 1;
+    if (panel && (panel->i < 1 || width % panel->i)) {
+        kg_verify_fail(v, KG_D_V204, op, "panels of %lld elements do not divide rows of %lld",
+                       (long long)panel->i, (long long)width);
+        return;
+    }
+    if (panel) width = panel->i;
+    if (kg_op_attr(op, KG_A_ARRIVALS) && (type->dtype != KG_I64 || kg_type_elements(type) != 1)) {
+        kg_verify_fail(v, KG_D_V203, op, "a ring of mbarriers has slots of one i64 element");
+        return;
+    }
     if (pitch && (pitch->i < width || pitch->i > width + 4096)) {
         kg_verify_fail(v, KG_D_V204, op, "pitch=%lld does not fit rows of %lld elements",
                        (long long)pitch->i, (long long)width);
@@ -204,7 +228,22 @@ static void check_attr(kg_verifier *v, const kg_op *op, const kg_attr *attr)
         check_cache(v, op, attr);
         break;
     case KG_A_SLOT:
+    case KG_A_BEHIND:
+    case KG_A_BY_THREAD:
+    case KG_A_READ:
         in_range(v, op, attr, 0, 1);
+        break;
+    case KG_A_ARRIVALS:
+        in_range(v, op, attr, 1, 1024);
+        break;
+    case KG_A_BYTES:
+        in_range(v, op, attr, 1, (1 << 20) - 1);
+        break;
+    case KG_A_REGISTERS:
+        in_range(v, op, attr, 24, 256);
+        if (attr->i % 8)
+            kg_verify_fail(v, KG_D_V203, op, "registers=%lld is not a multiple of 8",
+                           (long long)attr->i);
         break;
     case KG_A_INBOUNDS:
     case KG_A_DIVISIBLE:

@@ -105,7 +105,7 @@ static void same(kg_verifier *v, const kg_op *op, const kg_value *a, const kg_va
 void kg_verify_layouts_agree(kg_verifier *v, const kg_op *op)
 {
     if (op->code == KG_OP_ASSIGN) same(v, op, op->operands[0], op->operands[1]);
-    if (op->code == KG_OP_DOT) same(v, op, op->results[0], op->operands[2]);
+    if (kg_op_info_of(op->code)->cls == KG_CLASS_D) same(v, op, op->results[0], op->operands[2]);
     switch (kg_op_info_of(op->code)->cls) {
     case KG_CLASS_U:
     case KG_CLASS_B:

@@ -7,10 +7,7 @@ enum { SAMPLES = 4 }; // registers groups or rounds looked at in an access
 
 int64_t kg_bank_byte(const kg_shared_layout *layout, int64_t row, int64_t column, int bytes)
 {
-    column *= bytes;
-    if (layout->bits)
-        column ^= (row >> layout->shift & ((1 << layout->bits) - 1)) << layout->chunk_log2;
-    return row * layout->pitch * bytes + column;
+    return kg_shared_byte(layout, row, column * bytes, bytes);
 }
 
 // Wavefronts of one phase: the fullest bank's number of distinct words.

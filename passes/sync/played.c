@@ -124,9 +124,7 @@ static void report(watch *x, const kg_sync_access *a, int64_t slot, int64_t elem
     int64_t columns = root->type.rank ? root->type.dims[root->type.rank - 1] : 1;
     int64_t row = element / columns, column = element % columns;
     int bytes = kg_dtype_bytes(root->type.dtype);
-    int64_t byte = (row * layout.pitch + column) * bytes;
-    if (layout.bits)
-        byte ^= ((row >> layout.shift) & ((INT64_C(1) << layout.bits) - 1)) << layout.chunk_log2;
+    int64_t byte = kg_shared_byte(&layout, row, column * bytes, bytes);
     const char *of =
         a->ring > 1 ? kg_arena_printf(x->p->arena, "slot %lld of ", (long long)slot) : "";
     kg_diag *d = kg_error(x->diags, KG_D_M403, a->at.op->loc,
