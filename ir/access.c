@@ -103,7 +103,8 @@ static bool known_gathers(const kg_op *op, const kg_view_info *info)
     if (!found) return true;
     const kg_value *mask = mask_of_store(op);
     bool moves_fragment = op->n_results || op->operands[1]->type.home == KG_HOME_FRAG;
-    return kg_op_info_of(op->code)->cls != KG_CLASS_D && moves_fragment && (!mask || kg_known_tile(mask));
+    bool matrix = kg_op_info_of(op->code)->cls == KG_CLASS_D;
+    return !matrix && moves_fragment && (!mask || kg_known_tile(mask));
 }
 
 static bool constant_starts(const kg_view_info *info)

@@ -33,9 +33,9 @@ typedef struct kg_layout {
 //     chunk(byte) = byte >> chunk_log2;  chunk ^= (row >> shift) & ((1 << bits) - 1)
 // where "row" counts all leading dimensions (row-major) and the last dimension is the column. bits
 // = 0: no swizzle. The XOR stays within a row: (1 << bits) chunks divide the row.
-// With panels the columns are cut into panels of `panel` elements, each of which is a slot of its own
-// in this sense: all rows of the first, then all rows of the second. Copy engine and tensor core want
-// rows of at most 128 bytes.
+// With panels the columns are cut into panels of `panel` elements, each of which is a slot of its
+// own in this sense: all rows of the first, then all rows of the second. Copy engine and tensor
+// core want rows of at most 128 bytes.
 typedef struct kg_shared_layout {
     int32_t pitch; // elements
     int32_t chunk_log2, bits, shift;

@@ -308,7 +308,8 @@ static void check_warpgroups(kg_verifier *v, const kg_op *op)
                        "%s is executed by warpgroups of four warps, and here are warps %d to %d",
                        name_of(op), v->first_warp, v->last_warp);
     if (op->code != KG_OP_WGMMA) return;
-    if (op->operands[1]->type.home != KG_HOME_SHARED || op->operands[0]->type.home == KG_HOME_GLOBAL)
+    if (op->operands[1]->type.home != KG_HOME_SHARED ||
+        op->operands[0]->type.home == KG_HOME_GLOBAL)
         kg_verify_fail(v, KG_D_T104, op,
                        "wgmma reads its second operand from shared memory, the first from there or "
                        "from a fragment");
