@@ -142,9 +142,12 @@ kg_block *kg_make_tile_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *
     kg_value *tile = s->schedule.persistent ? body->arg : t->cta;
     kg_place place = kg_place_end(s->kernel, body, s->schedule.loc);
     if (t->n_old == 3) {
+        int64_t layers;
         kg_value *layer = calculate(&place, KG_OP_MUL, t->extent[0], t->extent[1]);
-        indices[2] = calculate(&place, KG_OP_DIV, tile, layer);
-        tile = calculate(&place, KG_OP_MOD, tile, layer);
+        bool one = kg_const_int(t->extent[2], &layers) && layers == 1;
+        indices[2] =
+            one ? kg_make_int(&place, KG_I32, 0) : calculate(&place, KG_OP_DIV, tile, layer);
+        if (!one) tile = calculate(&place, KG_OP_MOD, tile, layer);
     }
     if (t->n_old == 1) {
         indices[0] = tile;

@@ -271,7 +271,5 @@ bool kg_pass_specialize(kg_pass_context *context, kg_kernel *kernel)
     kg_turn_buffers(context->arena, kernel);
     kg_specialize_slice(&s); // the turned buffers' copies have new sources
     split_roles(&s);
-    kg_remove_dead(context->arena, kernel);
-    kg_tidy(context->arena, kernel);
-    return true;
+    return kg_pass_fold(context, kernel); // indices of tiles and trips that only now are known
 }

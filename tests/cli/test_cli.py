@@ -216,9 +216,9 @@ def build_dump(kgen):
     shutil.rmtree(kgen.scratch / "steps", ignore_errors=True)
     kgen("build", kgen.file("add.kg", ADD), "--dump-dir=steps", "-o", "add.ptx")
     names = sorted(path.name for path in (kgen.scratch / "steps").iterdir())
-    same(names[:4], ["00-tile.kg", "01-fold.kg", "02-home.kg", "03-pipeline.kg"])
-    same(len(names), 9)
-    kgen("build", "steps/05-lower.kg", out=r"\.entry add")
+    same(names[:4], ["00-tile.kg", "01-fold.kg", "02-specialize.kg", "03-home.kg"])
+    same(len(names), 10)
+    kgen("build", "steps/06-lower.kg", out=r"\.entry add")
 
 
 @case
