@@ -18,7 +18,8 @@ typedef struct buffer {
     kg_access access[MAX_ACCESSES];
     int32_t weight[MAX_ACCESSES];
     int n;
-    int chunk; // bytes that must stay together and aligned, for copies and ldmatrix
+    int chunk;      // bytes that must stay together and aligned, for copies and ldmatrix
+    bool by_engine; // the copy engine or wgmma reads or writes it, which know few layouts
     struct buffer *next;
 } buffer;
 
@@ -41,6 +42,8 @@ static int needed_chunk(const kg_access *access)
 {
     const kg_op *op = access->op;
     int bytes = kg_dtype_bytes(access->root->type.dtype);
+    if (access->effect->agent == KG_AGENT_BULK || access->effect->agent == KG_AGENT_TENSOR)
+        return 16;
     if (access->effect->agent == KG_AGENT_WARP)
         return kg_dot_kind_of(op) == KG_DOT_FMA ? bytes : 16;
     return (int)kg_op_int(op, KG_A_VEC, 1) * bytes;
@@ -52,6 +55,8 @@ static void add_access(collector *c, const kg_access *access)
     buffer *b = access->root->note;
     int chunk = needed_chunk(access);
     if (!b) return;
+    b->by_engine |=
+        access->effect->agent == KG_AGENT_BULK || access->effect->agent == KG_AGENT_TENSOR;
     if (chunk > b->chunk) b->chunk = chunk;
     if (b->n == MAX_ACCESSES) return; // enough to see what matters
     b->weight[b->n] = weight_of(access->op);
@@ -139,9 +144,30 @@ static void set_layout(collector *c, buffer *b, const kg_shared_layout *layout)
     kg_op *op = b->value->op;
     kg_op_set_int(c->kernel, op, KG_A_PITCH, layout->pitch);
     kg_op_unset(op, KG_A_SWIZZLE);
+    kg_op_unset(op, KG_A_PANEL);
+    if (layout->panel) kg_op_set_int(c->kernel, op, KG_A_PANEL, layout->panel);
     if (layout->bits)
         kg_op_set_ints(c->kernel, op, KG_A_SWIZZLE, 3,
                        (int64_t[]){layout->chunk_log2, layout->bits, layout->shift});
+}
+
+// The layouts that copy engine and wgmma both know: rows of 128, 64 or 32 bytes whose chunks of 16
+// bytes are swizzled by the row's number among the lines of 128 bytes; wider tiles are cut into
+// panels of 128 bytes where that goes, of less where it does not. A pattern of eight rows starts at
+// a multiple of its size.
+static bool layout_of_engines(const buffer *b, kg_shared_layout *out, int64_t *align)
+{
+    const kg_type *type = &b->value->type;
+    int32_t width = type->dims[type->rank - 1], size = kg_dtype_bytes(type->dtype);
+    int64_t row = 128;
+    while (row >= 32 && (int64_t)width * size % row) row /= 2;
+    if (row < 32 || type->rank < 2) return false;
+    *out = (kg_shared_layout){.pitch = (int32_t)row / size, .chunk_log2 = 4};
+    out->bits = log2_of(row) - 4;
+    out->shift = 3 - out->bits;
+    if (width > out->pitch) out->panel = out->pitch;
+    *align = 8 * row;
+    return true;
 }
 
 static void choose(collector *c, buffer *b)
@@ -214,13 +240,16 @@ void kg_lower_shared(kg_pass_context *context, kg_kernel *kernel)
     c.end = &c.first;
     kg_walk(kernel->body, collect, &c);
     for (buffer *b = c.first; b; b = b->next) {
-        int64_t align = kg_op_int(b->value->op, KG_A_ALIGN, 16);
+        int64_t align = kg_op_int(b->value->op, KG_A_ALIGN, 16), least = 16;
+        kg_shared_layout forced;
         b->value->note = NULL;
-        kg_op_set_int(kernel, b->value->op, KG_A_ALIGN, align > 16 ? align : 16);
-        if (b->value->type.rank > 1)
+        if (b->by_engine && layout_of_engines(b, &forced, &least))
+            set_layout(&c, b, &forced);
+        else if (b->value->type.rank > 1)
             choose(&c, b);
         else if (b->value->type.rank == 1)
             kg_op_set_int(kernel, b->value->op, KG_A_PITCH, b->value->type.dims[0]);
+        kg_op_set_int(kernel, b->value->op, KG_A_ALIGN, align > least ? align : least);
     }
     kg_walk(kernel->body, set_widths, &c);
 }
