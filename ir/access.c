@@ -267,9 +267,10 @@ static const kg_value *moved_fragment(const kg_op *op)
 
 static void touch_by_threads(walker *w)
 {
-    const kg_value *moved = moved_fragment(w->access->op);
-    bool owners = w->access->effect->mode != KG_MODE_R;
-    if (moved->type.rank && moved->layout) {
+    bool object = w->access->effect->mode == KG_MODE_S; // by all threads, whole
+    const kg_value *moved = object ? NULL : moved_fragment(w->access->op);
+    bool owners = w->access->effect->mode != KG_MODE_R && !object;
+    if (moved && moved->type.rank && moved->layout) {
         touch_layout(w, moved->layout, owners);
         return;
     }

@@ -57,7 +57,8 @@ bool kg_sync_derive(kg_pass_context *context, kg_kernel *kernel, kg_sync_report 
     kg_sync_plan_make(p, &obligations, NULL, &plan);
     kg_sync_report_unmet(p, &obligations, &plan, context->diags);
     kg_op **op_at = KG_NEW_ARRAY(context->arena, kg_op *, p->n_points + 1);
-    if (context->diags->errors > errors || !kg_sync_insert(p, &plan, op_at, context->diags))
+    if (context->diags->errors > errors ||
+        !kg_sync_insert(p, &obligations, &plan, op_at, context->diags))
         return false;
     kg_sync_outcome outcome = {.p = p, .o = &obligations, .plan = &plan, .op_at = op_at};
     kg_sync_number(&outcome);
