@@ -248,7 +248,8 @@ static void report(kg_specializer *s)
                                    "the schedule of kernel '%s' cannot be met", s->kernel->name);
     kg_diag_note(diags, diag, m->loc, "%s", m->reason);
     kg_diag_help(diags, diag, "%s",
-                 m->help ? m->help : "leave out `producers`, or let it be with `fallback 1`");
+                 m->help ? m->help
+                         : "leave out `producers`, or keep the program as it is with `fallback 1`");
 }
 
 static bool fits(kg_specializer *s)
