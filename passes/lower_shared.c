@@ -5,7 +5,7 @@
 // padding by 32 to 4 bytes. The one with the fewest wavefronts over all accesses wins, weighted by
 // loops; of equals the earlier, so that a buffer without conflicts stays plain and padding is the
 // last resort.
-#include "ir/access.h"
+#include "ir/tensor_map.h"
 #include "passes/bank.h"
 #include "passes/lower_internal.h"
 #include <string.h>
@@ -19,6 +19,7 @@ typedef struct buffer {
     int32_t weight[MAX_ACCESSES];
     int n;
     int chunk; // bytes that must stay together and aligned, for copies and ldmatrix
+    bool bulk; // copy engine or tensor core know it: the layout is theirs
     struct buffer *next;
 } buffer;
 
@@ -53,6 +54,7 @@ static void add_access(collector *c, const kg_access *access)
     int chunk = needed_chunk(access);
     if (!b) return;
     if (chunk > b->chunk) b->chunk = chunk;
+    b->bulk |= access->effect->agent == KG_AGENT_BULK || access->effect->agent == KG_AGENT_TENSOR;
     if (b->n == MAX_ACCESSES) return; // enough to see what matters
     b->weight[b->n] = weight_of(access->op);
     b->access[b->n++] = *access;
@@ -144,6 +146,16 @@ static void set_layout(collector *c, buffer *b, const kg_shared_layout *layout)
                        (int64_t[]){layout->chunk_log2, layout->bits, layout->shift});
 }
 
+static void set_bulk_layout(collector *c, buffer *b)
+{
+    int align;
+    kg_shared_layout layout = kg_bulk_layout(&b->value->type, &align);
+    kg_op *op = b->value->op;
+    set_layout(c, b, &layout);
+    if (layout.panel) kg_op_set_int(c->kernel, op, KG_A_PANEL, layout.panel);
+    if (kg_op_int(op, KG_A_ALIGN, 1) < align) kg_op_set_int(c->kernel, op, KG_A_ALIGN, align);
+}
+
 static void choose(collector *c, buffer *b)
 {
     kg_shared_layout tried[MAX_CANDIDATES];
@@ -217,7 +229,9 @@ void kg_lower_shared(kg_pass_context *context, kg_kernel *kernel)
         int64_t align = kg_op_int(b->value->op, KG_A_ALIGN, 16);
         b->value->note = NULL;
         kg_op_set_int(kernel, b->value->op, KG_A_ALIGN, align > 16 ? align : 16);
-        if (b->value->type.rank > 1)
+        if (b->bulk)
+            set_bulk_layout(&c, b);
+        else if (b->value->type.rank > 1)
             choose(&c, b);
         else if (b->value->type.rank == 1)
             kg_op_set_int(kernel, b->value->op, KG_A_PITCH, b->value->type.dims[0]);
