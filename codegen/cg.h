@@ -96,6 +96,9 @@ enum cg_parameter_flag {
     // Never on what another CTA or an asynchronous agent writes. None is the default.
     CG_PARAMETER_NOALIAS = 1u << 0,
     CG_PARAMETER_READONLY = 1u << 1,
+    // `bytes` opaque bytes, aligned to `align`, of type CG_PTR: the argument is their address in the
+    // parameters, and no copy of them is made (a grid constant).
+    CG_PARAMETER_BY_VALUE = 1u << 2,
 };
 
 struct cg_parameter {
@@ -103,6 +106,7 @@ struct cg_parameter {
     cg_type type;   // CG_PTR_GLOBAL, I32, I64, F32, ...
     uint32_t align; // of the address, in bytes, for pointers; 0: 1
     uint32_t flags; // enum cg_parameter_flag
+    uint32_t bytes; // of what is passed by value
 };
 
 struct cg_kernel {

@@ -9,7 +9,7 @@
 #pragma once
 #include "codegen/cg.h"
 #include "codegen/codegen.h"
-#include "ir/access.h"
+#include "ir/tensor_map.h"
 #include <string.h>
 
 // The part of a coordinate that differs from thread to thread: `value`, with no bit outside `mask`.
@@ -76,6 +76,7 @@ typedef struct kg_emit {
     kg_region region;                    // that executes the current op
     cg_value region_thread, region_warp; // counted from the region's first warp
     cg_value first_thread;               // predicate: the region's first thread
+    cg_value first_lane;                 // predicate: of each warp; NULL: not asked for yet
     cg_value shared_base;
     cg_block region_start; // where what depends on the thread alone is built
     struct {
@@ -103,6 +104,8 @@ typedef struct kg_emit {
         int count, capacity;
     } led;                      // in this block and those around it
     struct emit_flight *flight; // NULL: no wgmma
+    kg_tensor_maps maps;        // behind the other parameters
+    cg_value *map_address;      // i64, of each
     const kg_op *op;            // that is being emitted
     cg_value guard; // predicate of loads and copies, of a branch that was not made; NULL: none
 } kg_emit;
@@ -242,6 +245,17 @@ void emit_sync(kg_emit *e, kg_op *op);
 // What stands in the PTX beside a synchronization: its id and reasons; NULL when it has none.
 const char *emit_sync_comment(kg_emit *e, const kg_op *op);
 void emit_elected(kg_emit *e, kg_op *op); // fetch_add, signal, await
+
+// -- emit_bulk.c: the copy engine -----------------------------------------------------------------
+void emit_maps(kg_emit *e); // in the entry: addresses of the tensor maps, and their prefetch
+void emit_bulk_copy(kg_emit *e, kg_op *op);  // copy_bulk, store_bulk
+void emit_bulk_group(kg_emit *e, kg_op *op); // bulk_commit, bulk_wait
+// Shared address of an operand's slot, `bytes` behind its start; NULL after an error.
+cg_value emit_slot_address(kg_emit *e, kg_value *operand, int64_t bytes);
+
+// -- emit_mbarrier.c ------------------------------------------------------------------------------
+void emit_mbarrier(kg_emit *e, kg_op *op);
+void emit_proxy_fence(kg_emit *e, kg_op *op);
 
 // -- emit_wgmma.c: products of warpgroups ---------------------------------------------------------
 void emit_wgmma(kg_emit *e, kg_op *op);

@@ -270,14 +270,21 @@ static bool describe_parameter(kg_emit *e, const kg_value *param, struct cg_para
 static bool begin_kernel(kg_emit *e)
 {
     kg_kernel *kernel = e->kernel;
-    struct cg_parameter *parameters =
-        KG_NEW_ARRAY(e->arena, struct cg_parameter, kernel->n_params + 1);
+    kg_tensor_maps_collect(e->arena, kernel, &e->maps);
+    int count = kernel->n_params + e->maps.count;
+    struct cg_parameter *parameters = KG_NEW_ARRAY(e->arena, struct cg_parameter, count + 1);
     for (int i = 0; i < kernel->n_params; i++)
         if (!describe_parameter(e, kernel->params[i], &parameters[i])) return false;
+    for (int i = kernel->n_params; i < count; i++)
+        parameters[i] = (struct cg_parameter){.name = "map",
+                                              .type = CG_PTR,
+                                              .align = KG_MAP_ALIGN,
+                                              .flags = CG_PARAMETER_BY_VALUE,
+                                              .bytes = KG_MAP_BYTES};
     struct cg_kernel description = {
         .name = kernel->name,
         .parameters = parameters,
-        .parameter_count = (unsigned)kernel->n_params,
+        .parameter_count = (unsigned)count,
         .threads = {32u * (unsigned)kernel->warps, 1, 1},
         // Without a bound ptxas presses registers for occupancy that nobody asked for, down to
         // spills.
@@ -330,6 +337,7 @@ static void emit_entry(kg_emit *e)
     define_thread(e);
     define_tensors(e);
     emit_enter_region(e, (kg_region){0, kernel->warps});
+    emit_maps(e);
 }
 
 static bool check_limits(kg_emit *e)

@@ -114,6 +114,19 @@ void emit_sync(kg_emit *e, kg_op *op)
     case KG_OP_WGMMA_WAIT:
         emit_flight_op(e, op);
         return;
+    case KG_OP_PROXY_FENCE:
+        emit_proxy_fence(e, op);
+        return;
+    case KG_OP_MBARRIER_INIT:
+    case KG_OP_MBARRIER_EXPECT:
+    case KG_OP_MBARRIER_ARRIVE:
+    case KG_OP_MBARRIER_WAIT:
+        emit_mbarrier(e, op);
+        return;
+    case KG_OP_BULK_COMMIT:
+    case KG_OP_BULK_WAIT:
+        emit_bulk_group(e, op);
+        return;
     default:
         emit_error(e, KG_D_C601, "no emitter for op %s", kg_op_info_of(op->code)->name);
         return;
