@@ -29,13 +29,15 @@ struct cg_register_use {
     uint32_t offset; // from the start of the body
     uint16_t length;
     bool reads, writes;
+    bool late; // read until a later statement retires it: a register of A, of wgmma
     unsigned index;
 };
 
 struct cg_statement {
     uint32_t offset, length; // from its first character to its semicolon
     unsigned first_use, use_count;
-    bool copy; // `mov` from one register of a class to another, without a guard
+    bool copy;    // `mov` from one register of a class to another, without a guard
+    bool retires; // late reads end here: wgmma.wait_group
 };
 
 struct cg_body_block {
@@ -54,6 +56,7 @@ struct cg_body {
     unsigned use_count, statement_count, block_count;
     unsigned words;     // of a set of registers
     uint64_t *live_out; // a set for each block
+    uint64_t *late;     // a set: registers that some statement reads late
     void *memory;       // what the arrays stand in
 };
 

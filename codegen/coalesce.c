@@ -84,6 +84,7 @@ static void find_conflicts(struct merger *m)
                 if (uses[k].writes) cg_put_in_set(m->live, uses[k].index, false);
             for (unsigned k = 0; k < s->use_count; k++)
                 if (uses[k].reads) cg_put_in_set(m->live, uses[k].index, true);
+            for (unsigned w = 0; s->retires && w < body->words; w++) m->live[w] |= body->late[w];
         }
     }
 }

@@ -120,6 +120,12 @@ cg_value *emit_new_registers(kg_emit *e, int count)
     return KG_NEW_ARRAY(e->arena, cg_value, count > 0 ? count : 1);
 }
 
+bool emit_in_variables(const kg_value *value)
+{
+    return kg_is_mutable(value) ||
+           (value->kind == KG_VALUE_RESULT && value->op->code == KG_OP_WGMMA);
+}
+
 cg_value *emit_read(kg_emit *e, kg_value *value)
 {
     int count = emit_register_count(value);
@@ -128,7 +134,7 @@ cg_value *emit_read(kg_emit *e, kg_value *value)
         emit_error(e, KG_D_C604, "a value is used that no emitted op defines");
         return emit_new_registers(e, count);
     }
-    if (!kg_is_mutable(value)) return held;
+    if (!emit_in_variables(value)) return held;
     cg_value *now = emit_new_registers(e, count);
     for (int i = 0; i < count; i++) now[i] = cg_get(e->m, held[i]);
     return now;
@@ -264,14 +270,21 @@ static bool describe_parameter(kg_emit *e, const kg_value *param, struct cg_para
 static bool begin_kernel(kg_emit *e)
 {
     kg_kernel *kernel = e->kernel;
-    struct cg_parameter *parameters =
-        KG_NEW_ARRAY(e->arena, struct cg_parameter, kernel->n_params + 1);
+    kg_tensor_maps_collect(e->arena, kernel, &e->maps);
+    int count = kernel->n_params + e->maps.count;
+    struct cg_parameter *parameters = KG_NEW_ARRAY(e->arena, struct cg_parameter, count + 1);
     for (int i = 0; i < kernel->n_params; i++)
         if (!describe_parameter(e, kernel->params[i], &parameters[i])) return false;
+    for (int i = kernel->n_params; i < count; i++)
+        parameters[i] = (struct cg_parameter){.name = "map",
+                                              .type = CG_PTR,
+                                              .align = KG_MAP_ALIGN,
+                                              .flags = CG_PARAMETER_BY_VALUE,
+                                              .bytes = KG_MAP_BYTES};
     struct cg_kernel description = {
         .name = kernel->name,
         .parameters = parameters,
-        .parameter_count = (unsigned)kernel->n_params,
+        .parameter_count = (unsigned)count,
         .threads = {32u * (unsigned)kernel->warps, 1, 1},
         // Without a bound ptxas presses registers for occupancy that nobody asked for, down to
         // spills.
@@ -324,6 +337,7 @@ static void emit_entry(kg_emit *e)
     define_thread(e);
     define_tensors(e);
     emit_enter_region(e, (kg_region){0, kernel->warps});
+    emit_maps(e);
 }
 
 static bool check_limits(kg_emit *e)
@@ -360,6 +374,7 @@ static bool build(kg_emit *e)
     find_written(e);
     if (!check_limits(e) || !begin_kernel(e)) return report_module(e);
     emit_entry(e);
+    emit_flight_open(e);
     emit_block(e, kernel->body);
     if (!e->failed) cg_kernel_end(e->m);
     return report_module(e);

@@ -351,6 +351,28 @@ static void launch_bounds(struct cg_module *m, const struct cg_kernel *kernel)
     if (kernel->max_registers) launch_bound(m, "maxnreg", &kernel->max_registers, 1);
 }
 
+// Bytes of the parameters themselves. Without the mark of a grid constant LLVM would copy them to
+// local memory first.
+static void pass_by_value(struct cg_module *m, const struct cg_parameter *parameter, unsigned index)
+{
+    LLVMContextRef llvm = m->context->llvm;
+    LLVMTypeRef bytes = LLVMArrayType2(LLVMInt8TypeInContext(llvm), parameter->bytes);
+    unsigned kind = LLVMGetEnumAttributeKindForName("byval", 5);
+    LLVMAddAttributeAtIndex(m->function, index + 1, LLVMCreateTypeAttribute(llvm, kind, bytes));
+#if LLVM_VERSION_MAJOR >= 21
+    LLVMAddAttributeAtIndex(m->function, index + 1,
+                            LLVMCreateStringAttribute(llvm, "nvvm.grid_constant", 18, "", 0));
+#else
+    LLVMTypeRef word = LLVMInt32TypeInContext(llvm);
+    LLVMMetadataRef number = LLVMValueAsMetadata(LLVMConstInt(word, index + 1, false));
+    LLVMMetadataRef entry[3] = {LLVMValueAsMetadata(m->function),
+                                LLVMMDStringInContext2(llvm, "grid_constant", 13),
+                                LLVMMDNodeInContext2(llvm, &number, 1)};
+    LLVMMetadataRef node = LLVMMDNodeInContext2(llvm, entry, 3);
+    LLVMAddNamedMetadataOperand(m->llvm, "nvvm.annotations", LLVMMetadataAsValue(llvm, node));
+#endif
+}
+
 static void describe_argument(struct cg_module *m, const struct cg_parameter *parameter,
                               unsigned index)
 {
@@ -359,6 +381,7 @@ static void describe_argument(struct cg_module *m, const struct cg_parameter *pa
     if (!cg_is_pointer(parameter->type)) return;
     if (parameter->align)
         LLVMAddAttributeAtIndex(m->function, index + 1, attribute(m, "align", parameter->align));
+    if (parameter->flags & CG_PARAMETER_BY_VALUE) pass_by_value(m, parameter, index);
     if (parameter->flags & CG_PARAMETER_NOALIAS)
         LLVMAddAttributeAtIndex(m->function, index + 1, attribute(m, "noalias", 0));
     if (parameter->flags & CG_PARAMETER_READONLY)
