@@ -105,6 +105,8 @@ cg_value *emit_new_registers(kg_emit *e, int count);
 void emit_define(kg_emit *e, kg_value *value, cg_value *registers);
 int emit_register_count(const kg_value *value);
 cg_value emit_sexpr(kg_emit *e, const kg_sexpr *expr); // i64
+// Of a thread when the kernel starts: ptxas shares out the register file by the launch bounds.
+int emit_launch_registers(const kg_kernel *kernel);
 
 // -- emit_control.c -------------------------------------------------------------------------------
 void emit_enter_region(kg_emit *e, kg_region region);

@@ -183,7 +183,8 @@ static void emit_fetch_add(kg_emit *e, kg_op *op)
     if (!flag_type(e, op, false) || !flag_address(e, op->operands[0], &arguments[0]) ||
         !flag_address(e, op->operands[2], &cell))
         return;
-    old = cg_template1(e->m, CG_PTX_ATOM_ADD_S32_ACQ_REL_GPU, arguments, 2, emit_sync_comment(e, op));
+    old =
+        cg_template1(e->m, CG_PTX_ATOM_ADD_S32_ACQ_REL_GPU, arguments, 2, emit_sync_comment(e, op));
     struct cg_access access = {.space = CG_SPACE_SHARED, .address = cell, .align = 4};
     cg_store(e->m, &access, &old, 1);
 }
