@@ -305,7 +305,8 @@ static void read_statement(struct reader *r, struct span whole)
                               .first_use = first,
                               .use_count = body->use_count - first,
                               .copy = !guarded && is_copy(body, mnemonic, operands),
-                              .retires = begins(mnemonic, "wgmma.wait_group")};
+                              .retires = begins(mnemonic, "wgmma.wait_group") &&
+                                         operands.length == 1 && *operands.start == '0'};
     r->new_block |= begins(mnemonic, "bra") || begins(mnemonic, "ret") || begins(mnemonic, "exit");
 }
 
@@ -405,7 +406,6 @@ static void sum_up(const struct cg_body *body, const struct cg_body_block *b, ui
             }
         for (unsigned k = 0; k < s->use_count; k++)
             if (uses[k].reads) cg_put_in_set(gen, uses[k].index, true);
-        for (unsigned w = 0; s->retires && w < body->words; w++) gen[w] |= body->late[w];
     }
 }
 
@@ -424,6 +424,38 @@ static void find_live(struct cg_body *body, uint64_t *in, uint64_t *gen, uint64_
                     out[w] |= in[(size_t)b->successors[k] * words + w];
             changed |=
                 flow_back(body->words, in + i * words, out, gen + i * words, kill + i * words);
+        }
+    }
+}
+
+// ---- what is read late --------------------------------------------------------------------------
+
+void cg_body_step_flight(const struct cg_body *body, const struct cg_statement *s, uint64_t *flight)
+{
+    const struct cg_register_use *uses = &body->uses[s->first_use];
+    if (s->retires) memset(flight, 0, body->words * sizeof *flight);
+    for (unsigned k = 0; k < s->use_count; k++)
+        if (uses[k].late) cg_put_in_set(flight, uses[k].index, true);
+}
+
+static void find_flight(struct cg_body *body, uint64_t *now)
+{
+    size_t words = body->words;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (unsigned b = 0; b < body->block_count; b++) {
+            const struct cg_body_block *block = &body->blocks[b];
+            memcpy(now, body->flight_in + b * words, words * sizeof *now);
+            for (unsigned i = 0; i < block->statement_count; i++)
+                cg_body_step_flight(body, &body->statements[block->first_statement + i], now);
+            for (int k = 0; k < 2; k++) {
+                if (block->successors[k] == CG_NOWHERE) continue;
+                uint64_t *in = body->flight_in + (size_t)block->successors[k] * words;
+                for (size_t w = 0; w < words; w++) {
+                    changed |= (now[w] & ~in[w]) != 0;
+                    in[w] |= now[w];
+                }
+            }
         }
     }
 }
@@ -484,15 +516,13 @@ enum cg_body_status cg_body_read(const struct cg_allocator *allocator, const cha
         if (!link_block(&r, i)) return CG_BODY_UNKNOWN;
     out->words = out->register_count / 64 + 1;
     size_t step = (size_t)out->block_count * out->words;
-    size_t all = 4 * step + out->words;
-    uint64_t *sets = cg_allocate(allocator, all * sizeof *sets);
+    uint64_t *sets = cg_allocate(allocator, 5 * step * sizeof *sets);
     if (!sets) return CG_BODY_MEMORY;
-    memset(sets, 0, all * sizeof *sets);
+    memset(sets, 0, 5 * step * sizeof *sets);
     out->live_out = sets;
-    out->late = sets + 4 * step;
-    for (unsigned i = 0; i < out->use_count; i++)
-        if (out->uses[i].late) cg_put_in_set(out->late, out->uses[i].index, true);
+    out->flight_in = sets + 4 * step;
     find_live(out, sets + step, sets + 2 * step, sets + 3 * step);
+    find_flight(out, sets + step);
     return CG_BODY_OK;
 }
 
