@@ -85,7 +85,7 @@ static int number_of(const validator *v, const access_model *a)
 static bool knows_some(const validator *v, const state *s, const event *e, int x)
 {
     if (!e->generation) return true;
-    const uint32_t *rows = rows_of(v, s, e->generation, plane_of(v, KNOWN, true));
+    const uint32_t *rows = rows_of(v, s, e->generation, v->at.came_after);
     for (uint32_t left = e->warps; left; left &= left - 1) {
         int w = __builtin_ctz(left);
         if (w == x || (rows[w] >> x & 1)) return true;
@@ -96,7 +96,7 @@ static bool knows_some(const validator *v, const state *s, const event *e, int x
 static bool knows_all(const validator *v, const state *s, const event *e, int x)
 {
     if (!e->generation) return true;
-    const uint32_t *rows = rows_of(v, s, e->generation, plane_of(v, KNOWN, true));
+    const uint32_t *rows = rows_of(v, s, e->generation, v->at.came_after);
     for (uint32_t left = e->warps & ~(1u << x); left; left &= left - 1)
         if (!(rows[__builtin_ctz(left)] >> x & 1)) return false;
     return true;
@@ -112,7 +112,7 @@ static bool knows_over(const validator *v, const state *s, const phase *p, int x
     for (int i = 0; i < MOST_EVENTS && p->came[i].warps; i++)
         if (!knows_all(v, s, &p->came[i], x)) return false;
     if (!p->copies || !p->landed) return true;
-    return rows_of(v, s, p->landed, plane_of(v, KNOWN, true))[v->warps] >> x & 1;
+    return rows_of(v, s, p->landed, v->at.came_after)[v->warps] >> x & 1;
 }
 
 // ---- findings -----------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ static void check_over(validator *v, const state *s, const kg_op *op, const phas
 static void check_seen(validator *v, const state *s, const kg_op *op, int slot)
 {
     const mbarrier *m = &mbarriers_of(v, s)[slot];
-    int plane = plane_of(v, KNOWN, true), teller = teller_of(v, slot, false);
+    int plane = v->at.came_after, teller = teller_of(v, slot, false);
     for (int i = 0; i < MOST_EVENTS && m->last.seen[i].warps; i++) {
         const event *e = &m->last.seen[i];
         if (!e->generation || !(e->warps & ~*told_of(v, s, e->generation, teller, plane))) continue;
@@ -263,6 +263,7 @@ static void issue(validator *v, state *s, const access_model *a, int slot)
                "the phase before may still be current: these bytes would count there");
     m->issued += (int32_t)(kg_type_elements(type) * kg_dtype_bytes(type->dtype));
     m->now.copies = true;
+    validator_leave_trace(v, s, teller_of(v, slot, false), a->region);
     validator_begin_generation(v, s);
     try_end(v, s, op, slot);
 }

@@ -131,6 +131,7 @@ typedef struct loop_model {
     int64_t most_passed; // above this one from the start; -1: nothing looks at it at all
     int partners;        // number of a set of roles' loops that make the same trips; -1
     int seat;            // which of the set's roles
+    const kg_op *role;   // the region that it stands in, if it has partners
     bool lonely;         // a role's loop without partners, though others make the same trips
     bool index_wanted;   // some slot depends on its index
     uint64_t conditions; // defined inside: forgotten with each trip
@@ -252,6 +253,7 @@ typedef struct state {
 typedef struct shape {
     size_t scalars, tensors, cells, mbarriers, registers, scripts, generations, bytes;
     int planes, rows, firsts, fenced[KINDS_OF_KNOWLEDGE]; // a plane's number; -1
+    int came_after; // the plane of what has happened before, whatever memory shows of it; -1
     int own, told, words, barriers;                       // in a block; barriers that tell
 } shape;
 
@@ -424,6 +426,8 @@ void validator_tell(const validator *v, state *s, uint32_t warps);
 void validator_meet_lanes(const validator *v, state *s, uint32_t warps);
 // All lanes of the warps, or the first of each, leave with a teller what they know.
 void validator_leave_word(const validator *v, state *s, int teller, uint32_t warps, bool all_lanes);
+// A bulk copy shows nothing of what its issuer did in memory, only that it came this far.
+void validator_leave_trace(const validator *v, state *s, int teller, uint32_t warps);
 void validator_take_word(const validator *v, state *s, int teller, uint32_t warps);
 void validator_proxy_fence(const validator *v, state *s, knowledge space, uint32_t warps);
 
@@ -483,7 +487,9 @@ void validator_scalar_parameters(validator *v, state_set *set);
 // the region meets nobody, and can be run by itself.
 const kg_op *validator_last_role(const validator *v, const kg_op *first);
 void validator_find_partners(validator *v);
-// What a role that came to this trip of its loop before has found; -1: it is the first.
+// What a role that came to this trip of its loop before has found; -1: it is the first. Follows: is
+// behind others somewhere.
+bool validator_follows(const validator *v, const state *s, const kg_op *role);
 int validator_follow(validator *v, state *s, const loop_model *l);
 void validator_lead(validator *v, state *s, const loop_model *l, int found);
 void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_set *set);

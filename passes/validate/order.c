@@ -197,6 +197,11 @@ void validator_begin_generation(validator *v, state *s)
 
 // ---- what synchronizations do -------------------------------------------------------------------
 
+static bool of_first_lanes(const validator *v, int plane)
+{
+    return plane == v->at.came_after || (v->at.firsts == 2 && (plane & 1));
+}
+
 // Of these warps the threads that did it themselves need to be told nothing; `plane` says of what.
 static uint32_t self_known(const validator *v, const state *s, int g, int plane, uint32_t warps)
 {
@@ -233,12 +238,22 @@ void validator_leave_word(const validator *v, state *s, int teller, uint32_t war
     for (int g = 1; g <= s->generations; g++)
         for (int p = 0; p < v->at.planes; p++) {
             const uint32_t *rows = rows_of(v, s, g, p);
-            bool first = v->at.firsts == 2 && (p & 1);
-            uint32_t word = all_lanes || first ? self_known(v, s, g, p, warps) : 0;
+            uint32_t word = all_lanes || of_first_lanes(v, p) ? self_known(v, s, g, p, warps) : 0;
             for (int w = 0; w < v->at.rows; w++)
                 if (rows[w] & warps) word |= 1u << w;
             *told_of(v, s, g, teller, p) |= word;
         }
+}
+
+void validator_leave_trace(const validator *v, state *s, int teller, uint32_t warps)
+{
+    int p = v->at.came_after;
+    for (int g = 1; g <= s->generations; g++) {
+        uint32_t word = warps;
+        for (int w = 0; w < v->at.rows; w++)
+            if (rows_of(v, s, g, p)[w] & warps) word |= 1u << w;
+        *told_of(v, s, g, teller, p) |= word;
+    }
 }
 
 void validator_take_word(const validator *v, state *s, int teller, uint32_t warps)

@@ -53,10 +53,13 @@ static bool as_deep(const validator *v, const kg_op *a, const kg_op *b)
 
 static void join(validator *v, loop_model *a, loop_model *b)
 {
+    const kg_op *around;
     if (b->partners < 0) {
         b->partners = v->n_scripts++;
         b->seat = v->seats[b->partners]++;
+        b->role = role_of(b->op, &around);
     }
+    a->role = role_of(a->op, &around);
     a->partners = b->partners;
     a->seat = v->seats[a->partners]++;
     for (int i = 0; i < v->loops.count; i++) {
@@ -88,6 +91,17 @@ void validator_find_partners(validator *v)
 }
 
 // ---- scripts ------------------------------------------------------------------------------------
+
+bool validator_follows(const validator *v, const state *s, const kg_op *role)
+{
+    for (int i = 0; i < v->loops.count; i++) {
+        const loop_model *l = &v->loops.items[i];
+        if (l->partners < 0 || l->role != role) continue;
+        const script *t = &scripts_of(v, s)[l->partners];
+        if (t->at[l->seat] < t->count) return true;
+    }
+    return false;
+}
 
 int validator_follow(validator *v, state *s, const loop_model *l)
 {

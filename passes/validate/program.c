@@ -323,6 +323,7 @@ static void find_shape(validator *v)
         at->fenced[space] = both ? at->planes : -1;
         if (both) at->planes += at->firsts;
     }
+    at->came_after = v->n_mbarriers ? at->planes++ : -1;
     at->own = at->planes * at->rows;
     at->told = at->own + KINDS_OF_KNOWLEDGE;
     at->words = at->told + tellers(v) * at->planes;

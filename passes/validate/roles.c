@@ -213,12 +213,25 @@ static void report_stuck(crew *c, const state *s)
     report_at_mbarrier(c, s);
 }
 
+// One that can go on: best one that others are ahead of. ROLE_NONE: none can.
+static int choose(const crew *c, const state *s, bool *done)
+{
+    int chosen = ROLE_NONE;
+    *done = true;
+    for (int role = 0; role < c->count; role++) {
+        *done &= s->next[role] == ROLE_DONE;
+        if (s->next[role] == ROLE_DONE || held(c->v, s, role)) continue;
+        if (validator_follows(c->v, s, c->regions[role])) return role;
+        if (chosen == ROLE_NONE) chosen = role;
+    }
+    return chosen;
+}
+
 static void go_on(crew *c, state *s)
 {
-    bool done = true;
-    for (int role = 0; role < c->count; role++) {
-        done &= s->next[role] == ROLE_DONE;
-        if (s->next[role] == ROLE_DONE || held(c->v, s, role)) continue;
+    bool done;
+    int role = choose(c, s, &done);
+    if (role != ROLE_NONE) {
         step(c, s, role, c->v->ops[s->next[role]]);
         return;
     }
@@ -226,7 +239,7 @@ static void go_on(crew *c, state *s)
         report_stuck(c, s);
         return;
     }
-    for (int role = 0; role < c->count; role++) s->next[role] = ROLE_NONE;
+    for (role = 0; role < c->count; role++) s->next[role] = ROLE_NONE;
     state_push(c->v, &c->out, s);
 }
 
