@@ -291,21 +291,21 @@ static uint32_t scaled_mask(uint32_t mask, int64_t factor)
 }
 
 // The slot of a ring: iteration mod ring.
-static cg_value slot_bytes(kg_emit *e, kg_value *buffer, kg_value *iteration)
+cg_value emit_slot(kg_emit *e, const emit_place *place, int64_t unit)
 {
     struct cg_module *m = e->m;
-    int64_t ring = kg_op_int(buffer->op, KG_A_RING, 1), constant;
+    kg_value *iteration = place->view.slot;
+    int64_t ring = kg_op_int(place->root->op, KG_A_RING, 1), constant;
     if (!iteration || ring <= 1) return NULL;
-    int64_t bytes = kg_shared_slot_bytes(buffer);
     if (kg_const_int(iteration, &constant))
-        return cg_i32(m, (int32_t)((constant % ring + ring) % ring * bytes));
+        return cg_i32(m, (int32_t)((constant % ring + ring) % ring * unit));
     cg_value i = emit_scalar(e, iteration);
     if (cg_type_of(m, i) == CG_I64)
         i = ring & (ring - 1) ? cg_trunc(m, cg_urem(m, i, cg_i64(m, ring)), CG_I32)
                               : cg_trunc(m, i, CG_I32);
     i = ring & (ring - 1) ? cg_urem(m, i, cg_i32(m, (int32_t)ring))
                           : cg_and(m, i, cg_i32(m, (int32_t)ring - 1));
-    return scaled32(e, i, bytes);
+    return scaled32(e, i, unit);
 }
 
 static void open_shared(kg_emit *e, emit_place *place)
@@ -314,7 +314,7 @@ static void open_shared(kg_emit *e, emit_place *place)
     int64_t rows = 1;
     place->layout = kg_shared_layout_of(place->root);
     place->base = kg_op_int(place->root->op, KG_A_OFFSET, 0);
-    place->slot = slot_bytes(e, place->root, place->view.slot);
+    place->slot = emit_slot(e, place, kg_shared_slot_bytes(place->root));
     for (int r = last - 1; r >= 0; r--) {
         place->multiplier[r] = rows;
         place->row_mask = sum_mask(place->row_mask, scaled_mask(place->dyn[r].mask, rows));
@@ -452,6 +452,13 @@ static cg_value thread_base(kg_emit *e, emit_place *place, uint32_t flip)
     cg_detour_end(e->m, here);
     KG_PUSH(e->arena, &e->bases, entry);
     return entry.address;
+}
+
+bool emit_is_thread_base(const kg_emit *e, cg_value address)
+{
+    for (int i = 0; i < e->bases.count; i++)
+        if (e->bases.items[i].address == address) return true;
+    return false;
 }
 
 // Can the flip be applied to a whole address? If everything but the column leaves its bits alone.

@@ -43,7 +43,7 @@ void kg_verify_schedule(kg_verifier *v)
     const kg_schedule *s = &k->schedule;
     if (k->level != KG_LEVEL_TILE || !s->producers) return;
     if (k->warps % 4 || k->warps + 4 > 32) {
-        kg_diag *d = kg_error(v->diags, KG_D_L304, s->loc,
+        kg_diag *d = kg_error(v->diags, KG_D_L305, s->loc,
                               "consumers are 1 to 7 warpgroups of four warps each, here are %d "
                               "warps",
                               k->warps);
@@ -52,7 +52,7 @@ void kg_verify_schedule(kg_verifier *v)
     }
     kg_role_registers r = kg_schedule_registers(k);
     if (r.fits) return;
-    kg_diag *d = kg_error(v->diags, KG_D_L304, s->loc,
+    kg_diag *d = kg_error(v->diags, KG_D_L305, s->loc,
                           "registers [%d, %d] are %d for the warpgroups of this CTA, which has %d",
                           r.producer, r.consumer, r.producer + k->warps / 4 * r.consumer, r.store);
     kg_diag_help(v->diags, d,

@@ -5,7 +5,7 @@
 // padding by 32 to 4 bytes. The one with the fewest wavefronts over all accesses wins, weighted by
 // loops; of equals the earlier, so that a buffer without conflicts stays plain and padding is the
 // last resort.
-#include "ir/access.h"
+#include "ir/tensor_map.h"
 #include "passes/bank.h"
 #include "passes/lower_internal.h"
 #include <string.h>
@@ -151,23 +151,10 @@ static void set_layout(collector *c, buffer *b, const kg_shared_layout *layout)
                        (int64_t[]){layout->chunk_log2, layout->bits, layout->shift});
 }
 
-// The layouts that copy engine and wgmma both know: rows of 128, 64 or 32 bytes whose chunks of 16
-// bytes are swizzled by the row's number among the lines of 128 bytes; wider tiles are cut into
-// panels of 128 bytes where that goes, of less where it does not. A pattern of eight rows starts at
-// a multiple of its size.
-static bool layout_of_engines(const buffer *b, kg_shared_layout *out, int64_t *align)
+static void set_engine_layout(collector *c, buffer *b, int *align)
 {
-    const kg_type *type = &b->value->type;
-    int32_t width = type->dims[type->rank - 1], size = kg_dtype_bytes(type->dtype);
-    int64_t row = 128;
-    while (row >= 32 && (int64_t)width * size % row) row /= 2;
-    if (row < 32 || type->rank < 2) return false;
-    *out = (kg_shared_layout){.pitch = (int32_t)row / size, .chunk_log2 = 4};
-    out->bits = log2_of(row) - 4;
-    out->shift = 3 - out->bits;
-    if (width > out->pitch) out->panel = out->pitch;
-    *align = 8 * row;
-    return true;
+    kg_shared_layout layout = kg_bulk_layout(&b->value->type, align);
+    set_layout(c, b, &layout);
 }
 
 static void choose(collector *c, buffer *b)
@@ -240,11 +227,11 @@ void kg_lower_shared(kg_pass_context *context, kg_kernel *kernel)
     c.end = &c.first;
     kg_walk(kernel->body, collect, &c);
     for (buffer *b = c.first; b; b = b->next) {
-        int64_t align = kg_op_int(b->value->op, KG_A_ALIGN, 16), least = 16;
-        kg_shared_layout forced;
+        int64_t align = kg_op_int(b->value->op, KG_A_ALIGN, 16);
+        int least = 16;
         b->value->note = NULL;
-        if (b->by_engine && layout_of_engines(b, &forced, &least))
-            set_layout(&c, b, &forced);
+        if (b->by_engine)
+            set_engine_layout(&c, b, &least);
         else if (b->value->type.rank > 1)
             choose(&c, b);
         else if (b->value->type.rank == 1)

@@ -3,14 +3,15 @@
 //
 // Needs: level laid_out. Copies by the copy engine (copy_bulk) name their slots by trip numbers; a
 //   copy in a loop fills a ring.
-// Guarantees: every bulk copy counts towards a phase of a mbarrier, whose bytes are announced; every
-//   reader of the buffer stands behind a wait for that phase; where readers are of another role, the
-//   copy of a later trip stands behind a wait for their arrivals, which stand behind their last
+// Guarantees: every bulk copy counts towards a phase of a mbarrier, whose bytes are announced;
+// every
+//   reader of the buffer stands behind a wait for that phase; where readers are of another role,
+//   the copy of a later trip stands behind a wait for their arrivals, which stand behind their last
 //   reads of a slot. What arrivals have to wait for in turn is the pass sync's business.
 // Never: touches copies that have a mbarrier already.
 //
-// Buffers that are filled together and read first by the same op share a mbarrier; others have their
-// own, so that nobody waits for bytes that are needed later only.
+// Buffers that are filled together and read first by the same op share a mbarrier; others have
+// their own, so that nobody waits for bytes that are needed later only.
 //
 //   producer:  for k { copy_bulk sa[k] = ..     ->  mbarrier_wait empty_sa[k] {behind=1}
 //                      copy_bulk sb[k] = .. }       mbarrier_expect full_sa[k] {bytes=..}
@@ -117,8 +118,9 @@ static bool legal(const pass *s, const stream *x)
     kg_diags *diags = s->context->diags;
     const kg_op *copy = x->sites.items[0].copy;
     if (!x->first_reader) {
-        kg_diag *d = kg_error(diags, KG_D_S501, copy->loc,
-                              "nothing reads what this bulk copy brings, so nobody would wait for it");
+        kg_diag *d =
+            kg_error(diags, KG_D_S501, copy->loc,
+                     "nothing reads what this bulk copy brings, so nobody would wait for it");
         kg_diag_help(diags, d, "remove the copy");
         return false;
     }
@@ -128,8 +130,9 @@ static bool legal(const pass *s, const stream *x)
                                   "a bulk copy in a loop fills a ring, so that its phases can be "
                                   "told apart");
             kg_diag_note(diags, d, x->buffer->loc, "the buffer is no ring");
-            kg_diag_help(diags, d, "declare it `ring 1` or more, and copy into %s[i] with the "
-                                   "number of the trip",
+            kg_diag_help(diags, d,
+                         "declare it `ring 1` or more, and copy into %s[i] with the "
+                         "number of the trip",
                          x->buffer->name ? x->buffer->name : "it");
             return false;
         }
@@ -153,8 +156,8 @@ static void classify(pass *s)
 {
     for (int i = 0; i < s->streams.count; i++)
         for (int k = 0; k < i && s->streams.items[i].class == i; k++)
-            if (s->streams.items[k].class == k && together(&s->streams.items[k],
-                                                           &s->streams.items[i]))
+            if (s->streams.items[k].class == k &&
+                together(&s->streams.items[k], &s->streams.items[i]))
                 s->streams.items[i].class = k;
 }
 
@@ -273,7 +276,8 @@ static int64_t arrivals_of(const pass *s, int class)
         const reading *r = &s->readings.items[i];
         bool counted = r->class != class || r->region < 0 || r->region == region;
         for (int k = 0; k < i && !counted; k++)
-            counted = s->readings.items[k].class == class && s->readings.items[k].region == r->region;
+            counted =
+                s->readings.items[k].class == class && s->readings.items[k].region == r->region;
         if (!counted) warps += kg_op_region(r->first).n_warps;
     }
     return warps;

@@ -241,10 +241,10 @@ static void report(kg_specializer *s)
     const kg_misfit *m = &s->misfit;
     kg_diags *diags = s->context->diags;
     kg_diag *diag = s->schedule.fallback
-                        ? kg_warn(diags, KG_D_L304, s->schedule.loc,
+                        ? kg_warn(diags, KG_D_L305, s->schedule.loc,
                                   "kernel '%s' keeps all warps alike: its schedule does not fit",
                                   s->kernel->name)
-                        : kg_error(diags, KG_D_L304, s->schedule.loc,
+                        : kg_error(diags, KG_D_L305, s->schedule.loc,
                                    "the schedule of kernel '%s' cannot be met", s->kernel->name);
     kg_diag_note(diags, diag, m->loc, "%s", m->reason);
     kg_diag_help(diags, diag, "%s",

@@ -40,6 +40,8 @@ static void collect_info(kgen_program *program)
     program->info.shared_bytes = kernel->shared_bytes;
     program->info.n_params = kernel->n_params;
     kg_walk(kernel->body, count_syncs, program);
+    if (kernel->level == KG_LEVEL_SYNCED)
+        kg_tensor_maps_collect(&program->arena, kernel, &program->maps);
 }
 
 // ---- the way from text to PTX

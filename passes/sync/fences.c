@@ -83,7 +83,8 @@ bool kg_fences_by_hand(const kg_sync_program *p, const kg_sync_plan *plan, const
     if (needs_more && !met) return false;
     for (int i = 0; i < p->nodes.count; i++) {
         const kg_sync_node *n = kg_sync_node_at(p, i);
-        if (!is_fence(n->op, o->fence) || kg_sync_hand_count(plan, i, n->op) == KG_HAND_OFF) continue;
+        if (!is_fence(n->op, o->fence) || kg_sync_hand_count(plan, i, n->op) == KG_HAND_OFF)
+            continue;
         if (o->wait && !behind_wait(p, n, p->accesses.items[o->a].group)) continue;
         kg_points_add(by, kg_sync_block_at(p, n->block)->first_point + n->position);
     }

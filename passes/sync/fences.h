@@ -3,8 +3,8 @@
 //
 // Who touched bytes by ordinary accesses fences them before the copy engine or the tensor core may
 // touch them: once for each rendezvous that hands them over, however many accesses there were, by
-// all threads that meet there, behind the waits for their own copies and in front of the rendezvous.
-// Where no rendezvous is needed (one thread hands over to itself) a fence stands alone.
+// all threads that meet there, behind the waits for their own copies and in front of the
+// rendezvous. Where no rendezvous is needed (one thread hands over to itself) a fence stands alone.
 #pragma once
 #include "passes/sync/cover.h"
 

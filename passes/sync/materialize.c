@@ -57,7 +57,8 @@ static kg_op *end_of_run(kg_op *copy, kg_group group)
             last = op;
         else if (renames(op) && last->next == op)
             last = op;
-        else if (uses_result_of_run(op) || info->n_effects || info->cls == KG_CLASS_Y || op->n_blocks)
+        else if (uses_result_of_run(op) || info->n_effects || info->cls == KG_CLASS_Y ||
+                 op->n_blocks)
             break;
     }
     return last;

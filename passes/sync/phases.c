@@ -146,8 +146,7 @@ static const kg_op *arrival_behind(const kg_sync_program *p, int node, const kg_
 {
     for (int i = 0; i < p->accesses.count; i++) {
         const kg_sync_access *r = &p->accesses.items[i];
-        if (r->released == buffer && r->node > node &&
-            region_of(p, r->node) == region_of(p, node))
+        if (r->released == buffer && r->node > node && region_of(p, r->node) == region_of(p, node))
             return r->at.op;
     }
     return NULL;

@@ -7,8 +7,8 @@
 #pragma once
 #include "passes/sync/obligation.h"
 
-// The mbarrier that an op uses, as its declared buffer; NULL for all others. Of a copy: the one that
-// its bytes count towards.
+// The mbarrier that an op uses, as its declared buffer; NULL for all others. Of a copy: the one
+// that its bytes count towards.
 kg_value *kg_sync_mbarrier(const kg_op *op);
 // The op acquires a phase: it waits, or does what a wait stands in front of.
 bool kg_sync_is_phase_wait(const kg_op *op);

@@ -171,7 +171,8 @@ static void fill_block(builder *b, int block, kg_block *ir)
     in->ir[in->ir[0] ? 1 : 0] = ir;
     bool closes_condition = in->kind == KG_SB_WHILE;
     for (kg_op *op = ir->first; op; op = op->next)
-        if (matters(b->p, op) || (closes_condition && op->code == KG_OP_YIELD)) add_node(b, block, op);
+        if (matters(b->p, op) || (closes_condition && op->code == KG_OP_YIELD))
+            add_node(b, block, op);
 }
 
 static void number_points(kg_sync_program *p)

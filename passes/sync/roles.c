@@ -69,7 +69,8 @@ void kg_sync_check_roles(const kg_sync_program *p, kg_obligations *o, kg_diags *
                      "let each role meet the other with `arrive id N count T` and `barrier id N "
                      "count T` for full and for empty slots");
     }
-    if (diags->errors == errors) kg_sync_play_handshakes(p, o, NULL, diags);
+    // What arrivals at mbarriers wait for first is derived: these are played through behind that.
+    if (diags->errors == errors && !p->has_phases) kg_sync_play_handshakes(p, o, NULL, diags);
 }
 
 // ---- form ---------------------------------------------------------------------------------------

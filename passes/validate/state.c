@@ -10,16 +10,22 @@ static size_t compared_from(void)
     return offsetof(state, generations);
 }
 
+// Behind the last generation nothing counts.
+static size_t bytes_of(const validator *v, const state *s)
+{
+    return v->at.generations + sizeof(uint32_t) * (size_t)v->at.words * (size_t)s->generations;
+}
+
 state *state_new(validator *v)
 {
     if (v->spare.count) return v->spare.items[--v->spare.count];
-    return kg_arena_alloc(v->arena, v->state_bytes);
+    return kg_arena_alloc(v->arena, v->at.bytes);
 }
 
 state *state_copy(validator *v, const state *from)
 {
     state *s = state_new(v);
-    memcpy(s, from, v->state_bytes);
+    memcpy(s, from, bytes_of(v, from));
     return s;
 }
 
@@ -36,7 +42,7 @@ void state_push(validator *v, state_set *set, state *s)
 void state_hash(const validator *v, state *s)
 {
     const char *at = (const char *)s + compared_from();
-    size_t n = v->state_bytes - compared_from();
+    size_t n = bytes_of(v, s) - compared_from();
     uint64_t h = UINT64_C(0x9E3779B97F4A7C15);
     for (; n >= 8; n -= 8, at += 8) {
         uint64_t word;
@@ -51,9 +57,9 @@ void state_hash(const validator *v, state *s)
 
 static bool equal(const validator *v, const state *a, const state *b)
 {
-    return a->hash == b->hash &&
+    return a->hash == b->hash && a->generations == b->generations &&
            !memcmp((const char *)a + compared_from(), (const char *)b + compared_from(),
-                   v->state_bytes - compared_from());
+                   bytes_of(v, a) - compared_from());
 }
 
 void state_unify(validator *v, state_set *set)
