@@ -10,6 +10,7 @@ typedef struct crew {
     validator *v;
     const kg_op *regions[MOST_ROLES];
     int count;
+    bool last; // nothing comes behind them
     state_set work, visited, out;
 } crew;
 
@@ -55,9 +56,16 @@ static const kg_op *skip(const validator *v, const kg_op *op)
     return op;
 }
 
+static uint32_t warps_in(const kg_op *region)
+{
+    int64_t first = kg_op_int(region, KG_A_FIRST, 0), last = kg_op_int(region, KG_A_LAST, 1);
+    return (uint32_t)(((UINT64_C(1) << (last - first)) - 1) << first);
+}
+
 static void put(crew *c, state *s, int role, const kg_op *op)
 {
     s->next[role] = op ? op->id : ROLE_DONE;
+    if (!op && c->last) s->alive &= ~warps_in(c->regions[role]);
     state_push(c->v, &c->work, s);
 }
 
@@ -254,8 +262,11 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
         if (op->code == KG_OP_WARPS) c.regions[c.count++] = op;
         if (op == last) break;
     }
+    c.last = !last->parent->owner && !skip(v, last->next);
     for (int i = 0; i < set->count; i++) {
         state *s = set->items[i];
+        for (int role = 0; c.last && role < c.count; role++)
+            s->alive = (role ? s->alive : 0) | warps_in(c.regions[role]);
         for (int role = 0; role < c.count; role++) {
             const kg_op *start = skip(v, c.regions[role]->blocks[0]->first);
             s->next[role] = start ? start->id : ROLE_DONE;
