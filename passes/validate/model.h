@@ -491,9 +491,8 @@ void validator_scalar_parameters(validator *v, state_set *set);
 // the region meets nobody, and can be run by itself.
 const kg_op *validator_last_role(const validator *v, const kg_op *first);
 void validator_find_partners(validator *v);
-// What a role that came to this trip of its loop before has found; -1: it is the first. Follows: is
-// behind others somewhere.
-bool validator_follows(const validator *v, const state *s, const kg_op *role);
+// What a role that came to this trip of its loop before has found; -1: it is the first.
+bool validator_is_far_behind(const validator *v, const state *s, const kg_op *role);
 int validator_follow(validator *v, state *s, const loop_model *l);
 void validator_lead(validator *v, state *s, const loop_model *l, int found);
 void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_set *set);

@@ -10,6 +10,7 @@ typedef struct crew {
     validator *v;
     const kg_op *regions[MOST_ROLES];
     int count;
+    bool copies[MOST_ROLES];
     bool last; // nothing comes behind them
     state_set work, visited, out;
 } crew;
@@ -23,6 +24,16 @@ static bool meets_others(const kg_block *block, int threads)
         if (op->code == KG_OP_BARRIER && kg_op_int(op, KG_A_COUNT, threads) != threads) return true;
         for (int i = 0; i < op->n_blocks; i++)
             if (meets_others(op->blocks[i], threads)) return true;
+    }
+    return false;
+}
+
+static bool copies_in_bulk(const kg_block *block)
+{
+    for (const kg_op *op = block->first; op; op = op->next) {
+        if (op->code == KG_OP_COPY_BULK) return true;
+        for (int i = 0; i < op->n_blocks; i++)
+            if (copies_in_bulk(op->blocks[i])) return true;
     }
     return false;
 }
@@ -221,7 +232,9 @@ static void report_stuck(crew *c, const state *s)
     report_at_mbarrier(c, s);
 }
 
-// One that can go on: best one that others are ahead of. ROLE_NONE: none can.
+// One that can go on; ROLE_NONE: none can. Who lets copies come does so only when nobody else can go
+// on, so that consumers wait for each copy at the same place. But one that others are far ahead of
+// comes first.
 static int choose(const crew *c, const state *s, bool *done)
 {
     int chosen = ROLE_NONE;
@@ -229,8 +242,8 @@ static int choose(const crew *c, const state *s, bool *done)
     for (int role = 0; role < c->count; role++) {
         *done &= s->next[role] == ROLE_DONE;
         if (s->next[role] == ROLE_DONE || held(c->v, s, role)) continue;
-        if (validator_follows(c->v, s, c->regions[role])) return role;
-        if (chosen == ROLE_NONE) chosen = role;
+        if (validator_is_far_behind(c->v, s, c->regions[role])) return role;
+        if (chosen == ROLE_NONE || c->copies[chosen] > c->copies[role]) chosen = role;
     }
     return chosen;
 }
@@ -259,7 +272,10 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
             validator_give_up(v, "more than %d roles", MOST_ROLES);
             return;
         }
-        if (op->code == KG_OP_WARPS) c.regions[c.count++] = op;
+        if (op->code == KG_OP_WARPS) {
+            c.copies[c.count] = copies_in_bulk(op->blocks[0]);
+            c.regions[c.count++] = op;
+        }
         if (op == last) break;
     }
     c.last = !last->parent->owner && !skip(v, last->next);
