@@ -96,8 +96,8 @@ enum cg_parameter_flag {
     // Never on what another CTA or an asynchronous agent writes. None is the default.
     CG_PARAMETER_NOALIAS = 1u << 0,
     CG_PARAMETER_READONLY = 1u << 1,
-    // `bytes` opaque bytes, aligned to `align`, of type CG_PTR: the argument is their address in the
-    // parameters, and no copy of them is made (a grid constant).
+    // `bytes` opaque bytes, aligned to `align`, of type CG_PTR: the argument is their address in
+    // the parameters, and no copy of them is made (a grid constant).
     CG_PARAMETER_BY_VALUE = 1u << 2,
 };
 

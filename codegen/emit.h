@@ -124,6 +124,8 @@ int emit_register_count(const kg_value *value);
 // Is the value held in variables: a mutable fragment, or one that is made in the background?
 bool emit_in_variables(const kg_value *value);
 cg_value emit_sexpr(kg_emit *e, const kg_sexpr *expr); // i64
+// Of a thread when the kernel starts: ptxas shares out the register file by the launch bounds.
+int emit_launch_registers(const kg_kernel *kernel);
 
 // -- emit_control.c -------------------------------------------------------------------------------
 void emit_enter_region(kg_emit *e, kg_region region);

@@ -77,9 +77,9 @@ static void emit_box(kg_emit *e, const bulk *b, const int32_t *at)
     for (int i = 0; i < c->map.rank; i++)
         arguments[n++] = coordinate(e, c->start[i], (int64_t)at[i] * c->map.box[i]);
     arguments[n++] = b->load ? b->barrier : shared;
-    int id = (b->load ? CG_PTX_CP_ASYNC_BULK_TENSOR_LOAD_1D
-                      : CG_PTX_CP_ASYNC_BULK_TENSOR_STORE_1D) +
-             c->map.rank - 1;
+    int id =
+        (b->load ? CG_PTX_CP_ASYNC_BULK_TENSOR_LOAD_1D : CG_PTX_CP_ASYNC_BULK_TENSOR_STORE_1D) +
+        c->map.rank - 1;
     cg_template_if(m, (enum cg_ptx_id)id, e->first_thread, arguments, n, NULL);
 }
 
@@ -113,8 +113,8 @@ void emit_bulk_group(kg_emit *e, kg_op *op)
 {
     cg_value left = cg_i32(e->m, (int32_t)kg_op_int(op, KG_A_COUNT, 0));
     bool wait = op->code == KG_OP_BULK_WAIT;
-    enum cg_ptx_id id = !wait                           ? CG_PTX_CP_ASYNC_BULK_COMMIT
-                        : kg_op_int(op, KG_A_READ, 0)   ? CG_PTX_CP_ASYNC_BULK_WAIT_READ
-                                                        : CG_PTX_CP_ASYNC_BULK_WAIT;
+    enum cg_ptx_id id = !wait                         ? CG_PTX_CP_ASYNC_BULK_COMMIT
+                        : kg_op_int(op, KG_A_READ, 0) ? CG_PTX_CP_ASYNC_BULK_WAIT_READ
+                                                      : CG_PTX_CP_ASYNC_BULK_WAIT;
     cg_template_if(e->m, id, e->first_thread, &left, wait ? 1 : 0, emit_sync_comment(e, op));
 }

@@ -45,21 +45,12 @@ static cg_value between(kg_emit *e, int first, int last)
     return cg_ult(m, cg_sub(m, e->warp, cg_i32(m, first)), cg_i32(m, last - first));
 }
 
-// Registers of a thread when the kernel starts: ptxas shares out the register file by the launch
-// bounds.
-static int launch_registers(const kg_kernel *kernel)
-{
-    int ctas = kernel->min_ctas > 0 ? kernel->min_ctas : 1;
-    int share = CG_REGISTERS_PER_SM / (32 * kernel->warps * ctas) / 8 * 8;
-    return share < 256 ? share : 256;
-}
-
 // The region's warpgroups change their registers, warps beside the region too: the instruction is
 // for all four warps of a warpgroup.
 static void change_registers(kg_emit *e, int registers)
 {
     cg_value count = cg_i32(e->m, registers);
-    bool fewer = registers <= launch_registers(e->kernel);
+    bool fewer = registers <= emit_launch_registers(e->kernel);
     cg_template(e->m, fewer ? CG_PTX_SETMAXNREG_DEC : CG_PTX_SETMAXNREG_INC, &count, 1, NULL, NULL);
 }
 

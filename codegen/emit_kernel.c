@@ -340,6 +340,37 @@ static void emit_entry(kg_emit *e)
     emit_maps(e);
 }
 
+int emit_launch_registers(const kg_kernel *kernel)
+{
+    int ctas = kernel->min_ctas > 0 ? kernel->min_ctas : 1;
+    int share = CG_REGISTERS_PER_SM / (32 * kernel->warps * ctas) / 8 * 8;
+    return share < 256 ? share : 256;
+}
+
+// Registers by warpgroup, where a region asks for them.
+static bool note_registers(kg_op *op, void *user)
+{
+    int *by_group = user, registers = (int)kg_op_int(op, KG_A_REGISTERS, 0);
+    if (op->code != KG_OP_WARPS || !registers) return true;
+    int first = (int)kg_op_int(op, KG_A_FIRST, 0) / 4, last = (int)kg_op_int(op, KG_A_LAST, 0);
+    for (int group = first; 4 * group < last && group < 8; group++) by_group[group] = registers;
+    return true;
+}
+
+// What warpgroups take comes from what others have given away, or they wait for ever.
+static bool check_registers(kg_emit *e)
+{
+    int by_group[8] = {0}, groups = (e->kernel->warps + 3) / 4, sum = 0;
+    int launch = emit_launch_registers(e->kernel);
+    kg_walk(e->kernel->body, note_registers, by_group);
+    for (int i = 0; i < groups; i++) sum += by_group[i] ? by_group[i] : launch;
+    if (sum <= groups * launch) return true;
+    return emit_error(e, KG_D_C605,
+                      "the warpgroups ask for %d registers a thread together, and the CTA starts "
+                      "with %d for each of its %d",
+                      sum, launch, groups);
+}
+
 static bool check_limits(kg_emit *e)
 {
     const kg_kernel *kernel = e->kernel;
@@ -353,7 +384,7 @@ static bool check_limits(kg_emit *e)
         (int64_t)kernel->min_ctas * kernel->warps * 32 > (int64_t)e->target->threads_sm)
         return emit_error(e, KG_D_C605, "%d CTAs of %d warps do not fit on an SM of %s",
                           kernel->min_ctas, kernel->warps, e->target->name);
-    return true;
+    return check_registers(e);
 }
 
 static bool report_module(kg_emit *e)

@@ -351,8 +351,7 @@ static void launch_bounds(struct cg_module *m, const struct cg_kernel *kernel)
     if (kernel->max_registers) launch_bound(m, "maxnreg", &kernel->max_registers, 1);
 }
 
-// Bytes of the parameters themselves. Without the mark of a grid constant LLVM would copy them to
-// local memory first.
+// Bytes of the parameters themselves.
 static void pass_by_value(struct cg_module *m, const struct cg_parameter *parameter, unsigned index)
 {
     LLVMContextRef llvm = m->context->llvm;
@@ -362,14 +361,30 @@ static void pass_by_value(struct cg_module *m, const struct cg_parameter *parame
 #if LLVM_VERSION_MAJOR >= 21
     LLVMAddAttributeAtIndex(m->function, index + 1,
                             LLVMCreateStringAttribute(llvm, "nvvm.grid_constant", 18, "", 0));
-#else
+#endif
+}
+
+// Without this mark LLVM would copy what is passed by value to local memory first. Before LLVM 21
+// it is one list of metadata for all of a kernel's parameters, counted from 1.
+static void mark_constants(struct cg_module *m, const struct cg_kernel *kernel)
+{
+#if LLVM_VERSION_MAJOR < 21
+    LLVMContextRef llvm = m->context->llvm;
     LLVMTypeRef word = LLVMInt32TypeInContext(llvm);
-    LLVMMetadataRef number = LLVMValueAsMetadata(LLVMConstInt(word, index + 1, false));
+    LLVMMetadataRef numbers[CG_PARAMETER_LIMIT];
+    unsigned count = 0;
+    for (unsigned i = 0; i < kernel->parameter_count; i++)
+        if (kernel->parameters[i].flags & CG_PARAMETER_BY_VALUE)
+            numbers[count++] = LLVMValueAsMetadata(LLVMConstInt(word, i + 1, false));
+    if (!count) return;
     LLVMMetadataRef entry[3] = {LLVMValueAsMetadata(m->function),
                                 LLVMMDStringInContext2(llvm, "grid_constant", 13),
-                                LLVMMDNodeInContext2(llvm, &number, 1)};
+                                LLVMMDNodeInContext2(llvm, numbers, count)};
     LLVMMetadataRef node = LLVMMDNodeInContext2(llvm, entry, 3);
     LLVMAddNamedMetadataOperand(m->llvm, "nvvm.annotations", LLVMMetadataAsValue(llvm, node));
+#else
+    (void)m;
+    (void)kernel;
 #endif
 }
 
@@ -421,6 +436,7 @@ bool cg_kernel_begin(struct cg_module *m, const struct cg_kernel *kernel)
     launch_bounds(m, kernel);
     for (unsigned i = 0; i < kernel->parameter_count; i++)
         describe_argument(m, &kernel->parameters[i], i);
+    mark_constants(m, kernel);
     open_subprogram(m, kernel);
     LLVMBasicBlockRef entry =
         LLVMAppendBasicBlockInContext(m->context->llvm, m->function, "entry");

@@ -49,10 +49,11 @@ static bool strides_fit(const planning *p, int inner)
         if (base == p->global.dim[inner]) continue;
         int64_t known = kg_sexpr_divisor(p->kernel, root->tensor->strides[base]) * p->size;
         if (known % QUANTUM == 0) continue;
-        return refuse(p,
-                      "the stride of dimension %d of '%s' is not known to be a multiple of 16 bytes "
-                      "(%d elements): assume it, or pad the tensor",
-                      base, root->name, QUANTUM / p->size);
+        return refuse(
+            p,
+            "the stride of dimension %d of '%s' is not known to be a multiple of 16 bytes "
+            "(%d elements): assume it, or pad the tensor",
+            base, root->name, QUANTUM / p->size);
     }
     return true;
 }

@@ -18,12 +18,12 @@
 #include "ir/access.h"
 
 enum {
-    KG_MAP_BYTES = 128,   // of a tensor map: an opaque kernel parameter, aligned to 64
+    KG_MAP_BYTES = 128, // of a tensor map: an opaque kernel parameter, aligned to 64
     KG_MAP_ALIGN = 64,
-    KG_BOX_LIMIT = 256,   // elements of a box along one dimension
-    KG_BULK_COPIES = 64,  // instructions of one op
-    KG_BULK_ALIGN = 128,  // bytes: of a box in shared memory
-    KG_BULK_WHY = 224,    // characters of a reason
+    KG_BOX_LIMIT = 256,  // elements of a box along one dimension
+    KG_BULK_COPIES = 64, // instructions of one op
+    KG_BULK_ALIGN = 128, // bytes: of a box in shared memory
+    KG_BULK_WHY = 224,   // characters of a reason
 };
 
 typedef struct kg_tensor_map {
@@ -38,7 +38,7 @@ typedef struct kg_tensor_map {
 typedef struct kg_bulk_copy {
     kg_tensor_map map;
     kg_view_info global;
-    int32_t copies[KG_MAX_RANK]; // boxes along the dimension
+    int32_t copies[KG_MAX_RANK];  // boxes along the dimension
     kg_value *start[KG_MAX_RANK]; // of the first box in the tensor: scalar or NULL = 0
     int64_t bytes[KG_MAX_RANK];   // from box to box in shared memory
     int64_t first_byte;           // of the first box in the slot
@@ -55,8 +55,8 @@ bool kg_bulk_copy_plan_of(const kg_op *op, kg_bulk_copy *out, char why[KG_BULK_W
 // Instructions that the copy takes.
 int kg_bulk_copy_count(const kg_bulk_copy *copy);
 
-// What keeps the engine from moving a view of a tensor to or from a shared view, whatever layout the
-// buffer gets: NULL when nothing does. `shared` may be NULL: a buffer made for this very tile.
+// What keeps the engine from moving a view of a tensor to or from a shared view, whatever layout
+// the buffer gets: NULL when nothing does. `shared` may be NULL: a buffer made for this very tile.
 const char *kg_bulk_copy_problem(kg_arena *arena, const kg_kernel *kernel, kg_value *global,
                                  kg_value *shared);
 

@@ -22,7 +22,8 @@ static kgen_status check_stride(kgen_context *context, const kg_value *tensor, i
     if (bytes >= 0 && bytes % 16 == 0 && bytes <= longest_stride) return KGEN_OK;
     return context_fail(context, KGEN_ERROR_INPUT, KG_D_R703,
                         "pad the tensor, or compile a kernel without bulk copies",
-                        "the stride of dimension %d of tensor '%s' is %" PRId64 " elements, %" PRId64
+                        "the stride of dimension %d of tensor '%s' is %" PRId64
+                        " elements, %" PRId64
                         " bytes, and the copy engine takes multiples of 16 below 2^40",
                         d, tensor->name, stride, bytes);
 }
@@ -45,9 +46,8 @@ static kgen_status fill_dimension(kgen_context *context, const kg_tensor_map *ma
     return check_stride(context, map->tensor, d, stride, bytes);
 }
 
-kgen_status program_encode_map(kgen_program *program, kgen_device *device,
-                               const kg_tensor_map *map, uint64_t address, const int64_t *values,
-                               void *out)
+kgen_status program_encode_map(kgen_program *program, kgen_device *device, const kg_tensor_map *map,
+                               uint64_t address, const int64_t *values, void *out)
 {
     kgen_context *context = device->context;
     device_tensor tensor = {.rank = map->rank,

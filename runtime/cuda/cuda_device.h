@@ -255,8 +255,8 @@ struct kg_cuda_tensor {
 };
 
 /*
- * Writes the tensor's map, 128 bytes aligned to 64 that a kernel takes by value, to `map`. What lies
- * outside of the tensor reads as zero. KG_CUDA_TOO_OLD before CUDA 12.0.
+ * Writes the tensor's map, 128 bytes aligned to 64 that a kernel takes by value, to `map`. What
+ * lies outside of the tensor reads as zero. KG_CUDA_TOO_OLD before CUDA 12.0.
  */
 enum kg_cuda_status kg_cuda_encode_map(struct kg_cuda_context *context,
                                        const struct kg_cuda_tensor *tensor, void *map);

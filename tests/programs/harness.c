@@ -123,8 +123,8 @@ static void run_on(kgen_context *context, kgen_program *program, const program_c
     size_t n = 0;
     kgen_device_options options = {
         .completion = completion, .seed = completion, .driver = driver_path()};
-    assert_int_equal(
-        kgen_device_open(context, options.driver ? "cuda" : "cpu", &options, &device), KGEN_OK);
+    assert_int_equal(kgen_device_open(context, options.driver ? "cuda" : "cpu", &options, &device),
+                     KGEN_OK);
     for (int i = 0; i < c->n_tensors; i++) {
         const program_tensor *t = &c->tensors[i];
         size_t bytes = (size_t)t->elements * kgen_task_dtype_bytes(t->dtype);

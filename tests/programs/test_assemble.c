@@ -68,9 +68,9 @@ static void assemble_program(void **state)
         const char *target = only_target ? only_target : all_targets[i];
         kgen_program *program = NULL;
         kgen_compile_options options = {.name = name, .target = target};
-        kgen_status status =
-            only_target ? program_compile_synced(context, text, length, &options, &program)
-                        : kgen_compile(context, text, length, &options, &program);
+        kgen_status status = only_target
+                                 ? program_compile_synced(context, text, length, &options, &program)
+                                 : kgen_compile(context, text, length, &options, &program);
         assert_int_equal(status, KGEN_OK);
         assemble(name, target, program);
         kgen_program_free(program);

@@ -18,12 +18,12 @@ static program_case of(const char *file)
 }
 
 // Tiles of 16 x 32 in a ring of three: fewer tiles than slots, as many, several turns, and tails.
-static void ring(void **state)
+static void rings(const char *file)
 {
     static const int64_t sizes[][2] = {{16, 32}, {1, 4}, {48, 32}, {133, 68}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         int64_t m = sizes[i][0], n = sizes[i][1];
-        program_case c = of("bulk/bulk_ring.kg");
+        program_case c = of(file);
         double *x = program_add(&c, "x", "f32", IN, 0, m * n),
                *y = program_add(&c, "y", "f32", OUT, 1e-6, 16 * n);
         program_scalar(&c, "M", m);
@@ -32,6 +32,16 @@ static void ring(void **state)
             for (int64_t k = 0; k < n; k++) y[r % 16 * n + k] += x[r * n + k];
         program_run(&c);
     }
+}
+
+static void ring(void **state)
+{
+    rings("bulk/bulk_ring.kg");
+}
+
+static void registers(void **state)
+{
+    rings("bulk/bulk_registers.kg");
 }
 
 static void store(void **state)
@@ -95,10 +105,7 @@ static void views_at(int64_t at, int64_t far)
         program_scalar(&c, names[i], values[i]);
 #define TILE(rank, x, y, size, start, extent)                                                      \
     tile(rank, (int64_t[])size, (int64_t[])start, (int64_t[])extent, x, y)
-#define L(...)                                                                                     \
-    {                                                                                              \
-        __VA_ARGS__                                                                                \
-    }
+#define L(...) {__VA_ARGS__}
     TILE(1, x1, y1, L(N), L(at), L(1024));
     TILE(2, x2, y2, L(A, W), L(at, far), L(8, 64));
     TILE(3, x3, y3, L(A, B, W), L(1, at, 8), L(0, 4, 16));
@@ -121,6 +128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ring),
+        cmocka_unit_test(registers),
         cmocka_unit_test(store),
         cmocka_unit_test(views),
     };
