@@ -206,7 +206,8 @@ static bool match_init(matcher *x, const kg_op *op)
     kg_view_info view;
     kg_view_resolve(op->operands[0], &view);
     int64_t slots = view.slot ? 1 : kg_op_int(view.root->op, KG_A_RING, 1);
-    return take(x, op, CG_PTX_MBARRIER_INIT, slots, 0, NULL);
+    int64_t arrivals = kg_op_int(view.root->op, KG_A_ARRIVALS, 1);
+    return take(x, op, CG_PTX_MBARRIER_INIT, slots, 1, &arrivals);
 }
 
 static bool match_bulk_group(matcher *x, const kg_op *op)
@@ -242,7 +243,7 @@ static void match_block(matcher *x, const kg_block *block);
 
 static bool match_op(matcher *x, const kg_op *op)
 {
-    int64_t groups = kg_op_int(op, KG_A_COUNT, 0);
+    int64_t groups = kg_op_int(op, KG_A_COUNT, 0), bytes = kg_op_int(op, KG_A_BYTES, 0);
     bool wide = op->n_operands && op->operands[0]->type.dtype == KG_I64;
     switch (op->code) {
     case KG_OP_BARRIER:
@@ -269,7 +270,7 @@ static bool match_op(matcher *x, const kg_op *op)
     case KG_OP_MBARRIER_INIT:
         return match_init(x, op);
     case KG_OP_MBARRIER_EXPECT:
-        return take(x, op, CG_PTX_MBARRIER_ARRIVE_EXPECT_TX, 1, 0, NULL);
+        return take(x, op, CG_PTX_MBARRIER_ARRIVE_EXPECT_TX, 1, 1, &bytes);
     case KG_OP_MBARRIER_ARRIVE:
         return take(x, op, CG_PTX_MBARRIER_ARRIVE, 1, 0, NULL);
     case KG_OP_MBARRIER_WAIT:

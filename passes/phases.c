@@ -162,6 +162,18 @@ static void classify(pass *s)
 }
 
 // ---- readings -----------------------------------------------------------------------------------
+typedef struct assignment_search {
+    const kg_value *slot;
+    bool found;
+} assignment_search;
+
+static bool find_assignment(kg_op *op, void *user)
+{
+    assignment_search *s = user;
+    s->found |= op->code == KG_OP_ASSIGN && op->operands[0] == s->slot;
+    return !s->found;
+}
+
 // The op that holds `op` in `block`; NULL when it stands elsewhere.
 static kg_op *lift(kg_op *op, const kg_block *block)
 {
@@ -169,10 +181,29 @@ static kg_op *lift(kg_op *op, const kg_block *block)
     return op;
 }
 
-// Out of branches: a phase that is waited for in one arm only would be missed in the other.
-static kg_op *out_of_branches(kg_op *op)
+static bool made_inside(const kg_value *slot, const kg_op *owner)
 {
-    while (op->parent->owner && op->parent->owner->code == KG_OP_IF) op = op->parent->owner;
+    const kg_op *op = slot && slot->kind != KG_VALUE_GRID ? slot->op : NULL;
+    return op && (op == owner || kg_op_within(op, owner));
+}
+
+static bool assigned_inside(const kg_value *slot, kg_op *owner)
+{
+    assignment_search search = {slot, false};
+    for (int i = 0; i < owner->n_blocks; i++)
+        kg_walk(owner->blocks[i], find_assignment, &search);
+    return search.found;
+}
+
+// Out of branches, for a phase that is waited for in one arm only would be missed in the other; and
+// out of loops whose trips all mean one phase.
+static kg_op *out_of_regions(kg_op *op, const kg_value *slot)
+{
+    for (kg_op *owner; (owner = op->parent->owner); op = owner) {
+        bool branch = owner->code == KG_OP_IF && !made_inside(slot, owner);
+        bool loop = kg_is_loop(owner) && !made_inside(slot, owner) && !assigned_inside(slot, owner);
+        if (!branch && !loop) break;
+    }
     return op;
 }
 
@@ -195,7 +226,7 @@ static void find_readings(pass *s)
         stream *x = a->global || a->phase ? NULL : stream_of(s, a->at.root);
         kg_op *op = kg_sync_node_at(s->p, a->node)->op;
         if (!x || read_before(s, x->class, a->at.slot, op)) continue;
-        kg_op *place = out_of_branches(op);
+        kg_op *place = out_of_regions(op, a->at.slot);
         reading r = {x->class, region_of(s, a->node), a->at.slot, place->parent, place, place};
         KG_PUSH(s->p->arena, &s->readings, r);
     }

@@ -379,9 +379,10 @@ static void run_block(validator *v, const kg_block *block, state_set *set)
 
 void validator_explore(validator *v)
 {
-    state *s = kg_arena_alloc(v->arena, v->at.bytes);
+    state *s = state_new(v);
     state_set set = {0};
     s->generations = 1;
+    s->alive = all_warps(v);
     validator_fresh_generation(v, s, 1);
     for (int i = 0; i < v->n_registers; i++) registers_of(v, s)[i].touched = all_warps(v);
     memset(s->value, VALUE_OPEN, sizeof s->value);

@@ -18,6 +18,8 @@ enum {
     MOST_VALUES = 100,
     MOST_ROLES = 8,
     MOST_AHEAD = 64, // trips
+    SIZES = 256,
+    SIZE_STEP = 2048, // bytes
     MOST_SLOTS = 250, // of mbarriers
     MOST_EVENTS = 3, // of a phase, by generation
     MOST_MODULUS = 64,
@@ -225,12 +227,14 @@ typedef enum knowledge { KNOWN, SHARED_FENCED, GLOBAL_FENCED, KINDS_OF_KNOWLEDGE
 // in it is zero where it is not used.
 typedef struct state {
     uint64_t hash;
-    int trip[32]; // by loop, for the report
-    bool head;    // an equal one may have been here: look
+    int trip[32];     // by loop, for the report
+    bool head;        // an equal one may have been here: look
+    uint8_t capacity; // in SIZE_STEPs
     // compared from here on
     int generations; // the youngest; accesses get this one
     bool used;       // some entry has it
     bool guessed;    // something was chosen, trip by trip, that may never go together like this
+    uint32_t alive;             // warps that have something left to do
     uint64_t decided, taken;    // conditions
     uint32_t owner[BARRIERS];   // by barrier id: warps that used it last
     meeting meetings[BARRIERS]; // by barrier id
@@ -298,7 +302,7 @@ typedef struct validator {
     bool *written;     // by tensor: some access writes it
     bool any_computed; // some access of shared memory is at a computed place
     int most_groups;   // above this many groups in flight nothing looks at the number
-    state_set spare; // memory of states that are done with
+    state_set spare[SIZES]; // memory of states that are done with, by capacity
     int states, work;
     bool stop;
     // the first doubt: reported if nothing certain turns up
@@ -470,7 +474,7 @@ state *state_copy(validator *v, const state *from);
 void state_free(validator *v, state *s);
 void state_push(validator *v, state_set *set, state *s);
 void state_unify(validator *v, state_set *set); // drops all but one of equal ones
-bool state_known(validator *v, state_set *visited, const state *s); // else adds a copy
+bool state_known(validator *v, state_set *visited, state *s); // else adds a copy
 void state_hash(const validator *v, state *s);
 
 // ---- scalars.c ----------------------------------------------------------------------------------
@@ -487,9 +491,8 @@ void validator_scalar_parameters(validator *v, state_set *set);
 // the region meets nobody, and can be run by itself.
 const kg_op *validator_last_role(const validator *v, const kg_op *first);
 void validator_find_partners(validator *v);
-// What a role that came to this trip of its loop before has found; -1: it is the first. Follows: is
-// behind others somewhere.
-bool validator_follows(const validator *v, const state *s, const kg_op *role);
+// What a role that came to this trip of its loop before has found; -1: it is the first.
+bool validator_is_far_behind(const validator *v, const state *s, const kg_op *role);
 int validator_follow(validator *v, state *s, const loop_model *l);
 void validator_lead(validator *v, state *s, const loop_model *l, int found);
 void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_set *set);

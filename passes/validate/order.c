@@ -120,6 +120,87 @@ static void rename_all(const validator *v, state *s, const renaming *r)
     rename_mbarriers(v, s, r);
 }
 
+// ---- what nobody has to ask for any more --------------------------------------------------------
+
+static bool all_know(const validator *v, const state *s, int g, int plane, uint32_t of, bool self)
+{
+    const uint32_t *rows = rows_of(v, s, g, plane);
+    for (; of; of &= of - 1) {
+        int w = __builtin_ctz(of);
+        if (s->alive & ~(rows[w] | (self ? 1u << w : 0))) return false;
+    }
+    return true;
+}
+
+static bool forget_entry(const validator *v, const state *s, entry *e, knowledge space)
+{
+    if (!e->generation || e->phase) return false;
+    bool first = by_first_lane(v, e), proxy = v->accesses.items[e->access].proxy;
+    int plane = plane_of(v, KNOWN, first), fenced = plane_of(v, space, first);
+    bool unseen = e->warps == engine(v) && !rows_of(v, s, e->generation, plane)[v->warps];
+    if (unseen || !all_know(v, s, e->generation, plane, e->warps, false)) return false;
+    if (!proxy && fenced >= 0 && !all_know(v, s, e->generation, fenced, e->warps, false))
+        return false;
+    e->generation = 0;
+    return true;
+}
+
+static void forget_event(const validator *v, const state *s, event *e)
+{
+    bool known = e->generation &&
+                 all_know(v, s, e->generation, v->at.came_after, e->warps, true);
+    if (known) e->generation = 0;
+}
+
+static void drop_known(event *events)
+{
+    int kept = 0;
+    for (int i = 0; i < MOST_EVENTS; i++)
+        if (events[i].generation) events[kept++] = events[i];
+    memset(&events[kept], 0, sizeof *events * (size_t)(MOST_EVENTS - kept));
+}
+
+// Once everybody knows that a phase is over only those who saw it count, for the next one.
+static void forget_phase(const validator *v, const state *s, phase *p)
+{
+    bool over = !p->exists, came = true;
+    for (int i = 0; i < MOST_EVENTS; i++) {
+        forget_event(v, s, &p->came[i]);
+        forget_event(v, s, &p->seen[i]);
+        over |= p->seen[i].warps && !p->seen[i].generation;
+        came &= !p->came[i].generation;
+    }
+    if (p->landed && all_know(v, s, p->landed, v->at.came_after, engine(v), false)) p->landed = 0;
+    if (!over && !(came && !p->landed)) return;
+    memset(p->came, 0, sizeof p->came);
+    drop_known(p->seen);
+    p->exists = p->copies = false;
+    p->landed = 0;
+}
+
+static bool forget_known(const validator *v, state *s)
+{
+    bool any = false;
+    for (int i = 0; i < v->n_cells; i++) {
+        cell *c = &cells_of(v, s)[i];
+        any |= forget_entry(v, s, &c->write, SHARED_FENCED);
+        for (int k = 0; k < c->count; k++)
+            any |= forget_entry(v, s, &c->entries[k], SHARED_FENCED);
+    }
+    for (int i = 0; i < v->n_tensors; i++) {
+        tensor_state *t = &tensors_of(v, s)[i];
+        for (int k = 0; k < t->count; k++) any |= forget_entry(v, s, &t->entries[k], GLOBAL_FENCED);
+    }
+    for (int i = 0; i < v->n_mbarriers; i++) {
+        mbarrier *m = &mbarriers_of(v, s)[i];
+        for (int k = 0; k < MOST_EVENTS; k++) forget_event(v, s, &m->now.came[k]);
+        forget_phase(v, s, &m->last);
+        forget_phase(v, s, &m->before);
+        memset(m->before.seen, 0, m->before.exists ? 0 : sizeof m->before.seen);
+    }
+    return any;
+}
+
 static uint64_t in_events(const phase *p)
 {
     uint64_t found = UINT64_C(1) << p->landed;
@@ -128,12 +209,10 @@ static uint64_t in_events(const phase *p)
     return found;
 }
 
-// Generations of which something is kept, as bits. Only where there are mbarriers: many of them go
-// by then that not everybody ever hears of.
+// Generations of which something is kept, as bits.
 static uint64_t generations_in_use(const validator *v, const state *s)
 {
     uint64_t found = 0;
-    if (!v->n_mbarriers) return ~found;
     for (int i = 0; i < v->n_cells; i++) {
         const cell *c = &cells_of(v, s)[i];
         found |= UINT64_C(1) << c->write.generation;
@@ -154,7 +233,7 @@ static bool known_to_all(const validator *v, const state *s, int g)
 {
     const uint32_t *block = generation_of(v, s, g);
     for (int i = 0; i < v->at.own; i++)
-        if (block[i] != all_warps(v)) return false;
+        if (s->alive & ~block[i]) return false;
     return true;
 }
 
@@ -172,7 +251,9 @@ void validator_begin_generation(validator *v, state *s)
 {
     renaming r = {{0}};
     int last = s->generations, next = 1, last_kept = 0; // as it is numbered still
-    uint64_t in_use = generations_in_use(v, s);
+    // Where there are mbarriers, many generations go by that not everybody ever hears of.
+    bool forgot = v->n_mbarriers && forget_known(v, s);
+    uint64_t in_use = v->n_mbarriers ? generations_in_use(v, s) : ~UINT64_C(0);
     for (int g = 1; g <= last; g++) {
         if (!(in_use >> g & 1) || known_to_all(v, s, g) || (g == last && !s->used)) continue;
         r.to[g] = (uint8_t)next;
@@ -186,7 +267,7 @@ void validator_begin_generation(validator *v, state *s)
                    sizeof(uint32_t) * (size_t)v->at.words);
         next++;
     }
-    if (next <= last) rename_all(v, s, &r);
+    if (next <= last || forgot) rename_all(v, s, &r);
     if (next == MOST_GENERATIONS) {
         validator_give_up(v, "too many synchronizations of some warps only in a row");
         return;

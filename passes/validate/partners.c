@@ -92,13 +92,14 @@ void validator_find_partners(validator *v)
 
 // ---- scripts ------------------------------------------------------------------------------------
 
-bool validator_follows(const validator *v, const state *s, const kg_op *role)
+bool validator_is_far_behind(const validator *v, const state *s, const kg_op *role)
 {
+    enum { FAR_BEHIND = 4 };
     for (int i = 0; i < v->loops.count; i++) {
         const loop_model *l = &v->loops.items[i];
         if (l->partners < 0 || l->role != role) continue;
         const script *t = &scripts_of(v, s)[l->partners];
-        if (t->at[l->seat] < t->count) return true;
+        if (t->count - t->at[l->seat] >= FAR_BEHIND) return true;
     }
     return false;
 }

@@ -275,18 +275,42 @@ static bool mark_matters(validator *v, const kg_block *block)
     return any;
 }
 
+// Whenever the two are made, they are apart or by one thread.
+static bool never_clash(const validator *v, const access_model *a, const access_model *b)
+{
+    bool plain = !a->proxy && !a->flight && !b->proxy && !b->flight;
+    for (int stale = 0; stale <= a->n_loops; stale++) {
+        how_apart how = validator_relate(v, a, b, stale);
+        if (how != NEVER_MEET && !(how == SAME_THREAD && plain)) return false;
+    }
+    return true;
+}
+
+static bool is_settled(const validator *v, int tensor)
+{
+    for (int i = 0; i < v->accesses.count; i++)
+        for (int k = 0; k < v->accesses.count; k++) {
+            const access_model *a = &v->accesses.items[i], *b = &v->accesses.items[k];
+            if (a->tensor != tensor || b->tensor != tensor || !(a->writes || b->writes)) continue;
+            if (!never_clash(v, a, b)) return false;
+        }
+    return true;
+}
+
 static void find_contested(validator *v)
 {
-    bool acquires = false;
+    bool acquires = false, publishes = false;
     v->contested = KG_NEW_ARRAY(v->arena, bool, v->n_tensors + 1);
     v->written = KG_NEW_ARRAY(v->arena, bool, v->n_tensors + 1);
     for (int i = 0; i < v->accesses.count; i++) {
         const access_model *a = &v->accesses.items[i];
         if (a->tensor >= 0) v->written[a->tensor] |= a->writes;
         acquires |= !a->at.root && a->writes;
+        publishes |= !a->at.root;
         v->any_computed |= a->shared && !a->at.exact;
     }
-    for (int i = 0; i < v->n_tensors; i++) v->contested[i] = acquires || v->written[i];
+    for (int i = 0; i < v->n_tensors; i++)
+        v->contested[i] = acquires || (v->written[i] && (publishes || !is_settled(v, i)));
 }
 
 static bool has_accesses(const validator *v, bool shared, bool proxy)

@@ -10,6 +10,8 @@ typedef struct crew {
     validator *v;
     const kg_op *regions[MOST_ROLES];
     int count;
+    bool copies[MOST_ROLES];
+    bool last; // nothing comes behind them
     state_set work, visited, out;
 } crew;
 
@@ -22,6 +24,16 @@ static bool meets_others(const kg_block *block, int threads)
         if (op->code == KG_OP_BARRIER && kg_op_int(op, KG_A_COUNT, threads) != threads) return true;
         for (int i = 0; i < op->n_blocks; i++)
             if (meets_others(op->blocks[i], threads)) return true;
+    }
+    return false;
+}
+
+static bool copies_in_bulk(const kg_block *block)
+{
+    for (const kg_op *op = block->first; op; op = op->next) {
+        if (op->code == KG_OP_COPY_BULK) return true;
+        for (int i = 0; i < op->n_blocks; i++)
+            if (copies_in_bulk(op->blocks[i])) return true;
     }
     return false;
 }
@@ -55,9 +67,16 @@ static const kg_op *skip(const validator *v, const kg_op *op)
     return op;
 }
 
+static uint32_t warps_in(const kg_op *region)
+{
+    int64_t first = kg_op_int(region, KG_A_FIRST, 0), last = kg_op_int(region, KG_A_LAST, 1);
+    return (uint32_t)(((UINT64_C(1) << (last - first)) - 1) << first);
+}
+
 static void put(crew *c, state *s, int role, const kg_op *op)
 {
     s->next[role] = op ? op->id : ROLE_DONE;
+    if (!op && c->last) s->alive &= ~warps_in(c->regions[role]);
     state_push(c->v, &c->work, s);
 }
 
@@ -213,7 +232,9 @@ static void report_stuck(crew *c, const state *s)
     report_at_mbarrier(c, s);
 }
 
-// One that can go on: best one that others are ahead of. ROLE_NONE: none can.
+// One that can go on; ROLE_NONE: none can. Who lets copies come does so only when nobody else can go
+// on, so that consumers wait for each copy at the same place. But one that others are far ahead of
+// comes first.
 static int choose(const crew *c, const state *s, bool *done)
 {
     int chosen = ROLE_NONE;
@@ -221,8 +242,8 @@ static int choose(const crew *c, const state *s, bool *done)
     for (int role = 0; role < c->count; role++) {
         *done &= s->next[role] == ROLE_DONE;
         if (s->next[role] == ROLE_DONE || held(c->v, s, role)) continue;
-        if (validator_follows(c->v, s, c->regions[role])) return role;
-        if (chosen == ROLE_NONE) chosen = role;
+        if (validator_is_far_behind(c->v, s, c->regions[role])) return role;
+        if (chosen == ROLE_NONE || c->copies[chosen] > c->copies[role]) chosen = role;
     }
     return chosen;
 }
@@ -251,11 +272,17 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
             validator_give_up(v, "more than %d roles", MOST_ROLES);
             return;
         }
-        if (op->code == KG_OP_WARPS) c.regions[c.count++] = op;
+        if (op->code == KG_OP_WARPS) {
+            c.copies[c.count] = copies_in_bulk(op->blocks[0]);
+            c.regions[c.count++] = op;
+        }
         if (op == last) break;
     }
+    c.last = !last->parent->owner && !skip(v, last->next);
     for (int i = 0; i < set->count; i++) {
         state *s = set->items[i];
+        for (int role = 0; c.last && role < c.count; role++)
+            s->alive = (role ? s->alive : 0) | warps_in(c.regions[role]);
         for (int role = 0; role < c.count; role++) {
             const kg_op *start = skip(v, c.regions[role]->blocks[0]->first);
             s->next[role] = start ? start->id : ROLE_DONE;

@@ -3,7 +3,7 @@
 // registers, swizzles of all sizes, panels, rings, several blocks of rows and several warpgroups.
 // Products are compared with f64 on the PTX machine in every completion mode, and nothing may be
 // found. With ptxas: no complaint, no spill.
-//   test_emit_wgmma [PTXAS]
+//   test_emit_wgmma [PTXAS [TEST]]
 //
 // The programs have all of their synchronization by hand, so that this tests code generation alone.
 #include "tests/programs/harness.h"
@@ -232,12 +232,61 @@ static void chain(void **state)
     assemble("chain", chain_source);
 }
 
+// ---- with the copy engine -----------------------------------------------------------------------
+
+static const char roles_source[] =
+    "kernel roles(a: global bf16[M, K], b: global bf16[K, N], c: global f32[M, N], M: i32, N: "
+    "i32,\n"
+    "             K: i32)\n"
+    "  const BM = 128, BN = 128, BK = 64, STAGES = 4\n"
+    "  assume K % 8 == 0, N % 8 == 0\n  warps 12\n"
+    "  grid n: ceildiv(N, BN), m: ceildiv(M, BM)\n{\n"
+    "  shared sa: bf16[BM, BK] ring STAGES\n  shared sb: bf16[BK, BN] ring STAGES\n"
+    "  shared full: i64[1] ring STAGES {arrivals=1}\n"
+    "  shared empty: i64[1] ring STAGES {arrivals=8}\n"
+    "  mbarrier_init full\n  mbarrier_init empty\n  barrier\n"
+    "  warps 8 .. 9 as producer with {registers=24} {\n"
+    "    for k in 0 .. ceildiv(K, BK) {\n"
+    "      mbarrier_wait empty[k] {behind=1}\n"
+    "      mbarrier_expect full[k] {bytes=32768}\n"
+    "      copy_bulk sa[k] = a[m*BM.., k*BK..] on full[k]\n"
+    "      copy_bulk sb[k] = b[k*BK.., n*BN..] on full[k]\n    }\n  }\n"
+    "  warps 0 .. 8 as consumer with {registers=240} {\n"
+    "    frag acc: f32[BM, BN] = 0.0\n"
+    "    for k in 0 .. ceildiv(K, BK) {\n"
+    "      mbarrier_wait full[k]\n      wgmma_fence\n"
+    "      acc = wgmma(sa[k], sb[k], acc)\n      wgmma_commit\n      wgmma_wait 1\n"
+    "      if k > 0 { mbarrier_arrive empty[k - 1] }\n    }\n"
+    "    wgmma_wait 0\n    store c[m*BM.., n*BN..] = acc\n  }\n}\n";
+
+static void roles(void **state)
+{
+    static const int64_t sizes[][3] = {{128, 128, 64}, {100, 72, 200}, {256, 136, 640}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        int64_t m = sizes[i][0], n = sizes[i][1], k = sizes[i][2];
+        program_case c = {
+            .file = "roles", .source = roles_source, .target = "sm_90a", .synced = true};
+        double *a = program_add(&c, "a", "bf16", IN, 0, m * k);
+        double *b = program_add(&c, "b", "bf16", IN, 0, k * n);
+        double *y = program_add(&c, "c", "f32", OUT, 2e-5, m * n);
+        program_scalar(&c, "M", m);
+        program_scalar(&c, "N", n);
+        program_scalar(&c, "K", k);
+        for (int64_t x = 0; x < m; x++)
+            for (int64_t j = 0; j < n; j++)
+                for (int64_t l = 0; l < k; l++) y[x * n + j] += a[x * k + l] * b[l * n + j];
+        program_run(&c);
+    }
+    assemble("roles", roles_source);
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && access(argv[1], X_OK) == 0) ptxas = argv[1];
+    if (argc > 2) cmocka_set_test_filter(argv[2]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(columns),   cmocka_unit_test(majors), cmocka_unit_test(tiles),
-        cmocka_unit_test(registers), cmocka_unit_test(chain),
+        cmocka_unit_test(registers), cmocka_unit_test(chain),  cmocka_unit_test(roles),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

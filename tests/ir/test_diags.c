@@ -168,6 +168,20 @@ static const finding_case cases[] = {
      "frag q: i32 = 0\nwarps 0 .. 2 {\n  q = 5\n}\nstore x[q] = 1.0"},
     {"V205", "note: assigned here, by warps 2 to 4",
      "frag q: i32 = 0\nwarps 0 .. 2 {\n  q += 1\n}\nwarps 2 .. 4 {\n  q += 1\n}"},
+    {"V205", "registers are those of whole warpgroups, here of warps 0 to 4, and warps 0 to 2",
+     "warps 0 .. 2 {\n  warps 0 .. 1 with {registers=24} {\n  }\n}"},
+    {"V205", "warps 0 to 4 are one warpgroup and have the same registers",
+     "warps 0 .. 2 with {registers=24} {\n}\nwarps 2 .. 4 with {registers=40} {\n}"},
+    {"V205", "note: registers=24 here, 40 there",
+     "warps 0 .. 2 with {registers=24} {\n}\nwarps 2 .. 4 with {registers=40} {\n}"},
+    // L: what the copy engine cannot do
+    {"L304", "the stride of dimension 0 of 'y' is not known to be a multiple of 16 bytes",
+     "shared t: f32[8, 8]\ncopy_bulk t = y[0.., 0..]"},
+    {"L304", "it does not gather",
+     "kernel k(y: global f32[M, N])\n  assume N % 4 == 0\n{\n  shared t: f32[8, 8]\n"
+     "  copy_bulk t = y[iota(8), 0..]\n}\n"},
+    {"L304", "its rows of 12 bytes are no multiple of 16",
+     "shared t: f32[3]\nstore_bulk x[0..] = t"},
     {"M402", "is not aligned to 16 bytes",
      "kernel k()\n  level placed\n  shared_bytes 64\n{\n  shared t: f32[4] align 16 "
      "{offset=4}\n}\n"},
