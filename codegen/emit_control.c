@@ -10,6 +10,7 @@ static void set_fragment(kg_emit *e, kg_value *target, kg_value *from)
     int count = emit_register_count(target);
     cg_value *now = emit_read_as(e, from, target->layout, count);
     for (int i = 0; i < count && now; i++) cg_set(e->m, e->values[target->id][i], now[i]);
+    emit_flight_assigned(e, target);
 }
 
 static void declare_fragment(kg_emit *e, kg_op *op)
@@ -80,6 +81,7 @@ static void emit_warps(kg_emit *e, kg_op *op)
     e->parts.count = outer.parts.count;
     e->bases.count = outer.bases.count;
     e->steps.count = outer.steps.count;
+    e->uniform.count = outer.uniform.count;
 }
 
 static cg_value to_width(kg_emit *e, cg_value value, cg_type type)
@@ -265,7 +267,10 @@ static void emit_op(kg_emit *e, kg_op *op)
         emit_memory(e, op);
         return;
     case KG_CLASS_D:
-        emit_dot(e, op);
+        if (op->code == KG_OP_WGMMA)
+            emit_wgmma(e, op);
+        else
+            emit_dot(e, op);
         return;
     case KG_CLASS_Y:
         emit_sync(e, op);
@@ -279,6 +284,8 @@ static void emit_op(kg_emit *e, kg_op *op)
 
 void emit_block(kg_emit *e, kg_block *block)
 {
+    int led = e->led.count;
     for (kg_op *op = block->first; op && !e->failed && !cg_module_status(e->m); op = op->next)
         emit_op(e, op);
+    e->led.count = led;
 }

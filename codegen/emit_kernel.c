@@ -120,6 +120,12 @@ cg_value *emit_new_registers(kg_emit *e, int count)
     return KG_NEW_ARRAY(e->arena, cg_value, count > 0 ? count : 1);
 }
 
+bool emit_in_variables(const kg_value *value)
+{
+    return kg_is_mutable(value) ||
+           (value->kind == KG_VALUE_RESULT && value->op->code == KG_OP_WGMMA);
+}
+
 cg_value *emit_read(kg_emit *e, kg_value *value)
 {
     int count = emit_register_count(value);
@@ -128,7 +134,7 @@ cg_value *emit_read(kg_emit *e, kg_value *value)
         emit_error(e, KG_D_C604, "a value is used that no emitted op defines");
         return emit_new_registers(e, count);
     }
-    if (!kg_is_mutable(value)) return held;
+    if (!emit_in_variables(value)) return held;
     cg_value *now = emit_new_registers(e, count);
     for (int i = 0; i < count; i++) now[i] = cg_get(e->m, held[i]);
     return now;
@@ -407,6 +413,7 @@ static bool build(kg_emit *e)
     find_written(e);
     if (!check_limits(e) || !begin_kernel(e)) return report_module(e);
     emit_entry(e);
+    emit_flight_open(e);
     emit_block(e, kernel->body);
     if (!e->failed) cg_kernel_end(e->m);
     return report_module(e);

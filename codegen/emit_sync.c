@@ -109,6 +109,11 @@ void emit_sync(kg_emit *e, kg_op *op)
     case KG_OP_FENCE:
         emit_fence(e, op);
         return;
+    case KG_OP_WGMMA_FENCE:
+    case KG_OP_WGMMA_COMMIT:
+    case KG_OP_WGMMA_WAIT:
+        emit_flight_op(e, op);
+        return;
     case KG_OP_PROXY_FENCE:
         emit_proxy_fence(e, op);
         return;

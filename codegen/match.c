@@ -134,6 +134,33 @@ static bool match_dot(matcher *x, const kg_op *op)
     return true;
 }
 
+// Blocks of 64 rows that a warpgroup has, times the steps of K; shape, types and majors are in the
+// text.
+static bool match_wgmma(matcher *x, const kg_op *op)
+{
+    const kg_type *a = &op->operands[0]->type;
+    const kg_layout *acc = op->results[0]->layout;
+    const char *type = a->dtype == KG_BF16 ? "bf16" : "f16";
+    int32_t coord[KG_MAX_RANK], rows = 0, columns = 0;
+    char wanted[80];
+    for (int r = 0; r < kg_layout_registers(acc); r++) {
+        kg_layout_coord(acc, r, 0, 0, coord);
+        rows += coord[0] % 64 == 0 && coord[1] == 0;
+        columns += coord[0] == 0;
+    }
+    // A thread has two of the eight columns of a tile.
+    snprintf(wanted, sizeof wanted, "wgmma.mma_async.sync.aligned.m64n%dk16.f32.%s.%s {",
+             4 * columns, type, type);
+    for (int64_t left = (int64_t)rows * (a->dims[1] / 16); left > 0; left--, x->next++) {
+        const struct cg_instruction *found =
+            x->next < x->text->count ? &x->text->instructions[x->next] : NULL;
+        if (!found || found->guarded || found->text.length < strlen(wanted) ||
+            memcmp(found->text.start, wanted, strlen(wanted)) != 0)
+            return mismatch(x, op, wanted);
+    }
+    return true;
+}
+
 // Registers of a fragment that are no copies of another one in the same thread.
 static int64_t own_registers(const kg_value *value)
 {
@@ -250,6 +277,14 @@ static bool match_op(matcher *x, const kg_op *op)
         return take(x, op, CG_PTX_MBARRIER_TRY_WAIT_PARITY, 1, 0, NULL);
     case KG_OP_DOT:
         return match_dot(x, op);
+    case KG_OP_WGMMA:
+        return match_wgmma(x, op);
+    case KG_OP_WGMMA_FENCE:
+        return take(x, op, CG_PTX_WGMMA_FENCE, 1, 0, NULL);
+    case KG_OP_WGMMA_COMMIT:
+        return take(x, op, CG_PTX_WGMMA_COMMIT, 1, 0, NULL);
+    case KG_OP_WGMMA_WAIT:
+        return take(x, op, CG_PTX_WGMMA_WAIT, 1, 1, &groups);
     case KG_OP_ATOMIC_ADD:
     case KG_OP_ATOMIC_MAX:
     case KG_OP_ATOMIC_MIN:

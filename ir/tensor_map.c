@@ -321,8 +321,10 @@ kg_shared_layout kg_bulk_layout(const kg_type *type, int *align)
     *align = KG_BULK_ALIGN;
     int64_t row = (int64_t)width * size;
     if (type->rank < 2) return out;
-    bool panels = row > LINE && row % LINE == 0 && out.rows % 8 == 0;
-    if (panels) out.panel = out.pitch = LINE / size, row = LINE;
+    int64_t line = LINE;
+    while (line > 32 && row % line) line /= 2;
+    bool panels = row > line && row % line == 0 && out.rows % 8 == 0;
+    if (panels) out.panel = out.pitch = (int32_t)line / size, row = line;
     for (int bits = 1; bits <= 3; bits++) {
         if (row != 16 << bits) continue;
         out.chunk_log2 = 4;

@@ -18,8 +18,8 @@ typedef struct buffer {
     kg_access access[MAX_ACCESSES];
     int32_t weight[MAX_ACCESSES];
     int n;
-    int chunk; // bytes that must stay together and aligned, for copies and ldmatrix
-    bool bulk; // copy engine or tensor core know it: the layout is theirs
+    int chunk;      // bytes that must stay together and aligned, for copies and ldmatrix
+    bool by_engine; // the copy engine or wgmma reads or writes it, which know few layouts
     struct buffer *next;
 } buffer;
 
@@ -42,6 +42,8 @@ static int needed_chunk(const kg_access *access)
 {
     const kg_op *op = access->op;
     int bytes = kg_dtype_bytes(access->root->type.dtype);
+    if (access->effect->agent == KG_AGENT_BULK || access->effect->agent == KG_AGENT_TENSOR)
+        return 16;
     if (access->effect->agent == KG_AGENT_WARP)
         return kg_dot_kind_of(op) == KG_DOT_FMA ? bytes : 16;
     return (int)kg_op_int(op, KG_A_VEC, 1) * bytes;
@@ -53,8 +55,9 @@ static void add_access(collector *c, const kg_access *access)
     buffer *b = access->root->note;
     int chunk = needed_chunk(access);
     if (!b) return;
+    b->by_engine |=
+        access->effect->agent == KG_AGENT_BULK || access->effect->agent == KG_AGENT_TENSOR;
     if (chunk > b->chunk) b->chunk = chunk;
-    b->bulk |= access->effect->agent == KG_AGENT_BULK || access->effect->agent == KG_AGENT_TENSOR;
     if (b->n == MAX_ACCESSES) return; // enough to see what matters
     b->weight[b->n] = weight_of(access->op);
     b->access[b->n++] = *access;
@@ -141,19 +144,17 @@ static void set_layout(collector *c, buffer *b, const kg_shared_layout *layout)
     kg_op *op = b->value->op;
     kg_op_set_int(c->kernel, op, KG_A_PITCH, layout->pitch);
     kg_op_unset(op, KG_A_SWIZZLE);
+    kg_op_unset(op, KG_A_PANEL);
+    if (layout->panel) kg_op_set_int(c->kernel, op, KG_A_PANEL, layout->panel);
     if (layout->bits)
         kg_op_set_ints(c->kernel, op, KG_A_SWIZZLE, 3,
                        (int64_t[]){layout->chunk_log2, layout->bits, layout->shift});
 }
 
-static void set_bulk_layout(collector *c, buffer *b)
+static void set_engine_layout(collector *c, buffer *b, int *align)
 {
-    int align;
-    kg_shared_layout layout = kg_bulk_layout(&b->value->type, &align);
-    kg_op *op = b->value->op;
+    kg_shared_layout layout = kg_bulk_layout(&b->value->type, align);
     set_layout(c, b, &layout);
-    if (layout.panel) kg_op_set_int(c->kernel, op, KG_A_PANEL, layout.panel);
-    if (kg_op_int(op, KG_A_ALIGN, 1) < align) kg_op_set_int(c->kernel, op, KG_A_ALIGN, align);
 }
 
 static void choose(collector *c, buffer *b)
@@ -227,14 +228,15 @@ void kg_lower_shared(kg_pass_context *context, kg_kernel *kernel)
     kg_walk(kernel->body, collect, &c);
     for (buffer *b = c.first; b; b = b->next) {
         int64_t align = kg_op_int(b->value->op, KG_A_ALIGN, 16);
+        int least = 16;
         b->value->note = NULL;
-        kg_op_set_int(kernel, b->value->op, KG_A_ALIGN, align > 16 ? align : 16);
-        if (b->bulk)
-            set_bulk_layout(&c, b);
+        if (b->by_engine)
+            set_engine_layout(&c, b, &least);
         else if (b->value->type.rank > 1)
             choose(&c, b);
         else if (b->value->type.rank == 1)
             kg_op_set_int(kernel, b->value->op, KG_A_PITCH, b->value->type.dims[0]);
+        kg_op_set_int(kernel, b->value->op, KG_A_ALIGN, align > least ? align : least);
     }
     kg_walk(kernel->body, set_widths, &c);
 }
