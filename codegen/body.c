@@ -18,6 +18,7 @@ struct effect {
 };
 
 static const struct effect effects[] = {
+    {CG_LED, 2},
     {"abs", 1},
     {"activemask", 1},
     {"add", 1},
@@ -315,6 +316,10 @@ static void read_statement(struct reader *r, struct span whole)
 static void read_line(struct reader *r, struct span line)
 {
     struct span s = trim(line);
+    if (begins(s, CG_LED)) {
+        read_statement(r, trim(until(s, ";")));
+        return;
+    }
     if (begins(s, "//") || begins(s, ".loc") || begins(s, ".pragma")) return;
     if (begins(s, "$") && s.start[s.length - 1] == ':') {
         r->labels[r->label_count++] = (struct label){{s.start, s.length - 1}, r->body->block_count};

@@ -12,6 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// In front of the registers that are led through the instruction on the line before, which does not
+// name them: read and written there. coalesce.c takes the line out again.
+#define CG_LED "//led"
+
 enum { CG_BODY_CLASSES = 12, CG_NOWHERE = -1 };
 
 // `.reg .b32 %r<40>;`: the registers %r1 .. %r39 have the indices first + 1 .. first + 39.

@@ -304,6 +304,23 @@ static bool coalesce_body(const struct cg_allocator *allocator, const char *text
     return ok;
 }
 
+// The lines that only say what is led through an instruction.
+static size_t drop_led(char *text, size_t length)
+{
+    char *to = text, *stop = text + length;
+    for (char *line = text, *next; line < stop; line = next) {
+        char *newline = memchr(line, '\n', (size_t)(stop - line)), *start = line;
+        next = newline ? newline + 1 : stop;
+        while (start < next && (*start == '\t' || *start == ' ')) start++;
+        size_t size = strlen(CG_LED);
+        if ((size_t)(next - start) > size && !memcmp(start, CG_LED, size)) continue;
+        memmove(to, line, (size_t)(next - line));
+        to += next - line;
+    }
+    *to = '\0';
+    return (size_t)(to - text);
+}
+
 char *cg_coalesce_copies(const struct cg_allocator *allocator, const char *text, size_t length,
                          size_t *out_length)
 {
@@ -330,7 +347,6 @@ char *cg_coalesce_copies(const struct cg_allocator *allocator, const char *text,
         at = close;
     }
     if (!out) return NULL;
-    *end = '\0';
-    *out_length = (size_t)(end - out);
+    *out_length = drop_led(out, (size_t)(end - out));
     return out;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // From a row of ptx.def and a list of values to one inline assembly call.
+#include "codegen/body.h"
 #include "codegen/internal.h"
 
 #include <stdio.h>
@@ -208,6 +209,22 @@ static void build_through(struct cg_module *m, const struct cg_ptx *row, const c
     for (unsigned i = 0; i < t->count; i++) t->values[i] = cg_raw_result(m, call, i);
 }
 
+// The instruction, and what goes through it on a line behind: the registers' moves are not to pass
+// it, which only its text can tell (body.h).
+static char *say_led(struct cg_module *m, const char *plain, const char *comment, unsigned count)
+{
+    char *text = annotate(m, plain, comment);
+    size_t length = text ? strlen(text) : 0;
+    char *out = text ? cg_allocate(&cg_common(m)->allocator, length + count * 7 + 16) : NULL;
+    if (out) {
+        char *end = out + sprintf(out, "%s\n\t" CG_LED " {", text);
+        for (unsigned i = 0; i < count; i++) end += sprintf(end, "%s$%u", i ? ", " : "", i);
+        strcpy(end, "};");
+    }
+    cg_release(&cg_common(m)->allocator, text);
+    return out;
+}
+
 bool cg_template_through(struct cg_module *m, enum cg_ptx_id id, const cg_value *arguments,
                          unsigned count, const struct cg_through *through, const char *comment)
 {
@@ -224,14 +241,14 @@ bool cg_template_through(struct cg_module *m, enum cg_ptx_id id, const cg_value 
     for (unsigned i = 0; i < count; i++)
         fitted[i] = fit(m, row, operands.letters[i], arguments[i], i);
     renumber(row->text, through->count, plain, sizeof plain);
+    char *led = say_led(m, plain, comment, through->count);
     size_t size = (count + through->count) * sizeof(cg_value) + through->count * sizeof(cg_type) +
                   through->count * 12 + strlen(row->constraints) + 16;
-    char *text = annotate(m, plain, comment);
-    cg_value *memory = text ? cg_allocate(&common->allocator, size) : NULL;
-    if (memory) build_through(m, row, fitted, count, through, text, memory);
+    cg_value *memory = led ? cg_allocate(&common->allocator, size) : NULL;
+    if (memory) build_through(m, row, fitted, count, through, led, memory);
     if (!memory) cg_fail(m, CG_ERROR_MEMORY, "out of memory");
     cg_release(&common->allocator, memory);
-    cg_release(&common->allocator, text);
+    cg_release(&common->allocator, led);
     if (common->ptx < row->ptx) common->ptx = row->ptx;
     return !common->status;
 }

@@ -287,14 +287,15 @@ static const kg_value *moved_fragment(const kg_op *op)
 
 static void touch_by_threads(walker *w)
 {
-    const kg_value *moved = moved_fragment(w->access->op);
-    bool owners = w->access->effect->mode != KG_MODE_R;
+    bool object = w->access->effect->mode == KG_MODE_S; // by all threads, whole
+    const kg_value *moved = object ? NULL : moved_fragment(w->access->op);
+    bool owners = w->access->effect->mode != KG_MODE_R && !object;
     kg_matrix_store matrices;
     if (kg_op_attr(w->access->op, KG_A_MATRIX) && kg_matrix_store_of(w->access->op, &matrices)) {
         touch_matrices(w, moved->layout, &matrices);
         return;
     }
-    if (moved->type.rank && moved->layout) {
+    if (moved && moved->type.rank && moved->layout) {
         touch_layout(w, moved->layout, owners);
         return;
     }

@@ -62,6 +62,8 @@ KG_BUILD_API const char *kg_build_text(kg_build *b);
 KG_BUILD_API bool kg_build_kernel(kg_build *b, const char *name);
 KG_BUILD_API bool kg_build_warps(kg_build *b, int warps);   // 1 to 32; 4 when not called
 KG_BUILD_API bool kg_build_ctas(kg_build *b, int min_ctas); // CTAs that should fit on an SM
+// The clause `schedule`: one of schedule.def by its name, with its value or values.
+KG_BUILD_API bool kg_build_schedule(kg_build *b, const char *key, int count, ...);
 KG_BUILD_API bool kg_build_assume(kg_build *b, kg_sexpr *condition);
 // A grid axis, the first fastest; its index is an i32 scalar.
 KG_BUILD_API kg_value *kg_build_grid(kg_build *b, const char *name, kg_sexpr *extent);

@@ -530,6 +530,7 @@ bool kg_verify(kg_kernel *kernel, kg_diags *diags)
     v.has_layouts = kernel->level >= KG_LEVEL_LAID_OUT;
     kg_walk(kernel->body, note_layout, &v);
     check_header(&v);
+    kg_verify_schedule(&v);
     check_block(&v, kernel->body, NULL);
     if (diags->errors == errors) kg_verify_roles(&v);
     return diags->errors == errors;

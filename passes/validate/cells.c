@@ -51,7 +51,7 @@ static int granule_of(const validator *v)
         const access_model *a = &v->accesses.items[i];
         if (!a->shared) continue;
         bits |= a->offset | a->slot_bytes;
-        if (a->at.exact) kg_access_sharers(&a->at, note_alignment, &bits);
+        if (a->at.exact && !a->use) kg_access_sharers(&a->at, note_alignment, &bits);
     }
     return __builtin_ctzll((uint64_t)bits);
 }
@@ -77,7 +77,7 @@ static toucher *touchers(partition *p, const access_model *a)
     int64_t n = (a->slot_bytes >> p->granule_log2) + 1;
     toucher *who = KG_NEW_ARRAY(p->v->arena, toucher, n);
     recorder r = {who, p->granule_log2};
-    if (a->at.exact)
+    if (a->at.exact && !a->use)
         kg_access_sharers(&a->at, record, &r);
     else
         for (int64_t i = 0; i < a->slot_bytes >> p->granule_log2; i++)
@@ -243,6 +243,7 @@ static void find_thread(int thread, int64_t offset, int bytes, void *user)
 int validator_thread_at(const access_model *a, int slot, int64_t byte, uint32_t warps, int other)
 {
     finder f = {byte - a->offset - slot * a->slot_bytes, warps, other, -1};
+    if (a->use) return 32 * __builtin_ctz(warps & a->region ? warps & a->region : a->region);
     if (!a->shared || !a->at.exact) return -1;
     kg_access_bytes(&a->at, find_thread, &f);
     return f.found;

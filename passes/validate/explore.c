@@ -128,6 +128,7 @@ static void forget_trip(validator *v, const loop_model *l, state *s)
 static void set_index(validator *v, state_set *heads, state *s, int loop)
 {
     int first = scalar_value(v, s, v->loops.items[loop].op->operands[0]);
+    if (!v->loops.items[loop].index_wanted) first = 0;
     for (int r = 0; r < v->modulus; r++) {
         if (first != UNKNOWN_SCALAR && r != first) continue;
         state *copy = state_copy(v, s);
@@ -141,6 +142,10 @@ static void set_index(validator *v, state_set *heads, state *s, int loop)
 static void advance(validator *v, state_set *heads, state *s, int loop)
 {
     int64_t step = v->loops.items[loop].step;
+    if (!v->loops.items[loop].index_wanted) {
+        state_push(v, heads, s);
+        return;
+    }
     s->guessed |= !step && v->modulus > 1;
     for (int r = 1; !step && r < v->modulus; r++) {
         state *copy = state_copy(v, s);
@@ -158,40 +163,7 @@ static void pass(const loop_model *l, state *s, int loop)
         s->passed[loop] = (int16_t)(passed > l->most_passed ? FAR : passed);
 }
 
-// ---- loops of roles that make the same trips ----------------------------------------------------
-
-static bool partners(const validator *v, int a, int b)
-{
-    return a != b && v->loops.items[a].partners == v->loops.items[b].partners;
-}
-
-// A trip more, while nobody knows how many are to come.
-static void count_ahead(validator *v, state *s, int loop)
-{
-    int least = ++s->ahead[loop];
-    if (least > MOST_AHEAD) validator_give_up(v, "one role runs far ahead of another");
-    for (int i = 0; i < v->loops.count; i++)
-        if (partners(v, loop, i) && s->ahead[i] < least) least = s->ahead[i];
-    for (int i = 0; least && i < v->loops.count; i++)
-        if (i == loop || partners(v, loop, i)) s->ahead[i] = (int8_t)(s->ahead[i] - least);
-}
-
-// One of them has come to a distance that can be told: so have its partners.
-static void tell_partners(const validator *v, state *s, int loop)
-{
-    const loop_model *l = &v->loops.items[loop];
-    for (int i = 0; i < v->loops.count; i++) {
-        if (!partners(v, loop, i)) continue;
-        int64_t distance = s->distance[loop] + (s->ahead[loop] - s->ahead[i]) * (l->step / l->unit);
-        if (s->distance[i] == FAR) {
-            s->distance[i] = (int16_t)distance;
-            s->least[i] = 0;
-        } else
-            s->due[i] = (int16_t)distance; // when it is entered
-        s->ahead[i] = 0;
-    }
-    s->ahead[loop] = 0;
-}
+// ---- trips --------------------------------------------------------------------------------------
 
 // How far from its end a loop that starts FAR is at least: its variable is above or below all that
 // matters, or has a value.
@@ -207,6 +179,38 @@ static void set_least(const loop_model *l, state *s, int loop, int64_t least)
     s->least[loop] = (int16_t)(l->step && least > l->most + 1 ? least : 0);
 }
 
+static void go_to(validator *v, state_set *heads, state *s, int loop, int64_t distance)
+{
+    s->distance[loop] = (int16_t)distance;
+    if (distance != FAR) s->least[loop] = 0;
+    advance(v, heads, s, loop);
+}
+
+// A state for each distance that may come next. A role that follows others does as they did.
+static void go_to_one_of(validator *v, state_set *heads, state *s, int loop, int64_t first,
+                         int64_t last, bool far)
+{
+    const loop_model *l = &v->loops.items[loop];
+    bool open = far || !l->step;
+    int found = open && l->partners >= 0 ? validator_follow(v, s, l) : -1;
+    if (found >= 0) {
+        go_to(v, heads, s, loop, found ? found - 1 : FAR);
+        return;
+    }
+    s->guessed |= open && l->lonely && l->partners < 0;
+    for (int64_t left = first; left <= last; left++) {
+        state *copy = state_copy(v, s);
+        if (open && l->partners >= 0) validator_lead(v, copy, l, (int)left + 1);
+        go_to(v, heads, copy, loop, left);
+    }
+    if (far) {
+        if (l->partners >= 0) validator_lead(v, s, l, 0);
+        go_to(v, heads, s, loop, FAR);
+    } else {
+        state_free(v, s);
+    }
+}
+
 // What a trip leaves behind goes on to the next: closer to the end by a step, or still too far to
 // tell, or at one of the distances that come first when it can be told.
 void validator_go_on(validator *v, const kg_op *op, state_set *heads, state *s)
@@ -218,7 +222,6 @@ void validator_go_on(validator *v, const kg_op *op, state_set *heads, state *s)
     forget_trip(v, l, s);
     s->trip[loop]++;
     pass(l, s, loop);
-    if (far && l->partners >= 0) count_ahead(v, s, loop);
     if (!far) first = l->step ? s->distance[loop] - step : 0, last = s->distance[loop] - 1;
     if (!far && l->step) last = first;
     if (far && l->step && l->most >= step) first = l->most - step + 1;
@@ -227,17 +230,7 @@ void validator_go_on(validator *v, const kg_op *op, state_set *heads, state *s)
         if (least > first) first = least;
         set_least(l, s, loop, least);
     }
-    for (int64_t left = first; left <= last; left++) {
-        state *copy = state_copy(v, s);
-        copy->distance[loop] = (int16_t)left;
-        copy->least[loop] = 0;
-        if (far && l->partners >= 0) tell_partners(v, copy, loop);
-        advance(v, heads, copy, loop);
-    }
-    if (far)
-        advance(v, heads, s, loop);
-    else
-        state_free(v, s);
+    go_to_one_of(v, heads, s, loop, first, last, far);
 }
 
 void validator_leave(validator *v, const kg_op *op, state *s)
@@ -262,9 +255,7 @@ void validator_enter(validator *v, const kg_op *op, state_set *heads, state_set 
         bool near = distance <= l->most + (known ? KNOWN_TRIPS : NEAR_TRIPS) * step;
         s->distance[loop] = (int16_t)(distance <= 0 ? 0 : near ? distance : FAR);
         s->guessed |= known && !near; // its end will be tried before it is due
-        if (s->due[loop]) s->distance[loop] = s->due[loop];
         set_least(l, s, loop, s->distance[loop] == FAR ? least_distance(v, s, &l->trips) : 0);
-        s->due[loop] = 0;
         s->trip[loop] = 0;
         if (s->distance[loop] > 0)
             set_index(v, heads, s, loop);
@@ -340,7 +331,11 @@ static void run_while(validator *v, const kg_op *op, state_set *set)
 void validator_plain_op(validator *v, const kg_op *op, state_set *set)
 {
     if (v->first_access[op->id] >= 0) validator_access(v, set, op);
+    for (int i = 0; validator_has_registers(v, op) && i < set->count && !v->stop; i++)
+        validator_touch_registers(v, set->items[i], op);
     if (kg_op_info_of(op->code)->cls == KG_CLASS_Y) validator_synchronize(v, set, op);
+    for (int i = 0; op->code == KG_OP_COPY_BULK && i < set->count && !v->stop; i++)
+        validator_mbarrier(v, set->items[i], op, -1);
     if (op->n_results == 1 || op->code == KG_OP_ASSIGN) validator_scalar(v, set, op);
 }
 
@@ -384,10 +379,12 @@ static void run_block(validator *v, const kg_block *block, state_set *set)
 
 void validator_explore(validator *v)
 {
-    state *s = kg_arena_alloc(v->arena, v->state_bytes);
+    state *s = state_new(v);
     state_set set = {0};
     s->generations = 1;
-    for (int w = 0; w < v->warps; w++) s->knows[1][w] = 1u << w;
+    s->alive = all_warps(v);
+    validator_fresh_generation(v, s, 1);
+    for (int i = 0; i < v->n_registers; i++) registers_of(v, s)[i].touched = all_warps(v);
     memset(s->value, VALUE_OPEN, sizeof s->value);
     for (int i = 0; i < v->loops.count; i++) s->distance[i] = NOT_RUNNING;
     for (int i = 0; i < MOST_ROLES; i++) s->next[i] = ROLE_NONE;

@@ -78,7 +78,7 @@ static void forget_inside(validator *v)
         for (int k = 0; k < v->variables.count; k++) {
             const linear *part = &v->variables.items[k].part;
             for (int t = 0; t < part->count; t++)
-                if (defined_inside(part->terms[t].value, v->loops.items[i].op))
+                if (linear_changes_in(part->terms[t].value, v->loops.items[i].op))
                     v->loops.items[i].variables |= 1u << k;
         }
 }
@@ -315,7 +315,9 @@ static void note_thresholds(validator *v, const kg_block *block)
 static bool commits(const kg_block *block)
 {
     for (const kg_op *op = block->first; op; op = op->next) {
-        if (op->code == KG_OP_COMMIT) return true;
+        if (op->code == KG_OP_COMMIT || op->code == KG_OP_BULK_COMMIT ||
+            op->code == KG_OP_WGMMA_COMMIT)
+            return true;
         for (int i = 0; i < op->n_blocks; i++)
             if (commits(op->blocks[i])) return true;
     }

@@ -16,6 +16,41 @@ static linear constant(int64_t number)
     return (linear){.known = true, .constant = number};
 }
 
+static bool is_pure(const kg_op *op)
+{
+    kg_op_class cls = kg_op_info_of(op->code)->cls;
+    return cls == KG_CLASS_P || cls == KG_CLASS_U || cls == KG_CLASS_B || cls == KG_CLASS_C;
+}
+
+// The same integer whenever both are computed: one value, or the same arithmetic on such ones. Roles
+// compute for themselves what they share.
+static bool same_value(const kg_value *a, const kg_value *b, int depth)
+{
+    int64_t x, y;
+    if (a == b) return !kg_is_mutable(a);
+    if (kg_const_int(a, &x)) return kg_const_int(b, &y) && x == y && a->type.dtype == b->type.dtype;
+    if (depth == DEEPEST || a->kind != KG_VALUE_RESULT || b->kind != KG_VALUE_RESULT ||
+        a->op->code != b->op->code || a->type.dtype != b->type.dtype || !is_pure(a->op) ||
+        !kg_is_scalar(a) || !kg_is_scalar(b) || !a->op->n_operands)
+        return false;
+    for (int i = 0; i < a->op->n_operands; i++)
+        if (!same_value(a->op->operands[i], b->op->operands[i], depth + 1)) return false;
+    return true;
+}
+
+bool linear_changes_in(const kg_value *value, const kg_op *loop)
+{
+    const kg_op *op = value->op;
+    if (value->kind != KG_VALUE_RESULT && value->kind != KG_VALUE_ARG) return false;
+    while (op && op != loop) op = op->parent->owner;
+    if (kg_is_mutable(value)) return true; // it may be assigned there
+    if (!op) return false;
+    if (value->kind == KG_VALUE_ARG || !is_pure(value->op)) return true;
+    for (int i = 0; i < value->op->n_operands; i++)
+        if (linear_changes_in(value->op->operands[i], loop)) return true;
+    return false;
+}
+
 linear linear_sum(const linear *a, const linear *b, int64_t factor)
 {
     linear sum = *a;
@@ -26,7 +61,7 @@ linear linear_sum(const linear *a, const linear *b, int64_t factor)
         return unknown();
     for (int i = 0; i < b->count; i++) {
         int k = 0;
-        while (k < sum.count && sum.terms[k].value != b->terms[i].value) k++;
+        while (k < sum.count && !same_value(sum.terms[k].value, b->terms[i].value, 0)) k++;
         if (k == MOST_TERMS || __builtin_mul_overflow(b->terms[i].factor, factor, &product))
             return unknown();
         if (k == sum.count) {

@@ -1,38 +1,19 @@
 // SPDX-License-Identifier: MIT
-// What accesses and synchronizations do to a state.
-//
-// Time is cut into generations, each begun by a synchronization. Of every generation it is known
-// which warps know what warp w did in it, and whether the lanes of w have met since. What everybody
-// knows is forgotten: it can conflict with nothing any more.
+// What accesses do to a state: each against what was done to the same bytes before.
 #include "passes/validate/model.h"
 
 #include <string.h>
 
-// ---- order ------------------------------------------------------------------------------------
-
-// Does everybody of `warps` (in each the lane, or MANY_LANES) know of the entry? If not, *from and
-// *to are a warp of the entry and one that does not know.
-static bool ordered(const state *s, const entry *e, uint32_t warps, int lane, uint32_t *from,
-                    uint32_t *to)
-{
-    if (!e->generation) return true;
-    for (uint32_t left = e->warps; left; left &= left - 1) {
-        int w = __builtin_ctz(left);
-        uint32_t lost = warps & ~(1u << w) & ~s->knows[e->generation][w];
-        bool same = lane != MANY_LANES && lane == e->lane;
-        if ((warps >> w & 1) && !same && !(s->lanes[e->generation] >> w & 1)) lost |= 1u << w;
-        if (!lost) continue;
-        *from = 1u << w;
-        *to = lost & -lost;
-        return false;
-    }
-    return true;
-}
+// ---- conflicts ----------------------------------------------------------------------------------
 
 // The lanes of each of the warps have met since.
-static bool lanes_met(const state *s, const entry *e, uint32_t warps)
+static bool lanes_met(const validator *v, const state *s, const entry *e, uint32_t warps)
 {
-    return !e->generation || !(e->warps & warps & ~s->lanes[e->generation]);
+    for (uint32_t left = e->generation ? e->warps & warps : 0; left; left &= left - 1) {
+        int w = __builtin_ctz(left);
+        if (!(rows_of(v, s, e->generation, 0)[w] >> w & 1)) return false;
+    }
+    return true;
 }
 
 static bool commute(const validator *v, const entry *e, const access_model *b)
@@ -41,29 +22,64 @@ static bool commute(const validator *v, const entry *e, const access_model *b)
            v->accesses.items[e->access].at.op->code == b->at.op->code;
 }
 
+// Uses of an mbarrier only have to come after what made it.
 static bool may_conflict(const validator *v, const entry *e, const access_model *b)
 {
+    if (b->use) return e->kind == ENTRY_WRITE;
     return e->kind && (e->kind != ENTRY_READ || b->writes) && !commute(v, e, b);
 }
 
-static entry entry_for(const validator *v, const state *s, const access_model *a)
+// What the async proxy does has to come after a fence for what was not done by it.
+static knowledge needed(const validator *v, const entry *e, const access_model *b)
 {
+    if (!b->proxy || v->accesses.items[e->access].proxy) return KNOWN;
+    return b->shared ? SHARED_FENCED : GLOBAL_FENCED;
+}
+
+static uint8_t flight_phase(validator *v, const state *s, const access_model *a)
+{
+    if (a->flight != FLIGHT_PHASE) return a->flight != FLIGHT_NONE;
+    int slot = validator_slot_of(v, s, validator_use_of(v, a->at.op));
+    return (uint8_t)(slot < 0 ? 1 : 1 + slot);
+}
+
+static entry entry_for(validator *v, const state *s, const access_model *a)
+{
+    uint8_t flies = flight_phase(v, s, a);
     return (entry){.access = (uint16_t)(a - v->accesses.items),
                    .kind = (uint8_t)(a->atomic   ? ENTRY_UPDATE
                                      : a->writes ? ENTRY_WRITE
                                                  : ENTRY_READ),
-                   .generation = (uint8_t)s->generations,
-                   .phase = a->async,
+                   .generation = (uint8_t)(flies ? 0 : s->generations),
+                   .phase = flies,
                    .warps = a->region};
 }
 
 // ---- cells ------------------------------------------------------------------------------------
 
-static const char *what_is_wrong(const entry *e, const access_model *b)
+static const char *what_flies(const validator *v, const entry *e)
 {
+    switch (v->accesses.items[e->access].flight) {
+    case FLIGHT_WGMMA:
+        return "a wgmma that reads it";
+    case FLIGHT_BULK:
+    case FLIGHT_BULK_READ:
+        return "a bulk store";
+    default:
+        return "a copy";
+    }
+}
+
+static const char *what_is_wrong(validator *v, const entry *e, const access_model *b, bool fence)
+{
+    const char *did = b->writes ? "written" : "read";
     if (e->phase)
-        return b->writes ? "written while a copy is in flight" : "read while a copy is in flight";
+        return kg_arena_printf(v->arena, "%s while %s is in flight", did, what_flies(v, e));
+    if (fence)
+        return kg_arena_printf(v->arena, "%s by the async proxy without a proxy fence after %s",
+                               did, e->kind == ENTRY_READ ? "a read" : "a write");
     if (e->kind == ENTRY_READ) return "written, and nothing orders it after a read";
+    if (b->use) return "an mbarrier is used, and nothing orders it after its initialization";
     return b->writes ? "written, and nothing orders it after another write"
                      : "read, and nothing orders it after a write";
 }
@@ -76,7 +92,7 @@ static bool lie_apart(const validator *v, const entry *e, const access_model *b)
     if (e->inexact == MIXED || (!e->inexact && b->at.exact) || a->at.root != b->at.root)
         return false;
     how_apart how = validator_relate(v, a, b, e->stale);
-    return how == NEVER_MEET || (how == SAME_THREAD && !e->phase);
+    return how == NEVER_MEET || (how == SAME_THREAD && !e->phase && needed(v, e, b) == KNOWN);
 }
 
 static void check_entry(validator *v, const state *s, const entry *e, const access_model *b,
@@ -90,20 +106,25 @@ static void check_entry(validator *v, const state *s, const entry *e, const acce
                    .warps_a = e->warps,
                    .warps_b = t->warps};
     if (!may_conflict(v, e, b) || lie_apart(v, e, b)) return;
-    if (!e->phase && ordered(s, e, t->warps, t->lane, &c.warps_a, &c.warps_b)) return;
-    c.what = what_is_wrong(e, b);
+    knowledge need = needed(v, e, b);
+    bool known = !e->phase &&
+                 validator_ordered(v, s, e, KNOWN, t->warps, t->lane, &c.warps_a, &c.warps_b);
+    bool fence = known && need != KNOWN &&
+                 !validator_ordered(v, s, e, need, t->warps, t->lane, &c.warps_a, &c.warps_b);
+    if (known && !fence) return;
+    c.what = what_is_wrong(v, e, b, fence);
     validator_report(v, s, &c);
 }
 
 static bool replaces(const entry *old, const entry *now)
 {
-    if (old->kind != now->kind || old->phase || now->phase || old->stale != now->stale)
-        return false;
+    if (old->phase || now->phase) return !memcmp(old, now, sizeof *old);
+    if (old->kind != now->kind || old->stale != now->stale) return false;
     return old->access == now->access || (old->warps == now->warps && old->lane == now->lane &&
                                           now->lane != MANY_LANES && old->inexact == now->inexact);
 }
 
-static void add_entry(cell *c, const entry *now)
+static void add_entry(validator *v, cell *c, const entry *now)
 {
     for (int i = 0; i < c->count; i++)
         if (replaces(&c->entries[i], now)) {
@@ -116,6 +137,8 @@ static void add_entry(cell *c, const entry *now)
     }
     // No room: the last one stands for both, as if it could be anybody's and were made now.
     entry *last = &c->entries[c->count - 1];
+    if (last->phase || now->phase)
+        validator_give_up(v, "too much is in flight at one place at once");
     uint32_t warps = last->warps | now->warps;
     uint8_t kind = last->kind > now->kind ? last->kind : now->kind;
     *last = *now;
@@ -125,15 +148,34 @@ static void add_entry(cell *c, const entry *now)
     last->inexact = MIXED;
 }
 
+// An mbarrier has no end: there is no op for it.
+static void check_live(validator *v, const state *s, const cell *c, const access_model *a,
+                       const touch *t, int slot)
+{
+    complaint alive = {.certain = a->at.exact,
+                       .what = a->init ? "an mbarrier is initialized twice"
+                                       : "touched, and it is an mbarrier that is in use",
+                       .a = c->write.kind ? &v->accesses.items[c->write.access] : NULL,
+                       .b = a,
+                       .slot = slot,
+                       .cell = t->cell,
+                       .warps_a = t->warps,
+                       .warps_b = t->warps};
+    if (c->live) validator_report(v, s, &alive);
+}
+
 static void touch_cell(validator *v, state *s, const access_model *a, touch *t, int slot)
 {
     cell *c = &cells_of(v, s)[t->cell];
+    if (!a->use) check_live(v, s, c, a, t, slot);
     check_entry(v, s, &c->write, a, t, slot);
     for (int i = 0; i < c->count && !v->stop; i++) check_entry(v, s, &c->entries[i], a, t, slot);
     bool several = t->lane == MANY_LANES || (t->warps & (t->warps - 1));
     complaint twice = {
         true, "written by several threads at once", NULL, a, slot, t->cell, t->warps, t->warps};
     if (a->writes && !a->atomic && a->at.exact && several) validator_report(v, s, &twice);
+    if (a->use) return;
+    c->live |= a->init;
     entry now = entry_for(v, s, a);
     now.warps = t->warps;
     now.lane = (int8_t)t->lane;
@@ -148,7 +190,7 @@ static void touch_cell(validator *v, state *s, const access_model *a, touch *t, 
         c->count = 0;
         c->write = now;
     } else {
-        add_entry(c, &now);
+        add_entry(v, c, &now);
     }
 }
 
@@ -171,10 +213,13 @@ static void check_tensor(validator *v, const state *s, const tensor_state *t, co
         bool concerns_others = a->at.root && (e->kind != ENTRY_READ || written);
         if (release ? !concerns_others : !may_conflict(v, e, b)) continue;
         how_apart how = release ? SURELY_MEET : validator_relate(v, a, b, e->stale);
-        if (how == NEVER_MEET || (how == SAME_THREAD && !e->phase)) continue;
-        if (how == SAME_WARP && !e->phase && lanes_met(s, e, b->region)) continue;
+        knowledge need = release ? KNOWN : needed(v, e, b);
+        if (how == NEVER_MEET) continue;
+        if (how == SAME_THREAD && !e->phase && need == KNOWN) continue;
+        if (how == SAME_WARP && !e->phase && need == KNOWN && lanes_met(v, s, e, b->region))
+            continue;
         complaint c = {how != MAY_MEET,
-                       release ? "published before it is complete" : what_is_wrong(e, b),
+                       "published before it is complete",
                        a,
                        b,
                        0,
@@ -182,7 +227,13 @@ static void check_tensor(validator *v, const state *s, const tensor_state *t, co
                        e->warps,
                        b->region};
         int lane = b->elected ? 0 : MANY_LANES;
-        if (!e->phase && ordered(s, e, b->region, lane, &c.warps_a, &c.warps_b)) continue;
+        bool known =
+            how == SAME_THREAD ||
+            validator_ordered(v, s, e, KNOWN, b->region, lane, &c.warps_a, &c.warps_b);
+        bool fenced = need == KNOWN ||
+                      validator_ordered(v, s, e, need, b->region, lane, &c.warps_a, &c.warps_b);
+        if (!e->phase && known && fenced) continue;
+        if (!release) c.what = what_is_wrong(v, e, b, known && !fenced);
         validator_report(v, s, &c);
     }
 }
@@ -228,306 +279,18 @@ static void make_access(validator *v, state_set *set, access_model *a)
         int slot = a->ring > 1 && a->at.slot ? scalar_value(v, s, a->at.slot) : 0;
         if (slot == UNKNOWN_SCALAR)
             validator_give_up(v, "the slot of a ring is not understood");
-        else
-            access_shared(v, s, a, slot % a->ring);
+        for (int k = 0; a->init && k < a->ring; k++) access_shared(v, s, a, k);
+        if (!a->init && !v->stop) access_shared(v, s, a, slot % a->ring);
     }
 }
 
-// Reads before writes; what a release publishes before the flag.
+// Reads (and uses of mbarriers) before writes; what a release publishes before the flag.
 void validator_access(validator *v, state_set *set, const kg_op *op)
 {
     int first = v->first_access[op->id];
     for (int writes = 0; writes < 2; writes++)
         for (int i = first; i < v->accesses.count && v->accesses.items[i].at.op == op; i++)
             if (v->accesses.items[i].writes == writes) make_access(v, set, &v->accesses.items[i]);
-}
-
-// ---- synchronization --------------------------------------------------------------------------
-
-static void fresh_generation(const validator *v, state *s, int g)
-{
-    memset(s->knows[g], 0, sizeof s->knows[g]);
-    for (int w = 0; w < v->warps; w++) s->knows[g][w] = 1u << w;
-    s->lanes[g] = 0;
-    s->used = false;
-}
-
-typedef struct renaming {
-    uint8_t to[MOST_GENERATIONS];
-} renaming;
-
-// The same access at the same time as far as anything tells, by other warps at most.
-static bool same_but_warps(const entry *a, const entry *b)
-{
-    entry c = *b;
-    c.warps = a->warps;
-    return !memcmp(a, &c, sizeof c);
-}
-
-static void rename_list(entry *entries, int *count, const renaming *r)
-{
-    int kept = 0;
-    for (int i = 0; i < *count; i++) {
-        entry e = entries[i];
-        int k = 0;
-        e.generation = r->to[e.generation];
-        if (!e.generation && !e.phase) continue;
-        while (k < kept && !same_but_warps(&entries[k], &e)) k++;
-        if (k == kept)
-            entries[kept++] = e;
-        else
-            entries[k].warps |= e.warps;
-    }
-    memset(&entries[kept], 0, sizeof *entries * (size_t)(*count - kept));
-    *count = kept;
-}
-
-static void rename_all(const validator *v, state *s, const renaming *r)
-{
-    cell *cells = cells_of(v, s);
-    for (int i = 0; i < v->n_cells; i++) {
-        cell *c = &cells[i];
-        int count = c->count;
-        c->write.generation = r->to[c->write.generation];
-        if (!c->write.generation && !c->write.phase) c->write = (entry){0};
-        if (count) rename_list(c->entries, &count, r);
-        c->count = (uint8_t)count;
-    }
-    for (int i = 0; i < v->n_tensors; i++)
-        rename_list(tensors_of(v, s)[i].entries, &tensors_of(v, s)[i].count, r);
-    for (int i = 0; i < BARRIERS; i++) {
-        uint32_t told[MOST_GENERATIONS] = {0};
-        for (int g = 1; s->meetings[i].arrived && g <= s->generations; g++)
-            if (r->to[g]) told[r->to[g]] |= s->meetings[i].told[g];
-        memcpy(s->meetings[i].told, told, sizeof told);
-    }
-}
-
-static bool known_to_all(const validator *v, const state *s, int g)
-{
-    for (int w = 0; w < v->warps; w++)
-        if (s->knows[g][w] != all_warps(v)) return false;
-    return s->lanes[g] == all_warps(v);
-}
-
-// The same warps know of both: nothing tells them apart. (Of what is older no fewer know, so equal
-// ones follow each other.)
-static bool same_known(const state *s, int g, int h)
-{
-    for (int i = 0; i < BARRIERS; i++)
-        if (s->meetings[i].arrived && s->meetings[i].told[g] != s->meetings[i].told[h])
-            return false;
-    return s->lanes[g] == s->lanes[h] && !memcmp(s->knows[g], s->knows[h], sizeof s->knows[g]);
-}
-
-// A new generation; older ones that everybody knows become number 0, equal ones become one, the
-// rest move down.
-static void begin_generation(validator *v, state *s)
-{
-    renaming r = {{0}};
-    int last = s->generations, next = 1, last_kept = 0; // as it is numbered still
-    for (int g = 1; g <= last; g++) {
-        if (known_to_all(v, s, g) || (g == last && !s->used)) continue;
-        r.to[g] = (uint8_t)next;
-        if (last_kept && same_known(s, last_kept, g)) {
-            r.to[g] = (uint8_t)(next - 1);
-            continue;
-        }
-        last_kept = g;
-        if (next != g) {
-            memcpy(s->knows[next], s->knows[g], sizeof s->knows[g]);
-            s->lanes[next] = s->lanes[g];
-        }
-        next++;
-    }
-    if (next <= last) rename_all(v, s, &r);
-    for (int g = next + 1; g <= last; g++) {
-        memset(s->knows[g], 0, sizeof s->knows[g]);
-        s->lanes[g] = 0;
-    }
-    if (next == MOST_GENERATIONS) {
-        validator_give_up(v, "too many synchronizations of some warps only in a row");
-        return;
-    }
-    s->generations = next;
-    fresh_generation(v, s, next);
-}
-
-// What one of these warps knows, all of them know.
-static void tell(const validator *v, state *s, uint32_t warps)
-{
-    for (int g = 1; g <= s->generations; g++) {
-        for (int w = 0; w < v->warps; w++)
-            if (s->knows[g][w] & warps) s->knows[g][w] |= warps;
-        s->lanes[g] |= warps;
-    }
-}
-
-static void meet(validator *v, state *s, uint32_t warps, bool warp_by_warp)
-{
-    for (int g = 1; warp_by_warp && g <= s->generations; g++) s->lanes[g] |= warps;
-    if (!warp_by_warp) tell(v, s, warps);
-    begin_generation(v, s);
-}
-
-// Calls for every copy in flight of some warp; the callback may complete it.
-typedef void (*phase_fn)(validator *v, state *s, entry *e, uint32_t warps, int number);
-
-static void for_copies(validator *v, state *s, uint32_t warps, phase_fn fn, int number)
-{
-    cell *cells = cells_of(v, s);
-    for (int i = 0; i < v->n_cells; i++) {
-        if (cells[i].write.phase) fn(v, s, &cells[i].write, warps, number);
-        for (int k = 0; k < cells[i].count; k++)
-            if (cells[i].entries[k].phase) fn(v, s, &cells[i].entries[k], warps, number);
-    }
-    for (int i = 0; i < v->n_tensors; i++)
-        for (int k = 0; k < tensors_of(v, s)[i].count; k++) {
-            entry *e = &tensors_of(v, s)[i].entries[k];
-            if (e->phase) fn(v, s, e, warps, number);
-        }
-}
-
-static bool concerns(validator *v, const entry *e, uint32_t warps)
-{
-    if ((e->warps & warps) && (e->warps & ~warps))
-        validator_give_up(v, "some of the warps that copy together commit or wait alone");
-    return (e->warps & ~warps) == 0;
-}
-
-static void commit(validator *v, state *s, entry *e, uint32_t warps, int number)
-{
-    if (concerns(v, e, warps) && e->phase < 2 + v->most_groups + 1) e->phase++;
-}
-
-static void wait(validator *v, state *s, entry *e, uint32_t warps, int number)
-{
-    if (!concerns(v, e, warps) || e->phase < 2 + number) return;
-    e->phase = 0;
-    e->generation = (uint8_t)s->generations; // it acts now, for the thread that waited
-    s->used = true;
-}
-
-static uint32_t warps_of(const kg_op *op)
-{
-    kg_region region = kg_op_region(op);
-    return (region.n_warps >= 32 ? ~0u : (1u << region.n_warps) - 1) << region.first_warp;
-}
-
-static void complain_of_barrier(validator *v, const state *s, const kg_op *op, const char *what)
-{
-    access_model here = {.at = {.op = op}, .region = warps_of(op)};
-    complaint c = {true, what, NULL, &here, 0, -1, here.region, here.region};
-    validator_report(v, s, &c);
-}
-
-static void in_flight(validator *v, state *s, entry *e, uint32_t warps, int number)
-{
-    const access_model *a = &v->accesses.items[e->access];
-    complaint c = {true, "in flight when the kernel ends", NULL, a, 0, -1, e->warps, e->warps};
-    if (a->writes) validator_report(v, s, &c); // its other half reads
-}
-
-void validator_at_end(validator *v, state *s)
-{
-    for_copies(v, s, ~0u, in_flight, 0);
-}
-
-// An id is of one set of warps until all warps have met.
-static void own(validator *v, state *s, const kg_op *op, int id, uint32_t warps)
-{
-    if (s->owner[id] && s->owner[id] != warps)
-        complain_of_barrier(v, s, op, "one barrier id serves two sets of warps at a time");
-    s->owner[id] = warps;
-}
-
-// Groups of warps, each at a barrier of its own.
-static void barrier_of_groups(validator *v, state *s, const kg_op *op, const kg_attr *ids)
-{
-    for (int w = 0; w < v->warps; w++) {
-        uint32_t group = 0;
-        for (int u = 0; u < v->warps && u < ids->count; u++)
-            group |= (uint32_t)(ids->ints[u] == ids->ints[w]) << u;
-        if (__builtin_ctz(group) != w) continue;
-        own(v, s, op, (int)ids->ints[w] & (BARRIERS - 1), group);
-        tell(v, s, group);
-    }
-    begin_generation(v, s);
-}
-
-static void barrier(validator *v, state *s, const kg_op *op, uint32_t warps)
-{
-    int64_t all = 32 * (int64_t)v->warps, count = kg_op_int(op, KG_A_COUNT, all);
-    int id = (int)kg_op_int(op, KG_A_ID, 0) & (BARRIERS - 1);
-    if (count != 32 * __builtin_popcount(warps)) {
-        validator_give_up(v, "regions of warps that meet do not follow each other directly");
-        return;
-    }
-    own(v, s, op, id, warps);
-    if (warps == all_warps(v)) memset(s->owner, 0, sizeof s->owner);
-    meet(v, s, warps, false);
-}
-
-// All are there: those who wait learn what those who came know of.
-static void complete(validator *v, state *s, meeting *m)
-{
-    for (int g = 1; g <= s->generations; g++) {
-        for (uint32_t left = m->told[g]; left; left &= left - 1)
-            s->knows[g][__builtin_ctz(left)] |= m->warps;
-        s->lanes[g] |= m->warps;
-    }
-    memset(m, 0, sizeof *m);
-}
-
-bool validator_arrive(validator *v, state *s, const kg_op *op, int role, bool waits)
-{
-    uint32_t warps = warps_of(op);
-    int64_t count = kg_op_int(op, KG_A_COUNT, 32 * (int64_t)v->warps);
-    meeting *m = &s->meetings[kg_op_int(op, KG_A_ID, 0) & (BARRIERS - 1)];
-    if (m->arrived && m->count != count)
-        complain_of_barrier(v, s, op, "one barrier is used with two counts at a time");
-    m->count = (uint16_t)count;
-    m->arrived = (uint16_t)(m->arrived + 32 * __builtin_popcount(warps));
-    if (m->arrived > count)
-        complain_of_barrier(v, s, op, "more threads come to this barrier than it counts");
-    for (int g = 1; g <= s->generations; g++)
-        for (int w = 0; w < v->warps; w++)
-            if (s->knows[g][w] & warps) m->told[g] |= 1u << w;
-    if (waits) m->warps |= warps, m->waiting |= (uint16_t)(1u << role);
-    bool all_there = m->arrived >= count;
-    if (all_there) complete(v, s, m);
-    begin_generation(v, s);
-    return all_there || !waits;
-}
-
-void validator_synchronize(validator *v, state_set *set, const kg_op *op)
-{
-    uint32_t warps = warps_of(op);
-    for (int i = 0; i < set->count && !v->stop; i++) {
-        state *s = set->items[i];
-        v->work += v->n_cells / 8;
-        switch (op->code) {
-        case KG_OP_BARRIER:
-            if (kg_op_attr(op, KG_A_IDS))
-                barrier_of_groups(v, s, op, kg_op_attr(op, KG_A_IDS));
-            else
-                barrier(v, s, op, warps);
-            break;
-        case KG_OP_WARP_SYNC:
-            meet(v, s, warps, true);
-            break;
-        case KG_OP_COMMIT:
-            for_copies(v, s, warps, commit, 0);
-            break;
-        case KG_OP_WAIT:
-            for_copies(v, s, warps, wait, (int)kg_op_int(op, KG_A_COUNT, 0));
-            break;
-        case KG_OP_FENCE:
-            break; // orders nothing that is modelled: no access is by another proxy
-        default:
-            validator_give_up(v, "'%s' is not modelled", kg_op_info_of(op->code)->name);
-        }
-    }
 }
 
 // ---- trips ------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@
 
 enum {
     MOST_ENTRIES = 4,      // accesses of a cell since its last write that are told apart
-    MOST_GENERATIONS = 20, // 0: everybody knows
+    MOST_GENERATIONS = 40, // 0: everybody knows
     MOST_GLOBAL = 24,      // accesses of a tensor that are told apart
     MOST_CONDITIONS = 64,  // whose outcome is remembered
     MOST_WARPS = 32,
@@ -18,6 +18,11 @@ enum {
     MOST_VALUES = 100,
     MOST_ROLES = 8,
     MOST_AHEAD = 64, // trips
+    SIZES = 256,
+    SIZE_STEP = 2048, // bytes
+    MOST_SLOTS = 250, // of mbarriers
+    MOST_EVENTS = 3, // of a phase, by generation
+    MOST_MODULUS = 64,
     ROLE_DONE = -1,
     ROLE_NONE = -2, // in place of a role's next op
     BARRIERS = 16,
@@ -52,11 +57,26 @@ typedef struct touches {
     int count;
 } touches;
 
+// How an access ends that goes on after its op. The groups are counted apart from each other.
+typedef enum flight {
+    FLIGHT_NONE,
+    FLIGHT_COPY,      // cp.async: a group of the threads
+    FLIGHT_PHASE,     // of an mbarrier
+    FLIGHT_BULK_READ, // a group of bulk stores, once it has read its sources
+    FLIGHT_BULK,      // the same, once it is complete
+    FLIGHT_WGMMA      // a group of a warpgroup
+} flight;
+
 typedef struct access_model {
     kg_access at;
     uint32_t region; // warps that execute the op
-    bool writes, atomic, async, elected, masked;
+    bool writes, atomic, elected, masked;
     bool shared;    // else global, or all of it (root NULL)
+    bool proxy;     // by the async proxy
+    bool use;       // of an mbarrier, by what mbarriers are there for
+    bool init;      // makes mbarriers of the bytes
+    uint8_t flight; // what ends it: struct entry, `phase`
+    int mbarrier;   // use, init: number of the first slot
     int tensor;     // global: number of the memory; -1 for all
     int64_t offset; // shared: of the buffer
     int64_t slot_bytes;
@@ -112,6 +132,10 @@ typedef struct loop_model {
     int64_t most;        // above this distance from the end nothing looks at it
     int64_t most_passed; // above this one from the start; -1: nothing looks at it at all
     int partners;        // number of a set of roles' loops that make the same trips; -1
+    int seat;            // which of the set's roles
+    const kg_op *role;   // the region that it stands in, if it has partners
+    bool lonely;         // a role's loop without partners, though others make the same trips
+    bool index_wanted;   // some slot depends on its index
     uint64_t conditions; // defined inside: forgotten with each trip
     uint32_t variables;  // likewise
 } loop_model;
@@ -126,7 +150,8 @@ typedef struct entry {
     uint16_t access;
     uint8_t kind, generation;
     int8_t lane;
-    uint8_t phase;   // of a copy: 0 complete, 1 not committed, 2 + n: n younger groups committed
+    uint8_t phase;   // 0: complete. In flight: by groups, 1 not committed, 2 + n: n younger groups
+                     // committed; FLIGHT_PHASE: 1 + the mbarrier's slot
     uint8_t stale;   // 1 + number of the outermost loop around that has made a trip since
     uint8_t inexact; // it may have been elsewhere; MIXED: stands for several accesses
     uint32_t warps;
@@ -135,7 +160,9 @@ typedef struct entry {
 typedef struct cell {
     entry write;
     entry entries[MOST_ENTRIES]; // reads, updates, writes that may have been elsewhere
-    uint8_t count, written, pad[2];
+    uint8_t count, written;
+    uint8_t live; // an mbarrier's bytes
+    uint8_t pad;
 } cell;
 
 typedef struct tensor_state {
@@ -148,34 +175,91 @@ typedef struct meeting {
     uint16_t arrived, count; // threads
     uint16_t waiting;        // roles that are held
     uint16_t unused;
-    uint32_t warps;                  // that wait
-    uint32_t told[MOST_GENERATIONS]; // warps whose accesses of then those who arrived know
+    uint32_t warps; // that wait
 } meeting;
 
-// What compares and hashes is the block from `generations` on. Everything in it is zero where it is
-// not used.
+// Something that warps did at an mbarrier: of each its first lane.
+typedef struct event {
+    uint32_t warps;
+    uint16_t access;
+    uint8_t generation, pad;
+} event;
+
+// What happened in a phase of an mbarrier, and who has seen that it is over.
+typedef struct phase {
+    event came[MOST_EVENTS], seen[MOST_EVENTS];
+    bool exists;    // it is not before the first
+    bool copies;    // counted towards it
+    bool inexact;   // more events than are told apart
+    uint8_t landed; // the generation in which its copies were complete
+} phase;
+
+// A slot of a ring of mbarriers. `parity` is that of the current phase.
+typedef struct mbarrier {
+    bool live;
+    uint8_t parity;
+    uint16_t waiting; // roles that are held
+    uint16_t held;    // the access of one that waits
+    uint32_t warps;   // that wait
+    int32_t pending, expected, issued; // arrivals to come; bytes
+    phase now, last, before;
+} mbarrier;
+
+// Registers of a fragment that wgmma works on.
+typedef struct registers {
+    uint32_t touched; // warps that used them otherwise since their last wgmma_fence
+    uint32_t flying;  // warps in which a wgmma works on them
+    uint8_t phase, written, pad[2];
+} registers;
+
+// How often loops of a set go on: what the fastest role has found, for the others. By trip: 0 too
+// far from the end to tell, else 1 + the distance.
+typedef struct script {
+    uint8_t count, at[MOST_ROLES];
+    uint8_t found[MOST_AHEAD];
+} script;
+
+// What is known of an access by its order alone; and what the async proxy sees of it. (The clocks G
+// and A, the latter by state space.)
+typedef enum knowledge { KNOWN, SHARED_FENCED, GLOBAL_FENCED, KINDS_OF_KNOWLEDGE } knowledge;
+
+// What compares and hashes is the block from `generations` on, up to the last generation. Everything
+// in it is zero where it is not used.
 typedef struct state {
     uint64_t hash;
-    int trip[32]; // by loop, for the report
+    int trip[32];     // by loop, for the report
+    bool head;        // an equal one may have been here: look
+    uint8_t capacity; // in SIZE_STEPs
     // compared from here on
     int generations; // the youngest; accesses get this one
     bool used;       // some entry has it
     bool guessed;    // something was chosen, trip by trip, that may never go together like this
-    uint32_t knows[MOST_GENERATIONS][MOST_WARPS]; // warps that know of warp v's accesses of then
-    uint32_t lanes[MOST_GENERATIONS];             // warps whose lanes have met since
-    uint64_t decided, taken;                      // conditions
-    uint32_t owner[BARRIERS];                     // by barrier id: warps that used it last
-    meeting meetings[BARRIERS];                   // by barrier id
-    int16_t next[MOST_ROLES];                     // by role: id of its next op
-    int8_t value[32];                             // by variable
-    int16_t distance[32];                         // by loop, from the index to the end
-    int16_t least[32];                            // by loop that is FAR: no less than this; or 0
-    int16_t passed[32];                           // by loop, from the start to the index
-    int8_t ahead[32]; // by loop of a role: trips more than the slowest partner's, while all are FAR
-    int16_t due[32];  // by loop of a role: its distance when it is entered, once a partner knows
-    int16_t index[32]; // by loop, a residue
-    // then int16_t scalars[], tensor_state tensors[], cell cells[]: see the functions below
+    uint32_t alive;             // warps that have something left to do
+    uint64_t decided, taken;    // conditions
+    uint32_t owner[BARRIERS];   // by barrier id: warps that used it last
+    meeting meetings[BARRIERS]; // by barrier id
+    int16_t next[MOST_ROLES];   // by role: id of its next op
+    int8_t value[32];           // by variable
+    int16_t distance[32];       // by loop, from the index to the end
+    int16_t least[32];          // by loop that is FAR: no less than this; or 0
+    int16_t passed[32];         // by loop, from the start to the index
+    int16_t index[32];          // by loop, a residue
+    // Then scalars, tensors, cells, mbarriers, registers, scripts, and a block of words for each
+    // generation: see struct shape.
 } state;
+
+// Where the variable part of a state has what; in bytes. A block of a generation: `planes` times a
+// row for each warp, and one more for what engines have completed: who knows of what this warp (its
+// first lane) did then. A warp that knows of itself: its lanes have met since. Behind the rows, by
+// state space, the warps that have fenced their own accesses since. Then, by teller and plane: warps
+// whose accesses of then those who came there know. Tellers are the named barriers, and two for each
+// mbarrier: its current phase, and the last one that is complete.
+typedef struct shape {
+    size_t scalars, tensors, cells, mbarriers, registers, scripts, generations, bytes;
+    int planes, rows, firsts, fenced[KINDS_OF_KNOWLEDGE]; // a plane's number; -1
+    int came_after; // the plane of what has happened before, whatever memory shows of it; -1
+    int own, told, words, barriers;                       // in a block; barriers that tell
+} shape;
 
 typedef struct state_set {
     state **items;
@@ -205,15 +289,20 @@ typedef struct validator {
     const kg_op **ops; // by op id
     int *scalar_of;    // by value id: number of a scalar that slots depend on, -1
     int *condition_of; // by value id
-    int n_scalars, n_conditions, n_tensors, n_cells, modulus, warps;
+    int n_scalars, n_conditions, n_tensors, n_cells, n_mbarriers, n_registers, n_scripts;
+    int modulus, warps;
+    int *registers_of;            // by value id: number of registers that wgmma works on, -1
+    int32_t arrivals[MOST_SLOTS]; // by slot of an mbarrier
+    const kg_value *mbarrier_root[MOST_SLOTS];
+    int seats[32]; // by script: roles
+    shape at;
     const kg_value **tensors;
     int *cell_byte;    // by cell: one of its bytes
     bool *contested;   // by tensor: it is written, or an acquire may bring something new
     bool *written;     // by tensor: some access writes it
     bool any_computed; // some access of shared memory is at a computed place
     int most_groups;   // above this many groups in flight nothing looks at the number
-    size_t state_bytes;
-    state_set spare; // memory of states that are done with
+    state_set spare[SIZES]; // memory of states that are done with, by capacity
     int states, work;
     bool stop;
     // the first doubt: reported if nothing certain turns up
@@ -221,17 +310,63 @@ typedef struct validator {
     bool in_doubt;
 } validator;
 
-static inline int16_t *scalars_of(const state *s)
+static inline int16_t *scalars_of(const validator *v, const state *s)
 {
-    return (int16_t *)(s + 1);
+    return (int16_t *)((char *)s + v->at.scalars);
 }
 static inline tensor_state *tensors_of(const validator *v, const state *s)
 {
-    return (tensor_state *)((char *)(s + 1) + (((size_t)v->n_scalars * 2 + 7) & ~(size_t)7));
+    return (tensor_state *)((char *)s + v->at.tensors);
 }
 static inline cell *cells_of(const validator *v, const state *s)
 {
-    return (cell *)(tensors_of(v, s) + v->n_tensors);
+    return (cell *)((char *)s + v->at.cells);
+}
+static inline mbarrier *mbarriers_of(const validator *v, const state *s)
+{
+    return (mbarrier *)((char *)s + v->at.mbarriers);
+}
+static inline registers *registers_of(const validator *v, const state *s)
+{
+    return (registers *)((char *)s + v->at.registers);
+}
+static inline script *scripts_of(const validator *v, const state *s)
+{
+    return (script *)((char *)s + v->at.scripts);
+}
+static inline uint32_t *generation_of(const validator *v, const state *s, int g)
+{
+    return (uint32_t *)((char *)s + v->at.generations) + (ptrdiff_t)(g - 1) * v->at.words;
+}
+static inline uint32_t *rows_of(const validator *v, const state *s, int g, int plane)
+{
+    return generation_of(v, s, g) + plane * v->at.rows;
+}
+static inline uint32_t *told_of(const validator *v, const state *s, int g, int teller, int plane)
+{
+    return generation_of(v, s, g) + v->at.told + teller * v->at.planes + plane;
+}
+static inline uint32_t *own_of(const validator *v, const state *s, int g, knowledge space)
+{
+    return generation_of(v, s, g) + v->at.own + space;
+}
+// The plane for what a warp's first lane did, or all lanes; -1: no such thing is kept.
+static inline int plane_of(const validator *v, knowledge kind, bool first)
+{
+    return v->at.fenced[kind] < 0 ? -1 : v->at.fenced[kind] + (first && v->at.firsts == 2);
+}
+static inline int teller_of(const validator *v, int slot, bool last)
+{
+    return v->at.barriers + 2 * slot + last;
+}
+static inline int tellers(const validator *v)
+{
+    return teller_of(v, v->n_mbarriers, false);
+}
+// In masks of warps: the copy engine.
+static inline uint32_t engine(const validator *v)
+{
+    return v->n_mbarriers ? 1u << v->warps : 0;
 }
 static inline uint32_t all_warps(const validator *v)
 {
@@ -268,6 +403,8 @@ linear linear_sum(const linear *a, const linear *b, int64_t factor); // a + fact
 // The factor of a value; 0 when it is not there.
 int64_t linear_factor(const linear *a, const kg_value *value);
 bool linear_is_constant(const linear *a);
+// From trip to trip of the loop.
+bool linear_changes_in(const kg_value *value, const kg_op *loop);
 
 // ---- cells.c ------------------------------------------------------------------------------------
 void validator_make_cells(validator *v);
@@ -280,15 +417,56 @@ typedef enum how_apart { NEVER_MEET, SAME_THREAD, SAME_WARP, MAY_MEET, SURELY_ME
 how_apart validator_relate(const validator *v, const access_model *a, const access_model *b,
                            int stale);
 
+// ---- order.c: who knows of what -----------------------------------------------------------------
+// Does everybody of `warps` (in each the lane, or MANY_LANES) know of the entry? If not, *from and
+// *to are a warp of the entry and one that does not know.
+bool validator_ordered(const validator *v, const state *s, const entry *e, knowledge kind,
+                       uint32_t warps, int lane, uint32_t *from, uint32_t *to);
+void validator_fresh_generation(const validator *v, state *s, int g);
+// Time is cut here.
+void validator_begin_generation(validator *v, state *s);
+// What one of these warps knows, all of them know; their lanes meet.
+void validator_tell(const validator *v, state *s, uint32_t warps);
+void validator_meet_lanes(const validator *v, state *s, uint32_t warps);
+// All lanes of the warps, or the first of each, leave with a teller what they know.
+void validator_leave_word(const validator *v, state *s, int teller, uint32_t warps, bool all_lanes);
+// A bulk copy shows nothing of what its issuer did in memory, only that it came this far.
+void validator_leave_trace(const validator *v, state *s, int teller, uint32_t warps);
+void validator_take_word(const validator *v, state *s, int teller, uint32_t warps);
+void validator_proxy_fence(const validator *v, state *s, knowledge space, uint32_t warps);
+
 // ---- memory.c -----------------------------------------------------------------------------------
 void validator_access(validator *v, state_set *set, const kg_op *op);
-void validator_synchronize(validator *v, state_set *set, const kg_op *op);
-// No copy may be in flight when the kernel ends.
-void validator_at_end(validator *v, state *s);
 void validator_next_trip(const validator *v, state *s, const kg_op *loop);
 
+// ---- copies.c: what is in flight ----------------------------------------------------------------
+void validator_commit(validator *v, state *s, flight kind, uint32_t warps);
+void validator_wait(validator *v, state *s, flight kind, uint32_t warps, int count);
+// The copies of a slot's phase are complete.
+void validator_land(validator *v, state *s, int slot);
+// Nothing may be in flight when the kernel ends.
+void validator_at_end(validator *v, state *s);
+
+// ---- synchronize.c ------------------------------------------------------------------------------
+uint32_t validator_warps_of(const kg_op *op);
+void validator_synchronize(validator *v, state_set *set, const kg_op *op);
+void validator_complain_of(validator *v, const state *s, const kg_op *op, const char *what);
 // A barrier (waits: its warps are held until all are there) or an arrival. False: to be held.
 bool validator_arrive(validator *v, state *s, const kg_op *op, int role, bool waits);
+
+// ---- mbarriers.c --------------------------------------------------------------------------------
+bool validator_at_mbarrier(const kg_op *op); // it does something at one
+const access_model *validator_use_of(const validator *v, const kg_op *op);
+int validator_slot_of(validator *v, const state *s, const access_model *use);
+// Role -1: nobody is there who could come to the help of one who waits.
+void validator_mbarrier(validator *v, state *s, const kg_op *op, int role);
+void validator_report_waiting(validator *v, const state *s, int slot, const kg_op *op);
+
+// ---- registers.c --------------------------------------------------------------------------------
+void validator_find_registers(validator *v);
+bool validator_has_registers(const validator *v, const kg_op *op);
+void validator_touch_registers(validator *v, state *s, const kg_op *op);
+void validator_synchronize_registers(validator *v, state *s, const kg_op *op, uint32_t warps);
 
 // ---- state.c ------------------------------------------------------------------------------------
 state *state_new(validator *v);
@@ -296,7 +474,7 @@ state *state_copy(validator *v, const state *from);
 void state_free(validator *v, state *s);
 void state_push(validator *v, state_set *set, state *s);
 void state_unify(validator *v, state_set *set); // drops all but one of equal ones
-bool state_known(validator *v, state_set *visited, const state *s); // else adds a copy
+bool state_known(validator *v, state_set *visited, state *s); // else adds a copy
 void state_hash(const validator *v, state *s);
 
 // ---- scalars.c ----------------------------------------------------------------------------------
@@ -313,6 +491,10 @@ void validator_scalar_parameters(validator *v, state_set *set);
 // the region meets nobody, and can be run by itself.
 const kg_op *validator_last_role(const validator *v, const kg_op *first);
 void validator_find_partners(validator *v);
+// What a role that came to this trip of its loop before has found; -1: it is the first.
+bool validator_is_far_behind(const validator *v, const state *s, const kg_op *role);
+int validator_follow(validator *v, state *s, const loop_model *l);
+void validator_lead(validator *v, state *s, const loop_model *l, int found);
 void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_set *set);
 
 // ---- explore.c ----------------------------------------------------------------------------------

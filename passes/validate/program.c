@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-enum { LARGEST_MODULUS = 64 };
-
 // ---- accesses ---------------------------------------------------------------------------------
 
 static const kg_value *memory_of(const kg_value *root)
@@ -27,7 +25,8 @@ static int tensor_number(validator *v, const kg_value *root)
 // By the first thread of its region only: a scalar's store, or an elected op.
 static bool by_one_thread(const kg_access *at)
 {
-    if (at->effect->agent == KG_AGENT_ELECTED) return true;
+    if (at->effect->agent == KG_AGENT_ELECTED || at->effect->agent == KG_AGENT_BULK) return true;
+    if (at->effect->mode == KG_MODE_S) return false;
     return at->effect->mode != KG_MODE_R && at->effect->agent == KG_AGENT_THREAD &&
            at->op->n_operands > 1 && kg_is_scalar(at->op->operands[1]);
 }
@@ -41,18 +40,57 @@ static bool may_leave_out(const kg_access *at)
     return by_threads && !from_view && op->n_operands > plain;
 }
 
+static flight flight_of(const kg_access *at)
+{
+    switch (at->effect->completes) {
+    case KG_COMPLETES_GROUP:
+        return FLIGHT_COPY;
+    case KG_COMPLETES_MBARRIER:
+        return FLIGHT_PHASE;
+    case KG_COMPLETES_BULK_READ:
+        return FLIGHT_BULK_READ;
+    case KG_COMPLETES_BULK_FULL:
+        return FLIGHT_BULK;
+    case KG_COMPLETES_WGMMA_GROUP:
+        return FLIGHT_WGMMA;
+    default:
+        return FLIGHT_NONE;
+    }
+}
+
+// The number of the first slot of a ring of mbarriers.
+static int mbarrier_number(validator *v, const kg_value *root)
+{
+    int64_t ring = kg_op_int(root->op, KG_A_RING, 1);
+    for (int i = 0; i < v->n_mbarriers; i++)
+        if (v->mbarrier_root[i] == root) return i;
+    if (ring < 1 || v->n_mbarriers + ring > MOST_SLOTS) {
+        validator_give_up(v, "more than %d mbarriers", MOST_SLOTS);
+        return 0;
+    }
+    for (int64_t i = 0; i < ring; i++) {
+        v->mbarrier_root[v->n_mbarriers] = root;
+        v->arrivals[v->n_mbarriers++] = (int32_t)kg_op_int(root->op, KG_A_ARRIVALS, 1);
+    }
+    return v->n_mbarriers - (int)ring;
+}
+
 static void add_access(validator *v, const kg_access *at)
 {
-    access_model a = {.at = *at, .ring = 1, .tensor = -1};
+    access_model a = {.at = *at, .ring = 1, .tensor = -1, .mbarrier = -1};
     kg_region region = kg_op_region(at->op);
     a.elected = by_one_thread(at);
     int warps = a.elected ? 1 : region.n_warps;
     a.region = (warps >= 32 ? ~0u : (1u << warps) - 1) << region.first_warp;
-    a.writes = at->effect->mode != KG_MODE_R;
+    a.use = at->effect->mode == KG_MODE_S;
+    a.init = at->op->code == KG_OP_MBARRIER_INIT;
+    a.writes = at->effect->mode != KG_MODE_R && !a.use;
     a.atomic = at->effect->mode == KG_MODE_A;
-    a.async = at->effect->completes == KG_COMPLETES_GROUP;
+    a.proxy = at->effect->proxy == KG_PROXY_ASYNC;
+    a.flight = (uint8_t)flight_of(at);
     a.masked = may_leave_out(at);
     a.shared = at->root && at->root->type.home == KG_HOME_SHARED;
+    if (a.use || a.init) a.mbarrier = mbarrier_number(v, at->root);
     if (a.shared) {
         a.offset = kg_op_int(at->root->op, KG_A_OFFSET, 0);
         a.ring = (int)kg_op_int(at->root->op, KG_A_RING, 1);
@@ -67,10 +105,6 @@ static void add_access(validator *v, const kg_access *at)
     for (int i = 0; i < n && i < MOST_LOOPS; i++) a.loops[i] = around[n - 1 - i];
     a.n_loops = n < MOST_LOOPS ? n : MOST_LOOPS;
     if (n > MOST_LOOPS) validator_give_up(v, "more than %d loops around one another", MOST_LOOPS);
-    if (!(at->effect->completes == KG_COMPLETES_ISSUE ||
-          at->effect->completes == KG_COMPLETES_GROUP))
-        validator_give_up(v, "an access of '%s' completes in a way that is not modelled",
-                          kg_op_info_of(at->op->code)->name);
     KG_PUSH(v->arena, &v->accesses, a);
 }
 
@@ -93,7 +127,10 @@ static bool want(validator *v, const kg_value *value)
     if (!value || value->id < 0 || !kg_is_scalar(value) || kg_const_int(value, &number) ||
         kg_dtype_info_of(value->type.dtype)->is_float || v->scalar_of[value->id] >= 0)
         return false;
-    if (value->kind == KG_VALUE_ARG) return false; // a loop's index: kept by loop
+    if (value->kind == KG_VALUE_ARG) { // a loop's index: kept by loop
+        v->loops.items[v->loop_of[value->op->id]].index_wanted = true;
+        return false;
+    }
     v->scalar_of[value->id] = v->n_scalars++;
     return true;
 }
@@ -101,7 +138,7 @@ static bool want(validator *v, const kg_value *value)
 static void widen_modulus(validator *v, int64_t m)
 {
     int64_t both = common_multiple(v->modulus, m);
-    if (both <= LARGEST_MODULUS) v->modulus = (int)both;
+    if (both <= MOST_MODULUS) v->modulus = (int)both;
 }
 
 bool validator_residue_condition(const kg_value *condition, const kg_value **x, int64_t *m,
@@ -143,7 +180,7 @@ static bool spread(validator *v, const kg_block *block)
         int64_t m;
         for (int i = 0; wanted && i < op->n_operands; i++) added |= want(v, op->operands[i]);
         if (wanted && op->code == KG_OP_MOD && kg_const_int(op->operands[1], &m) && m > 0 &&
-            m <= LARGEST_MODULUS) {
+            m <= MOST_MODULUS) {
             widen_modulus(v, m);
         }
         for (int i = 0; i < op->n_blocks; i++) added |= spread(v, op->blocks[i]);
@@ -156,9 +193,10 @@ static void find_scalars(validator *v)
     v->modulus = 1;
     for (int i = 0; i < v->accesses.count; i++) {
         const access_model *a = &v->accesses.items[i];
-        if (a->ring <= 1) continue;
-        int64_t both = common_multiple(v->modulus, a->ring);
-        if (both > LARGEST_MODULUS) {
+        if (a->ring <= 1 && a->mbarrier < 0) continue;
+        // Of an mbarrier the turn's parity matters besides.
+        int64_t both = common_multiple(v->modulus, a->mbarrier < 0 ? a->ring : 2 * a->ring);
+        if (both > MOST_MODULUS) {
             validator_give_up(v, "rings of too many different lengths");
             return;
         }
@@ -201,7 +239,11 @@ static void visit_op(validator *v, kg_op *op)
         for (int i = 0; i < n; i++) add_access(v, &found[i]);
     }
     if (kg_is_loop(op)) visit_loop(v, op);
-    if (op->code == KG_OP_WAIT && count > v->most_groups) v->most_groups = (int)count;
+    bool waits =
+        op->code == KG_OP_WAIT || op->code == KG_OP_BULK_WAIT || op->code == KG_OP_WGMMA_WAIT;
+    if (waits && count > v->most_groups) v->most_groups = (int)count;
+    if (op->code == KG_OP_ARRIVE || (op->code == KG_OP_BARRIER && op->parent->owner))
+        v->at.barriers = BARRIERS;
     if (op->code == KG_OP_IF && op->operands[0]->id >= 0 &&
         v->condition_of[op->operands[0]->id] < 0 && !kg_is_mutable(op->operands[0]) &&
         v->n_conditions < MOST_CONDITIONS)
@@ -225,6 +267,7 @@ static bool mark_matters(validator *v, const kg_block *block)
                                  : op->n_results == 1     ? op->results[0]
                                                           : NULL;
         m |= target && target->id >= 0 && v->scalar_of[target->id] >= 0;
+        m |= validator_has_registers(v, op);
         for (int i = 0; i < op->n_blocks; i++) m |= mark_matters(v, op->blocks[i]);
         v->matters[op->id] = m;
         any |= m;
@@ -232,18 +275,84 @@ static bool mark_matters(validator *v, const kg_block *block)
     return any;
 }
 
+// Whenever the two are made, they are apart or by one thread.
+static bool never_clash(const validator *v, const access_model *a, const access_model *b)
+{
+    bool plain = !a->proxy && !a->flight && !b->proxy && !b->flight;
+    for (int stale = 0; stale <= a->n_loops; stale++) {
+        how_apart how = validator_relate(v, a, b, stale);
+        if (how != NEVER_MEET && !(how == SAME_THREAD && plain)) return false;
+    }
+    return true;
+}
+
+static bool is_settled(const validator *v, int tensor)
+{
+    for (int i = 0; i < v->accesses.count; i++)
+        for (int k = 0; k < v->accesses.count; k++) {
+            const access_model *a = &v->accesses.items[i], *b = &v->accesses.items[k];
+            if (a->tensor != tensor || b->tensor != tensor || !(a->writes || b->writes)) continue;
+            if (!never_clash(v, a, b)) return false;
+        }
+    return true;
+}
+
 static void find_contested(validator *v)
 {
-    bool acquires = false;
+    bool acquires = false, publishes = false;
     v->contested = KG_NEW_ARRAY(v->arena, bool, v->n_tensors + 1);
     v->written = KG_NEW_ARRAY(v->arena, bool, v->n_tensors + 1);
     for (int i = 0; i < v->accesses.count; i++) {
         const access_model *a = &v->accesses.items[i];
         if (a->tensor >= 0) v->written[a->tensor] |= a->writes;
         acquires |= !a->at.root && a->writes;
+        publishes |= !a->at.root;
         v->any_computed |= a->shared && !a->at.exact;
     }
-    for (int i = 0; i < v->n_tensors; i++) v->contested[i] = acquires || v->written[i];
+    for (int i = 0; i < v->n_tensors; i++)
+        v->contested[i] = acquires || (v->written[i] && (publishes || !is_settled(v, i)));
+}
+
+static bool has_accesses(const validator *v, bool shared, bool proxy)
+{
+    for (int i = 0; i < v->accesses.count; i++) {
+        const access_model *a = &v->accesses.items[i];
+        if (a->shared == shared && a->proxy == proxy && !a->use && !a->init) return true;
+    }
+    return false;
+}
+
+static size_t rounded(size_t bytes)
+{
+    return (bytes + 7) & ~(size_t)7;
+}
+
+static void find_shape(validator *v)
+{
+    shape *at = &v->at;
+    at->scalars = rounded(sizeof(state));
+    at->tensors = at->scalars + rounded((size_t)v->n_scalars * sizeof(int16_t));
+    at->cells = at->tensors + rounded((size_t)v->n_tensors * sizeof(tensor_state));
+    at->mbarriers = at->cells + rounded((size_t)v->n_cells * sizeof(cell));
+    at->registers = at->mbarriers + rounded((size_t)v->n_mbarriers * sizeof(mbarrier));
+    at->scripts = at->registers + rounded((size_t)v->n_registers * sizeof(registers));
+    at->generations = at->scripts + rounded((size_t)v->n_scripts * sizeof(script));
+    at->firsts = v->n_mbarriers ? 2 : 1;
+    at->rows = v->warps + (v->n_mbarriers > 0);
+    at->fenced[KNOWN] = 0;
+    at->planes = at->firsts;
+    for (int space = SHARED_FENCED; space <= GLOBAL_FENCED; space++) {
+        bool shared = space == SHARED_FENCED;
+        bool both = has_accesses(v, shared, false) && has_accesses(v, shared, true);
+        at->fenced[space] = both ? at->planes : -1;
+        if (both) at->planes += at->firsts;
+    }
+    at->came_after = v->n_mbarriers ? at->planes++ : -1;
+    at->own = at->planes * at->rows;
+    at->told = at->own + KINDS_OF_KNOWLEDGE;
+    at->words = at->told + tellers(v) * at->planes;
+    at->bytes =
+        at->generations + sizeof(uint32_t) * (size_t)at->words * (size_t)(MOST_GENERATIONS - 1);
 }
 
 bool validator_prepare(validator *v)
@@ -258,20 +367,23 @@ bool validator_prepare(validator *v)
     v->scalar_of = KG_NEW_ARRAY(v->arena, int, n_values + 1);
     v->condition_of = KG_NEW_ARRAY(v->arena, int, n_values + 1);
     v->tensors = KG_NEW_ARRAY(v->arena, const kg_value *, v->kernel->n_params + 1);
-    for (int i = 0; i <= n_values; i++) v->scalar_of[i] = v->condition_of[i] = -1;
+    v->registers_of = KG_NEW_ARRAY(v->arena, int, n_values + 1);
+    for (int i = 0; i <= n_values; i++)
+        v->scalar_of[i] = v->condition_of[i] = v->registers_of[i] = -1;
     if (v->warps > MOST_WARPS) validator_give_up(v, "more than %d warps", MOST_WARPS);
     if (!v->stop) visit(v, v->kernel->body);
     if (v->accesses.count > UINT16_MAX || n_ops > INT16_MAX)
         validator_give_up(v, "the program is too long");
+    if (v->n_mbarriers && v->warps >= MOST_WARPS)
+        validator_give_up(v, "more than %d warps beside mbarriers", MOST_WARPS - 1);
     if (!v->stop) find_scalars(v);
+    if (!v->stop) validator_find_registers(v);
     if (v->stop) return false;
     mark_matters(v, v->kernel->body);
     validator_find_guards(v);
     find_contested(v);
     if (v->stop) return false;
     validator_make_cells(v);
-    v->state_bytes = sizeof(state) + (((size_t)v->n_scalars * 2 + 7) & ~(size_t)7) +
-                     (size_t)v->n_tensors * sizeof(tensor_state) +
-                     (size_t)v->n_cells * sizeof(cell);
+    find_shape(v);
     return true;
 }

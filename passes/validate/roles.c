@@ -10,6 +10,8 @@ typedef struct crew {
     validator *v;
     const kg_op *regions[MOST_ROLES];
     int count;
+    bool copies[MOST_ROLES];
+    bool last; // nothing comes behind them
     state_set work, visited, out;
 } crew;
 
@@ -18,10 +20,20 @@ typedef struct crew {
 static bool meets_others(const kg_block *block, int threads)
 {
     for (const kg_op *op = block->first; op; op = op->next) {
-        if (op->code == KG_OP_ARRIVE) return true;
+        if (op->code == KG_OP_ARRIVE || validator_at_mbarrier(op)) return true;
         if (op->code == KG_OP_BARRIER && kg_op_int(op, KG_A_COUNT, threads) != threads) return true;
         for (int i = 0; i < op->n_blocks; i++)
             if (meets_others(op->blocks[i], threads)) return true;
+    }
+    return false;
+}
+
+static bool copies_in_bulk(const kg_block *block)
+{
+    for (const kg_op *op = block->first; op; op = op->next) {
+        if (op->code == KG_OP_COPY_BULK) return true;
+        for (int i = 0; i < op->n_blocks; i++)
+            if (copies_in_bulk(op->blocks[i])) return true;
     }
     return false;
 }
@@ -47,42 +59,6 @@ const kg_op *validator_last_role(const validator *v, const kg_op *first)
     return any ? last : NULL;
 }
 
-// The region that an outermost loop of a role stands in; NULL for other loops.
-static const kg_op *role_of(const kg_op *loop)
-{
-    for (const kg_op *op = loop->parent->owner; op; op = op->parent->owner) {
-        if (op->code == KG_OP_WARPS) return region_meets(op) ? op : NULL;
-        if (kg_is_loop(op)) return NULL;
-    }
-    return NULL;
-}
-
-static bool same_trips(const loop_model *a, const loop_model *b)
-{
-    return a->op->code == KG_OP_FOR && b->op->code == KG_OP_FOR && a->trips.variable >= 0 &&
-           a->trips.variable == b->trips.variable && a->trips.sign == b->trips.sign &&
-           a->trips.offset == b->trips.offset && a->step == b->step && a->step;
-}
-
-// Loops of several roles with as many trips as each other have them together, however many they
-// are: otherwise one could end while the other still waits for it.
-void validator_find_partners(validator *v)
-{
-    int sets = 0;
-    for (int i = 0; i < v->loops.count; i++) {
-        loop_model *a = &v->loops.items[i];
-        const kg_op *role = role_of(a->op);
-        for (int k = 0; role && k < i; k++) {
-            loop_model *b = &v->loops.items[k];
-            const kg_op *other = role_of(b->op);
-            if (!other || other == role || !same_trips(a, b)) continue;
-            if (b->partners < 0) b->partners = sets++;
-            a->partners = b->partners;
-            a->most = b->most = a->most > b->most ? a->most : b->most;
-        }
-    }
-}
-
 // ---- positions ----------------------------------------------------------------------------------
 
 static const kg_op *skip(const validator *v, const kg_op *op)
@@ -91,9 +67,16 @@ static const kg_op *skip(const validator *v, const kg_op *op)
     return op;
 }
 
+static uint32_t warps_in(const kg_op *region)
+{
+    int64_t first = kg_op_int(region, KG_A_FIRST, 0), last = kg_op_int(region, KG_A_LAST, 1);
+    return (uint32_t)(((UINT64_C(1) << (last - first)) - 1) << first);
+}
+
 static void put(crew *c, state *s, int role, const kg_op *op)
 {
     s->next[role] = op ? op->id : ROLE_DONE;
+    if (!op && c->last) s->alive &= ~warps_in(c->regions[role]);
     state_push(c->v, &c->work, s);
 }
 
@@ -105,6 +88,7 @@ static void go_from_head(crew *c, state_set *heads, int role, const kg_op *loop)
 {
     for (int i = 0; i < heads->count && !c->v->stop; i++) {
         state *s = heads->items[i];
+        s->head = true;
         if (s->distance[c->v->loop_of[loop->id]] > 0) {
             go_to_block(c, s, role, loop->blocks[0]);
             continue;
@@ -124,6 +108,7 @@ static void go_behind(crew *c, state *s, int role, const kg_op *op)
         validator_go_on(c->v, owner, &heads, s);
         go_from_head(c, &heads, role, owner);
     } else {
+        s->head = true; // the other arm may have come here
         go_behind(c, s, role, owner);
     }
 }
@@ -174,17 +159,59 @@ static void step(crew *c, state *s, int role, const kg_op *op)
         validator_arrive(v, s, op, role, op->code == KG_OP_BARRIER);
         go_behind(c, s, role, op);
         return;
+    case KG_OP_MBARRIER_WAIT:
+        if (v->first_access[op->id] >= 0) validator_access(v, &one, op);
+        validator_mbarrier(v, s, op, role);
+        go_behind(c, s, role, op);
+        return;
     default:
         validator_plain_op(v, op, &one);
         for (int i = 0; i < one.count && !v->stop; i++) go_behind(c, one.items[i], role, op);
     }
 }
 
-static bool held(const state *s, int role)
+static bool held(const validator *v, const state *s, int role)
 {
     for (int i = 0; i < BARRIERS; i++)
         if (s->meetings[i].waiting >> role & 1) return true;
+    for (int i = 0; i < v->n_mbarriers; i++)
+        if (mbarriers_of(v, s)[i].waiting >> role & 1) return true;
     return false;
+}
+
+static bool inside_crew(const crew *c, const kg_op *op)
+{
+    for (; op; op = op->parent->owner)
+        for (int i = 0; i < c->count; i++)
+            if (op == c->regions[i]) return true;
+    return false;
+}
+
+// Somebody else may still arrive at the mbarrier, behind these regions or in another trip around.
+static bool others_come(const crew *c, int slot)
+{
+    const validator *v = c->v;
+    bool again = kg_loops_around(c->regions[0]) > 0;
+    for (int i = 0; i < v->accesses.count; i++) {
+        const access_model *a = &v->accesses.items[i];
+        bool here = a->use && v->mbarrier_root[a->mbarrier] == v->mbarrier_root[slot];
+        if (!here || a->at.op->code == KG_OP_MBARRIER_WAIT) continue;
+        if (again || (!inside_crew(c, a->at.op) && a->at.op->id > c->regions[0]->id)) return true;
+    }
+    return false;
+}
+
+static void report_at_mbarrier(crew *c, const state *s)
+{
+    for (int i = 0; i < c->v->n_mbarriers; i++) {
+        const mbarrier *m = &mbarriers_of(c->v, s)[i];
+        if (!m->waiting) continue;
+        if (others_come(c, i))
+            validator_give_up(c->v, "regions of warps that meet do not follow each other directly");
+        else
+            validator_report_waiting(c->v, s, i, c->v->accesses.items[m->held].at.op);
+        return;
+    }
 }
 
 // Nobody can go on: somebody waits for an arrival that never comes.
@@ -202,14 +229,30 @@ static void report_stuck(crew *c, const state *s)
         validator_report(c->v, s, &stuck);
         return;
     }
+    report_at_mbarrier(c, s);
+}
+
+// One that can go on; ROLE_NONE: none can. Who lets copies come does so only when nobody else can go
+// on, so that consumers wait for each copy at the same place. But one that others are far ahead of
+// comes first.
+static int choose(const crew *c, const state *s, bool *done)
+{
+    int chosen = ROLE_NONE;
+    *done = true;
+    for (int role = 0; role < c->count; role++) {
+        *done &= s->next[role] == ROLE_DONE;
+        if (s->next[role] == ROLE_DONE || held(c->v, s, role)) continue;
+        if (validator_is_far_behind(c->v, s, c->regions[role])) return role;
+        if (chosen == ROLE_NONE || c->copies[chosen] > c->copies[role]) chosen = role;
+    }
+    return chosen;
 }
 
 static void go_on(crew *c, state *s)
 {
-    bool done = true;
-    for (int role = 0; role < c->count; role++) {
-        done &= s->next[role] == ROLE_DONE;
-        if (s->next[role] == ROLE_DONE || held(s, role)) continue;
+    bool done;
+    int role = choose(c, s, &done);
+    if (role != ROLE_NONE) {
         step(c, s, role, c->v->ops[s->next[role]]);
         return;
     }
@@ -217,7 +260,7 @@ static void go_on(crew *c, state *s)
         report_stuck(c, s);
         return;
     }
-    for (int role = 0; role < c->count; role++) s->next[role] = ROLE_NONE;
+    for (role = 0; role < c->count; role++) s->next[role] = ROLE_NONE;
     state_push(c->v, &c->out, s);
 }
 
@@ -229,24 +272,33 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
             validator_give_up(v, "more than %d roles", MOST_ROLES);
             return;
         }
-        if (op->code == KG_OP_WARPS) c.regions[c.count++] = op;
+        if (op->code == KG_OP_WARPS) {
+            c.copies[c.count] = copies_in_bulk(op->blocks[0]);
+            c.regions[c.count++] = op;
+        }
         if (op == last) break;
     }
+    c.last = !last->parent->owner && !skip(v, last->next);
     for (int i = 0; i < set->count; i++) {
         state *s = set->items[i];
+        for (int role = 0; c.last && role < c.count; role++)
+            s->alive = (role ? s->alive : 0) | warps_in(c.regions[role]);
         for (int role = 0; role < c.count; role++) {
             const kg_op *start = skip(v, c.regions[role]->blocks[0]->first);
             s->next[role] = start ? start->id : ROLE_DONE;
         }
+        s->head = true;
         state_push(v, &c.work, s);
     }
     while (c.work.count && !validator_spent(v)) {
         state *s = c.work.items[--c.work.count];
-        if (state_known(v, &c.visited, s)) {
+        if (s->head && state_known(v, &c.visited, s)) {
             state_free(v, s);
             continue;
         }
-        v->states++;
+        v->states += s->head;
+        v->work += v->n_cells / 8 + 1;
+        s->head = false;
         go_on(&c, s);
     }
     *set = c.out;

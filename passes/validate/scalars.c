@@ -15,7 +15,7 @@ int scalar_value(const validator *v, const state *s, const kg_value *value)
     if (kg_const_int(value, &number)) return residue(v, number);
     if (value->kind == KG_VALUE_ARG) return s->index[v->loop_of[value->op->id]];
     int k = value->id >= 0 ? v->scalar_of[value->id] : -1;
-    return k >= 0 ? scalars_of(s)[k] : UNKNOWN_SCALAR;
+    return k >= 0 ? scalars_of(v, s)[k] : UNKNOWN_SCALAR;
 }
 
 static int compute(const validator *v, const state *s, const kg_op *op)
@@ -50,7 +50,7 @@ static void fork_residues(validator *v, state_set *out, state *s, int which, int
 {
     for (int r = 0; r < count; r++) {
         state *copy = r + 1 < count ? state_copy(v, s) : s;
-        scalars_of(copy)[which] = (int16_t)r;
+        scalars_of(v, copy)[which] = (int16_t)r;
         state_push(v, out, copy);
     }
 }
@@ -59,7 +59,7 @@ static void fork_residues(validator *v, state_set *out, state *s, int which, int
 static void assign(validator *v, state_set *out, state *s, int which, int number)
 {
     if (number != UNKNOWN_SCALAR) {
-        scalars_of(s)[which] = (int16_t)number;
+        scalars_of(v, s)[which] = (int16_t)number;
         state_push(v, out, s);
         return;
     }

@@ -10,22 +10,45 @@ static size_t compared_from(void)
     return offsetof(state, generations);
 }
 
+// Behind the last generation nothing counts.
+static size_t bytes_of(const validator *v, const state *s)
+{
+    return v->at.generations + sizeof(uint32_t) * (size_t)v->at.words * (size_t)s->generations;
+}
+
+static state *take(validator *v, size_t bytes)
+{
+    size_t capacity = (bytes + SIZE_STEP - 1) / SIZE_STEP;
+    state_set *spare = &v->spare[capacity < SIZES ? capacity : 0];
+    if (capacity >= SIZES) bytes = v->at.bytes;
+    state *s = spare->count ? spare->items[--spare->count]
+                            : kg_arena_alloc(v->arena, capacity < SIZES ? capacity * SIZE_STEP : bytes);
+    s->capacity = (uint8_t)(capacity < SIZES ? capacity : 0);
+    return s;
+}
+
 state *state_new(validator *v)
 {
-    if (v->spare.count) return v->spare.items[--v->spare.count];
-    return kg_arena_alloc(v->arena, v->state_bytes);
+    return take(v, v->at.bytes);
+}
+
+static void copy_to(const validator *v, state *s, const state *from)
+{
+    uint8_t capacity = s->capacity;
+    memcpy(s, from, bytes_of(v, from));
+    s->capacity = capacity;
 }
 
 state *state_copy(validator *v, const state *from)
 {
     state *s = state_new(v);
-    memcpy(s, from, v->state_bytes);
+    copy_to(v, s, from);
     return s;
 }
 
 void state_free(validator *v, state *s)
 {
-    KG_PUSH(v->arena, &v->spare, s);
+    KG_PUSH(v->arena, &v->spare[s->capacity], s);
 }
 
 void state_push(validator *v, state_set *set, state *s)
@@ -36,7 +59,7 @@ void state_push(validator *v, state_set *set, state *s)
 void state_hash(const validator *v, state *s)
 {
     const char *at = (const char *)s + compared_from();
-    size_t n = v->state_bytes - compared_from();
+    size_t n = bytes_of(v, s) - compared_from();
     uint64_t h = UINT64_C(0x9E3779B97F4A7C15);
     for (; n >= 8; n -= 8, at += 8) {
         uint64_t word;
@@ -51,9 +74,9 @@ void state_hash(const validator *v, state *s)
 
 static bool equal(const validator *v, const state *a, const state *b)
 {
-    return a->hash == b->hash &&
+    return a->hash == b->hash && a->generations == b->generations &&
            !memcmp((const char *)a + compared_from(), (const char *)b + compared_from(),
-                   v->state_bytes - compared_from());
+                   bytes_of(v, a) - compared_from());
 }
 
 void state_unify(validator *v, state_set *set)
@@ -73,15 +96,13 @@ void state_unify(validator *v, state_set *set)
     set->count = kept;
 }
 
-bool state_known(validator *v, state_set *visited, const state *s)
+bool state_known(validator *v, state_set *visited, state *s)
 {
-    state *copy = state_copy(v, s);
-    state_hash(v, copy);
+    state_hash(v, s);
     for (int i = 0; i < visited->count; i++)
-        if (equal(v, visited->items[i], copy)) {
-            state_free(v, copy);
-            return true;
-        }
+        if (equal(v, visited->items[i], s)) return true;
+    state *copy = take(v, bytes_of(v, s)); // nobody goes on from it: it never grows
+    copy_to(v, copy, s);
     state_push(v, visited, copy);
     return false;
 }

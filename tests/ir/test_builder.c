@@ -39,6 +39,8 @@ static void test_matmul(void **state)
                                         kg_build_size_int(b, 0)));
     kg_build_warps(b, 8);
     kg_build_ctas(b, 2);
+    kg_build_schedule(b, "producers", 1, 1);
+    kg_build_schedule(b, "registers", 2, 24, 104);
     kg_value *j =
         kg_build_grid(b, "j", kg_build_size_op(b, KG_SX_CEILDIV, n, kg_build_size_int(b, BN)));
     kg_value *i =
@@ -62,8 +64,8 @@ static void test_matmul(void **state)
         b, "kernel matmul(a: global bf16[M, K] strides [lda, 1], w: global bf16[K, N] align 32, c: "
            "global f32[M, N])\n"
            "  implicit M: i32, K: i32, N: i32, lda: i64\n"
-           "  warps 8\n  ctas 2\n  assume K % 8 == 0\n  grid j: ceildiv(N, 64), i: ceildiv(M, "
-           "128)\n{\n"
+           "  warps 8\n  ctas 2\n  schedule registers [24, 104], producers 1\n"
+           "  assume K % 8 == 0\n  grid j: ceildiv(N, 64), i: ceildiv(M, 128)\n{\n"
            "  frag acc: f32[128, 64] = 0.0\n  steps = K / 32\n  for s in 0 .. steps pipeline 3 {\n"
            "    shared sa: bf16[128, 32] = load a[i*128 .., s*32 ..]\n"
            "    shared sw: bf16[32, 64] = load w[s*32 .., j*64 ..]\n    acc += sa @ sw\n  }\n"

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: MIT
+// Mbarriers, as the hardware has them: a phase ends when its arrivals and bytes are there, and a
+// wait asks for the parity of a phase alone. The number of a phase is not kept. What is shown
+// instead is that every party always meets the same phase, whatever the schedule:
+//
+// - who waits for the end of a phase knows that the one before is over (it does not mistake that
+//   one's parity for its own), and has seen the end before the next one's (or it would wait for a
+//   turn too long);
+// - who arrives at a phase, or has bytes counted there, knows that the one before is over.
+//
+// Bulk copies land when the last arrival and byte of their phase are there: not earlier than anybody
+// may rely on it. All lanes of a warp leave a wait together.
+#include "passes/validate/model.h"
+
+#include <string.h>
+
+// ---- which --------------------------------------------------------------------------------------
+
+bool validator_at_mbarrier(const kg_op *op)
+{
+    switch (op->code) {
+    case KG_OP_MBARRIER_EXPECT:
+    case KG_OP_MBARRIER_ARRIVE:
+    case KG_OP_MBARRIER_WAIT:
+        return true;
+    case KG_OP_COPY_BULK:
+        return op->n_operands > 2;
+    default:
+        return false;
+    }
+}
+
+const access_model *validator_use_of(const validator *v, const kg_op *op)
+{
+    for (int i = v->first_access[op->id]; i >= 0 && i < v->accesses.count; i++) {
+        const access_model *a = &v->accesses.items[i];
+        if (a->at.op != op) break;
+        if (a->use || a->init) return a;
+    }
+    return NULL;
+}
+
+// The trip number modulo everything; -1: not understood.
+static int trip_of(validator *v, const state *s, const access_model *use)
+{
+    int trip = use->at.slot ? scalar_value(v, s, use->at.slot) : 0;
+    if (trip == UNKNOWN_SCALAR) validator_give_up(v, "the trip at an mbarrier is not understood");
+    return trip;
+}
+
+int validator_slot_of(validator *v, const state *s, const access_model *use)
+{
+    int trip = use ? trip_of(v, s, use) : -1;
+    if (!use) validator_give_up(v, "a bulk copy has no mbarrier");
+    return trip < 0 ? -1 : use->mbarrier + trip % use->ring;
+}
+
+static int parity_of(validator *v, const state *s, const access_model *use)
+{
+    int turn = trip_of(v, s, use) / use->ring;
+    return (turn + (int)kg_op_int(use->at.op, KG_A_BEHIND, 0)) & 1;
+}
+
+// ---- events -------------------------------------------------------------------------------------
+
+static void note_event(state *s, phase *p, event *list, int access, uint32_t warps)
+{
+    int k = 0;
+    while (k < MOST_EVENTS && list[k].warps && list[k].generation != s->generations) k++;
+    if (k == MOST_EVENTS) {
+        p->inexact = true;
+        k--; // it stands for both, as if all of it were now
+    }
+    if (!list[k].warps) list[k].access = (uint16_t)access;
+    list[k].warps |= warps;
+    list[k].generation = (uint8_t)s->generations;
+    s->used = true;
+}
+
+static int number_of(const validator *v, const access_model *a)
+{
+    return (int)(a - v->accesses.items);
+}
+
+static bool knows_some(const validator *v, const state *s, const event *e, int x)
+{
+    if (!e->generation) return true;
+    const uint32_t *rows = rows_of(v, s, e->generation, v->at.came_after);
+    for (uint32_t left = e->warps; left; left &= left - 1) {
+        int w = __builtin_ctz(left);
+        if (w == x || (rows[w] >> x & 1)) return true;
+    }
+    return false;
+}
+
+static bool knows_all(const validator *v, const state *s, const event *e, int x)
+{
+    if (!e->generation) return true;
+    const uint32_t *rows = rows_of(v, s, e->generation, v->at.came_after);
+    for (uint32_t left = e->warps & ~(1u << x); left; left &= left - 1)
+        if (!(rows[__builtin_ctz(left)] >> x & 1)) return false;
+    return true;
+}
+
+// The first lane of warp x knows that the phase is over: it has seen it, or knows of one who has, or
+// of everything that made it so.
+static bool knows_over(const validator *v, const state *s, const phase *p, int x)
+{
+    if (!p->exists) return true;
+    for (int i = 0; i < MOST_EVENTS && p->seen[i].warps; i++)
+        if (knows_some(v, s, &p->seen[i], x)) return true;
+    for (int i = 0; i < MOST_EVENTS && p->came[i].warps; i++)
+        if (!knows_all(v, s, &p->came[i], x)) return false;
+    if (!p->copies || !p->landed) return true;
+    return rows_of(v, s, p->landed, v->at.came_after)[v->warps] >> x & 1;
+}
+
+// ---- findings -----------------------------------------------------------------------------------
+
+static void complain(validator *v, const state *s, const kg_op *op, const phase *about,
+                     const char *what)
+{
+    access_model here = {.at = {.op = op}, .region = validator_warps_of(op)};
+    complaint c = {!about || !about->inexact, what, NULL, &here, 0, -1, here.region, here.region};
+    validator_report(v, s, &c);
+}
+
+static void check_over(validator *v, const state *s, const kg_op *op, const phase *p,
+                       uint32_t warps, const char *what)
+{
+    for (uint32_t left = warps; left && !v->stop; left &= left - 1)
+        if (!knows_over(v, s, p, __builtin_ctz(left))) {
+            complain(v, s, op, p, what);
+            return;
+        }
+}
+
+// Somebody who still waits for the last phase when the next one ends waits on.
+static void check_seen(validator *v, const state *s, const kg_op *op, int slot)
+{
+    const mbarrier *m = &mbarriers_of(v, s)[slot];
+    int plane = v->at.came_after, teller = teller_of(v, slot, false);
+    for (int i = 0; i < MOST_EVENTS && m->last.seen[i].warps; i++) {
+        const event *e = &m->last.seen[i];
+        if (!e->generation || !(e->warps & ~*told_of(v, s, e->generation, teller, plane))) continue;
+        access_model late = v->accesses.items[e->access];
+        access_model here = {.at = {.op = op}, .region = validator_warps_of(op)};
+        complaint c = {!m->last.inexact,
+                       "this may end a phase before another warp has seen the end of the one "
+                       "before: that one's wait then takes it for the next and goes on waiting",
+                       &late, &here, 0, -1, e->warps, here.region};
+        validator_report(v, s, &c);
+        return;
+    }
+}
+
+void validator_report_waiting(validator *v, const state *s, int slot, const kg_op *op)
+{
+    const mbarrier *m = &mbarriers_of(v, s)[slot];
+    int all = v->arrivals[slot];
+    access_model here = {.at = {.op = op}, .region = m->warps};
+    complaint stuck = {.certain = true, .b = &here, .cell = -1};
+    stuck.what = kg_arena_printf(
+        v->arena,
+        "waits for ever at an mbarrier: %d of %d arrivals come, and %d of %d bytes", all - m->pending,
+        all, m->issued, m->expected);
+    validator_report(v, s, &stuck);
+}
+
+// ---- phases -------------------------------------------------------------------------------------
+
+static void move_word(const validator *v, state *s, int slot)
+{
+    int now = teller_of(v, slot, false), last = teller_of(v, slot, true);
+    for (int g = 1; g <= s->generations; g++)
+        for (int p = 0; p < v->at.planes; p++) {
+            *told_of(v, s, g, last, p) = *told_of(v, s, g, now, p);
+            *told_of(v, s, g, now, p) = 0;
+        }
+}
+
+// All is there: those who wait go on.
+static void end_phase(validator *v, state *s, const kg_op *op, int slot)
+{
+    mbarrier *m = &mbarriers_of(v, s)[slot];
+    check_seen(v, s, op, slot);
+    move_word(v, s, slot);
+    if (m->now.copies) {
+        validator_land(v, s, slot);
+        m->now.landed = (uint8_t)s->generations;
+        for (int p = 0; p < v->at.planes; p++)
+            *told_of(v, s, s->generations, teller_of(v, slot, true), p) |= engine(v);
+    }
+    m->before = m->last;
+    m->last = m->now;
+    m->now = (phase){.exists = true};
+    m->parity ^= 1;
+    m->pending = v->arrivals[slot];
+    m->expected = m->issued = 0;
+    if (m->warps) {
+        validator_take_word(v, s, teller_of(v, slot, true), m->warps);
+        note_event(s, &m->last, m->last.seen, m->held, m->warps);
+    }
+    m->held = 0;
+    m->waiting = 0;
+    m->warps = 0;
+    validator_begin_generation(v, s);
+}
+
+static void try_end(validator *v, state *s, const kg_op *op, int slot)
+{
+    mbarrier *m = &mbarriers_of(v, s)[slot];
+    if (m->pending || v->stop) return;
+    if (m->issued > m->expected)
+        complain(v, s, op, NULL,
+                 kg_arena_printf(v->arena,
+                                 "%d bytes of copies come to a phase that expects %d: it may end "
+                                 "before they are all there, or never",
+                                 m->issued, m->expected));
+    else if (m->issued == m->expected)
+        end_phase(v, s, op, slot);
+}
+
+// ---- ops ----------------------------------------------------------------------------------------
+
+static void initialize(validator *v, state *s, const access_model *a)
+{
+    for (int slot = a->mbarrier; slot < a->mbarrier + a->ring; slot++) {
+        mbarrier *m = &mbarriers_of(v, s)[slot];
+        m->live = true;
+        m->pending = v->arrivals[slot];
+        m->now.exists = true;
+    }
+}
+
+static void arrive(validator *v, state *s, const access_model *a, int slot)
+{
+    const kg_op *op = a->at.op;
+    mbarrier *m = &mbarriers_of(v, s)[slot];
+    bool expect = op->code == KG_OP_MBARRIER_EXPECT, each = kg_op_int(op, KG_A_BY_THREAD, 0) != 0;
+    uint32_t warps = a->region;
+    int32_t count = expect ? 1 : __builtin_popcount(warps) * (each ? 32 : 1);
+    check_over(v, s, op, &m->last, warps,
+               "the phase before may still be current: this arrival would count there");
+    if (count > m->pending) {
+        complain(v, s, op, NULL, "more arrivals come to a phase than it counts");
+        return;
+    }
+    validator_leave_word(v, s, teller_of(v, slot, false), warps, each);
+    note_event(s, &m->now, m->now.came, number_of(v, a), warps);
+    m->pending -= count;
+    if (expect) m->expected += (int32_t)kg_op_int(op, KG_A_BYTES, 0);
+    validator_begin_generation(v, s);
+    try_end(v, s, op, slot);
+}
+
+static void issue(validator *v, state *s, const access_model *a, int slot)
+{
+    const kg_op *op = a->at.op;
+    const kg_type *type = &op->operands[0]->type;
+    mbarrier *m = &mbarriers_of(v, s)[slot];
+    check_over(v, s, op, &m->last, a->region,
+               "the phase before may still be current: these bytes would count there");
+    m->issued += (int32_t)(kg_type_elements(type) * kg_dtype_bytes(type->dtype));
+    m->now.copies = true;
+    validator_leave_trace(v, s, teller_of(v, slot, false), a->region);
+    validator_begin_generation(v, s);
+    try_end(v, s, op, slot);
+}
+
+static void wait(validator *v, state *s, const access_model *a, int slot, int role)
+{
+    static const char *const early =
+        "the phase before may not be over: its parity would be taken for that of this one";
+    const kg_op *op = a->at.op;
+    mbarrier *m = &mbarriers_of(v, s)[slot];
+    if (m->parity != parity_of(v, s, a)) {
+        check_over(v, s, op, &m->before, a->region, early);
+        validator_take_word(v, s, teller_of(v, slot, true), a->region);
+        note_event(s, &m->last, m->last.seen, number_of(v, a), a->region);
+        validator_begin_generation(v, s);
+        return;
+    }
+    check_over(v, s, op, &m->last, a->region, early);
+    m->warps |= a->region;
+    m->held = (uint16_t)number_of(v, a);
+    if (role < 0)
+        validator_report_waiting(v, s, slot, op);
+    else
+        m->waiting |= (uint16_t)(1u << role);
+}
+
+void validator_mbarrier(validator *v, state *s, const kg_op *op, int role)
+{
+    const access_model *a = validator_use_of(v, op);
+    int slot = a && a->init ? a->mbarrier : validator_slot_of(v, s, a);
+    if (slot < 0) return;
+    if (!a->init && !mbarriers_of(v, s)[slot].live) {
+        complain(v, s, op, NULL, "an mbarrier is used before it is initialized");
+        return;
+    }
+    switch (op->code) {
+    case KG_OP_MBARRIER_INIT:
+        initialize(v, s, a);
+        return;
+    case KG_OP_COPY_BULK:
+        issue(v, s, a, slot);
+        return;
+    case KG_OP_MBARRIER_WAIT:
+        wait(v, s, a, slot, role);
+        return;
+    default:
+        arrive(v, s, a, slot);
+    }
+}

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: MIT
+// Who knows of what. Time is cut into generations, each begun by a synchronization. Of every
+// generation it is known which warps know what warp w did in it, what of that the async proxy sees,
+// and whether the lanes of w have met since. What everybody knows is forgotten: it can conflict with
+// nothing any more.
+#include "passes/validate/model.h"
+
+#include <string.h>
+
+// ---- questions ----------------------------------------------------------------------------------
+
+static bool by_first_lane(const validator *v, const entry *e)
+{
+    return v->accesses.items[e->access].elected;
+}
+
+bool validator_ordered(const validator *v, const state *s, const entry *e, knowledge kind,
+                       uint32_t warps, int lane, uint32_t *from, uint32_t *to)
+{
+    if (!e->generation) return true;
+    int plane = plane_of(v, kind, by_first_lane(v, e));
+    const uint32_t *rows = plane < 0 ? NULL : rows_of(v, s, e->generation, plane);
+    uint32_t own = kind == KNOWN ? ~0u : *own_of(v, s, e->generation, kind);
+    for (uint32_t left = e->warps; left; left &= left - 1) {
+        int w = __builtin_ctz(left);
+        uint32_t lost = warps & ~(rows ? rows[w] : 0);
+        bool same = lane != MANY_LANES && lane == e->lane;
+        if (same) lost &= ~(1u << w & own);
+        if (!lost) continue;
+        *from = 1u << w;
+        *to = lost & -lost;
+        return false;
+    }
+    return true;
+}
+
+// ---- generations --------------------------------------------------------------------------------
+
+void validator_fresh_generation(const validator *v, state *s, int g)
+{
+    memset(generation_of(v, s, g), 0, sizeof(uint32_t) * (size_t)v->at.words);
+    // No engine has completed anything: all know of that.
+    for (int p = 0; p < v->at.planes && engine(v); p++)
+        rows_of(v, s, g, p)[v->warps] = all_warps(v);
+    s->used = false;
+}
+
+typedef struct renaming {
+    uint8_t to[MOST_GENERATIONS];
+} renaming;
+
+// The same access at the same time as far as anything tells, by other warps at most.
+static bool same_but_warps(const entry *a, const entry *b)
+{
+    entry c = *b;
+    c.warps = a->warps;
+    return !memcmp(a, &c, sizeof c);
+}
+
+static void rename_list(entry *entries, int *count, const renaming *r)
+{
+    int kept = 0;
+    for (int i = 0; i < *count; i++) {
+        entry e = entries[i];
+        int k = 0;
+        e.generation = r->to[e.generation];
+        if (!e.generation && !e.phase) continue;
+        while (k < kept && !same_but_warps(&entries[k], &e)) k++;
+        if (k == kept)
+            entries[kept++] = e;
+        else
+            entries[k].warps |= e.warps;
+    }
+    memset(&entries[kept], 0, sizeof *entries * (size_t)(*count - kept));
+    *count = kept;
+}
+
+static void rename_events(event *events, const renaming *r)
+{
+    int kept = 0;
+    for (int i = 0; i < MOST_EVENTS && events[i].warps; i++) {
+        event e = events[i];
+        int k = 0;
+        e.generation = r->to[e.generation];
+        while (k < kept && events[k].generation != e.generation) k++;
+        if (k == kept)
+            events[kept++] = e;
+        else
+            events[k].warps |= e.warps;
+    }
+    memset(&events[kept], 0, sizeof *events * (size_t)(MOST_EVENTS - kept));
+}
+
+static void rename_mbarriers(const validator *v, state *s, const renaming *r)
+{
+    for (int i = 0; i < v->n_mbarriers; i++) {
+        mbarrier *m = &mbarriers_of(v, s)[i];
+        phase *phases[] = {&m->now, &m->last, &m->before};
+        for (int k = 0; k < 3; k++) {
+            rename_events(phases[k]->came, r);
+            rename_events(phases[k]->seen, r);
+            phases[k]->landed = r->to[phases[k]->landed];
+        }
+    }
+}
+
+static void rename_all(const validator *v, state *s, const renaming *r)
+{
+    cell *cells = cells_of(v, s);
+    for (int i = 0; i < v->n_cells; i++) {
+        cell *c = &cells[i];
+        int count = c->count;
+        c->write.generation = r->to[c->write.generation];
+        if (!c->write.generation && !c->write.phase) c->write = (entry){0};
+        if (count) rename_list(c->entries, &count, r);
+        c->count = (uint8_t)count;
+    }
+    for (int i = 0; i < v->n_tensors; i++)
+        rename_list(tensors_of(v, s)[i].entries, &tensors_of(v, s)[i].count, r);
+    rename_mbarriers(v, s, r);
+}
+
+// ---- what nobody has to ask for any more --------------------------------------------------------
+
+static bool all_know(const validator *v, const state *s, int g, int plane, uint32_t of, bool self)
+{
+    const uint32_t *rows = rows_of(v, s, g, plane);
+    for (; of; of &= of - 1) {
+        int w = __builtin_ctz(of);
+        if (s->alive & ~(rows[w] | (self ? 1u << w : 0))) return false;
+    }
+    return true;
+}
+
+static bool forget_entry(const validator *v, const state *s, entry *e, knowledge space)
+{
+    if (!e->generation || e->phase) return false;
+    bool first = by_first_lane(v, e), proxy = v->accesses.items[e->access].proxy;
+    int plane = plane_of(v, KNOWN, first), fenced = plane_of(v, space, first);
+    bool unseen = e->warps == engine(v) && !rows_of(v, s, e->generation, plane)[v->warps];
+    if (unseen || !all_know(v, s, e->generation, plane, e->warps, false)) return false;
+    if (!proxy && fenced >= 0 && !all_know(v, s, e->generation, fenced, e->warps, false))
+        return false;
+    e->generation = 0;
+    return true;
+}
+
+static void forget_event(const validator *v, const state *s, event *e)
+{
+    bool known = e->generation &&
+                 all_know(v, s, e->generation, v->at.came_after, e->warps, true);
+    if (known) e->generation = 0;
+}
+
+static void drop_known(event *events)
+{
+    int kept = 0;
+    for (int i = 0; i < MOST_EVENTS; i++)
+        if (events[i].generation) events[kept++] = events[i];
+    memset(&events[kept], 0, sizeof *events * (size_t)(MOST_EVENTS - kept));
+}
+
+// Once everybody knows that a phase is over only those who saw it count, for the next one.
+static void forget_phase(const validator *v, const state *s, phase *p)
+{
+    bool over = !p->exists, came = true;
+    for (int i = 0; i < MOST_EVENTS; i++) {
+        forget_event(v, s, &p->came[i]);
+        forget_event(v, s, &p->seen[i]);
+        over |= p->seen[i].warps && !p->seen[i].generation;
+        came &= !p->came[i].generation;
+    }
+    if (p->landed && all_know(v, s, p->landed, v->at.came_after, engine(v), false)) p->landed = 0;
+    if (!over && !(came && !p->landed)) return;
+    memset(p->came, 0, sizeof p->came);
+    drop_known(p->seen);
+    p->exists = p->copies = false;
+    p->landed = 0;
+}
+
+static bool forget_known(const validator *v, state *s)
+{
+    bool any = false;
+    for (int i = 0; i < v->n_cells; i++) {
+        cell *c = &cells_of(v, s)[i];
+        any |= forget_entry(v, s, &c->write, SHARED_FENCED);
+        for (int k = 0; k < c->count; k++)
+            any |= forget_entry(v, s, &c->entries[k], SHARED_FENCED);
+    }
+    for (int i = 0; i < v->n_tensors; i++) {
+        tensor_state *t = &tensors_of(v, s)[i];
+        for (int k = 0; k < t->count; k++) any |= forget_entry(v, s, &t->entries[k], GLOBAL_FENCED);
+    }
+    for (int i = 0; i < v->n_mbarriers; i++) {
+        mbarrier *m = &mbarriers_of(v, s)[i];
+        for (int k = 0; k < MOST_EVENTS; k++) forget_event(v, s, &m->now.came[k]);
+        forget_phase(v, s, &m->last);
+        forget_phase(v, s, &m->before);
+        memset(m->before.seen, 0, m->before.exists ? 0 : sizeof m->before.seen);
+    }
+    return any;
+}
+
+static uint64_t in_events(const phase *p)
+{
+    uint64_t found = UINT64_C(1) << p->landed;
+    for (int i = 0; i < MOST_EVENTS; i++)
+        found |= UINT64_C(1) << p->came[i].generation | UINT64_C(1) << p->seen[i].generation;
+    return found;
+}
+
+// Generations of which something is kept, as bits.
+static uint64_t generations_in_use(const validator *v, const state *s)
+{
+    uint64_t found = 0;
+    for (int i = 0; i < v->n_cells; i++) {
+        const cell *c = &cells_of(v, s)[i];
+        found |= UINT64_C(1) << c->write.generation;
+        for (int k = 0; k < c->count; k++) found |= UINT64_C(1) << c->entries[k].generation;
+    }
+    for (int i = 0; i < v->n_tensors; i++) {
+        const tensor_state *t = &tensors_of(v, s)[i];
+        for (int k = 0; k < t->count; k++) found |= UINT64_C(1) << t->entries[k].generation;
+    }
+    for (int i = 0; i < v->n_mbarriers; i++) {
+        const mbarrier *m = &mbarriers_of(v, s)[i];
+        found |= in_events(&m->now) | in_events(&m->last) | in_events(&m->before);
+    }
+    return found;
+}
+
+static bool known_to_all(const validator *v, const state *s, int g)
+{
+    const uint32_t *block = generation_of(v, s, g);
+    for (int i = 0; i < v->at.own; i++)
+        if (s->alive & ~block[i]) return false;
+    return true;
+}
+
+// The same warps know of both: nothing tells them apart. (Of what is older no fewer know, so equal
+// ones follow each other.)
+static bool same_known(const validator *v, const state *s, int g, int h)
+{
+    return !memcmp(generation_of(v, s, g), generation_of(v, s, h),
+                   sizeof(uint32_t) * (size_t)v->at.words);
+}
+
+// A new generation; older ones that everybody knows become number 0, equal ones become one, the
+// rest move down.
+void validator_begin_generation(validator *v, state *s)
+{
+    renaming r = {{0}};
+    int last = s->generations, next = 1, last_kept = 0; // as it is numbered still
+    // Where there are mbarriers, many generations go by that not everybody ever hears of.
+    bool forgot = v->n_mbarriers && forget_known(v, s);
+    uint64_t in_use = v->n_mbarriers ? generations_in_use(v, s) : ~UINT64_C(0);
+    for (int g = 1; g <= last; g++) {
+        if (!(in_use >> g & 1) || known_to_all(v, s, g) || (g == last && !s->used)) continue;
+        r.to[g] = (uint8_t)next;
+        if (last_kept && same_known(v, s, last_kept, g)) {
+            r.to[g] = (uint8_t)(next - 1);
+            continue;
+        }
+        last_kept = next;
+        if (next != g)
+            memcpy(generation_of(v, s, next), generation_of(v, s, g),
+                   sizeof(uint32_t) * (size_t)v->at.words);
+        next++;
+    }
+    if (next <= last || forgot) rename_all(v, s, &r);
+    if (next == MOST_GENERATIONS) {
+        validator_give_up(v, "too many synchronizations of some warps only in a row");
+        return;
+    }
+    s->generations = next;
+    validator_fresh_generation(v, s, next);
+}
+
+// ---- what synchronizations do -------------------------------------------------------------------
+
+static bool of_first_lanes(const validator *v, int plane)
+{
+    return plane == v->at.came_after || (v->at.firsts == 2 && (plane & 1));
+}
+
+// Of these warps the threads that did it themselves need to be told nothing; `plane` says of what.
+static uint32_t self_known(const validator *v, const state *s, int g, int plane, uint32_t warps)
+{
+    for (int kind = SHARED_FENCED; kind <= GLOBAL_FENCED; kind++) {
+        int first = v->at.fenced[kind];
+        if (first >= 0 && plane >= first && plane < first + v->at.firsts)
+            return warps & *own_of(v, s, g, (knowledge)kind);
+    }
+    return warps;
+}
+
+void validator_tell(const validator *v, state *s, uint32_t warps)
+{
+    for (int g = 1; g <= s->generations; g++)
+        for (int p = 0; p < v->at.planes; p++) {
+            uint32_t *rows = rows_of(v, s, g, p), self = self_known(v, s, g, p, warps);
+            for (int w = 0; w < v->at.rows; w++)
+                if ((rows[w] & warps) || (self >> w & 1)) rows[w] |= warps;
+        }
+}
+
+void validator_meet_lanes(const validator *v, state *s, uint32_t warps)
+{
+    for (int g = 1; g <= s->generations; g++)
+        for (int p = 0; p < v->at.planes; p++) {
+            uint32_t self = self_known(v, s, g, p, warps);
+            for (; self; self &= self - 1)
+                rows_of(v, s, g, p)[__builtin_ctz(self)] |= self & -self;
+        }
+}
+
+void validator_leave_word(const validator *v, state *s, int teller, uint32_t warps, bool all_lanes)
+{
+    for (int g = 1; g <= s->generations; g++)
+        for (int p = 0; p < v->at.planes; p++) {
+            const uint32_t *rows = rows_of(v, s, g, p);
+            uint32_t word = all_lanes || of_first_lanes(v, p) ? self_known(v, s, g, p, warps) : 0;
+            for (int w = 0; w < v->at.rows; w++)
+                if (rows[w] & warps) word |= 1u << w;
+            *told_of(v, s, g, teller, p) |= word;
+        }
+}
+
+void validator_leave_trace(const validator *v, state *s, int teller, uint32_t warps)
+{
+    int p = v->at.came_after;
+    for (int g = 1; g <= s->generations; g++) {
+        uint32_t word = warps;
+        for (int w = 0; w < v->at.rows; w++)
+            if (rows_of(v, s, g, p)[w] & warps) word |= 1u << w;
+        *told_of(v, s, g, teller, p) |= word;
+    }
+}
+
+void validator_take_word(const validator *v, state *s, int teller, uint32_t warps)
+{
+    for (int g = 1; g <= s->generations; g++)
+        for (int p = 0; p < v->at.planes; p++)
+            for (uint32_t left = *told_of(v, s, g, teller, p); left; left &= left - 1)
+                rows_of(v, s, g, p)[__builtin_ctz(left)] |= warps;
+}
+
+void validator_proxy_fence(const validator *v, state *s, knowledge space, uint32_t warps)
+{
+    int to = v->at.fenced[space], from = v->at.fenced[KNOWN];
+    for (int g = 1; to >= 0 && g <= s->generations; g++) {
+        *own_of(v, s, g, space) |= warps;
+        for (int half = 0; half < v->at.firsts; half++) {
+            const uint32_t *known = rows_of(v, s, g, from + half);
+            uint32_t *fenced = rows_of(v, s, g, to + half);
+            for (int w = 0; w < v->at.rows; w++) fenced[w] |= known[w] & warps;
+        }
+    }
+}
