@@ -57,7 +57,7 @@ kgen_program *shipped_program(kgen_context *context, const kgen_task *task,
     for (int i = 0; i < task->n_defines; i++)
         defines[i] = (kgen_define){task->defines[i].name, task->defines[i].value};
     kgen_compile_options options = {.name = task->source_name,
-                                    .target = task->target,
+                                    .target = task->target[0] ? task->target : NULL,
                                     .defines = defines,
                                     .n_defines = (size_t)task->n_defines,
                                     .after_pass = after_pass,
