@@ -218,7 +218,7 @@ static void check_tensor(validator *v, const state *s, const tensor_state *t, co
         if (how == SAME_THREAD && !e->phase && need == KNOWN) continue;
         if (how == SAME_WARP && !e->phase && need == KNOWN && lanes_met(v, s, e, b->region))
             continue;
-        complaint c = {how != MAY_MEET,
+        complaint c = {how != MAY_MEET && !(how == SAME_THREAD && e->phase),
                        "published before it is complete",
                        a,
                        b,
