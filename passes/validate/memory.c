@@ -137,7 +137,8 @@ static void add_entry(validator *v, cell *c, const entry *now)
     }
     // No room: the last one stands for both, as if it could be anybody's and were made now.
     entry *last = &c->entries[c->count - 1];
-    if (last->phase || now->phase)
+    const access_model *a = &v->accesses.items[last->access], *b = &v->accesses.items[now->access];
+    if (last->phase || now->phase || a->proxy != b->proxy || a->elected != b->elected)
         validator_give_up(v, "too much is in flight at one place at once");
     uint32_t warps = last->warps | now->warps;
     uint8_t kind = last->kind > now->kind ? last->kind : now->kind;
