@@ -10,14 +10,15 @@
 
 enum { REGISTER_LIMIT = 1 << 16 };
 
-// What stands at the start of a statement, and whether its first operand is a result. The longest
-// one that fits decides.
+// What stands at the start of a statement, and whether its first operand is a result: 1, or 2 if it
+// is read as well. The longest one that fits decides.
 struct effect {
     const char *start;
-    bool writes;
+    int writes;
 };
 
 static const struct effect effects[] = {
+    {CG_LED, 2},
     {"abs", 1},
     {"activemask", 1},
     {"add", 1},
@@ -99,6 +100,8 @@ static const struct effect effects[] = {
     {"vote", 1},
     {"wgmma.commit_group", 0},
     {"wgmma.fence", 0},
+    {"wgmma.mma_async", 2},
+    {"wgmma.wait_group", 0},
     {"xor", 1},
 };
 
@@ -142,6 +145,14 @@ static bool begins(struct span s, const char *prefix)
 {
     size_t size = strlen(prefix);
     return s.length >= size && !memcmp(s.start, prefix, size);
+}
+
+static bool contains(struct span s, const char *part)
+{
+    size_t size = strlen(part);
+    for (; s.length >= size; s.start++, s.length--)
+        if (!memcmp(s.start, part, size)) return true;
+    return false;
 }
 
 static struct span drop(struct span s, size_t count)
@@ -281,8 +292,12 @@ static void read_statement(struct reader *r, struct span whole)
     const struct effect *effect = size ? effect_of(mnemonic) : NULL;
     r->unknown |= !effect;
     size_t result = effect && effect->writes ? first_operand(operands).length : 0;
-    add_uses(body, (struct span){operands.start, result}, guarded, true);
+    bool product = begins(mnemonic, "wgmma.mma_async");
+    bool updates = effect && effect->writes == 2 && !contains(operands, CG_WGMMA_FRESH);
+    add_uses(body, (struct span){operands.start, result}, guarded || updates, true);
+    unsigned sources = body->use_count;
     add_uses(body, drop(operands, result), true, false);
+    for (unsigned i = sources; product && i < body->use_count; i++) body->uses[i].late = true;
     if (r->new_block) start_block(r);
     body->blocks[body->block_count - 1].statement_count++;
     body->statements[body->statement_count++] =
@@ -290,7 +305,9 @@ static void read_statement(struct reader *r, struct span whole)
                               .length = (uint32_t)whole.length,
                               .first_use = first,
                               .use_count = body->use_count - first,
-                              .copy = !guarded && is_copy(body, mnemonic, operands)};
+                              .copy = !guarded && is_copy(body, mnemonic, operands),
+                              .retires = begins(mnemonic, "wgmma.wait_group") &&
+                                         operands.length == 1 && *operands.start == '0'};
     r->new_block |= begins(mnemonic, "bra") || begins(mnemonic, "ret") || begins(mnemonic, "exit");
 }
 
@@ -299,6 +316,10 @@ static void read_statement(struct reader *r, struct span whole)
 static void read_line(struct reader *r, struct span line)
 {
     struct span s = trim(line);
+    if (begins(s, CG_LED)) {
+        read_statement(r, trim(until(s, ";")));
+        return;
+    }
     if (begins(s, "//") || begins(s, ".loc") || begins(s, ".pragma")) return;
     if (begins(s, "$") && s.start[s.length - 1] == ':') {
         r->labels[r->label_count++] = (struct label){{s.start, s.length - 1}, r->body->block_count};
@@ -412,6 +433,38 @@ static void find_live(struct cg_body *body, uint64_t *in, uint64_t *gen, uint64_
     }
 }
 
+// ---- what is read late --------------------------------------------------------------------------
+
+void cg_body_step_flight(const struct cg_body *body, const struct cg_statement *s, uint64_t *flight)
+{
+    const struct cg_register_use *uses = &body->uses[s->first_use];
+    if (s->retires) memset(flight, 0, body->words * sizeof *flight);
+    for (unsigned k = 0; k < s->use_count; k++)
+        if (uses[k].late) cg_put_in_set(flight, uses[k].index, true);
+}
+
+static void find_flight(struct cg_body *body, uint64_t *now)
+{
+    size_t words = body->words;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (unsigned b = 0; b < body->block_count; b++) {
+            const struct cg_body_block *block = &body->blocks[b];
+            memcpy(now, body->flight_in + b * words, words * sizeof *now);
+            for (unsigned i = 0; i < block->statement_count; i++)
+                cg_body_step_flight(body, &body->statements[block->first_statement + i], now);
+            for (int k = 0; k < 2; k++) {
+                if (block->successors[k] == CG_NOWHERE) continue;
+                uint64_t *in = body->flight_in + (size_t)block->successors[k] * words;
+                for (size_t w = 0; w < words; w++) {
+                    changed |= (now[w] & ~in[w]) != 0;
+                    in[w] |= now[w];
+                }
+            }
+        }
+    }
+}
+
 // ---- the whole ----------------------------------------------------------------------------------
 
 static void declare_all(struct cg_body *body)
@@ -468,11 +521,13 @@ enum cg_body_status cg_body_read(const struct cg_allocator *allocator, const cha
         if (!link_block(&r, i)) return CG_BODY_UNKNOWN;
     out->words = out->register_count / 64 + 1;
     size_t step = (size_t)out->block_count * out->words;
-    uint64_t *sets = cg_allocate(allocator, 4 * step * sizeof *sets);
+    uint64_t *sets = cg_allocate(allocator, 5 * step * sizeof *sets);
     if (!sets) return CG_BODY_MEMORY;
-    memset(sets, 0, 4 * step * sizeof *sets);
+    memset(sets, 0, 5 * step * sizeof *sets);
     out->live_out = sets;
+    out->flight_in = sets + 4 * step;
     find_live(out, sets + step, sets + 2 * step, sets + 3 * step);
+    find_flight(out, sets + step);
     return CG_BODY_OK;
 }
 

@@ -12,6 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// In front of the registers that are led through the instruction on the line before, which does not
+// name them: read and written there. coalesce.c takes the line out again.
+#define CG_LED "//led"
+
 enum { CG_BODY_CLASSES = 12, CG_NOWHERE = -1 };
 
 // `.reg .b32 %r<40>;`: the registers %r1 .. %r39 have the indices first + 1 .. first + 39.
@@ -29,13 +33,15 @@ struct cg_register_use {
     uint32_t offset; // from the start of the body
     uint16_t length;
     bool reads, writes;
+    bool late; // read until a later statement retires it: a register that wgmma takes A from
     unsigned index;
 };
 
 struct cg_statement {
     uint32_t offset, length; // from its first character to its semicolon
     unsigned first_use, use_count;
-    bool copy; // `mov` from one register of a class to another, without a guard
+    bool copy;    // `mov` from one register of a class to another, without a guard
+    bool retires; // late reads end here: wgmma.wait_group 0
 };
 
 struct cg_body_block {
@@ -52,9 +58,10 @@ struct cg_body {
     struct cg_statement *statements;
     struct cg_body_block *blocks;
     unsigned use_count, statement_count, block_count;
-    unsigned words;     // of a set of registers
-    uint64_t *live_out; // a set for each block
-    void *memory;       // what the arrays stand in
+    unsigned words;      // of a set of registers
+    uint64_t *live_out;  // a set for each block
+    uint64_t *flight_in; // a set for each block: what is still being read at its start
+    void *memory;        // what the arrays stand in
 };
 
 enum cg_body_status {
@@ -67,6 +74,9 @@ enum cg_body_status {
 // it; cg_body_free() frees what was allocated, whatever the status.
 enum cg_body_status cg_body_read(const struct cg_allocator *allocator, const char *text,
                                  size_t length, struct cg_body *out);
+// What is still being read behind a statement, from what was in front of it.
+void cg_body_step_flight(const struct cg_body *body, const struct cg_statement *s,
+                         uint64_t *flight);
 void cg_body_free(const struct cg_allocator *allocator, struct cg_body *body);
 
 static inline bool cg_in_set(const uint64_t *set, unsigned index)

@@ -96,6 +96,9 @@ enum cg_parameter_flag {
     // Never on what another CTA or an asynchronous agent writes. None is the default.
     CG_PARAMETER_NOALIAS = 1u << 0,
     CG_PARAMETER_READONLY = 1u << 1,
+    // `bytes` opaque bytes, aligned to `align`, of type CG_PTR: the argument is their address in
+    // the parameters, and no copy of them is made (a grid constant).
+    CG_PARAMETER_BY_VALUE = 1u << 2,
 };
 
 struct cg_parameter {
@@ -103,6 +106,7 @@ struct cg_parameter {
     cg_type type;   // CG_PTR_GLOBAL, I32, I64, F32, ...
     uint32_t align; // of the address, in bytes, for pointers; 0: 1
     uint32_t flags; // enum cg_parameter_flag
+    uint32_t bytes; // of what is passed by value
 };
 
 struct cg_kernel {
@@ -383,6 +387,43 @@ struct cg_run {
     unsigned temporary_count;
 };
 bool cg_run_emit(struct cg_module *m, const struct cg_run *run);
+
+// Products of a warpgroup: D (64 x n) = A (64 x 16) x B (16 x n) + D for each step, in order, by
+// wgmma.mma_async with 16-bit elements and f32 accumulators. A descriptor's lower half is an input
+// plus a constant, its upper half is the same in all steps.
+struct cg_wgmma_step {
+    const uint32_t *accumulators; // variables: n / 2, in the order of the instruction
+    bool fresh;                   // what they held before does not count
+    uint32_t a[4];                // inputs: A's four words, or a[0] alone for its descriptor
+    uint32_t b;                   // input, for B's descriptor
+    int32_t a_add, b_add;
+};
+struct cg_wgmma_run {
+    unsigned n;
+    bool bf16, a_in_registers;
+    bool a_transposed, b_transposed; // contiguous along M, along N
+    bool fresh;                      // variables go in only if this does not hold
+    uint32_t a_high, b_high;
+    const struct cg_wgmma_step *steps;
+    unsigned step_count;
+    cg_value *variables; // F32; each is replaced by what the run leaves in it
+    unsigned variable_count;
+    const cg_value *inputs; // I32
+    unsigned input_count;
+};
+bool cg_wgmma_emit(struct cg_module *m, const struct cg_wgmma_run *run);
+// The predicate of a step that starts afresh, in the text; body.c knows by it that the accumulators
+// are not read.
+#define CG_WGMMA_FRESH "%kp0"
+
+// A template without results that values go through, F32 or I32: they go in, and are replaced by
+// what comes out, without an instruction. Nothing that uses them moves across.
+struct cg_through {
+    cg_value *values;
+    unsigned count;
+};
+bool cg_template_through(struct cg_module *m, enum cg_ptx_id id, const cg_value *arguments,
+                         unsigned count, const struct cg_through *through, const char *comment);
 // A template without results under a predicate, without a branch. Not for what a warp does as one.
 bool cg_template_if(struct cg_module *m, enum cg_ptx_id id, cg_value predicate,
                     const cg_value *arguments, unsigned count, const char *comment);

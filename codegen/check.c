@@ -41,6 +41,11 @@ bool cg_check_kernel(struct cg_module *m, const struct cg_kernel *kernel)
             parameter->align & (parameter->align - 1))
             return cg_fail(m, CG_ERROR_USAGE, "kernel '%s': parameter %u has no legal type",
                            kernel->name, i);
+        if (parameter->flags & CG_PARAMETER_BY_VALUE &&
+            (parameter->type != CG_PTR || !parameter->align || !parameter->bytes))
+            return cg_fail(m, CG_ERROR_USAGE,
+                           "kernel '%s': parameter %u by value has no size or alignment",
+                           kernel->name, i);
     }
     return true;
 }

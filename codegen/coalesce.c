@@ -88,6 +88,28 @@ static void find_conflicts(struct merger *m)
     }
 }
 
+// What is read late must not be written meanwhile, dead as it may look.
+static void find_late_conflicts(struct merger *m)
+{
+    const struct cg_body *body = m->body;
+    size_t words = body->words;
+    for (unsigned b = 0; b < body->block_count; b++) {
+        const struct cg_body_block *block = &body->blocks[b];
+        memcpy(m->live, body->flight_in + b * words, words * sizeof *m->live);
+        for (unsigned i = 0; i < block->statement_count; i++) {
+            const struct cg_statement *s = &body->statements[block->first_statement + i];
+            const struct cg_register_use *uses = &body->uses[s->first_use];
+            for (unsigned k = 0; k < s->use_count; k++) {
+                if (!uses[k].writes || m->row[uses[k].index] == NO_ROW) continue;
+                uint64_t *row = set_of(m, m->conflicts, uses[k].index);
+                const uint64_t *same = set_of(m, m->copies, m->value[uses[k].index]);
+                for (size_t w = 0; w < words; w++) row[w] |= m->live[w] & ~same[w];
+            }
+            cg_body_step_flight(body, s, m->live);
+        }
+    }
+}
+
 // ---- merging ------------------------------------------------------------------------------------
 
 static bool meet(const uint64_t *a, const uint64_t *b, unsigned words)
@@ -268,6 +290,7 @@ static bool coalesce_body(const struct cg_allocator *allocator, const char *text
     if (status == CG_BODY_OK && (ok = prepare(&m))) {
         unsigned used[CG_BODY_CLASSES] = {0};
         find_conflicts(&m);
+        find_late_conflicts(&m);
         for (unsigned i = 0; i < body.statement_count; i++)
             if (body.statements[i].copy) merge(&m, &body.statements[i]);
         number_all(&m, used);
@@ -279,6 +302,23 @@ static bool coalesce_body(const struct cg_allocator *allocator, const char *text
     cg_release(allocator, m.live);
     cg_body_free(allocator, &body);
     return ok;
+}
+
+// The lines that only say what is led through an instruction.
+static size_t drop_led(char *text, size_t length)
+{
+    char *to = text, *stop = text + length;
+    for (char *line = text, *next; line < stop; line = next) {
+        char *newline = memchr(line, '\n', (size_t)(stop - line)), *start = line;
+        next = newline ? newline + 1 : stop;
+        while (start < next && (*start == '\t' || *start == ' ')) start++;
+        size_t size = strlen(CG_LED);
+        if ((size_t)(next - start) > size && !memcmp(start, CG_LED, size)) continue;
+        memmove(to, line, (size_t)(next - line));
+        to += next - line;
+    }
+    *to = '\0';
+    return (size_t)(to - text);
 }
 
 char *cg_coalesce_copies(const struct cg_allocator *allocator, const char *text, size_t length,
@@ -307,7 +347,6 @@ char *cg_coalesce_copies(const struct cg_allocator *allocator, const char *text,
         at = close;
     }
     if (!out) return NULL;
-    *end = '\0';
-    *out_length = (size_t)(end - out);
+    *out_length = drop_led(out, (size_t)(end - out));
     return out;
 }

@@ -9,7 +9,7 @@
 #pragma once
 #include "codegen/cg.h"
 #include "codegen/codegen.h"
-#include "ir/access.h"
+#include "ir/tensor_map.h"
 #include <string.h>
 
 // The part of a coordinate that differs from thread to thread: `value`, with no bit outside `mask`.
@@ -53,6 +53,14 @@ typedef struct emit_cached_value {
     cg_value value;
 } emit_cached_value;
 
+// Registers of an immutable fragment behind a wgmma_fence: its elements, or A's words.
+typedef struct emit_led {
+    const kg_value *value;
+    bool words;
+    cg_value *registers;
+    int count;
+} emit_led;
+
 typedef struct kg_emit {
     struct cg_module *m;
     kg_kernel *kernel;
@@ -68,6 +76,7 @@ typedef struct kg_emit {
     kg_region region;                    // that executes the current op
     cg_value region_thread, region_warp; // counted from the region's first warp
     cg_value first_thread;               // predicate: the region's first thread
+    cg_value first_lane;                 // predicate: of each warp; NULL: not asked for yet
     cg_value shared_base;
     cg_block region_start; // where what depends on the thread alone is built
     struct {
@@ -85,9 +94,20 @@ typedef struct kg_emit {
     struct {
         emit_cached_value *items;
         int count, capacity;
-    } scalars;       // materialized sexprs, in the entry
-    const kg_op *op; // that is being emitted
-    cg_value guard;  // predicate of loads and copies, of a branch that was not made; NULL: none
+    } scalars; // materialized sexprs, in the entry
+    struct {
+        emit_cached_value *items;
+        int count, capacity;
+    } uniform; // parts that are the same in all lanes, so that ptxas sees it
+    struct {
+        emit_led *items;
+        int count, capacity;
+    } led;                      // in this block and those around it
+    struct emit_flight *flight; // NULL: no wgmma
+    kg_tensor_maps maps;        // behind the other parameters
+    cg_value *map_address;      // i64, of each
+    const kg_op *op;            // that is being emitted
+    cg_value guard; // predicate of loads and copies, of a branch that was not made; NULL: none
 } kg_emit;
 
 // -- emit_kernel.c --------------------------------------------------------------------------------
@@ -101,7 +121,11 @@ cg_value emit_scalar(kg_emit *e, kg_value *value);
 cg_value *emit_new_registers(kg_emit *e, int count);
 void emit_define(kg_emit *e, kg_value *value, cg_value *registers);
 int emit_register_count(const kg_value *value);
+// Is the value held in variables: a mutable fragment, or one that is made in the background?
+bool emit_in_variables(const kg_value *value);
 cg_value emit_sexpr(kg_emit *e, const kg_sexpr *expr); // i64
+// Of a thread when the kernel starts: ptxas shares out the register file by the launch bounds.
+int emit_launch_registers(const kg_kernel *kernel);
 
 // -- emit_control.c -------------------------------------------------------------------------------
 void emit_enter_region(kg_emit *e, kg_region region);
@@ -193,7 +217,11 @@ bool emit_place_open(kg_emit *e, kg_value *operand, const emit_part *thread, emi
 // The element at thread part + constant part.
 emit_element emit_place_at(kg_emit *e, emit_place *place, const int32_t *constant);
 cg_value emit_element_address(kg_emit *e, const emit_place *place,
-                              emit_element element);   // offset added
+                              emit_element element); // offset added
+// The slot of a view, times `unit`; NULL for 0.
+cg_value emit_slot(kg_emit *e, const emit_place *place, int64_t unit);
+// Does the address depend on the thread alone, and exist since the region's start?
+bool emit_is_thread_base(const kg_emit *e, cg_value address);
 cg_value emit_and(kg_emit *e, cg_value a, cg_value b); // predicates; NULL = true
 kg_value *emit_root_of(kg_value *operand);
 
@@ -216,4 +244,31 @@ void emit_copy(kg_emit *e, kg_op *op);
 int64_t emit_copy_chunks(const kg_op *op, int *vec);
 void emit_dot(kg_emit *e, kg_op *op);
 void emit_sync(kg_emit *e, kg_op *op);
+// What stands in the PTX beside a synchronization: its id and reasons; NULL when it has none.
+const char *emit_sync_comment(kg_emit *e, const kg_op *op);
 void emit_elected(kg_emit *e, kg_op *op); // fetch_add, signal, await
+
+// -- emit_bulk.c: the copy engine -----------------------------------------------------------------
+void emit_maps(kg_emit *e); // in the entry: addresses of the tensor maps, and their prefetch
+void emit_bulk_copy(kg_emit *e, kg_op *op);  // copy_bulk, store_bulk
+void emit_bulk_group(kg_emit *e, kg_op *op); // bulk_commit, bulk_wait
+// Shared address of an operand's slot, `bytes` behind its start; NULL after an error.
+cg_value emit_slot_address(kg_emit *e, kg_value *operand, int64_t bytes);
+
+// -- emit_mbarrier.c ------------------------------------------------------------------------------
+void emit_mbarrier(kg_emit *e, kg_op *op);
+void emit_proxy_fence(kg_emit *e, kg_op *op);
+
+// -- emit_wgmma.c: products of warpgroups ---------------------------------------------------------
+void emit_wgmma(kg_emit *e, kg_op *op);
+// Is the accumulator that goes in known to be zero, so that it need not go in?
+bool emit_wgmma_is_fresh(const kg_op *op);
+// The words of an A fragment, as wgmma takes them: steps of K, then blocks of 64 rows, then four.
+cg_value *emit_wgmma_words(kg_emit *e, const kg_op *op, int *count);
+
+// -- emit_flight.c: registers that wgmma has in the background ------------------------------------
+void emit_flight_open(kg_emit *e);                        // before the first op
+void emit_flight_assigned(kg_emit *e, kg_value *mutable); // declared or assigned
+void emit_flight_op(kg_emit *e, kg_op *op);               // wgmma_fence, wgmma_commit, wgmma_wait
+// What a fence in front led through, as it is now; NULL: nothing.
+cg_value *emit_led_registers(kg_emit *e, const kg_value *value, bool words);

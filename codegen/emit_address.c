@@ -291,21 +291,21 @@ static uint32_t scaled_mask(uint32_t mask, int64_t factor)
 }
 
 // The slot of a ring: iteration mod ring.
-static cg_value slot_bytes(kg_emit *e, kg_value *buffer, kg_value *iteration)
+cg_value emit_slot(kg_emit *e, const emit_place *place, int64_t unit)
 {
     struct cg_module *m = e->m;
-    int64_t ring = kg_op_int(buffer->op, KG_A_RING, 1), constant;
+    kg_value *iteration = place->view.slot;
+    int64_t ring = kg_op_int(place->root->op, KG_A_RING, 1), constant;
     if (!iteration || ring <= 1) return NULL;
-    int64_t bytes = kg_shared_slot_bytes(buffer);
     if (kg_const_int(iteration, &constant))
-        return cg_i32(m, (int32_t)((constant % ring + ring) % ring * bytes));
+        return cg_i32(m, (int32_t)((constant % ring + ring) % ring * unit));
     cg_value i = emit_scalar(e, iteration);
     if (cg_type_of(m, i) == CG_I64)
         i = ring & (ring - 1) ? cg_trunc(m, cg_urem(m, i, cg_i64(m, ring)), CG_I32)
                               : cg_trunc(m, i, CG_I32);
     i = ring & (ring - 1) ? cg_urem(m, i, cg_i32(m, (int32_t)ring))
                           : cg_and(m, i, cg_i32(m, (int32_t)ring - 1));
-    return scaled32(e, i, bytes);
+    return scaled32(e, i, unit);
 }
 
 static void open_shared(kg_emit *e, emit_place *place)
@@ -314,7 +314,7 @@ static void open_shared(kg_emit *e, emit_place *place)
     int64_t rows = 1;
     place->layout = kg_shared_layout_of(place->root);
     place->base = kg_op_int(place->root->op, KG_A_OFFSET, 0);
-    place->slot = slot_bytes(e, place->root, place->view.slot);
+    place->slot = emit_slot(e, place, kg_shared_slot_bytes(place->root));
     for (int r = last - 1; r >= 0; r--) {
         place->multiplier[r] = rows;
         place->row_mask = sum_mask(place->row_mask, scaled_mask(place->dyn[r].mask, rows));
@@ -342,6 +342,48 @@ static uint32_t swizzle_bits(const kg_shared_layout *s, uint32_t row)
     return s->bits ? ((row >> s->shift) & ((UINT32_C(1) << s->bits) - 1)) << s->chunk_log2 : 0;
 }
 
+// Bytes from one panel's row 0 to the next panel's.
+static int64_t panel_step(const emit_place *place)
+{
+    return (int64_t)place->layout.rows * place->layout.pitch * place->size;
+}
+
+// The bits of a column, in bytes, that stay within its panel (or its row).
+static uint32_t within_panel(const emit_place *place)
+{
+    uint32_t width = (uint32_t)(place->layout.panel * place->size);
+    return width ? width - 1 : ~UINT32_C(0);
+}
+
+// Does every part of the index that is known at run time only stand in bits of its own, so that
+// panels can be counted and swizzles applied part by part?
+static bool parts_are_apart(const emit_place *place, int64_t row, int64_t column)
+{
+    const kg_shared_layout *s = &place->layout;
+    int64_t width = (int64_t)s->panel * place->size;
+    bool columns_meet = place->column_mask & (uint32_t)column;
+    if (width & (width - 1)) return !place->column_mask && !s->bits;
+    if (s->panel && columns_meet) return false;
+    return !s->bits || (!columns_meet && !(place->row_mask & (uint32_t)row));
+}
+
+// Where the panel of a column starts; the column becomes the one within its panel. NULL: at 0.
+static cg_value panel_start(kg_emit *e, const emit_place *place, cg_value *column, bool known)
+{
+    struct cg_module *m = e->m;
+    int32_t width = place->layout.panel * place->size;
+    cg_value whole = *column, number;
+    if (!width || !whole || (known && !(place->column_mask & ~within_panel(place)))) return NULL;
+    if (width & (width - 1)) {
+        number = cg_udiv(m, whole, cg_i32(m, width));
+        *column = cg_urem(m, whole, cg_i32(m, width));
+    } else {
+        number = cg_lshr(m, whole, cg_i32(m, __builtin_ctz((unsigned)width)));
+        *column = cg_and(m, whole, cg_i32(m, width - 1));
+    }
+    return scaled32(e, number, panel_step(place));
+}
+
 static cg_value shared_sum(kg_emit *e, const emit_place *place, cg_value row, cg_value column)
 {
     int64_t pitch = (int64_t)place->layout.pitch * place->size;
@@ -364,9 +406,10 @@ static cg_value shared_slowly(kg_emit *e, emit_place *place, const int64_t *inde
         else
             row = add_to(e, row, scaled32(e, value, place->multiplier[r]));
     }
+    cg_value panel = panel_start(e, place, &column, false);
     cg_value swizzle = swizzle_of(e, place, row);
     if (swizzle) column = column ? cg_xor(m, column, swizzle) : swizzle;
-    return add_to(e, shared_sum(e, place, row, column), place->slot);
+    return add_to(e, add_to(e, shared_sum(e, place, row, column), panel), place->slot);
 }
 
 static cg_value flipped_sum(kg_emit *e, emit_place *place, uint32_t flip)
@@ -380,11 +423,12 @@ static cg_value flipped_sum(kg_emit *e, emit_place *place, uint32_t flip)
         else
             row = add_to(e, row, scaled32(e, value, place->multiplier[r]));
     }
+    cg_value panel = panel_start(e, place, &column, true);
     cg_value swizzle = swizzle_of(e, place, row);
     if (swizzle) column = column ? cg_xor(m, column, swizzle) : swizzle;
     if (flip)
         column = column ? cg_xor(m, column, cg_i32(m, (int32_t)flip)) : cg_i32(m, (int32_t)flip);
-    return shared_sum(e, place, row, column);
+    return add_to(e, shared_sum(e, place, row, column), panel);
 }
 
 // What depends on the thread alone is built once, at the region's start.
@@ -410,11 +454,19 @@ static cg_value thread_base(kg_emit *e, emit_place *place, uint32_t flip)
     return entry.address;
 }
 
+bool emit_is_thread_base(const kg_emit *e, cg_value address)
+{
+    for (int i = 0; i < e->bases.count; i++)
+        if (e->bases.items[i].address == address) return true;
+    return false;
+}
+
 // Can the flip be applied to a whole address? If everything but the column leaves its bits alone.
 static bool flips_address(const emit_place *place, uint32_t flip)
 {
     const kg_shared_layout *s = &place->layout;
-    uint32_t column = place->column_mask | swizzle_bits(s, place->row_mask) | flip;
+    uint32_t column =
+        (place->column_mask & within_panel(place)) | swizzle_bits(s, place->row_mask) | flip;
     int64_t span = 1;
     while (span <= column) span *= 2;
     return span <= 1024 && (int64_t)s->pitch * place->size % span == 0 &&
@@ -454,16 +506,17 @@ static emit_element shared_at(kg_emit *e, emit_place *place, const int32_t *cons
             row += index[r] * place->multiplier[r];
     }
     emit_element out = {.offset = place->base};
-    bool carries =
-        s->bits && ((place->row_mask & (uint32_t)row) || (place->column_mask & (uint32_t)column));
-    if (place->gathers || carries) {
+    if (place->gathers || !parts_are_apart(place, row, column)) {
         out.address = shared_slowly(e, place, index);
         return out;
     }
-    uint32_t constant_column = (uint32_t)column ^ swizzle_bits(s, (uint32_t)row);
-    uint32_t touched = s->bits ? place->column_mask | swizzle_bits(s, place->row_mask) : 0;
+    int64_t width = s->panel ? (int64_t)s->panel * place->size : column + 1;
+    uint32_t constant_column = (uint32_t)(column % width) ^ swizzle_bits(s, (uint32_t)row);
+    uint32_t moving = place->column_mask & within_panel(place);
+    uint32_t touched = s->bits ? moving | swizzle_bits(s, place->row_mask) : 0;
     out.address = shared_base_for(e, place, constant_column & touched);
-    out.offset += row * s->pitch * place->size + (int64_t)(constant_column & ~touched);
+    out.offset += column / width * panel_step(place) + row * s->pitch * place->size +
+                  (int64_t)(constant_column & ~touched);
     return out;
 }
 

@@ -10,6 +10,7 @@ static void set_fragment(kg_emit *e, kg_value *target, kg_value *from)
     int count = emit_register_count(target);
     cg_value *now = emit_read_as(e, from, target->layout, count);
     for (int i = 0; i < count && now; i++) cg_set(e->m, e->values[target->id][i], now[i]);
+    emit_flight_assigned(e, target);
 }
 
 static void declare_fragment(kg_emit *e, kg_op *op)
@@ -34,28 +35,53 @@ void emit_enter_region(kg_emit *e, kg_region region)
     e->region_thread =
         region.first_warp ? cg_sub(m, e->thread, cg_i32(m, 32 * region.first_warp)) : e->thread;
     e->first_thread = cg_eq(m, e->thread, cg_i32(m, 32 * region.first_warp));
+    e->first_lane = NULL;
     e->region_start = cg_block_current(m);
+}
+
+static cg_value between(kg_emit *e, int first, int last)
+{
+    struct cg_module *m = e->m;
+    return cg_ult(m, cg_sub(m, e->warp, cg_i32(m, first)), cg_i32(m, last - first));
+}
+
+// The region's warpgroups change their registers, warps beside the region too: the instruction is
+// for all four warps of a warpgroup.
+static void change_registers(kg_emit *e, int registers)
+{
+    cg_value count = cg_i32(e->m, registers);
+    bool fewer = registers <= emit_launch_registers(e->kernel);
+    cg_template(e->m, fewer ? CG_PTX_SETMAXNREG_DEC : CG_PTX_SETMAXNREG_INC, &count, 1, NULL, NULL);
 }
 
 static void emit_warps(kg_emit *e, kg_op *op)
 {
     struct cg_module *m = e->m;
-    struct cg_if branch;
+    struct cg_if branch, groups;
     kg_emit outer = *e;
     int first = (int)kg_op_int(op, KG_A_FIRST, 0), last = (int)kg_op_int(op, KG_A_LAST, 0);
-    cg_value inside = cg_ult(m, cg_sub(m, e->warp, cg_i32(m, first)), cg_i32(m, last - first));
-    cg_if_begin(m, &branch, inside);
+    int registers = (int)kg_op_int(op, KG_A_REGISTERS, 0);
+    bool wider = registers && (first % 4 || last % 4);
+    if (wider) {
+        cg_if_begin(m, &groups, between(e, first / 4 * 4, (last + 3) / 4 * 4));
+        change_registers(e, registers);
+    }
+    cg_if_begin(m, &branch, between(e, first, last));
+    if (registers && !wider) change_registers(e, registers);
     emit_enter_region(e, (kg_region){first, last - first});
     emit_block(e, op->blocks[0]);
     cg_if_end(m, &branch);
+    if (wider) cg_if_end(m, &groups);
     e->region = outer.region;
     e->region_warp = outer.region_warp;
     e->region_thread = outer.region_thread;
     e->first_thread = outer.first_thread;
+    e->first_lane = outer.first_lane;
     e->region_start = outer.region_start;
     e->parts.count = outer.parts.count;
     e->bases.count = outer.bases.count;
     e->steps.count = outer.steps.count;
+    e->uniform.count = outer.uniform.count;
 }
 
 static cg_value to_width(kg_emit *e, cg_value value, cg_type type)
@@ -208,6 +234,10 @@ static void emit_memory(kg_emit *e, kg_op *op)
     case KG_OP_COPY_ASYNC:
         emit_copy(e, op);
         return;
+    case KG_OP_COPY_BULK:
+    case KG_OP_STORE_BULK:
+        emit_bulk_copy(e, op);
+        return;
     case KG_OP_ATOMIC_ADD:
     case KG_OP_ATOMIC_MAX:
     case KG_OP_ATOMIC_MIN:
@@ -237,7 +267,10 @@ static void emit_op(kg_emit *e, kg_op *op)
         emit_memory(e, op);
         return;
     case KG_CLASS_D:
-        emit_dot(e, op);
+        if (op->code == KG_OP_WGMMA)
+            emit_wgmma(e, op);
+        else
+            emit_dot(e, op);
         return;
     case KG_CLASS_Y:
         emit_sync(e, op);
@@ -251,6 +284,8 @@ static void emit_op(kg_emit *e, kg_op *op)
 
 void emit_block(kg_emit *e, kg_block *block)
 {
+    int led = e->led.count;
     for (kg_op *op = block->first; op && !e->failed && !cg_module_status(e->m); op = op->next)
         emit_op(e, op);
+    e->led.count = led;
 }

@@ -118,8 +118,9 @@ static bool aligned(const operand *o, int unit)
     const kg_value *root = o->place.root;
     const kg_shared_layout *s = &o->place.layout;
     int last = root->type.rank - 1;
-    if (s->pitch * o->bytes % unit || (s->bits && 1 << s->chunk_log2 < unit) ||
-        o->place.base % unit || kg_shared_slot_bytes(root) % unit)
+    if (s->pitch * o->bytes % unit || s->panel * o->bytes % unit ||
+        (s->bits && 1 << s->chunk_log2 < unit) || o->place.base % unit ||
+        kg_shared_slot_bytes(root) % unit)
         return false;
     int64_t start = o->place.constant[last];
     int d = o->place.operand_dim[last];

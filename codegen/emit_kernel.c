@@ -120,6 +120,12 @@ cg_value *emit_new_registers(kg_emit *e, int count)
     return KG_NEW_ARRAY(e->arena, cg_value, count > 0 ? count : 1);
 }
 
+bool emit_in_variables(const kg_value *value)
+{
+    return kg_is_mutable(value) ||
+           (value->kind == KG_VALUE_RESULT && value->op->code == KG_OP_WGMMA);
+}
+
 cg_value *emit_read(kg_emit *e, kg_value *value)
 {
     int count = emit_register_count(value);
@@ -128,7 +134,7 @@ cg_value *emit_read(kg_emit *e, kg_value *value)
         emit_error(e, KG_D_C604, "a value is used that no emitted op defines");
         return emit_new_registers(e, count);
     }
-    if (!kg_is_mutable(value)) return held;
+    if (!emit_in_variables(value)) return held;
     cg_value *now = emit_new_registers(e, count);
     for (int i = 0; i < count; i++) now[i] = cg_get(e->m, held[i]);
     return now;
@@ -264,14 +270,21 @@ static bool describe_parameter(kg_emit *e, const kg_value *param, struct cg_para
 static bool begin_kernel(kg_emit *e)
 {
     kg_kernel *kernel = e->kernel;
-    struct cg_parameter *parameters =
-        KG_NEW_ARRAY(e->arena, struct cg_parameter, kernel->n_params + 1);
+    kg_tensor_maps_collect(e->arena, kernel, &e->maps);
+    int count = kernel->n_params + e->maps.count;
+    struct cg_parameter *parameters = KG_NEW_ARRAY(e->arena, struct cg_parameter, count + 1);
     for (int i = 0; i < kernel->n_params; i++)
         if (!describe_parameter(e, kernel->params[i], &parameters[i])) return false;
+    for (int i = kernel->n_params; i < count; i++)
+        parameters[i] = (struct cg_parameter){.name = "map",
+                                              .type = CG_PTR,
+                                              .align = KG_MAP_ALIGN,
+                                              .flags = CG_PARAMETER_BY_VALUE,
+                                              .bytes = KG_MAP_BYTES};
     struct cg_kernel description = {
         .name = kernel->name,
         .parameters = parameters,
-        .parameter_count = (unsigned)kernel->n_params,
+        .parameter_count = (unsigned)count,
         .threads = {32u * (unsigned)kernel->warps, 1, 1},
         // Without a bound ptxas presses registers for occupancy that nobody asked for, down to
         // spills.
@@ -324,6 +337,38 @@ static void emit_entry(kg_emit *e)
     define_thread(e);
     define_tensors(e);
     emit_enter_region(e, (kg_region){0, kernel->warps});
+    emit_maps(e);
+}
+
+int emit_launch_registers(const kg_kernel *kernel)
+{
+    int ctas = kernel->min_ctas > 0 ? kernel->min_ctas : 1;
+    int share = CG_REGISTERS_PER_SM / (32 * kernel->warps * ctas) / 8 * 8;
+    return share < 256 ? share : 256;
+}
+
+// Registers by warpgroup, where a region asks for them.
+static bool note_registers(kg_op *op, void *user)
+{
+    int *by_group = user, registers = (int)kg_op_int(op, KG_A_REGISTERS, 0);
+    if (op->code != KG_OP_WARPS || !registers) return true;
+    int first = (int)kg_op_int(op, KG_A_FIRST, 0) / 4, last = (int)kg_op_int(op, KG_A_LAST, 0);
+    for (int group = first; 4 * group < last && group < 8; group++) by_group[group] = registers;
+    return true;
+}
+
+// What warpgroups take comes from what others have given away, or they wait for ever.
+static bool check_registers(kg_emit *e)
+{
+    int by_group[8] = {0}, groups = (e->kernel->warps + 3) / 4, sum = 0;
+    int launch = emit_launch_registers(e->kernel);
+    kg_walk(e->kernel->body, note_registers, by_group);
+    for (int i = 0; i < groups; i++) sum += by_group[i] ? by_group[i] : launch;
+    if (sum <= groups * launch) return true;
+    return emit_error(e, KG_D_C605,
+                      "the warpgroups ask for %d registers a thread together, and the CTA starts "
+                      "with %d for each of its %d",
+                      sum, launch, groups);
 }
 
 static bool check_limits(kg_emit *e)
@@ -339,7 +384,7 @@ static bool check_limits(kg_emit *e)
         (int64_t)kernel->min_ctas * kernel->warps * 32 > (int64_t)e->target->threads_sm)
         return emit_error(e, KG_D_C605, "%d CTAs of %d warps do not fit on an SM of %s",
                           kernel->min_ctas, kernel->warps, e->target->name);
-    return true;
+    return check_registers(e);
 }
 
 static bool report_module(kg_emit *e)
@@ -360,6 +405,7 @@ static bool build(kg_emit *e)
     find_written(e);
     if (!check_limits(e) || !begin_kernel(e)) return report_module(e);
     emit_entry(e);
+    emit_flight_open(e);
     emit_block(e, kernel->body);
     if (!e->failed) cg_kernel_end(e->m);
     return report_module(e);

@@ -6,7 +6,7 @@
 
 // "S3: sk written by copy (line 7), read by dot (line 9)", or "S3: why 1 4" where only the numbers
 // are known, or "S3": what stands in the PTX beside the instruction.
-static const char *sync_comment(kg_emit *e, const kg_op *op)
+const char *emit_sync_comment(kg_emit *e, const kg_op *op)
 {
     const kg_attr *id = kg_op_attr(op, KG_A_SYNC_ID), *why = kg_op_attr(op, KG_A_REASON);
     if (!id) return NULL;
@@ -22,7 +22,7 @@ static const char *sync_comment(kg_emit *e, const kg_op *op)
 static void sync_template(kg_emit *e, const kg_op *op, enum cg_ptx_id id, const cg_value *arguments,
                           unsigned count)
 {
-    cg_template(e->m, id, arguments, count, NULL, sync_comment(e, op));
+    cg_template(e->m, id, arguments, count, NULL, emit_sync_comment(e, op));
 }
 
 // A nibble a warp.
@@ -109,6 +109,24 @@ void emit_sync(kg_emit *e, kg_op *op)
     case KG_OP_FENCE:
         emit_fence(e, op);
         return;
+    case KG_OP_WGMMA_FENCE:
+    case KG_OP_WGMMA_COMMIT:
+    case KG_OP_WGMMA_WAIT:
+        emit_flight_op(e, op);
+        return;
+    case KG_OP_PROXY_FENCE:
+        emit_proxy_fence(e, op);
+        return;
+    case KG_OP_MBARRIER_INIT:
+    case KG_OP_MBARRIER_EXPECT:
+    case KG_OP_MBARRIER_ARRIVE:
+    case KG_OP_MBARRIER_WAIT:
+        emit_mbarrier(e, op);
+        return;
+    case KG_OP_BULK_COMMIT:
+    case KG_OP_BULK_WAIT:
+        emit_bulk_group(e, op);
+        return;
     default:
         emit_error(e, KG_D_C601, "no emitter for op %s", kg_op_info_of(op->code)->name);
         return;
@@ -142,7 +160,7 @@ static void emit_signal(kg_emit *e, kg_op *op)
     if (!flag_type(e, op, true) || !flag_address(e, op->operands[0], &arguments[0])) return;
     bool wide = op->operands[0]->type.dtype == KG_I64;
     cg_template(e->m, wide ? CG_PTX_ST_RELEASE_GPU_B64 : CG_PTX_ST_RELEASE_GPU_B32, arguments, 2,
-                NULL, sync_comment(e, op));
+                NULL, emit_sync_comment(e, op));
 }
 
 static void emit_await(kg_emit *e, kg_op *op)
@@ -155,7 +173,7 @@ static void emit_await(kg_emit *e, kg_op *op)
     bool wide = op->operands[0]->type.dtype == KG_I64, equal = how && !strcmp(how->name, "eq");
     cg_while_begin(m, &loop);
     cg_value seen = cg_template1(m, wide ? CG_PTX_LD_ACQUIRE_GPU_B64 : CG_PTX_LD_ACQUIRE_GPU_B32,
-                                 &address, 1, sync_comment(e, op));
+                                 &address, 1, emit_sync_comment(e, op));
     cg_while_test(m, &loop, equal ? cg_ne(m, seen, wanted) : cg_slt(m, seen, wanted));
     cg_while_end(m, &loop);
 }
@@ -170,7 +188,8 @@ static void emit_fetch_add(kg_emit *e, kg_op *op)
     if (!flag_type(e, op, false) || !flag_address(e, op->operands[0], &arguments[0]) ||
         !flag_address(e, op->operands[2], &cell))
         return;
-    old = cg_template1(e->m, CG_PTX_ATOM_ADD_S32_ACQ_REL_GPU, arguments, 2, sync_comment(e, op));
+    old =
+        cg_template1(e->m, CG_PTX_ATOM_ADD_S32_ACQ_REL_GPU, arguments, 2, emit_sync_comment(e, op));
     struct cg_access access = {.space = CG_SPACE_SHARED, .address = cell, .align = 4};
     cg_store(e->m, &access, &old, 1);
 }

@@ -351,6 +351,43 @@ static void launch_bounds(struct cg_module *m, const struct cg_kernel *kernel)
     if (kernel->max_registers) launch_bound(m, "maxnreg", &kernel->max_registers, 1);
 }
 
+// Bytes of the parameters themselves.
+static void pass_by_value(struct cg_module *m, const struct cg_parameter *parameter, unsigned index)
+{
+    LLVMContextRef llvm = m->context->llvm;
+    LLVMTypeRef bytes = LLVMArrayType2(LLVMInt8TypeInContext(llvm), parameter->bytes);
+    unsigned kind = LLVMGetEnumAttributeKindForName("byval", 5);
+    LLVMAddAttributeAtIndex(m->function, index + 1, LLVMCreateTypeAttribute(llvm, kind, bytes));
+#if LLVM_VERSION_MAJOR >= 21
+    LLVMAddAttributeAtIndex(m->function, index + 1,
+                            LLVMCreateStringAttribute(llvm, "nvvm.grid_constant", 18, "", 0));
+#endif
+}
+
+// Without this mark LLVM would copy what is passed by value to local memory first. Before LLVM 21
+// it is one list of metadata for all of a kernel's parameters, counted from 1.
+static void mark_constants(struct cg_module *m, const struct cg_kernel *kernel)
+{
+#if LLVM_VERSION_MAJOR < 21
+    LLVMContextRef llvm = m->context->llvm;
+    LLVMTypeRef word = LLVMInt32TypeInContext(llvm);
+    LLVMMetadataRef numbers[CG_PARAMETER_LIMIT];
+    unsigned count = 0;
+    for (unsigned i = 0; i < kernel->parameter_count; i++)
+        if (kernel->parameters[i].flags & CG_PARAMETER_BY_VALUE)
+            numbers[count++] = LLVMValueAsMetadata(LLVMConstInt(word, i + 1, false));
+    if (!count) return;
+    LLVMMetadataRef entry[3] = {LLVMValueAsMetadata(m->function),
+                                LLVMMDStringInContext2(llvm, "grid_constant", 13),
+                                LLVMMDNodeInContext2(llvm, numbers, count)};
+    LLVMMetadataRef node = LLVMMDNodeInContext2(llvm, entry, 3);
+    LLVMAddNamedMetadataOperand(m->llvm, "nvvm.annotations", LLVMMetadataAsValue(llvm, node));
+#else
+    (void)m;
+    (void)kernel;
+#endif
+}
+
 static void describe_argument(struct cg_module *m, const struct cg_parameter *parameter,
                               unsigned index)
 {
@@ -359,6 +396,7 @@ static void describe_argument(struct cg_module *m, const struct cg_parameter *pa
     if (!cg_is_pointer(parameter->type)) return;
     if (parameter->align)
         LLVMAddAttributeAtIndex(m->function, index + 1, attribute(m, "align", parameter->align));
+    if (parameter->flags & CG_PARAMETER_BY_VALUE) pass_by_value(m, parameter, index);
     if (parameter->flags & CG_PARAMETER_NOALIAS)
         LLVMAddAttributeAtIndex(m->function, index + 1, attribute(m, "noalias", 0));
     if (parameter->flags & CG_PARAMETER_READONLY)
@@ -398,6 +436,7 @@ bool cg_kernel_begin(struct cg_module *m, const struct cg_kernel *kernel)
     launch_bounds(m, kernel);
     for (unsigned i = 0; i < kernel->parameter_count; i++)
         describe_argument(m, &kernel->parameters[i], i);
+    mark_constants(m, kernel);
     open_subprogram(m, kernel);
     LLVMBasicBlockRef entry =
         LLVMAppendBasicBlockInContext(m->context->llvm, m->function, "entry");

@@ -5,7 +5,7 @@
 // is free in number, within its dot.
 #include "codegen/codegen.h"
 #include "codegen/reread.h"
-#include "ir/access.h"
+#include "ir/tensor_map.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -34,6 +34,27 @@ static bool mismatch(matcher *x, const kg_op *op, const char *wanted)
     return false;
 }
 
+// What one thread does for all stands under a predicate, what all do does not. A copy by cp.async
+// may be either.
+static bool guard_fits(const kg_op *op, bool guarded)
+{
+    switch (op->code) {
+    case KG_OP_COPY_ASYNC:
+        return true;
+    case KG_OP_COPY_BULK:
+    case KG_OP_STORE_BULK:
+    case KG_OP_BULK_COMMIT:
+    case KG_OP_BULK_WAIT:
+    case KG_OP_MBARRIER_INIT:
+    case KG_OP_MBARRIER_EXPECT:
+        return guarded;
+    case KG_OP_MBARRIER_ARRIVE:
+        return guarded == !kg_op_int(op, KG_A_BY_THREAD, 0);
+    default:
+        return !guarded;
+    }
+}
+
 // Takes `count` instructions of one template; `immediates` of them are compared.
 static bool take(matcher *x, const kg_op *op, enum cg_ptx_id id, int64_t count, int immediates,
                  const int64_t *values)
@@ -41,7 +62,7 @@ static bool take(matcher *x, const kg_op *op, enum cg_ptx_id id, int64_t count, 
     for (int64_t i = 0; i < count; i++, x->next++) {
         const struct cg_instruction *found =
             x->next < x->text->count ? &x->text->instructions[x->next] : NULL;
-        bool same = found && found->id == id && (!found->guarded || op->code == KG_OP_COPY_ASYNC);
+        bool same = found && found->id == id && guard_fits(op, found->guarded);
         for (int k = 0; same && k < immediates; k++)
             same = (unsigned)k < found->immediate_count && found->immediates[k] == values[k];
         if (!same) return mismatch(x, op, cg_ptx_get(id)->name);
@@ -113,6 +134,33 @@ static bool match_dot(matcher *x, const kg_op *op)
     return true;
 }
 
+// Blocks of 64 rows that a warpgroup has, times the steps of K; shape, types and majors are in the
+// text.
+static bool match_wgmma(matcher *x, const kg_op *op)
+{
+    const kg_type *a = &op->operands[0]->type;
+    const kg_layout *acc = op->results[0]->layout;
+    const char *type = a->dtype == KG_BF16 ? "bf16" : "f16";
+    int32_t coord[KG_MAX_RANK], rows = 0, columns = 0;
+    char wanted[80];
+    for (int r = 0; r < kg_layout_registers(acc); r++) {
+        kg_layout_coord(acc, r, 0, 0, coord);
+        rows += coord[0] % 64 == 0 && coord[1] == 0;
+        columns += coord[0] == 0;
+    }
+    // A thread has two of the eight columns of a tile.
+    snprintf(wanted, sizeof wanted, "wgmma.mma_async.sync.aligned.m64n%dk16.f32.%s.%s {",
+             4 * columns, type, type);
+    for (int64_t left = (int64_t)rows * (a->dims[1] / 16); left > 0; left--, x->next++) {
+        const struct cg_instruction *found =
+            x->next < x->text->count ? &x->text->instructions[x->next] : NULL;
+        if (!found || found->guarded || found->text.length < strlen(wanted) ||
+            memcmp(found->text.start, wanted, strlen(wanted)) != 0)
+            return mismatch(x, op, wanted);
+    }
+    return true;
+}
+
 // Registers of a fragment that are no copies of another one in the same thread.
 static int64_t own_registers(const kg_value *value)
 {
@@ -139,11 +187,63 @@ static bool match_atomic(matcher *x, const kg_op *op)
     return true;
 }
 
+// One instruction for each box; the copy counts bytes, not what the emitter did.
+static bool match_bulk_copy(matcher *x, const kg_op *op)
+{
+    kg_bulk_copy copy;
+    char why[KG_BULK_WHY];
+    if (!kg_bulk_copy_plan_of(op, &copy, why)) return mismatch(x, op, "a copy that is possible");
+    int first = op->code == KG_OP_COPY_BULK ? CG_PTX_CP_ASYNC_BULK_TENSOR_LOAD_1D
+                                            : CG_PTX_CP_ASYNC_BULK_TENSOR_STORE_1D;
+    int64_t box = 1;
+    for (int i = 0; i < copy.map.rank; i++) box *= copy.map.box[i];
+    return take(x, op, (enum cg_ptx_id)(first + copy.map.rank - 1),
+                kg_type_elements(&op->operands[0]->type) / box, 0, NULL);
+}
+
+static bool match_init(matcher *x, const kg_op *op)
+{
+    kg_view_info view;
+    kg_view_resolve(op->operands[0], &view);
+    int64_t slots = view.slot ? 1 : kg_op_int(view.root->op, KG_A_RING, 1);
+    int64_t arrivals = kg_op_int(view.root->op, KG_A_ARRIVALS, 1);
+    return take(x, op, CG_PTX_MBARRIER_INIT, slots, 1, &arrivals);
+}
+
+static bool match_bulk_group(matcher *x, const kg_op *op)
+{
+    int64_t left = kg_op_int(op, KG_A_COUNT, 0);
+    if (op->code == KG_OP_BULK_COMMIT) return take(x, op, CG_PTX_CP_ASYNC_BULK_COMMIT, 1, 0, NULL);
+    return take(x, op,
+                kg_op_int(op, KG_A_READ, 0) ? CG_PTX_CP_ASYNC_BULK_WAIT_READ
+                                            : CG_PTX_CP_ASYNC_BULK_WAIT,
+                1, 1, &left);
+}
+
+static bool match_proxy_fence(matcher *x, const kg_op *op)
+{
+    const kg_attr *scope = kg_op_attr(op, KG_A_SCOPE);
+    return take(x, op,
+                scope && scope->name[0] == 'g' ? CG_PTX_FENCE_PROXY_ASYNC_GLOBAL
+                                               : CG_PTX_FENCE_PROXY_ASYNC_SHARED_CTA,
+                1, 0, NULL);
+}
+
+// The registers that a region's warpgroups change to, up or down.
+static bool match_registers(matcher *x, const kg_op *op)
+{
+    int64_t registers = kg_op_int(op, KG_A_REGISTERS, 0);
+    if (!registers) return true;
+    bool more = x->next < x->text->count &&
+                x->text->instructions[x->next].id == CG_PTX_SETMAXNREG_INC;
+    return take(x, op, more ? CG_PTX_SETMAXNREG_INC : CG_PTX_SETMAXNREG_DEC, 1, 1, &registers);
+}
+
 static void match_block(matcher *x, const kg_block *block);
 
 static bool match_op(matcher *x, const kg_op *op)
 {
-    int64_t groups = kg_op_int(op, KG_A_COUNT, 0);
+    int64_t groups = kg_op_int(op, KG_A_COUNT, 0), bytes = kg_op_int(op, KG_A_BYTES, 0);
     bool wide = op->n_operands && op->operands[0]->type.dtype == KG_I64;
     switch (op->code) {
     case KG_OP_BARRIER:
@@ -159,8 +259,32 @@ static bool match_op(matcher *x, const kg_op *op)
         return match_fence(x, op);
     case KG_OP_COPY_ASYNC:
         return match_copy(x, op);
+    case KG_OP_COPY_BULK:
+    case KG_OP_STORE_BULK:
+        return match_bulk_copy(x, op);
+    case KG_OP_BULK_COMMIT:
+    case KG_OP_BULK_WAIT:
+        return match_bulk_group(x, op);
+    case KG_OP_PROXY_FENCE:
+        return match_proxy_fence(x, op);
+    case KG_OP_MBARRIER_INIT:
+        return match_init(x, op);
+    case KG_OP_MBARRIER_EXPECT:
+        return take(x, op, CG_PTX_MBARRIER_ARRIVE_EXPECT_TX, 1, 1, &bytes);
+    case KG_OP_MBARRIER_ARRIVE:
+        return take(x, op, CG_PTX_MBARRIER_ARRIVE, 1, 0, NULL);
+    case KG_OP_MBARRIER_WAIT:
+        return take(x, op, CG_PTX_MBARRIER_TRY_WAIT_PARITY, 1, 0, NULL);
     case KG_OP_DOT:
         return match_dot(x, op);
+    case KG_OP_WGMMA:
+        return match_wgmma(x, op);
+    case KG_OP_WGMMA_FENCE:
+        return take(x, op, CG_PTX_WGMMA_FENCE, 1, 0, NULL);
+    case KG_OP_WGMMA_COMMIT:
+        return take(x, op, CG_PTX_WGMMA_COMMIT, 1, 0, NULL);
+    case KG_OP_WGMMA_WAIT:
+        return take(x, op, CG_PTX_WGMMA_WAIT, 1, 1, &groups);
     case KG_OP_ATOMIC_ADD:
     case KG_OP_ATOMIC_MAX:
     case KG_OP_ATOMIC_MIN:
@@ -173,6 +297,9 @@ static bool match_op(matcher *x, const kg_op *op)
     case KG_OP_AWAIT:
         return take(x, op, wide ? CG_PTX_LD_ACQUIRE_GPU_B64 : CG_PTX_LD_ACQUIRE_GPU_B32, 1, 0,
                     NULL);
+    case KG_OP_WARPS:
+        if (!match_registers(x, op)) return false;
+        break;
     default:
         break;
     }

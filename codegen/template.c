@@ -1,20 +1,28 @@
 // SPDX-License-Identifier: MIT
 //
 // From a row of ptx.def and a list of values to one inline assembly call.
+#include "codegen/body.h"
 #include "codegen/internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static cg_type letter_type(char letter)
 {
     switch (letter) {
-    case 'b': return CG_I1;
-    case 'h': return CG_I16;
-    case 'l': return CG_I64;
-    case 'f': return CG_F32;
-    case 'd': return CG_F64;
-    default: return CG_I32; // r, n
+    case 'b':
+        return CG_I1;
+    case 'h':
+        return CG_I16;
+    case 'l':
+        return CG_I64;
+    case 'f':
+        return CG_F32;
+    case 'd':
+        return CG_F64;
+    default:
+        return CG_I32; // r, n
     }
 }
 
@@ -66,12 +74,11 @@ static void full_constraints(const struct cg_ptx *row, bool guarded, char *out, 
     const char *memory = row->flags & CG_PTX_MEMORY ? "~{memory}" : "";
     const char *guard = guarded ? "b" : "";
     const char *first = *row->constraints && (*guard || *memory) ? "," : "";
-    snprintf(out, size, "%s%s%s%s%s", row->constraints, first, guard,
-             *guard && *memory ? "," : "", memory);
+    snprintf(out, size, "%s%s%s%s%s", row->constraints, first, guard, *guard && *memory ? "," : "",
+             memory);
 }
 
-static bool check(struct cg_module *m, const struct cg_ptx *row, unsigned arguments,
-                  unsigned count)
+static bool check(struct cg_module *m, const struct cg_ptx *row, unsigned arguments, unsigned count)
 {
     const struct cg_target *target = cg_module_target(m);
     if (!cg_ready(m)) return false;
@@ -89,8 +96,7 @@ static const char *guard_text(const struct cg_ptx *row, unsigned operand, char *
 }
 
 static bool build(struct cg_module *m, enum cg_ptx_id id, cg_value predicate,
-                  const cg_value *arguments, unsigned count, cg_value *results,
-                  const char *comment)
+                  const cg_value *arguments, unsigned count, cg_value *results, const char *comment)
 {
     const struct cg_ptx *row = cg_ptx_get(id);
     struct cg_common *common = cg_common(m);
@@ -150,4 +156,99 @@ cg_value cg_template1(struct cg_module *m, enum cg_ptx_id id, const cg_value *ar
     else
         cg_fail(m, CG_ERROR_USAGE, "%s has not one result", row ? row->name : "the template");
     return result;
+}
+
+// ---- values led through an instruction ----------------------------------------------------------
+
+static char letter_for(struct cg_module *m, cg_value value)
+{
+    return cg_type_of(m, value) == CG_F32 ? 'f' : 'r';
+}
+
+// The row's text with its operands counted from `first` on.
+static void renumber(const char *from, unsigned first, char *out, size_t size)
+{
+    for (size_t used = 0; used < size; from++) {
+        if (*from != '$') {
+            out[used++] = *from;
+            if (!*from) return;
+            continue;
+        }
+        unsigned number = (unsigned)strtoul(from + 1, (char **)&from, 10);
+        used += (size_t)snprintf(out + used, size - used, "$%u", first + number);
+        from--;
+    }
+}
+
+// Results for what goes through, the row's operands, then what goes in again under their numbers.
+static void through_constraints(struct cg_module *m, const struct cg_ptx *row,
+                                const struct cg_through *t, char *out)
+{
+    for (unsigned i = 0; i < t->count; i++)
+        out += sprintf(out, "=%c,", letter_for(m, t->values[i]));
+    if (*row->constraints) out += sprintf(out, "%s,", row->constraints);
+    for (unsigned i = 0; i < t->count; i++) out += sprintf(out, "%u,", i);
+    strcpy(out, "~{memory}");
+}
+
+static void build_through(struct cg_module *m, const struct cg_ptx *row, const cg_value *fitted,
+                          unsigned count, const struct cg_through *t, const char *text,
+                          cg_value *memory)
+{
+    cg_value *arguments = memory;
+    cg_type *types = (cg_type *)(arguments + count + t->count);
+    char *constraints = (char *)(types + t->count);
+    through_constraints(m, row, t, constraints);
+    for (unsigned i = 0; i < count; i++) arguments[i] = fitted[i];
+    for (unsigned i = 0; i < t->count; i++) {
+        arguments[count + i] = t->values[i];
+        types[i] = cg_type_of(m, t->values[i]);
+    }
+    cg_value call =
+        cg_raw_asm(m, text, constraints, row->flags, types, t->count, arguments, count + t->count);
+    for (unsigned i = 0; i < t->count; i++) t->values[i] = cg_raw_result(m, call, i);
+}
+
+// The instruction, and what goes through it on a line behind: the registers' moves are not to pass
+// it, which only its text can tell (body.h).
+static char *say_led(struct cg_module *m, const char *plain, const char *comment, unsigned count)
+{
+    char *text = annotate(m, plain, comment);
+    size_t length = text ? strlen(text) : 0;
+    char *out = text ? cg_allocate(&cg_common(m)->allocator, length + count * 7 + 16) : NULL;
+    if (out) {
+        char *end = out + sprintf(out, "%s\n\t" CG_LED " {", text);
+        for (unsigned i = 0; i < count; i++) end += sprintf(end, "%s$%u", i ? ", " : "", i);
+        strcpy(end, "};");
+    }
+    cg_release(&cg_common(m)->allocator, text);
+    return out;
+}
+
+bool cg_template_through(struct cg_module *m, enum cg_ptx_id id, const cg_value *arguments,
+                         unsigned count, const struct cg_through *through, const char *comment)
+{
+    const struct cg_ptx *row = cg_ptx_get(id);
+    struct cg_common *common = cg_common(m);
+    cg_value fitted[CG_PTX_OPERAND_LIMIT + 1];
+    char plain[256];
+    if (!through->count) return cg_template(m, id, arguments, count, NULL, comment);
+    struct cg_ptx_operands operands = cg_ptx_operands(row);
+    if (operands.results) return cg_fail(m, CG_ERROR_USAGE, "%s has results", row->name);
+    if (!check(m, row, operands.arguments, count) ||
+        !cg_ready_with(m, through->values, through->count))
+        return false;
+    for (unsigned i = 0; i < count; i++)
+        fitted[i] = fit(m, row, operands.letters[i], arguments[i], i);
+    renumber(row->text, through->count, plain, sizeof plain);
+    char *led = say_led(m, plain, comment, through->count);
+    size_t size = (count + through->count) * sizeof(cg_value) + through->count * sizeof(cg_type) +
+                  through->count * 12 + strlen(row->constraints) + 16;
+    cg_value *memory = led ? cg_allocate(&common->allocator, size) : NULL;
+    if (memory) build_through(m, row, fitted, count, through, led, memory);
+    if (!memory) cg_fail(m, CG_ERROR_MEMORY, "out of memory");
+    cg_release(&common->allocator, memory);
+    cg_release(&common->allocator, led);
+    if (common->ptx < row->ptx) common->ptx = row->ptx;
+    return !common->status;
 }

@@ -267,9 +267,10 @@ static const kg_value *moved_fragment(const kg_op *op)
 
 static void touch_by_threads(walker *w)
 {
-    const kg_value *moved = moved_fragment(w->access->op);
-    bool owners = w->access->effect->mode != KG_MODE_R;
-    if (moved->type.rank && moved->layout) {
+    bool object = w->access->effect->mode == KG_MODE_S; // by all threads, whole
+    const kg_value *moved = object ? NULL : moved_fragment(w->access->op);
+    bool owners = w->access->effect->mode != KG_MODE_R && !object;
+    if (moved && moved->type.rank && moved->layout) {
         touch_layout(w, moved->layout, owners);
         return;
     }
@@ -354,7 +355,8 @@ static bool needs(const warp_rows *rows, const int32_t *coord)
 static int side_by_side(const walker *w, const warp_rows *rows, int inner, int extent)
 {
     bool contiguous = w->info.dim[inner] == w->root_rank - 1;
-    bool whole = !w->shared.bits || 8 * w->bytes <= 1 << w->shared.chunk_log2;
+    bool whole =
+        (!w->shared.bits || 8 * w->bytes <= 1 << w->shared.chunk_log2) && w->shared.panel % 8 == 0;
     bool together = rows->dim != inner || (rows->free_bits & 7) == 7;
     bool even = extent % 8 == 0 && w->origin[w->root_rank - 1] % 8 == 0;
     return contiguous && whole && together && even ? 8 : 1;
@@ -424,8 +426,7 @@ static void walk(const kg_access *access, int lanes, visit_fn visit, void *user)
     if (access->effect->agent == KG_AGENT_ELECTED || access->effect->agent == KG_AGENT_BULK) {
         next_thread(&w, w.region.first_warp * 32);
         touch_all(&w);
-    } else if (access->effect->agent == KG_AGENT_WARP ||
-               access->effect->agent == KG_AGENT_TENSOR) {
+    } else if (access->effect->agent == KG_AGENT_WARP || access->effect->agent == KG_AGENT_TENSOR) {
         touch_operand(&w);
     } else if (access->op->n_operands == 2 && !access->op->n_results &&
                access->op->operands[1]->type.home != KG_HOME_FRAG) {

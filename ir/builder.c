@@ -228,6 +228,34 @@ bool kg_build_ctas(kg_build *b, int min_ctas)
     return set_count(b, min_ctas, "ctas", b->parser->kernel ? &b->parser->kernel->min_ctas : NULL);
 }
 
+static const kg_schedule_key *schedule_key(const char *name)
+{
+    for (int i = 0; i < kg_n_schedule_keys; i++)
+        if (name && !strcmp(name, kg_schedule_keys[i].name)) return &kg_schedule_keys[i];
+    return NULL;
+}
+
+bool kg_build_schedule(kg_build *b, const char *name, int count, ...)
+{
+    KG_BUILD_GUARD(b, false);
+    KG_BUILD_COLLECT(int, values, count, count);
+    if (!kg_build_in_head(b)) return false;
+    const kg_schedule_key *key = schedule_key(name);
+    if (!key || count != key->values) {
+        error(b, KG_D_P006, "a schedule knows no '%s' of so many values", name ? name : "");
+        return false;
+    }
+    int32_t *out = (int32_t *)&b->parser->kernel->schedule + key->field;
+    for (int i = 0; i < count; i++) {
+        if (values[i] < key->least || values[i] > key->most || (count > 1 && values[i] % 8)) {
+            error(b, KG_D_T106, "%s of a schedule is out of range", name);
+            return false;
+        }
+        out[i] = values[i];
+    }
+    return true;
+}
+
 bool kg_build_assume(kg_build *b, kg_sexpr *condition)
 {
     KG_BUILD_GUARD(b, false);

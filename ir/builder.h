@@ -62,6 +62,8 @@ KG_BUILD_API const char *kg_build_text(kg_build *b);
 KG_BUILD_API bool kg_build_kernel(kg_build *b, const char *name);
 KG_BUILD_API bool kg_build_warps(kg_build *b, int warps);   // 1 to 32; 4 when not called
 KG_BUILD_API bool kg_build_ctas(kg_build *b, int min_ctas); // CTAs that should fit on an SM
+// The clause `schedule`: one of schedule.def by its name, with its value or values.
+KG_BUILD_API bool kg_build_schedule(kg_build *b, const char *key, int count, ...);
 KG_BUILD_API bool kg_build_assume(kg_build *b, kg_sexpr *condition);
 // A grid axis, the first fastest; its index is an i32 scalar.
 KG_BUILD_API kg_value *kg_build_grid(kg_build *b, const char *name, kg_sexpr *extent);
@@ -102,8 +104,8 @@ KG_BUILD_API kg_value *kg_build_truth(kg_build *b, bool value);
 KG_BUILD_API kg_value *kg_build_const(kg_build *b, kg_dtype dtype, double value);
 KG_BUILD_API kg_value *kg_build_const_int(kg_build *b, kg_dtype dtype, int64_t value);
 
-// Unary, binary and compare ops, select, fma, dot: `count` operands by the op's rules. dot takes
-// views or fragments; with two operands its accumulator is zero.
+// Unary, binary and compare ops, select, fma, dot, wgmma: `count` operands by the op's rules. dot
+// and wgmma take views or fragments; with two operands their accumulator is zero.
 KG_BUILD_API kg_value *kg_build_op(kg_build *b, kg_opcode op, int count, ... /* kg_value * */);
 KG_BUILD_API kg_value *kg_build_op_array(kg_build *b, kg_opcode op, int count,
                                          kg_value *const *operands);
@@ -172,6 +174,10 @@ KG_BUILD_API kg_value *kg_build_load(kg_build *b, kg_value *view, kg_value *mask
 KG_BUILD_API bool kg_build_store(kg_build *b, kg_value *view, kg_value *value, kg_value *mask);
 KG_BUILD_API bool kg_build_copy(kg_build *b, kg_value *shared_view, kg_value *global_view);
 KG_BUILD_API bool kg_build_copy_async(kg_build *b, kg_value *shared_view, kg_value *global_view);
+// By the copy engine. `on`: the phase of an mbarrier, a slot of its ring; NULL until there is one.
+KG_BUILD_API bool kg_build_copy_bulk(kg_build *b, kg_value *shared_view, kg_value *global_view,
+                                     kg_value *on);
+KG_BUILD_API bool kg_build_store_bulk(kg_build *b, kg_value *global_view, kg_value *shared_view);
 KG_BUILD_API bool kg_build_atomic(kg_build *b, kg_opcode op, kg_value *view, kg_value *value,
                                   kg_value *mask);
 KG_BUILD_API kg_value *kg_build_fetch_add(kg_build *b, kg_value *view, kg_value *value);
@@ -209,6 +215,22 @@ KG_BUILD_API bool kg_build_warp_sync(kg_build *b);
 KG_BUILD_API bool kg_build_commit(kg_build *b);
 KG_BUILD_API bool kg_build_wait(kg_build *b, int groups_in_flight);
 KG_BUILD_API bool kg_build_fence(kg_build *b, const char *order, const char *scope);
+// mbarriers: a ring of `slots` (0: one alone) whose phases end with so many arrivals. The others
+// take a slot of it (kg_build_slot), or the lone one.
+KG_BUILD_API kg_value *kg_build_mbarrier(kg_build *b, const char *name, int slots, int arrivals);
+KG_BUILD_API bool kg_build_mbarrier_init(kg_build *b, kg_value *ring);
+KG_BUILD_API bool kg_build_mbarrier_expect(kg_build *b, kg_value *slot, int64_t bytes);
+// One thread of each warp arrives, or every thread.
+KG_BUILD_API bool kg_build_mbarrier_arrive(kg_build *b, kg_value *slot, bool by_thread);
+// For the phase of this trip, or of the trip one turn of the ring before.
+KG_BUILD_API bool kg_build_mbarrier_wait(kg_build *b, kg_value *slot, bool behind);
+KG_BUILD_API bool kg_build_proxy_fence(kg_build *b, const char *space); // shared, global
+KG_BUILD_API bool kg_build_bulk_commit(kg_build *b);
+// `read`: only until the sources have been read.
+KG_BUILD_API bool kg_build_bulk_wait(kg_build *b, int groups_in_flight, bool read);
+KG_BUILD_API bool kg_build_wgmma_fence(kg_build *b);
+KG_BUILD_API bool kg_build_wgmma_commit(kg_build *b);
+KG_BUILD_API bool kg_build_wgmma_wait(kg_build *b, int groups_in_flight);
 
 // ---- names and attributes ----------------------------------------------------------------------
 // What the text calls a value: for readers of the text and of messages. NULL back when the name is

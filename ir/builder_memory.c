@@ -139,24 +139,34 @@ bool kg_build_atomic(kg_build *b, kg_opcode op, kg_value *to, kg_value *value, k
     return false;
 }
 
-static bool copy(kg_build *b, kg_opcode op, kg_value *to, kg_value *from)
+static bool copy(kg_build *b, kg_opcode op, kg_value *to, kg_value *from, kg_value *on)
 {
     KG_BUILD_GUARD(b, false);
     int errors = b->diags.errors;
     if (!to || !from || !kg_build_in_body(b)) return false;
-    kg_make_copy(b->parser, op, (kg_loc){0}, kg_build_node(b, to), kg_build_node(b, from), NULL,
-                 NULL);
+    kg_make_copy(b->parser, op, (kg_loc){0}, kg_build_node(b, to), kg_build_node(b, from),
+                 kg_build_optional(b, on), NULL);
     return kg_build_done(b, errors);
 }
 
 bool kg_build_copy(kg_build *b, kg_value *to, kg_value *from)
 {
-    return copy(b, KG_OP_COPY, to, from);
+    return copy(b, KG_OP_COPY, to, from, NULL);
 }
 
 bool kg_build_copy_async(kg_build *b, kg_value *to, kg_value *from)
 {
-    return copy(b, KG_OP_COPY_ASYNC, to, from);
+    return copy(b, KG_OP_COPY_ASYNC, to, from, NULL);
+}
+
+bool kg_build_copy_bulk(kg_build *b, kg_value *to, kg_value *from, kg_value *on)
+{
+    return copy(b, KG_OP_COPY_BULK, to, from, on);
+}
+
+bool kg_build_store_bulk(kg_build *b, kg_value *to, kg_value *from)
+{
+    return copy(b, KG_OP_STORE_BULK, to, from, NULL);
 }
 
 kg_value *kg_build_fetch_add(kg_build *b, kg_value *at, kg_value *value)

@@ -165,7 +165,7 @@ kg_value *kg_build_op_array(kg_build *b, kg_opcode op, int count, kg_value *cons
     }
     if (!all_there(operands, count) || !kg_build_in_body(b)) return NULL;
     const kg_op_info *info = kg_op_info_of(op);
-    if (info->cls == KG_CLASS_D) return kg_build_made(b, call_node(b, "dot", count, operands));
+    if (info->cls == KG_CLASS_D) return kg_build_made(b, call_node(b, info->name, count, operands));
     bool plain = info->cls == KG_CLASS_U || info->cls == KG_CLASS_B || info->cls == KG_CLASS_C ||
                  op == KG_OP_SELECT || op == KG_OP_FMA;
     if (!plain || count != info->min_operands) {

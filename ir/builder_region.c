@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The builder's regions, synchronization by hand, names and attributes.
+// The builder's regions, names and attributes.
 #include "ir/builder_state.h"
 
 // ---- regions -----------------------------------------------------------------------------------
@@ -141,70 +141,6 @@ bool kg_build_end(kg_build *b)
     b->newest = region->op;
     b->regions.count--;
     return region->op != NULL;
-}
-
-// ---- synchronization by hand -------------------------------------------------------------------
-typedef struct sync_request {
-    kg_opcode op;
-    int id, count; // -1: not stated
-    const char *order, *scope;
-} sync_request;
-
-static bool synchronize(kg_build *b, const sync_request *request)
-{
-    KG_BUILD_GUARD(b, false);
-    if (!kg_build_in_body(b)) return false;
-    kg_kernel *k = b->parser->kernel;
-    const char *order = NULL, *scope = NULL;
-    if (request->op == KG_OP_FENCE) {
-        order = kg_build_checked_name(b, request->order);
-        scope = kg_build_checked_name(b, request->scope);
-        if (!order || !scope) return false;
-    }
-    kg_op *op = kg_op_new(k, request->op, (kg_loc){0}, 0, NULL);
-    if (request->id >= 0) kg_op_set_int(k, op, KG_A_ID, request->id);
-    if (request->count >= 0) kg_op_set_int(k, op, KG_A_COUNT, request->count);
-    if (order) kg_op_set_name(k, op, KG_A_ORDER, order);
-    if (scope) kg_op_set_name(k, op, KG_A_SCOPE, scope);
-    kg_op_set_int(k, op, KG_A_BY_HAND, 1);
-    kg_block_append(b->parser->block, op);
-    b->newest = op;
-    return true;
-}
-
-bool kg_build_barrier(kg_build *b)
-{
-    return synchronize(b, &(sync_request){KG_OP_BARRIER, -1, -1, NULL, NULL});
-}
-
-bool kg_build_named_barrier(kg_build *b, int id, int threads)
-{
-    return synchronize(b, &(sync_request){KG_OP_BARRIER, id, threads, NULL, NULL});
-}
-
-bool kg_build_arrive(kg_build *b, int id, int threads)
-{
-    return synchronize(b, &(sync_request){KG_OP_ARRIVE, id, threads, NULL, NULL});
-}
-
-bool kg_build_warp_sync(kg_build *b)
-{
-    return synchronize(b, &(sync_request){KG_OP_WARP_SYNC, -1, -1, NULL, NULL});
-}
-
-bool kg_build_commit(kg_build *b)
-{
-    return synchronize(b, &(sync_request){KG_OP_COMMIT, -1, -1, NULL, NULL});
-}
-
-bool kg_build_wait(kg_build *b, int groups_in_flight)
-{
-    return synchronize(b, &(sync_request){KG_OP_WAIT, -1, groups_in_flight, NULL, NULL});
-}
-
-bool kg_build_fence(kg_build *b, const char *order, const char *scope)
-{
-    return synchronize(b, &(sync_request){KG_OP_FENCE, -1, -1, order, scope});
 }
 
 // ---- names and attributes ----------------------------------------------------------------------

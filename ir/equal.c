@@ -102,6 +102,16 @@ static bool block_equal(const kg_block *a, const kg_block *b)
     return !x && !y;
 }
 
+static bool schedule_equal(const kg_schedule *a, const kg_schedule *b)
+{
+    for (int i = 0; i < kg_n_schedule_keys; i++)
+        if (memcmp((const int32_t *)a + kg_schedule_keys[i].field,
+                   (const int32_t *)b + kg_schedule_keys[i].field,
+                   sizeof(int32_t) * (size_t)kg_schedule_keys[i].values))
+            return false;
+    return true;
+}
+
 bool kg_kernel_equal(const kg_kernel *a, const kg_kernel *b)
 {
     // ids are scratch: numbering changes nothing that is compared
@@ -109,7 +119,8 @@ bool kg_kernel_equal(const kg_kernel *a, const kg_kernel *b)
     kg_kernel_number((kg_kernel *)b, NULL);
     if (strcmp(a->name, b->name) || a->n_params != b->n_params || a->n_declared != b->n_declared ||
         a->n_grid != b->n_grid || a->n_assumes != b->n_assumes || a->warps != b->warps ||
-        a->min_ctas != b->min_ctas || a->level != b->level || a->shared_bytes != b->shared_bytes)
+        a->min_ctas != b->min_ctas || !schedule_equal(&a->schedule, &b->schedule) ||
+        a->level != b->level || a->shared_bytes != b->shared_bytes)
         return false;
     for (int i = 0; i < a->n_params; i++)
         if (!value_equal(a->params[i], b->params[i]) ||

@@ -175,6 +175,21 @@ typedef struct kg_grid_axis {
     kg_sexpr *extent;
 } kg_grid_axis;
 
+// How a kernel is to be spread over roles of warps and over the GPU: the clause `schedule`. It
+// changes no result. The pass that does what it asks for takes it off the kernel. 0: not asked for.
+typedef struct kg_schedule {
+    int32_t producers, registers[2], persistent, raster, bulk_store, fallback; // schedule.def
+    kg_loc loc;
+} kg_schedule;
+
+typedef struct kg_schedule_key {
+    const char *name;
+    int32_t field; // of kg_schedule, counted in int32_t
+    int32_t values, least, most;
+} kg_schedule_key;
+extern const kg_schedule_key kg_schedule_keys[];
+extern const int kg_n_schedule_keys;
+
 struct kg_kernel {
     kg_unit *unit;
     const char *name;
@@ -187,6 +202,7 @@ struct kg_kernel {
     int32_t n_assumes;
     int32_t warps;    // of the CTA
     int32_t min_ctas; // wanted resident CTAs an SM, 0 = no wish
+    kg_schedule schedule;
     kg_block *body;
     kg_level level;
     int64_t shared_bytes; // from place on
@@ -331,6 +347,14 @@ int64_t kg_shared_bytes(const kg_value *buffer);      // all slots
 int kg_kernel_number(kg_kernel *kernel, int *n_ops);
 // Pre-order walk; false from the callback stops it.
 bool kg_walk(kg_block *block, bool (*visit)(kg_op *op, void *user), void *user);
+
+// Registers of a thread in each role, as the schedule says or as many as there are.
+typedef struct kg_role_registers {
+    int producer, consumer;
+    int store; // what the warpgroups of a CTA have together
+    bool fits;
+} kg_role_registers;
+kg_role_registers kg_schedule_registers(const kg_kernel *kernel);
 
 // ---- scalar expressions ------------------------------------------------------------------------
 kg_sexpr *kg_sexpr_int(kg_arena *arena, int64_t value);

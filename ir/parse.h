@@ -107,6 +107,7 @@ typedef struct kg_scope {
     struct kg_scope *outer;
 } kg_scope;
 
+typedef struct kg_schedule_text kg_schedule_text;
 typedef struct kg_parser {
     kg_arena *arena;
     kg_diags *diags;
@@ -131,6 +132,7 @@ typedef struct kg_parser {
         const char **items;
         int count, capacity;
     } constants;    // names, for "did you mean" of -D
+    kg_schedule_text *schedule; // the clause of this kernel's header, until it is resolved
     bool truncated; // the end of the file inside a block was reported
 } kg_parser;
 
@@ -219,6 +221,10 @@ kg_op *kg_make_assign(kg_parser *p, kg_loc loc, kg_value *target, kg_node *n);
 bool kg_make_bounds(kg_parser *p, kg_node *const *n, kg_value **operands);
 kg_value *kg_make_truth(kg_parser *p, kg_node *n);
 void kg_make_yield(kg_parser *p, kg_node *n, kg_loc loc);
+
+// parse_schedule.c
+void kg_schedule_clause(kg_parser *p, kg_loc loc);
+void kg_resolve_schedule(kg_parser *p);
 
 // parse_flat.c
 void kg_layout_clause(kg_parser *p);

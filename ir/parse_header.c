@@ -259,8 +259,9 @@ static void implicit(kg_parser *p, header *h)
 
 static void unknown_clause(kg_parser *p)
 {
-    static const char *const names[] = {"type", "const", "assume",       "warps",  "ctas",
-                                        "grid", "level", "shared_bytes", "layout", "implicit"};
+    static const char *const names[] = {"type",   "const", "assume", "warps",        "ctas",
+                                        "schedule", "grid",  "level",  "shared_bytes", "layout",
+                                        "implicit"};
     if (p->token.kind != KG_T_NAME) {
         kg_unexpected(p, "a clause of the header or '{'");
         return;
@@ -295,6 +296,10 @@ static void clause(kg_parser *p, header *h)
         level(p);
     } else if (kg_accept_word(p, "implicit")) {
         implicit(p, h);
+    } else if (kg_at_word(p, "schedule")) {
+        kg_loc loc = p->token.loc;
+        kg_advance(p);
+        kg_schedule_clause(p, loc);
     } else if (kg_accept_word(p, "layout")) {
         kg_layout_clause(p);
     } else {
@@ -542,6 +547,7 @@ static void resolve(kg_parser *p, header *h)
     }
     resolve_count(p, h->warps, "warps", 32, &k->warps);
     resolve_count(p, h->ctas, "ctas", 32, &k->min_ctas);
+    kg_resolve_schedule(p);
     int64_t bytes;
     if (h->shared_bytes && kg_constant_int(p, h->shared_bytes, "shared_bytes", &bytes)) {
         if (bytes < 0 || bytes > INT32_MAX)

@@ -94,6 +94,20 @@ static void put_layouts(kg_printer *p)
     }
 }
 
+static void put_schedule(kg_printer *p, const kg_schedule *schedule)
+{
+    const char *before = "  schedule ";
+    for (int i = 0; i < kg_n_schedule_keys; i++) {
+        const kg_schedule_key *key = &kg_schedule_keys[i];
+        const int32_t *value = (const int32_t *)schedule + key->field;
+        if (!value[0]) continue;
+        kg_put(p, key->values > 1 ? "%s%s [%d, %d]" : "%s%s %d", before, key->name, value[0],
+               value[key->values - 1]);
+        before = ", ";
+    }
+    if (*before == ',') kg_put(p, "\n");
+}
+
 void kg_put_header(kg_printer *p, const kg_kernel *k)
 {
     static const char *const levels[] = {"tile", "staged", "laid_out", "placed", "synced"};
@@ -113,6 +127,7 @@ void kg_put_header(kg_printer *p, const kg_kernel *k)
     if (k->n_assumes) kg_put(p, "\n");
     kg_put(p, "  warps %d\n", k->warps);
     if (k->min_ctas) kg_put(p, "  ctas %d\n", k->min_ctas);
+    put_schedule(p, &k->schedule);
     for (int i = 0; i < k->n_grid; i++) {
         kg_put(p, "%s%s: ", i ? ", " : "  grid ", kg_value_text(p, k->grid[i].value));
         kg_put_sexpr(p, k->grid[i].extent, 0);

@@ -14,6 +14,7 @@
 //   memory     views start at a parameter or buffer, never at a view; a ring is used through a view
 //              with a slot, a buffer without ring through one without; constant starts lie within a
 //              buffer
+//   bulk       the copy engine can move this part of the tensor; its mbarrier is one
 //   mutation   only `frag` is assigned to
 //   roles      `warps` regions lie within the CTA and within the region around them; a barrier
 //              inside of one names its barrier and count; hardware barriers 0 to 15 of whole warps
@@ -24,6 +25,7 @@
 //
 // Not checked: whether synchronization is right (passes/sync), whether indices are in bounds (loads
 // and stores of global memory are guarded), whether a run-time index of a shared buffer is.
+#include "ir/tensor_map.h"
 #include "ir/verify.h"
 #include <stdio.h>
 #include <string.h>
@@ -169,6 +171,24 @@ static void check_warps(kg_verifier *v, const kg_op *op)
         kg_verify_fail(v, KG_D_V205, op,
                        "warps %lld .. %lld do not lie within %d .. %d around them",
                        (long long)first, (long long)last, v->first_warp, v->last_warp);
+    if (!kg_op_attr(op, KG_A_REGISTERS)) return;
+    first = first / 4 * 4;
+    last = (last + 3) / 4 * 4;
+    if (first < v->first_warp || last > v->last_warp)
+        kg_verify_fail(v, KG_D_V205, op,
+                       "registers are those of whole warpgroups, here of warps %lld to %lld, and "
+                       "warps %d to %d come here",
+                       (long long)first, (long long)last, v->first_warp, v->last_warp);
+}
+
+// The shared side is looked at where it is laid out; what the tensor lacks is the author's affair
+// from the start.
+static void check_bulk_copy(kg_verifier *v, const kg_op *op)
+{
+    bool load = op->code == KG_OP_COPY_BULK;
+    const char *why =
+        kg_bulk_copy_problem(v->diags->arena, v->kernel, op->operands[load], op->operands[!load]);
+    if (why) kg_verify_fail(v, KG_D_L304, op, "the copy engine cannot do this copy: %s", why);
 }
 
 // A barrier of groups of warps: each warp has an id, and `count` threads have the same one.
@@ -373,6 +393,12 @@ static void check_special(kg_verifier *v, const kg_op *op)
         check_warpgroups(v, op);
         break;
     case KG_OP_COPY_BULK:
+        check_mbarrier(v, op);
+        check_bulk_copy(v, op);
+        break;
+    case KG_OP_STORE_BULK:
+        check_bulk_copy(v, op);
+        break;
     case KG_OP_MBARRIER_INIT:
     case KG_OP_MBARRIER_EXPECT:
     case KG_OP_MBARRIER_ARRIVE:
@@ -504,6 +530,7 @@ bool kg_verify(kg_kernel *kernel, kg_diags *diags)
     v.has_layouts = kernel->level >= KG_LEVEL_LAID_OUT;
     kg_walk(kernel->body, note_layout, &v);
     check_header(&v);
+    kg_verify_schedule(&v);
     check_block(&v, kernel->body, NULL);
     if (diags->errors == errors) kg_verify_roles(&v);
     return diags->errors == errors;

@@ -76,8 +76,37 @@ static bool check_uses(kg_op *op, void *user)
     return true;
 }
 
+// ---- registers ----------------------------------------------------------------------------------
+// The registers of a warpgroup are changed once: two regions in one warpgroup agree on them.
+typedef struct warpgroups {
+    kg_verifier *v;
+    const kg_op *changed[8]; // the region that came first
+} warpgroups;
+
+static bool check_registers(kg_op *op, void *user)
+{
+    warpgroups *groups = user;
+    const kg_attr *registers = kg_op_attr(op, KG_A_REGISTERS);
+    if (op->code != KG_OP_WARPS || !registers) return true;
+    int first = (int)kg_op_int(op, KG_A_FIRST, 0) / 4, last = (int)kg_op_int(op, KG_A_LAST, 0);
+    for (int group = first; 4 * group < last && group < 8; group++) {
+        const kg_op *other = groups->changed[group];
+        groups->changed[group] = op;
+        if (!other || kg_op_int(other, KG_A_REGISTERS, 0) == registers->i) continue;
+        kg_diag *diag = kg_error(groups->v->diags, KG_D_V205, op->loc,
+                                 "warps %d to %d are one warpgroup and have the same registers",
+                                 4 * group, 4 * group + 4);
+        kg_diag_note(groups->v->diags, diag, other->loc, "registers=%lld here, %lld there",
+                     (long long)kg_op_int(other, KG_A_REGISTERS, 0), (long long)registers->i);
+        return true;
+    }
+    return true;
+}
+
 void kg_verify_roles(kg_verifier *v)
 {
+    warpgroups groups = {.v = v};
+    kg_walk(v->kernel->body, check_registers, &groups);
     assignments all = {.v = v};
     all.narrowest = KG_NEW_ARRAY(v->diags->arena, const kg_op *, v->n_values);
     all.region = KG_NEW_ARRAY(v->diags->arena, kg_region, v->n_values);

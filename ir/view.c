@@ -160,6 +160,8 @@ static int64_t shared_row_alignment(const kg_view_info *info, int bytes)
     if (kg_op_int(root->op, KG_A_RING, 1) > 1)
         alignment = least(alignment, power_of_two_part(kg_shared_slot_bytes(root)));
     if (layout.bits) alignment = least(alignment, INT64_C(1) << layout.chunk_log2);
+    if (layout.panel)
+        alignment = least(alignment, power_of_two_part((int64_t)layout.panel * bytes));
     return alignment;
 }
 

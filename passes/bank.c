@@ -105,6 +105,10 @@ static int site_vector(const site *s, int wanted)
         limit = (row & -row) < limit ? row & -row : limit;
     }
     if (s->layout->bits && (1 << s->layout->chunk_log2) < limit) limit = 1 << s->layout->chunk_log2;
+    if (s->layout->panel) {
+        int64_t panel = (int64_t)s->layout->panel * s->bytes;
+        limit = (panel & -panel) < limit ? panel & -panel : limit;
+    }
     int last = s->info.rank - 1;
     if (last < 0 || s->info.dim[last] != s->root->rank - 1) return 1;
     if (limit > s->info.divisor[last] * s->bytes) limit = s->info.divisor[last] * s->bytes;
@@ -219,6 +223,9 @@ kg_bank_count kg_bank_of_access(const kg_access *access, const kg_shared_layout 
     const kg_op *op = access->op;
     site s;
     if (!access->root || access->root->type.home != KG_HOME_SHARED) return (kg_bank_count){0};
+    // The engines read and write whole lines of banks.
+    if (access->effect->agent == KG_AGENT_BULK || access->effect->agent == KG_AGENT_TENSOR)
+        return (kg_bank_count){0};
     open_site(&s, access, layout);
     if (access->effect->agent == KG_AGENT_WARP) return of_operand(&s, access);
     const kg_value *moved = op->n_results        ? op->results[0]

@@ -85,7 +85,7 @@ static int joined(const kg_op *op, kg_value **out)
     } else if (op->code == KG_OP_ASSIGN) {
         out[n++] = op->operands[0];
         out[n++] = op->operands[1];
-    } else if (op->code == KG_OP_DOT) {
+    } else if (kg_op_info_of(op->code)->cls == KG_CLASS_D) {
         out[n++] = op->results[0];
         out[n++] = op->operands[2];
     } else if (kg_op_info_of(op->code)->cls == KG_CLASS_M && op->n_operands > 1) {
@@ -126,7 +126,7 @@ static void add_touch(kg_layouts *ls, kg_op *op, int operand, const kg_value *va
     *touch = (kg_touch){.op = op, .operand = operand, .weight = weight};
     if (kg_op_info_of(op->code)->cls == KG_CLASS_M && op->operands[0]->type.home != KG_HOME_FRAG)
         kg_touch_memory(ls, touch);
-    if (op->code == KG_OP_DOT && operand == -1) cls->dot = true;
+    if (kg_op_info_of(op->code)->cls == KG_CLASS_D && operand == -1) cls->dot = true;
     cls->weight += kg_type_elements(&value->type) * weight;
     *(cls->last ? &cls->last->next : &cls->first) = touch;
     cls->last = touch;
@@ -199,8 +199,7 @@ static bool check_region(kg_op *op, void *user)
             value->name ? value->name : "value", there.first_warp, there.first_warp + there.n_warps,
             here.first_warp, here.first_warp + here.n_warps);
         kg_diag_note(diags, diag, value->loc, "defined here");
-        kg_diag_help(diags, diag,
-                     "hand tiles between regions through a shared buffer");
+        kg_diag_help(diags, diag, "hand tiles between regions through a shared buffer");
         check->fine = false;
     }
     return true;
@@ -315,6 +314,7 @@ bool kg_layout_demand(const kg_op *op, int i, const kg_layout *result, kg_layout
                 kg_layout_squash(out, d, out);
         return true;
     case KG_OP_DOT:
+    case KG_OP_WGMMA:
         if (i == 0) kg_layout_dot_a(kg_dot_kind_of(op), result, operand->type.dims[1], out);
         if (i == 1) kg_layout_dot_b(kg_dot_kind_of(op), result, operand->type.dims[0], out);
         return true;
@@ -428,7 +428,8 @@ static void choose_dot(kg_layouts *ls, kg_class *cls)
     if (!cls || !cls->dot || cls->layout || cls->choosing) return;
     cls->choosing = true;
     for (kg_touch *t = cls->first; t; t = t->next)
-        for (int i = 0; t->op->code == KG_OP_DOT && t->operand == -1 && i < 2; i++)
+        for (int i = 0; kg_op_info_of(t->op->code)->cls == KG_CLASS_D && t->operand == -1 && i < 2;
+             i++)
             choose_dot(ls, kg_class_of(ls, t->op->operands[i]));
     const kg_layout *layout = cls->layout ? NULL : kg_layout_choose_dot(ls, cls);
     if (layout) assign(ls, cls, layout);

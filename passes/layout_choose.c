@@ -238,12 +238,21 @@ const kg_layout *kg_layout_better_for_memory(kg_layouts *ls, kg_op *op, const kg
 
 // ---- dots ---------------------------------------------------------------------------------------
 
+static bool is_product(const kg_op *op)
+{
+    return kg_op_info_of(op->code)->cls == KG_CLASS_D;
+}
+
+// A warpgroup's instruction has a layout of its own, and the others have no choice but to take it.
 static kg_dot_kind class_dot_kind(const kg_class *cls)
 {
-    for (const kg_touch *t = cls->first; t; t = t->next)
-        if (t->op->code == KG_OP_DOT && t->operand == -1 && kg_dot_kind_of(t->op) != KG_DOT_FMA)
-            return kg_dot_kind_of(t->op);
-    return KG_DOT_FMA;
+    kg_dot_kind found = KG_DOT_FMA;
+    for (const kg_touch *t = cls->first; t; t = t->next) {
+        if (!is_product(t->op) || t->operand != -1) continue;
+        kg_dot_kind kind = kg_dot_kind_of(t->op);
+        if (kind == KG_DOT_WGMMA || found == KG_DOT_FMA) found = kind;
+    }
+    return found;
 }
 
 bool kg_layout_pays_in_place(kg_layouts *ls, const kg_class *cls, const kg_layout *wanted,
@@ -281,6 +290,17 @@ static int64_t operand_cost(kg_layouts *ls, const kg_op *dot, int i, const kg_la
                            : WARP_EXCHANGE + kg_layout_registers(&wanted) * 4;
 }
 
+// Bytes of shared memory that a warp with m rows and n columns reads. The four warps of a warpgroup
+// read their columns together, once for each 16 rows that each of them has.
+static int64_t operand_traffic(const kg_op *dot, int64_t m, int64_t n)
+{
+    const kg_type *a = &dot->operands[0]->type;
+    int64_t rows = a->home == KG_HOME_FRAG ? 0 : m;
+    int64_t columns = dot->operands[1]->type.home == KG_HOME_FRAG ? 0 : n;
+    if (dot->code == KG_OP_WGMMA) columns = columns * (m / 16) / 4;
+    return (rows + columns) * a->dims[1] * kg_dtype_bytes(a->dtype);
+}
+
 // Multiplications and operand traffic of one warp, all warps sharing the memory port.
 static int64_t dot_cost(kg_layouts *ls, const kg_op *dot, const kg_layout *acc, int warps)
 {
@@ -289,13 +309,10 @@ static int64_t dot_cost(kg_layouts *ls, const kg_op *dot, const kg_layout *acc, 
     profile_of(acc, &p);
     int64_t m = (int64_t)p.regs[0] << p.lanes[0], n = (int64_t)p.regs[1] << p.lanes[1],
             k = a->dims[1];
-    int64_t bytes = kg_dtype_bytes(a->dtype), traffic = 0;
     if (kg_dot_kind_of(dot) == KG_DOT_FMA) return p.total * k + (p.regs[0] + p.regs[1]) * k * 2;
-    if (dot->operands[0]->type.home != KG_HOME_FRAG) traffic += m * k * bytes;
-    if (dot->operands[1]->type.home != KG_HOME_FRAG) traffic += n * k * bytes;
     int64_t steps = m * n * k / (16 * 8 * 16);
-    return steps * MMA_STEP + traffic * warps / 128 + operand_cost(ls, dot, 0, acc) +
-           operand_cost(ls, dot, 1, acc);
+    return steps * MMA_STEP + operand_traffic(dot, m, n) * warps / 128 +
+           operand_cost(ls, dot, 0, acc) + operand_cost(ls, dot, 1, acc);
 }
 
 // The accumulator, or something computed from it element by element, is the A operand of another
@@ -303,7 +320,7 @@ static int64_t dot_cost(kg_layouts *ls, const kg_op *dot, const kg_layout *acc, 
 static bool feeds_a_dot(kg_layouts *ls, const kg_class *cls, int32_t *weight)
 {
     for (const kg_touch *t = cls->first; t; t = t->next)
-        if (t->op->code == KG_OP_DOT && t->operand == 0) {
+        if (is_product(t->op) && t->operand == 0) {
             *weight = t->weight;
             return true;
         }
@@ -318,7 +335,7 @@ static int64_t dot_class_cost(kg_layouts *ls, const kg_class *cls, const kg_layo
     profile_of(acc, &p);
     int64_t cost = class_cost(cls, &p);
     for (const kg_touch *t = cls->first; t; t = t->next)
-        if (t->op->code == KG_OP_DOT && t->operand == -1)
+        if (is_product(t->op) && t->operand == -1)
             cost += dot_cost(ls, t->op, acc, cls->warps) * t->weight;
     if (warps_n > 1 && feeds_a_dot(ls, cls, &weight))
         cost += (WARP_EXCHANGE + p.total * 6) * weight;

@@ -5,7 +5,7 @@
 // padding by 32 to 4 bytes. The one with the fewest wavefronts over all accesses wins, weighted by
 // loops; of equals the earlier, so that a buffer without conflicts stays plain and padding is the
 // last resort.
-#include "ir/access.h"
+#include "ir/tensor_map.h"
 #include "passes/bank.h"
 #include "passes/lower_internal.h"
 #include <string.h>
@@ -18,7 +18,8 @@ typedef struct buffer {
     kg_access access[MAX_ACCESSES];
     int32_t weight[MAX_ACCESSES];
     int n;
-    int chunk; // bytes that must stay together and aligned, for copies and ldmatrix
+    int chunk;      // bytes that must stay together and aligned, for copies and ldmatrix
+    bool by_engine; // the copy engine or wgmma reads or writes it, which know few layouts
     struct buffer *next;
 } buffer;
 
@@ -41,6 +42,8 @@ static int needed_chunk(const kg_access *access)
 {
     const kg_op *op = access->op;
     int bytes = kg_dtype_bytes(access->root->type.dtype);
+    if (access->effect->agent == KG_AGENT_BULK || access->effect->agent == KG_AGENT_TENSOR)
+        return 16;
     if (access->effect->agent == KG_AGENT_WARP)
         return kg_dot_kind_of(op) == KG_DOT_FMA ? bytes : 16;
     return (int)kg_op_int(op, KG_A_VEC, 1) * bytes;
@@ -52,6 +55,8 @@ static void add_access(collector *c, const kg_access *access)
     buffer *b = access->root->note;
     int chunk = needed_chunk(access);
     if (!b) return;
+    b->by_engine |=
+        access->effect->agent == KG_AGENT_BULK || access->effect->agent == KG_AGENT_TENSOR;
     if (chunk > b->chunk) b->chunk = chunk;
     if (b->n == MAX_ACCESSES) return; // enough to see what matters
     b->weight[b->n] = weight_of(access->op);
@@ -139,9 +144,17 @@ static void set_layout(collector *c, buffer *b, const kg_shared_layout *layout)
     kg_op *op = b->value->op;
     kg_op_set_int(c->kernel, op, KG_A_PITCH, layout->pitch);
     kg_op_unset(op, KG_A_SWIZZLE);
+    kg_op_unset(op, KG_A_PANEL);
+    if (layout->panel) kg_op_set_int(c->kernel, op, KG_A_PANEL, layout->panel);
     if (layout->bits)
         kg_op_set_ints(c->kernel, op, KG_A_SWIZZLE, 3,
                        (int64_t[]){layout->chunk_log2, layout->bits, layout->shift});
+}
+
+static void set_engine_layout(collector *c, buffer *b, int *align)
+{
+    kg_shared_layout layout = kg_bulk_layout(&b->value->type, align);
+    set_layout(c, b, &layout);
 }
 
 static void choose(collector *c, buffer *b)
@@ -215,12 +228,15 @@ void kg_lower_shared(kg_pass_context *context, kg_kernel *kernel)
     kg_walk(kernel->body, collect, &c);
     for (buffer *b = c.first; b; b = b->next) {
         int64_t align = kg_op_int(b->value->op, KG_A_ALIGN, 16);
+        int least = 16;
         b->value->note = NULL;
-        kg_op_set_int(kernel, b->value->op, KG_A_ALIGN, align > 16 ? align : 16);
-        if (b->value->type.rank > 1)
+        if (b->by_engine)
+            set_engine_layout(&c, b, &least);
+        else if (b->value->type.rank > 1)
             choose(&c, b);
         else if (b->value->type.rank == 1)
             kg_op_set_int(kernel, b->value->op, KG_A_PITCH, b->value->type.dims[0]);
+        kg_op_set_int(kernel, b->value->op, KG_A_ALIGN, align > least ? align : least);
     }
     kg_walk(kernel->body, set_widths, &c);
 }

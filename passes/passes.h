@@ -12,6 +12,8 @@ typedef struct kg_machine {
     int32_t registers;    // a thread may have
     int32_t threads_sm;   // resident threads of an SM, 0 = not known
     int32_t ctas_sm;      // resident CTAs of an SM, 0 = not known
+    bool tma;             // a copy engine for tiles of tensors
+    bool wgmma;           // tensor cores that warpgroups feed from shared memory
 } kg_machine;
 
 typedef struct kg_pass_context {

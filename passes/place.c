@@ -98,9 +98,16 @@ static bool meet_in_loop(const placer *l, const buffer *a, const buffer *b)
     return kg_sync_block_at(l->program, kg_sync_common(l->program, a->first, b->first))->loops > 0;
 }
 
+// Bytes of an mbarrier stay one: threads may still ask for its phase.
+static bool is_mbarrier(const buffer *b)
+{
+    return kg_op_attr(b->value->op, KG_A_ARRIVALS) != NULL;
+}
+
 static bool may_overlap(const placer *l, const buffer *a, const buffer *b, sharing mode)
 {
     if (mode == SHARE_NOTHING || alive_together(a, b)) return false;
+    if (is_mbarrier(a) || is_mbarrier(b)) return false;
     if (mode == SHARE_ALL) return true;
     return a->slot_bytes * a->ring >= SHARE_WORTH && b->slot_bytes * b->ring >= SHARE_WORTH &&
            (mode == SHARE_IN_LOOPS || !meet_in_loop(l, a, b));

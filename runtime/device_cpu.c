@@ -297,5 +297,35 @@ static kgen_status cpu_launch(kgen_module *module, const kgen_raw_launch *launch
     return status;
 }
 
+// ---- tensor maps
+// ---------------------------------------------------------------------------------------
+static enum ptxm_tensor_type tensor_type(int bytes)
+{
+    return bytes == 1   ? PTXM_TENSOR_UINT8
+           : bytes == 2 ? PTXM_TENSOR_UINT16
+           : bytes == 4 ? PTXM_TENSOR_INT32
+                        : PTXM_TENSOR_INT64;
+}
+
+static kgen_status cpu_encode_map(kgen_device *device, const device_tensor *tensor, void *map)
+{
+    static const uint32_t steps[KG_MAX_RANK] = {1, 1, 1, 1, 1};
+    listener l = {device->context, "tensor map"};
+    struct ptxm_tensor t = {.type = tensor_type(tensor->element_bytes),
+                            .rank = (uint32_t)tensor->rank,
+                            .address = tensor->address,
+                            .dims = tensor->sizes,
+                            .strides = tensor->strides,
+                            .box = tensor->box,
+                            .element_strides = steps,
+                            .swizzle = tensor->swizzle == 128  ? PTXM_TENSOR_SWIZZLE_128B
+                                       : tensor->swizzle == 64 ? PTXM_TENSOR_SWIZZLE_64B
+                                       : tensor->swizzle == 32 ? PTXM_TENSOR_SWIZZLE_32B
+                                                               : PTXM_TENSOR_SWIZZLE_NONE,
+                            .promotion = PTXM_TENSOR_L2_128B};
+    return status_of(ptxm_tensor_map_encode_tiled(map, &t, hear, &l));
+}
+
 const device_ops device_ops_cpu = {cpu_open, cpu_close, cpu_allocate, cpu_release, cpu_write,
-                                   cpu_read, cpu_fill,  cpu_load,     cpu_unload,  cpu_launch};
+                                   cpu_read, cpu_fill,  cpu_load,     cpu_unload,  cpu_launch,
+                                   cpu_encode_map};

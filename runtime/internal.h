@@ -2,7 +2,7 @@
 // Objects behind the handles of kgen.h. Private to runtime/.
 #pragma once
 #include "codegen/codegen.h"
-#include "ir/ir.h"
+#include "ir/tensor_map.h"
 #include "passes/passes.h"
 #include "passes/repair.h"
 #include "passes/sync/report.h"
@@ -53,12 +53,24 @@ struct kgen_program {
     kg_repairs repairs; // what was considered instead of synchronization; with sync_report
     bool has_reasons; // sync_report is filled
     bool *used;           // by parameter
+    kg_tensor_maps maps;  // behind the other parameters
     pthread_mutex_t lock; // over what is made on demand
 };
 
 // Of a program that was compiled with reasons; in its arena (report.c, report_text.c).
 const kgen_report *program_make_report(kgen_program *program);
 const char *program_make_explanation(kgen_program *program, const kgen_report *report);
+
+// A tensor in a device's memory and the boxes that its copy engine moves; dimension 0 is the
+// fastest.
+typedef struct device_tensor {
+    int rank, element_bytes;
+    uint64_t address;
+    uint64_t sizes[KG_MAX_RANK];       // elements
+    uint64_t strides[KG_MAX_RANK - 1]; // bytes, of dimension 1 and up
+    uint32_t box[KG_MAX_RANK];         // elements
+    int swizzle;                       // bytes of a row: 0, 32, 64, 128
+} device_tensor;
 
 // What a device can do; one table for each kind.
 typedef struct device_ops {
@@ -73,6 +85,8 @@ typedef struct device_ops {
     void (*unload)(kgen_module *module);
     kgen_status (*launch)(kgen_module *module, const kgen_raw_launch *launch,
                           const kgen_launch_options *options, int repeats);
+    // Fills KG_MAP_BYTES bytes, aligned to KG_MAP_ALIGN, that a kernel of this device understands.
+    kgen_status (*encode_map)(kgen_device *device, const device_tensor *tensor, void *map);
 } device_ops;
 extern const device_ops device_ops_cpu, device_ops_cuda;
 
@@ -99,6 +113,12 @@ struct kgen_buffer {
     uint64_t address;
     size_t bytes;
 };
+
+// The map of a tensor at `address` on the device, with sizes by parameter. Findings name the tensor
+// (tensor_map.c).
+kgen_status program_encode_map(kgen_program *program, kgen_device *device,
+                               const kg_tensor_map *map, uint64_t address, const int64_t *values,
+                               void *out);
 
 void device_drop_program(kgen_device *device, uint64_t serial);
 // The module of a program on a device, loaded at the first launch. The caller holds the device's

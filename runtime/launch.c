@@ -6,6 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+typedef struct map_bytes {
+    unsigned char bytes[KG_MAP_BYTES] __attribute__((aligned(KG_MAP_ALIGN)));
+} map_bytes;
+
 typedef struct binding {
     kgen_program *program;
     kgen_context *context;
@@ -21,6 +25,8 @@ typedef struct binding {
         double f64;
         uint16_t f16;
     } * scalars;
+    map_bytes *maps; // in `room`, aligned
+    void *room;
 } binding;
 
 static kgen_status bind_names(binding *b, const kgen_arg *args, size_t n_args, bool tensors_too)
@@ -150,6 +156,21 @@ static kgen_status pack_tensor(binding *b, kgen_device *device, int p)
     return KGEN_OK;
 }
 
+// The maps of the tensors that the copy engine reads and writes, behind the other arguments.
+static kgen_status pack_maps(binding *b, kgen_device *device)
+{
+    kgen_program *program = b->program;
+    kgen_status status = KGEN_OK;
+    for (int i = 0; !status && i < program->maps.count; i++) {
+        const kg_tensor_map *map = &program->maps.items[i];
+        uint64_t address = (uint64_t)b->scalars[map->tensor->index].i;
+        status = program_encode_map(program, device, map, address, b->values, b->maps[i].bytes);
+        b->raw[program->kernel->n_params + i] =
+            (kgen_raw_arg){.value = b->maps[i].bytes, .bytes = sizeof b->maps[i].bytes};
+    }
+    return status;
+}
+
 static kgen_status compute_grid(binding *b, unsigned grid[3])
 {
     kg_kernel *kernel = b->program->kernel;
@@ -176,11 +197,12 @@ static kgen_status bind_and_launch(binding *b, kgen_device *device, const kgen_a
                               .block = {32u * (unsigned)kernel->warps, 1, 1},
                               .shared_bytes = (size_t)kernel->shared_bytes,
                               .args = b->raw,
-                              .n_args = (size_t)kernel->n_params};
+                              .n_args = (size_t)(kernel->n_params + b->program->maps.count)};
     kgen_status status = bind_names(b, args, n_args, true);
     if (!status) status = check_assumptions(b);
     for (int p = 0; !status && p < kernel->n_params; p++)
         status = kernel->params[p]->tensor ? pack_tensor(b, device, p) : pack_scalar(b, p);
+    if (!status) status = pack_maps(b, device);
     if (!status) status = compute_grid(b, launch.grid);
     if (status) return status;
     pthread_mutex_lock(&device->lock);
@@ -191,14 +213,17 @@ static kgen_status bind_and_launch(binding *b, kgen_device *device, const kgen_a
     return status;
 }
 
-// Room for a program's parameters, in one piece that starts at the scalars.
+// Room for a program's parameters, in one piece that starts with the tensor maps, aligned.
 static bool open_binding(binding *b, kgen_context *context, kgen_program *program)
 {
-    size_t n = (size_t)program->kernel->n_params + 1;
+    size_t maps = (size_t)program->maps.count;
+    size_t n = (size_t)program->kernel->n_params + maps + 1;
     size_t each = sizeof *b->args + sizeof *b->values + sizeof *b->raw + sizeof *b->scalars;
     *b = (binding){.program = program, .context = context};
-    b->scalars = context_alloc(context, n * each);
-    if (!b->scalars) return false;
+    b->room = context_alloc(context, KG_MAP_ALIGN + maps * sizeof *b->maps + n * each);
+    if (!b->room) return false;
+    b->maps = (map_bytes *)(((uintptr_t)b->room + KG_MAP_ALIGN - 1) & -(uintptr_t)KG_MAP_ALIGN);
+    b->scalars = (void *)(b->maps + maps);
     b->values = (void *)(b->scalars + n);
     b->raw = (void *)(b->values + n);
     b->args = (void *)(b->raw + n);
@@ -207,7 +232,7 @@ static bool open_binding(binding *b, kgen_context *context, kgen_program *progra
 
 static void close_binding(binding *b)
 {
-    context_release(b->context, b->scalars);
+    context_release(b->context, b->room);
 }
 
 kgen_status kgen_program_get_grid(kgen_program *program, const kgen_arg *args, size_t n_args,

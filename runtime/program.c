@@ -40,6 +40,8 @@ static void collect_info(kgen_program *program)
     program->info.shared_bytes = kernel->shared_bytes;
     program->info.n_params = kernel->n_params;
     kg_walk(kernel->body, count_syncs, program);
+    if (kernel->level == KG_LEVEL_SYNCED)
+        kg_tensor_maps_collect(&program->arena, kernel, &program->maps);
 }
 
 // ---- the way from text to PTX
@@ -200,7 +202,9 @@ static kgen_status compile(compilation *c)
                           .shared_limit = program->target->shared_cta,
                           .registers = CG_REGISTERS_PER_THREAD,
                           .threads_sm = (int32_t)program->target->threads_sm,
-                          .ctas_sm = (int32_t)program->target->ctas_sm};
+                          .ctas_sm = (int32_t)program->target->ctas_sm,
+                          .tma = program->target->features & CG_FEATURE_TMA,
+                          .wgmma = program->target->features & CG_FEATURE_WGMMA};
     kg_pass_context passes = {.arena = &program->arena,
                               .diags = &c->diags,
                               .machine = &machine,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // matmul: launch rule and reference.
+#include "kernels/matmul/model.h"
 #include "kernels/plan.h"
 #include <math.h>
 #include <stdio.h>
@@ -21,6 +22,8 @@ enum {
     K_TILE_M,
     K_TILE_N,
     K_TILE_K,
+    K_TARGET,
+    K_SMS,
     K_COUNT
 };
 
@@ -38,6 +41,8 @@ static const kgen_task_key keys[] = {{"M", "256", "rows of a and c"},
                                      {"tile_m", "0", "rows of a CTA's tile; 0 = by shape"},
                                      {"tile_n", "0", "columns of a CTA's tile; 0 = by shape"},
                                      {"tile_k", "0", "depth of a stage; 0 = by shape"},
+                                     {"target", "any", "GPU that the schedule is for: any, sm_90a"},
+                                     {"sms", "132", "its SMs"},
                                      {0}};
 static const char *const activations[] = {"none", "relu", "gelu", "silu"};
 
@@ -110,6 +115,60 @@ static int64_t tile_for(int64_t extent, int64_t smallest, int64_t largest)
     return tile;
 }
 
+// What every kind of plan says of a tile.
+static void define_tile(kgen_task *task, const int64_t *v, int64_t bm, int64_t bn, int64_t bk,
+                        int64_t warps)
+{
+    bool split = v[K_SPLITS] > 1;
+    plan_define_int(task, "BM", bm);
+    plan_define_int(task, "BN", bn);
+    plan_define_int(task, "BK", bk);
+    plan_define_int(task, "WARPS", warps);
+    plan_tensor(task, "partial", "f32", KGEN_TASK_SCRATCH, 3,
+                (int64_t[]){split ? v[K_SPLITS] : 0, v[K_M], v[K_N]});
+    plan_tensor(task, "arrived", "i32", KGEN_TASK_ZEROED, 2,
+                (int64_t[]){split ? plan_ceildiv(v[K_M], bm) : 0, plan_ceildiv(v[K_N], bn)});
+}
+
+// A producer for the copy engine and wgmma for the rest, where the GPU has both and rows of the
+// operands are whole chunks of 16 bytes. false: not for this task.
+static bool plan_roles(kgen_task *task, const int64_t *v, const char *const *texts, int64_t lda,
+                       int64_t ldb)
+{
+    enum { CHUNK = 8, SMALLEST = 64 };
+    if (strcmp(texts[K_TARGET], "sm_90a")) return false;
+    task->target = "sm_90a";
+    bool stages_given = texts[K_STAGES] != keys[K_STAGES].value;
+    if (lda % CHUNK || ldb % CHUNK || v[K_M] < SMALLEST || v[K_N] < SMALLEST || v[K_K] < SMALLEST) {
+        snprintf(task->reasons, sizeof task->reasons,
+                 "%s: all warps work alike\n",
+                 lda % CHUNK || ldb % CHUNK ? "rows that are not whole chunks of 16 bytes"
+                                            : "smaller than a tile of wgmma");
+        return false;
+    }
+    matmul_shape shape = {.m = v[K_M],
+                          .n = v[K_N],
+                          .k = v[K_K],
+                          .splits = v[K_SPLITS],
+                          .ctas = v[K_SMS],
+                          .tile_m = v[K_TILE_M],
+                          .tile_n = v[K_TILE_N],
+                          .tile_k = v[K_TILE_K],
+                          .stages = stages_given ? v[K_STAGES] : 0};
+    shape.out_bytes = (int64_t)kgen_task_dtype_bytes(texts[K_OUT]);
+    shape.staged = shape.out_bytes < 4; // a row of f32 leaves in whole sectors as it is
+    matmul_choice choice;
+    if (!matmul_model(&shape, &choice, task->reasons, sizeof task->reasons)) return false;
+    define_tile(task, v, choice.bm, choice.bn, choice.bk, choice.warps);
+    plan_define_int(task, "STAGES", choice.stages);
+    plan_define_int(task, "PRODUCERS", 1);
+    plan_define_int(task, "PERSISTENT", choice.persistent);
+    plan_define_int(task, "RASTER", choice.raster);
+    plan_define_int(task, "BULK_STORE", shape.staged);
+    plan_define(task, "THROUGH_SHARED", shape.staged ? "true" : "false");
+    return true;
+}
+
 static bool plan_tile(kgen_task *task, const int64_t *v, char *error)
 {
     // Small problems get small tiles so that more CTAs run; large ones the tile that reads shared
@@ -122,15 +181,8 @@ static bool plan_tile(kgen_task *task, const int64_t *v, char *error)
         return plan_fail(
             error, "tile %lldx%lldx%lld: rows and depth must be multiples of 16, columns of 8",
             (long long)bm, (long long)bn, (long long)bk);
-    plan_define_int(task, "BM", bm);
-    plan_define_int(task, "BN", bn);
-    plan_define_int(task, "BK", bk);
-    plan_define_int(task, "WARPS", bm * bn >= 128 * 128 ? 8 : 4);
-    plan_tensor(task, "partial", "f32", KGEN_TASK_SCRATCH, 3,
-                (int64_t[]){v[K_SPLITS] > 1 ? v[K_SPLITS] : 0, v[K_M], v[K_N]});
-    plan_tensor(
-        task, "arrived", "i32", KGEN_TASK_ZEROED, 2,
-        (int64_t[]){v[K_SPLITS] > 1 ? plan_ceildiv(v[K_M], bm) : 0, plan_ceildiv(v[K_N], bn)});
+    define_tile(task, v, bm, bn, bk, bm * bn >= 128 * 128 ? 8 : 4);
+    plan_define_int(task, "STAGES", v[K_STAGES]);
     return true;
 }
 
@@ -141,6 +193,10 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
         return false;
     if (v[K_SPLITS] < 1 || v[K_SPLITS] > 8)
         return plan_fail(error, "splits=%s: must be 1 to 8", texts[K_SPLITS]);
+    if (strcmp(texts[K_TARGET], "any") && strcmp(texts[K_TARGET], "sm_90a"))
+        return plan_fail(error, "target=%s: must be any or sm_90a", texts[K_TARGET]);
+    if (v[K_SMS] < 1 || v[K_SMS] > 1024)
+        return plan_fail(error, "sms=%s: must be 1 to 1024", texts[K_SMS]);
     if (v[K_STAGES] < 2 || v[K_STAGES] > 6)
         return plan_fail(error, "stages=%s: must be 2 to 6", texts[K_STAGES]);
     int activation = 0;
@@ -157,7 +213,6 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
     plan_define(task, "T", texts[K_DTYPE]);
     plan_define(task, "TC", texts[K_OUT]);
     plan_define_int(task, "SPLITS", v[K_SPLITS]);
-    plan_define_int(task, "STAGES", v[K_STAGES]);
     plan_define_int(task, "ACTIVATION", activation);
     plan_define(task, "BIAS", v[K_BIAS] ? "true" : "false");
     plan_define(task, "A_COL", v[K_A_COL] ? "true" : "false");
@@ -165,7 +220,7 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
     plan_define_int(task, "A_ALIGN", plan_alignment(lda, 8));
     plan_define_int(task, "B_ALIGN", plan_alignment(ldb, 8));
     plan_define_int(task, "C_ALIGN", plan_alignment(n, 8));
-    if (!plan_tile(task, v, error)) return false;
+    if (!plan_roles(task, v, texts, lda, ldb) && !plan_tile(task, v, error)) return false;
     const char *names[] = {"M", "N", "K", "lda", "ldb"};
     int64_t sizes[] = {m, n, k, lda, ldb};
     for (int i = 0; i < 5; i++) plan_scalar(task, names[i], sizes[i]);

@@ -55,13 +55,20 @@ typedef struct kg_binding {
 } kg_binding;
 
 // ---- the plan -----------------------------------------------------------------------------------
+// The waits for one kind of groups.
+typedef struct kg_sync_waits {
+    kg_points at;        // new ones, by point
+    int *count;          // by point; NULL: not known yet
+    kg_binding *binding; // by point: the pair that its count is as low as it is for
+} kg_sync_waits;
+
 typedef struct kg_sync_plan {
-    kg_points barrier, warp_sync, wait; // new ones, by point; a wait stands in front of the others
+    kg_points barrier, warp_sync; // new ones, by point
+    kg_sync_waits waits[KG_GROUPS]; // a wait stands in front of the others
+    kg_points fence[KG_FENCES];     // behind the waits, in front of the rendezvous
     kg_points hand;            // points where the author's barrier of all concerned threads stands
     kg_points hand_warp;       // the author's warp syncs
     const kg_op **hand_groups; // by point: the author's barrier of groups of warps; NULL: no such
-    int *wait_count;           // by point
-    kg_binding *binding;       // by point of a wait: the pair that its count is as low as it is for
     int64_t *cost;             // by point: KG_COST_ONCE for one that runs once
     kg_points *cuts;           // by obligation
     // By point of a new barrier: the hardware barrier of each warp, where groups of warps meet
@@ -78,7 +85,9 @@ static inline int kg_sync_hand_count(const kg_sync_plan *plan, int node, const k
 }
 
 // hand_state as above; where it leaves a barrier out, its place is still the one preferred.
+// A wait of the plan stands at that point, for whichever groups.
+bool kg_sync_any_wait(const kg_sync_plan *plan, int point);
 void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, const int *hand_state,
                        kg_sync_plan *plan);
-// The points alone, without the counts of waits (wait_count stays NULL): what a price needs.
+// The points alone, without the counts of waits (they stay NULL): what a price needs.
 void kg_sync_plan_points(kg_sync_program *p, kg_obligations *o, kg_sync_plan *plan);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the author's synchronization orders. See hand.h.
 #include "passes/sync/hand.h"
+#include "passes/sync/fences.h"
 #include "passes/sync/groups.h"
 #include "passes/sync/waits.h"
 
@@ -46,17 +47,17 @@ void kg_sync_hand_find(const kg_sync_program *p, kg_sync_plan *plan)
 }
 
 // ---- what it orders -----------------------------------------------------------------------------
-static bool any_wait(const kg_sync_program *p, const kg_sync_plan *plan)
+static bool any_wait(const kg_sync_program *p, const kg_sync_plan *plan, kg_group group)
 {
     for (int i = 0; i < p->nodes.count; i++)
-        if (kg_sync_node_at(p, i)->op->code == KG_OP_WAIT && !off(plan, i)) return true;
+        if (kg_sync_waits_for(kg_sync_node_at(p, i)->op) == group && !off(plan, i)) return true;
     return false;
 }
 
-static bool drains(const kg_sync_program *p, const kg_sync_plan *plan, int node)
+static bool drains(const kg_sync_program *p, const kg_sync_plan *plan, int node, kg_group group)
 {
     const kg_op *op = kg_sync_node_at(p, node)->op;
-    return op->code == KG_OP_WAIT && kg_sync_hand_count(plan, node, op) == 0;
+    return kg_sync_waits_for(op) == group && kg_sync_hand_count(plan, node, op) == 0;
 }
 
 // Whatever the number of groups: some wait for all of them lies on every path, and behind it a
@@ -71,7 +72,8 @@ static bool drained(const kg_sync_program *p, const kg_sync_plan *plan, const kg
     for (int i = 0; i < p->nodes.count; i++) {
         const kg_sync_node *n = kg_sync_node_at(p, i);
         int point = kg_sync_block_at(p, n->block)->first_point + n->position;
-        if (!drains(p, plan, i) || !kg_points_has(cuts, point)) continue;
+        if (!drains(p, plan, i, p->accesses.items[x->a].group) || !kg_points_has(cuts, point))
+            continue;
         if (x->meet == KG_MEET_NONE) return true;
         if (anywhere && !kg_sync_path_open(p, x, meets)) return true;
         // In front of b in the later trip, or behind a in the earlier one.
@@ -100,20 +102,31 @@ static kg_points meeting_points(const kg_sync_program *p, const kg_sync_plan *pl
     return all;
 }
 
+static void waits_meet(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
+                       kg_group group, bool *met)
+{
+    kg_replay replay = {0};
+    bool waits = any_wait(p, plan, group);
+    if (waits) kg_waits_replay(p, o, plan, group, &replay);
+    for (int i = 0; i < o->count; i++) {
+        const kg_obligation *x = &o->items[i];
+        if (!kg_waits_concern(p, x, group)) continue;
+        if (replay.bounded && !replay.unseen[i])
+            met[i] = !replay.open[i];
+        else // no replay came to it: all must have landed
+            met[i] = waits && drained(p, plan, x, meeting_points(p, plan, x), replay.bounded);
+    }
+}
+
 void kg_sync_hand_meets(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
                         bool *met)
 {
-    kg_replay replay = {0};
-    bool waits = any_wait(p, plan);
-    if (waits) kg_waits_replay(p, o, plan, &replay);
+    for (int g = 0; g < KG_GROUPS; g++) waits_meet(p, o, plan, (kg_group)g, met);
     for (int i = 0; i < o->count; i++) {
         const kg_obligation *x = &o->items[i];
-        if (x->wait && replay.bounded && !replay.unseen[i])
-            met[i] = !replay.open[i];
-        else if (x->wait) // no replay came to it: all must have landed
-            met[i] = waits && drained(p, plan, x, meeting_points(p, plan, x), replay.bounded);
-        else
+        if (!x->wait && x->meet != KG_MEET_NONE)
             met[i] = !kg_sync_path_open(p, x, meeting_points(p, plan, x));
+        if (x->fence != KG_FENCE_NONE) met[i] = kg_fences_by_hand(p, plan, x, met[i]);
     }
 }
 

@@ -7,18 +7,26 @@
 // fall into another phase of its barrier; that is checked too. Reported: accesses that nothing
 // orders, a barrier id whose phases can mix (two purposes at once), parties that wait for ever.
 // Conditions and trip counts that only run time knows end the play without a verdict.
+//
+// What a bulk copy does is done by a party of its own, one for each slot of its mbarrier, whose
+// time passes by phases: who has waited for a phase knows of the copies that counted towards it.
 #include "passes/sync/checks.h"
+#include "passes/sync/phases.h"
 #include "passes/sync/phrase.h"
+#include "passes/sync/play.h"
+#include "passes/sync/report.h"
 #include "passes/sync/steps.h"
 
 #include <string.h>
 
-enum { PARTIES = 32, IDS = 16, EVENT_LIMIT = 4000, NEVER = INT32_MAX };
+enum { PARTIES = 32, IDS = 16, EVENT_LIMIT = 4000, TILE = 64, NEVER = INT32_MAX };
 
 typedef struct event {
     int node, access; // access -1: a synchronization
     bool slot_known;
     int64_t slot;
+    bool trip_known; // of an mbarrier's phase
+    int64_t trip;
 } event;
 
 typedef struct event_list {
@@ -30,14 +38,15 @@ typedef struct event_list {
 typedef struct deed {
     event what;
     int party, stamp; // of its party's clock; NEVER: a copy that is still in flight
-    int group;        // of copies: groups of the party closed before it, -1 when complete
+    kg_group kind;
+    int group; // of copies: groups of the party closed before it, -1 when complete
 } deed;
 
 typedef struct barrier_state {
-    int threads, waiting, clock[PARTIES]; // of the phase that fills; bits of those that wait
+    int threads, waiting, clock[KG_PLAY_CLOCKS]; // of the phase that fills; bits of those that wait
     uint32_t parties;
-    const kg_op *last; // the arrival that came last
-    int done[PARTIES]; // clock at the end of the phase before
+    const kg_op *last;        // the arrival that came last
+    int done[KG_PLAY_CLOCKS]; // clock at the end of the phase before
     uint32_t done_parties;
     const kg_op *done_by; // and its last arrival
 } barrier_state;
@@ -45,8 +54,9 @@ typedef struct barrier_state {
 typedef struct party {
     int first, last; // warps
     event_list events;
-    int at, clock[PARTIES], groups;
-    bool waits;
+    int at, clock[KG_PLAY_CLOCKS], groups[KG_GROUPS];
+    bool waits;   // at a barrier, until its phase ends
+    bool blocked; // at an mbarrier, and looks again
 } party;
 
 typedef struct play {
@@ -59,6 +69,7 @@ typedef struct play {
     party parties[PARTIES];
     int n_parties, current, number;
     barrier_state barriers[IDS];
+    kg_play_phases phases;
     struct {
         deed *items;
         int count, capacity;
@@ -75,18 +86,35 @@ static void push(kg_steps *steps, event e)
     KG_PUSH(x->p->arena, list, e);
 }
 
+// The trip whose phase of an mbarrier the node means.
+static void note_trip(const kg_steps *steps, const kg_sync_node *n, event *e)
+{
+    play *x = steps->user;
+    for (int i = n->first_access; i < n->first_access + n->n_accesses; i++) {
+        const kg_sync_access *a = &x->p->accesses.items[i];
+        if (a->object)
+            e->trip_known = a->at.slot && kg_scalars_eval(&steps->s, a->at.slot, &e->trip);
+    }
+}
+
 static void list_node(kg_steps *steps, int node)
 {
     play *x = steps->user;
     const kg_sync_node *n = kg_sync_node_at(x->p, node);
     if (kg_op_info_of(n->op->code)->cls == KG_CLASS_Y) {
-        if (!x->state || x->state[node] >= 0) push(steps, (event){node, -1, false, 0});
+        event e = {.node = node, .access = -1};
+        note_trip(steps, n, &e);
+        if (!x->state || x->state[node] >= 0) push(steps, e);
         return;
     }
+    event phase = {.node = node, .access = -1};
+    note_trip(steps, n, &phase);
     for (int i = n->first_access; i < n->first_access + n->n_accesses; i++) {
-        event e = {node, i, false, 0};
-        e.slot_known = kg_steps_slot(steps, &x->p->accesses.items[i], &e.slot);
-        push(steps, e);
+        const kg_sync_access *a = &x->p->accesses.items[i];
+        event e = phase;
+        e.access = i;
+        e.slot_known = kg_steps_slot(steps, a, &e.slot);
+        if (!a->object && !a->registers && !a->released) push(steps, e);
     }
 }
 
@@ -159,20 +187,26 @@ static void report_stuck(play *x)
     kg_diag *d = NULL;
     for (int i = 0; i < x->n_parties; i++) {
         const party *me = &x->parties[i];
-        if (!me->waits) continue;
-        const kg_op *op = kg_sync_node_at(x->p, me->events.items[me->at].node)->op;
+        if (!me->waits && !me->blocked) continue;
+        const event *e = &me->events.items[me->at];
+        const kg_op *op = kg_sync_node_at(x->p, e->node)->op;
         int id = (int)kg_op_int(op, KG_A_ID, 0);
         int64_t count = kg_op_int(op, KG_A_COUNT, 32 * (int64_t)x->p->kernel->warps);
         const char *text =
-            kg_arena_printf(x->p->arena, "%s wait for ever at barrier %d: %d of %lld threads come",
-                            warps_text(x, i), id, x->barriers[id].threads, (long long)count);
+            me->blocked
+                ? kg_arena_printf(
+                      x->p->arena, "%s wait for ever for a phase of mbarrier %s", warps_text(x, i),
+                      kg_sync_buffer_name(x->p->arena, x->p->kernel, kg_sync_mbarrier(op)))
+                : kg_arena_printf(x->p->arena,
+                                  "%s wait for ever at barrier %d: %d of %lld threads come",
+                                  warps_text(x, i), id, x->barriers[id].threads, (long long)count);
         if (d)
             kg_diag_note(x->diags, d, op->loc, "%s", text);
         else
             d = kg_error(x->diags, KG_D_S508, op->loc, "%s", text);
     }
     for (int i = 0; i < x->n_parties && d; i++)
-        if (!x->parties[i].waits)
+        if (!x->parties[i].waits && !x->parties[i].blocked)
             kg_diag_note(x->diags, d, (kg_loc){0}, "%s have reached their end", warps_text(x, i));
     if (!d) return;
     kg_diag_help(x->diags, d,
@@ -198,21 +232,41 @@ static void check_access(play *x, const event *e)
     }
 }
 
+// Which phase of an mbarrier an event means.
+static bool place_of(play *x, const event *e, const kg_value *mbarrier, kg_play_place *out)
+{
+    bool known = e->trip_known && kg_play_find(&x->phases, mbarrier, e->trip, out);
+    x->failed |= !known;
+    return known;
+}
+
 static void run_access(play *x, const event *e)
 {
     party *me = &x->parties[x->current];
     check_access(x, e);
-    bool async = x->p->accesses.items[e->access].async;
-    deed d = {*e, x->current, async ? NEVER : me->clock[x->current], async ? me->groups : -1};
+    const kg_sync_access *a = &x->p->accesses.items[e->access];
+    deed d = {.what = *e, .party = x->current, .stamp = me->clock[x->current], .group = -1};
+    if (a->async) {
+        d.stamp = NEVER;
+        d.kind = a->group;
+        d.group = me->groups[a->group];
+    } else if (a->phase) { // by the engine, in the phase that it counts towards
+        kg_play_place place;
+        if (!place_of(x, e, kg_sync_mbarrier(a->at.op), &place)) return;
+        d.party = place.clock;
+        d.stamp = (int)place.turn + 1;
+    }
     KG_PUSH(x->p->arena, &x->deeds, d);
 }
 
-static void complete_copies(play *x, int newest)
+static void complete_copies(play *x, kg_group kind, int newest)
 {
     party *me = &x->parties[x->current];
     for (int i = 0; i < x->deeds.count; i++) {
         deed *d = &x->deeds.items[i];
-        if (d->party != x->current || d->group < 0 || d->group >= me->groups - newest) continue;
+        if (d->party != x->current || d->group < 0 || d->kind != kind ||
+            d->group >= me->groups[kind] - newest)
+            continue;
         d->group = -1;
         d->stamp = me->clock[x->current];
     }
@@ -268,37 +322,131 @@ static void arrive(play *x, const kg_op *op, bool waits)
     if (!waits) me->at++;
 }
 
+// ---- mbarriers ----------------------------------------------------------------------------------
+static bool elected(const play *x, const kg_op *op)
+{
+    return x->parties[x->current].first == kg_op_region(op).first_warp;
+}
+
+static void report_turn(play *x, const kg_op *op, bool early)
+{
+    kg_diag *d =
+        kg_error(x->diags, KG_D_S508, op->loc,
+                 early ? "this waits for a phase of an mbarrier before it knows that the one "
+                         "before it is over: one bit tells them apart"
+                       : "this waits for a phase of an mbarrier that is over by two: one "
+                         "bit tells them apart");
+    kg_diag_help(x->diags, d,
+                 "wait for each phase in turn, and arrive for the next but one only "
+                 "behind that");
+    x->stopped = true;
+}
+
+static void wait_for_phase(play *x, const event *e, const kg_op *op)
+{
+    party *me = &x->parties[x->current];
+    kg_play_place place;
+    if (!place_of(x, e, kg_sync_mbarrier(op), &place)) return;
+    int64_t turn = place.turn - kg_op_int(op, KG_A_BEHIND, 0);
+    int64_t done = kg_play_done(&x->phases, &place);
+    if (turn >= 0 && (done < turn || done > turn + 1)) {
+        report_turn(x, op, done < turn);
+        return;
+    }
+    me->blocked = turn >= 0 && done == turn;
+    if (me->blocked) return;
+    me->at++;
+    if (turn >= 0) kg_play_acquire(&x->phases, &place, turn, me->clock);
+}
+
+// How often these threads arrive by the op.
+static int64_t arrivals_of(const play *x, const kg_op *op)
+{
+    const party *me = &x->parties[x->current];
+    if (!kg_sync_is_arrival(op)) return elected(x, op);
+    return (me->last - me->first) * (kg_op_int(op, KG_A_BY_THREAD, 0) ? 32 : 1);
+}
+
+static void arrive_for_phase(play *x, const event *e, const kg_op *op)
+{
+    party *me = &x->parties[x->current];
+    kg_play_place place;
+    int64_t count = arrivals_of(x, op);
+    me->at++;
+    if (!count || !place_of(x, e, kg_sync_mbarrier(op), &place)) return;
+    int64_t bytes = kg_op_int(op, KG_A_BYTES, 0);
+    if (kg_play_done(&x->phases, &place) != place.turn ||
+        !kg_play_arrive(&x->phases, &place, count, bytes, me->clock)) {
+        kg_diag *d = kg_error(x->diags, KG_D_S508, op->loc,
+                              "more arrivals come to a phase of mbarrier %s than it has",
+                              kg_sync_buffer_name(x->p->arena, x->p->kernel, kg_sync_mbarrier(op)));
+        kg_diag_help(x->diags, d,
+                     "`arrivals` says how many a phase has: one for each warp, or for "
+                     "each thread, that arrives in a trip");
+        x->stopped = true;
+    }
+    me->clock[x->current]++;
+}
+
+static void count_bytes(play *x, const event *e, const kg_op *op)
+{
+    kg_play_place place;
+    if (!elected(x, op) || !place_of(x, e, kg_sync_mbarrier(op), &place)) return;
+    const kg_type *type = &op->operands[0]->type;
+    kg_play_copied(&x->phases, &place, kg_type_elements(type) * kg_dtype_bytes(type->dtype));
+}
+
+// false: not one of theirs.
+static bool run_phase(play *x, const event *e, const kg_op *op)
+{
+    if (kg_op_info_of(op->code)->cls != KG_CLASS_Y || !kg_sync_mbarrier(op)) return false;
+    party *me = &x->parties[x->current];
+    if (kg_sync_is_phase_wait(op))
+        wait_for_phase(x, e, op);
+    else if (op->code == KG_OP_MBARRIER_INIT)
+        me->at++;
+    else
+        arrive_for_phase(x, e, op);
+    return true;
+}
+
 static void run_event(play *x)
 {
     party *me = &x->parties[x->current];
     const event e = me->events.items[me->at];
     const kg_op *op = kg_sync_node_at(x->p, e.node)->op;
+    if (run_phase(x, &e, op)) return;
     if (op->code == KG_OP_BARRIER || op->code == KG_OP_ARRIVE) {
         arrive(x, op, op->code == KG_OP_BARRIER);
         return;
     }
     me->at++;
-    if (op->code == KG_OP_COMMIT)
-        me->groups++;
-    else if (op->code == KG_OP_WAIT)
-        complete_copies(x, x->state ? x->state[e.node] : (int)kg_op_int(op, KG_A_COUNT, 0));
-    else if (e.access >= 0)
-        run_access(x, &e);
+    kg_group closes = kg_sync_commits(op), waits = kg_sync_waits_for(op);
+    if (closes != KG_GROUP_NONE)
+        me->groups[closes]++;
+    else if (waits != KG_GROUP_NONE)
+        complete_copies(x, waits, x->state ? x->state[e.node] : (int)kg_op_int(op, KG_A_COUNT, 0));
+    if (e.access < 0) return;
+    const kg_sync_access *a = &x->p->accesses.items[e.access];
+    if (a->phase && a->writes) count_bytes(x, &e, op);
+    if (!x->failed && (!a->phase || elected(x, op))) run_access(x, &e);
 }
 
 static void run_all(play *x)
 {
-    for (bool moved = true; moved && !x->stopped;) {
+    for (bool moved = true; moved && !x->stopped && !x->failed;) {
         moved = false;
         for (x->current = 0; x->current < x->n_parties; x->current++) {
             party *me = &x->parties[x->current];
-            while (!me->waits && me->at < me->events.count && !x->stopped) {
+            me->blocked = false;
+            while (!me->waits && me->at < me->events.count && !x->stopped && !x->failed) {
                 run_event(x);
+                if (me->blocked) break;
                 moved = true;
             }
         }
     }
-    if (!x->stopped) report_stuck(x);
+    if (!x->stopped && !x->failed) report_stuck(x);
 }
 
 static void play_once(play *x, int number)
@@ -306,11 +454,13 @@ static void play_once(play *x, int number)
     x->number = number;
     memset(x->barriers, 0, sizeof x->barriers);
     x->deeds.count = 0;
+    kg_play_begin(&x->phases, x->p, PARTIES);
     for (int i = 0; i < x->n_parties; i++) {
         party *q = &x->parties[i];
         list_party(x, i);
-        q->at = q->groups = 0;
-        q->waits = false;
+        q->at = 0;
+        q->waits = q->blocked = false;
+        memset(q->groups, 0, sizeof q->groups);
         memset(q->clock, 0, sizeof q->clock);
         q->clock[i] = 1;
     }
@@ -354,6 +504,7 @@ static int find_pairs(play *x)
 
 static bool hands_over(const kg_sync_program *p)
 {
+    if (p->has_phases) return true;
     for (int i = 0; i < p->nodes.count && p->has_roles; i++) {
         const kg_op *op = kg_sync_node_at(p, i)->op;
         if ((op->code == KG_OP_BARRIER || op->code == KG_OP_ARRIVE) && kg_op_attr(op, KG_A_ID))
@@ -375,5 +526,8 @@ kg_handshake kg_sync_play_handshakes(const kg_sync_program *p, const kg_obligati
     int most = 2 * find_pairs(x) + 3;
     for (int number = 0; number <= most && !x->failed && !x->stopped; number++)
         if (kg_steps_assumed(p, number)) play_once(x, number);
+    // Tiles are wide: with larger sizes their loops have as many trips.
+    for (int n = 1; p->has_phases && n <= most && !x->failed && !x->stopped; n++)
+        if (kg_steps_assumed(p, n * TILE)) play_once(x, n * TILE);
     return x->stopped ? KG_HANDSHAKE_WRONG : x->failed ? KG_HANDSHAKE_UNKNOWN : KG_HANDSHAKE_FINE;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Writes the plan into the kernel. See materialize.h.
 #include "passes/sync/materialize.h"
+#include "passes/sync/fences.h"
 #include "passes/sync/groups.h"
 
 #include <string.h>
@@ -8,34 +9,56 @@
 enum { REASONS_SHOWN = 6 };
 
 // ---- commits ------------------------------------------------------------------------------------
-static bool copies_in_groups(const kg_op *op)
+static kg_group group_of(const kg_op *op)
 {
     const kg_op_info *info = kg_op_info_of(op->code);
-    for (int i = 0; i < info->n_effects; i++)
-        if (info->effects[i].completes == KG_COMPLETES_GROUP) return true;
-    return false;
+    for (int i = 0; i < info->n_effects; i++) {
+        kg_group group = kg_sync_group_of(info->effects[i].completes);
+        if (group != KG_GROUP_NONE) return group;
+    }
+    return KG_GROUP_NONE;
 }
 
 // A commit stands behind the op on every path before its loop's trip ends.
-static bool committed(const kg_op *op)
+static bool committed(const kg_op *op, kg_group group)
 {
     for (;;) {
         for (const kg_op *next = op->next; next; next = next->next)
-            if (next->code == KG_OP_COMMIT) return true;
+            if (kg_sync_commits(next) == group) return true;
         op = op->parent->owner;
         if (!op || kg_is_loop(op)) return false;
     }
 }
 
-// The last copy before something else happens to memory.
-static kg_op *end_of_run(kg_op *copy)
+// What only gives the result of a wgmma its name may stand between two of them.
+static bool renames(const kg_op *op)
+{
+    const kg_value *value = op->code == KG_OP_ASSIGN ? op->operands[1] : NULL;
+    return value && value->kind == KG_VALUE_RESULT && group_of(value->op) == KG_GROUP_WGMMA;
+}
+
+static bool uses_result_of_run(const kg_op *op)
+{
+    for (int i = 0; i < op->n_operands; i++) {
+        const kg_value *v = op->operands[i];
+        bool acc = group_of(op) == KG_GROUP_WGMMA && i == 2;
+        if (!acc && v->kind == KG_VALUE_RESULT && group_of(v->op) == KG_GROUP_WGMMA) return true;
+    }
+    return false;
+}
+
+// The last of its kind before something else happens to memory.
+static kg_op *end_of_run(kg_op *copy, kg_group group)
 {
     kg_op *last = copy;
     for (kg_op *op = copy->next; op; op = op->next) {
         const kg_op_info *info = kg_op_info_of(op->code);
-        if (copies_in_groups(op))
+        if (group_of(op) == group && !uses_result_of_run(op))
             last = op;
-        else if (info->n_effects || info->cls == KG_CLASS_Y || op->n_blocks)
+        else if (renames(op) && last->next == op)
+            last = op;
+        else if (uses_result_of_run(op) || info->n_effects || info->cls == KG_CLASS_Y ||
+                 op->n_blocks)
             break;
     }
     return last;
@@ -44,8 +67,10 @@ static kg_op *end_of_run(kg_op *copy)
 static bool commit_copy(kg_op *op, void *user)
 {
     kg_kernel *kernel = user;
-    if (copies_in_groups(op) && !committed(op))
-        kg_block_insert_after(end_of_run(op), kg_op_new(kernel, KG_OP_COMMIT, op->loc, 0, NULL));
+    kg_group group = group_of(op);
+    if (group != KG_GROUP_NONE && !committed(op, group))
+        kg_block_insert_after(end_of_run(op, group),
+                              kg_op_new(kernel, kg_sync_commit_code(group), op->loc, 0, NULL));
     return true;
 }
 
@@ -153,17 +178,54 @@ static kg_op *make_barrier(const kg_sync_program *p, const kg_sync_plan *plan, i
     return op;
 }
 
-bool kg_sync_insert(kg_sync_program *p, const kg_sync_plan *plan, kg_op **op_at, kg_diags *diags)
+// A wait for bulk stores need not wait until they have written, when only their sources are needed.
+static bool reads_only(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
+                       int point)
+{
+    for (int i = 0; i < o->count; i++) {
+        const kg_sync_access *a = &p->accesses.items[o->items[i].a];
+        if (o->items[i].wait && a->at.effect->completes == KG_COMPLETES_BULK_FULL &&
+            kg_points_has(plan->cuts[i], point))
+            return false;
+    }
+    return true;
+}
+
+static void insert_waits(const kg_sync_program *p, const kg_obligations *o,
+                         const kg_sync_plan *plan, int point, kg_op **op_at)
+{
+    for (int g = 0; g < KG_GROUPS; g++) {
+        if (!kg_points_has(plan->waits[g].at, point)) continue;
+        kg_op *wait = make(p, point, kg_sync_wait_code((kg_group)g));
+        kg_op_set_int(p->kernel, wait, KG_A_COUNT, plan->waits[g].count[point]);
+        if (g == KG_GROUP_BULK && reads_only(p, o, plan, point))
+            kg_op_set_int(p->kernel, wait, KG_A_READ, 1);
+        put(p, point, wait);
+        op_at[point] = wait;
+    }
+}
+
+static void insert_fences(const kg_sync_program *p, const kg_sync_plan *plan, int point,
+                          kg_op **op_at)
+{
+    for (int f = KG_FENCE_SHARED; f < KG_FENCES; f++) {
+        if (!kg_points_has(plan->fence[f], point)) continue;
+        kg_op *fence = make(p, point, kg_fence_code((kg_fence)f));
+        const char *scope = kg_fence_scope((kg_fence)f);
+        if (scope) kg_op_set_name(p->kernel, fence, KG_A_SCOPE, scope);
+        put(p, point, fence);
+        if (!op_at[point]) op_at[point] = fence;
+    }
+}
+
+bool kg_sync_insert(kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
+                    kg_op **op_at, kg_diags *diags)
 {
     naming names = {.taken = kg_barriers_by_hand(p)};
     for (int i = 0; i < KG_BARRIER_IDS; i++) names.first[i] = -1;
     for (int i = 0; i < p->n_points; i++) {
-        if (kg_points_has(plan->wait, i)) {
-            kg_op *wait = make(p, i, KG_OP_WAIT);
-            kg_op_set_int(p->kernel, wait, KG_A_COUNT, plan->wait_count[i]);
-            put(p, i, wait);
-            op_at[i] = wait;
-        }
+        insert_waits(p, o, plan, i, op_at);
+        insert_fences(p, plan, i, op_at);
         kg_op *meet = NULL;
         if (kg_points_has(plan->barrier, i)) {
             meet = make_barrier(p, plan, i, &names, diags);
@@ -210,7 +272,9 @@ static void list_reasons(const kg_sync_outcome *c, int point, kg_op *op)
     int64_t shown[REASONS_SHOWN];
     int width[REASONS_SHOWN], count = 0;
     for (int i = 0; i < c->o->count; i++) {
-        bool waits_only = c->o->items[i].meet == KG_MEET_NONE && op->code != KG_OP_WAIT;
+        bool waits_only = c->o->items[i].meet == KG_MEET_NONE &&
+                          kg_sync_waits_for(op) == KG_GROUP_NONE &&
+                          c->o->items[i].fence == KG_FENCE_NONE;
         if (c->point_of[i] != point || waits_only) continue;
         int w = points_in(c->p, c->plan->cuts[i]), k = count;
         while (k > 0 && width[k - 1] > w) k--;

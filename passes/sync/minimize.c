@@ -109,9 +109,10 @@ static void want_planned(const minimizer *m, choice *c)
         int meet = kg_points_has(c->plan.barrier, i)     ? MEET_ALL
                    : kg_points_has(c->plan.warp_sync, i) ? MEET_WARP
                                                          : MEET_NOTHING;
-        bool wait = kg_points_has(c->plan.wait, i);
+        const kg_sync_waits *copies = &c->plan.waits[KG_GROUP_COPY];
+        bool wait = kg_points_has(copies->at, i);
         if ((meet || wait) && (author_wrote_in(m->p, first) || serves_author(m, c, i)))
-            want(&c->gaps[first], wait ? c->plan.wait_count[i] : NO_WAIT, meet, i);
+            want(&c->gaps[first], wait ? copies->count[i] : NO_WAIT, meet, i);
     }
 }
 
@@ -310,7 +311,7 @@ bool kg_sync_minimize(kg_judgement *j, kg_diags *diags, kg_sync_edits *out)
     m.kept = KG_NEW_ARRAY(p->arena, bool, p->nodes.count + 1);
     m.count = KG_NEW_ARRAY(p->arena, int, p->nodes.count + 1);
     edit_commits(&m); // before the plan's own ops change what stands in front of them
-    if (!kg_sync_insert(p, &c->plan, m.op_at, diags)) return false;
+    if (!kg_sync_insert(p, &j->o, &c->plan, m.op_at, diags)) return false;
     for (int i = 0; i < p->n_points; i++)
         if (gap_of(p, i) == i) edit_gap(&m, c, i);
     edit_statements(&m);

@@ -24,8 +24,8 @@ int kg_judged_point(const kg_judgement *j, int obligation)
         bool barrier = kg_points_has(plan->barrier, i) || kg_points_has(plan->hand, i);
         bool warp = kg_points_has(plan->warp_sync, i) || kg_points_has(plan->hand_warp, i);
         bool meets = x->meet == KG_MEET_NONE || barrier || (x->meet == KG_MEET_WARP && warp);
-        if (meets && (!x->wait || kg_points_has(plan->wait, i))) return i;
-        if (kg_points_has(plan->wait, i) || kg_points_has(plan->barrier, i) ||
+        if (meets && (!x->wait || kg_sync_any_wait(plan, i))) return i;
+        if (kg_sync_any_wait(plan, i) || kg_points_has(plan->barrier, i) ||
             kg_points_has(plan->warp_sync, i))
             helps = i;
     }
@@ -36,7 +36,8 @@ int kg_judged_point(const kg_judgement *j, int obligation)
 static const char *what_at(const kg_judgement *j, const kg_obligation *x, int point)
 {
     const kg_sync_plan *plan = &j->plan;
-    if (!kg_points_has(plan->wait, point) && !kg_points_has(plan->barrier, point) &&
+    const kg_sync_waits *copies = &plan->waits[KG_GROUP_COPY];
+    if (!kg_points_has(copies->at, point) && !kg_points_has(plan->barrier, point) &&
         !kg_points_has(plan->warp_sync, point))
         return x->meet == KG_MEET_CTA    ? (x->wait ? "wait 0; barrier" : "barrier")
                : x->meet == KG_MEET_WARP ? (x->wait ? "wait 0; warp_sync" : "warp_sync")
@@ -46,8 +47,8 @@ static const char *what_at(const kg_judgement *j, const kg_obligation *x, int po
     const char *meet = kg_points_has(plan->barrier, point)     ? barrier
                        : kg_points_has(plan->warp_sync, point) ? "warp_sync"
                                                                : NULL;
-    if (!kg_points_has(plan->wait, point)) return meet ? meet : "";
-    const char *wait = kg_arena_printf(j->p->arena, "wait %d", plan->wait_count[point]);
+    if (!kg_points_has(copies->at, point)) return meet ? meet : "";
+    const char *wait = kg_arena_printf(j->p->arena, "wait %d", copies->count[point]);
     return meet ? kg_arena_printf(j->p->arena, "%s; %s", wait, meet) : wait;
 }
 
@@ -65,8 +66,8 @@ static const kg_hand_sync *too_loose(const kg_judgement *j, int obligation, int 
                                  .hand = kg_points_new(p),
                                  .hand_warp = kg_points_new(p),
                                  .barrier = kg_points_new(p),
-                                 .warp_sync = kg_points_new(p),
-                                 .wait = kg_points_new(p)};
+                                 .warp_sync = kg_points_new(p)};
+            for (int g = 0; g < KG_GROUPS; g++) plan.waits[g].at = kg_points_new(p);
             for (int k = 0; k < s->n_nodes; k++) state[s->nodes[k]] = *count;
             kg_sync_hand_find(p, &plan);
             kg_sync_hand_meets(p, &j->o, &plan, met);

@@ -3,6 +3,8 @@
 // edge of every loop that holds both. See obligation.h; how one pair meets is relation.c's
 // business.
 #include "passes/sync/obligation.h"
+#include "passes/sync/phases.h"
+#include "passes/sync/registers.h"
 
 typedef struct deriver {
     kg_sync_program *p;
@@ -38,14 +40,24 @@ static bool ordered_by_all(const deriver *d, int ia, int ib)
 static bool conflict(const deriver *d, int ia, int ib)
 {
     const kg_sync_access *a = &d->p->accesses.items[ia], *b = &d->p->accesses.items[ib];
+    if (a->registers || b->registers) return kg_sync_registers_conflict(a, b);
+    if (a->released) return false;
+    if (b->released) return kg_sync_may_free(a, b);
     if (!a->at.root || !b->at.root) return ordered_by_all(d, ia, ib);
     if (a->global != b->global || (!a->writes && !b->writes)) return false;
     return !(a->atomic && b->atomic && a->at.op->code == b->at.op->code);
 }
 
+static kg_fence fence_of(const kg_sync_access *a, const kg_sync_access *b)
+{
+    if (a->registers) return kg_sync_register_fence(a, b);
+    if (a->async_proxy || !b->async_proxy || a->object) return KG_FENCE_NONE;
+    return a->global ? KG_FENCE_GLOBAL : KG_FENCE_SHARED;
+}
+
 static void add(deriver *d, int ia, int ib, int carrier, const kg_relation *r)
 {
-    const kg_sync_access *a = &d->p->accesses.items[ia];
+    const kg_sync_access *a = &d->p->accesses.items[ia], *b = &d->p->accesses.items[ib];
     if (!r->meets) {
         *(r->by_ring ? &d->out->spared.by_ring : &d->out->spared.apart) += 1;
         return;
@@ -57,10 +69,11 @@ static void add(deriver *d, int ia, int ib, int carrier, const kg_relation *r)
                        .distances = r->distances,
                        .byte = r->byte};
     o.wait = a->async;
+    o.fence = fence_of(a, b);
     o.meet = r->apart == KG_APART_CTA    ? KG_MEET_CTA
              : r->apart == KG_APART_WARP ? KG_MEET_WARP
                                          : KG_MEET_NONE;
-    if (o.meet == KG_MEET_NONE && !o.wait) { // program order of one thread
+    if (o.meet == KG_MEET_NONE && !o.wait && o.fence == KG_FENCE_NONE) { // order of one thread
         d->out->spared.one_thread++;
         return;
     }

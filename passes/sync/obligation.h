@@ -15,6 +15,16 @@ typedef enum kg_rendezvous {
     KG_MEET_CTA   // the warps of the region that holds both, else all threads
 } kg_rendezvous;
 
+// What has to be fenced besides: accesses of memory for the async proxy, or of registers for the
+// tensor core.
+typedef enum kg_fence {
+    KG_FENCE_NONE,
+    KG_FENCE_SHARED,
+    KG_FENCE_GLOBAL,
+    KG_FENCE_REGISTERS,
+    KG_FENCES
+} kg_fence;
+
 typedef struct kg_obligation {
     int a, b;         // accesses
     int carrier;      // block of a loop, -1: within one trip
@@ -23,6 +33,7 @@ typedef struct kg_obligation {
         distances; // bit d - 1: they meet at d trips (d <= 64); all ones when anything is possible
     kg_rendezvous meet;
     bool wait;      // a acts until its commit group completes: a wait before the rendezvous
+    kg_fence fence; // by whoever did a, behind its completion and in front of the rendezvous
     bool by_author; // roles that communicate under hand-written synchronization: not ours to order
     int64_t byte;   // a common arena byte of shared memory, -1 when not known
     int number;     // from 1, in the report

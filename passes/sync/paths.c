@@ -28,7 +28,7 @@ bool kg_points_meet(const kg_sync_program *p, kg_points a, kg_points b)
 
 // ---- sources ------------------------------------------------------------------------------------
 // The first commit behind the node that every path meets before the loop's trip ends.
-static int commit_after(const kg_sync_program *p, int node)
+static int commit_after(const kg_sync_program *p, int node, kg_group group)
 {
     for (;;) {
         const kg_sync_node *n = kg_sync_node_at(p, node);
@@ -37,7 +37,7 @@ static int commit_after(const kg_sync_program *p, int node)
                       ? block->condition_nodes
                       : block->count;
         for (int i = n->position + 1; i < end; i++)
-            if (kg_sync_node_at(p, block->items[i])->op->code == KG_OP_COMMIT)
+            if (kg_sync_commits(kg_sync_node_at(p, block->items[i])->op) == group)
                 return block->items[i];
         if (kg_sync_is_loop(block) || block->owner < 0) return -1;
         node = block->owner;
@@ -46,7 +46,7 @@ static int commit_after(const kg_sync_program *p, int node)
 
 int kg_sync_source(const kg_sync_program *p, const kg_sync_access *a)
 {
-    return a->async ? commit_after(p, a->node) : a->node;
+    return a->async ? commit_after(p, a->node, a->group) : a->node;
 }
 
 // ---- loops that surely run ----------------------------------------------------------------------

@@ -2,16 +2,25 @@
 // Words for accesses, obligations and places. See phrase.h.
 #include "passes/sync/phrase.h"
 #include "passes/sync/groups.h"
+#include "passes/sync/report.h"
 
 const char *kg_say_deed(const kg_sync_access *a)
 {
+    if (a->registers) return a->async ? "product" : a->writes ? "write" : "read";
+    if (a->released) return "release";
     if (!a->at.root) return a->writes ? "acquire" : "release";
+    if (a->group == KG_GROUP_WGMMA) return "read by the tensor core";
+    if (a->phase || a->group == KG_GROUP_BULK) return a->writes ? "bulk copy" : "bulk read";
     if (a->async) return a->writes ? "copy" : "read by a copy";
     return a->atomic ? "update" : a->writes ? "write" : "read";
 }
 
 const char *kg_say_root(const kg_sync_program *p, const kg_sync_access *a)
 {
+    if (a->registers || a->released) {
+        const kg_value *of = a->registers ? a->registers : a->released;
+        return kg_sync_buffer_name(p->arena, p->kernel, of);
+    }
     if (!a->at.root) return "global memory";
     if (a->at.root->name) return kg_arena_printf(p->arena, "'%s'", a->at.root->name);
     return kg_arena_printf(p->arena, "'%%%d'", a->at.root->id);

@@ -6,6 +6,7 @@
 //   3  warp syncs: for obligations within a warp that no barrier cuts
 //   4  waits: in front of each of these that serves a copy, and alone where only the issuer is
 //   concerned 5  counts by replay; waits that no replay needs go again
+#include "passes/sync/fences.h"
 #include "passes/sync/groups.h"
 #include "passes/sync/hand.h"
 #include "passes/sync/waits.h"
@@ -37,11 +38,13 @@ static void respect_open_groups(planner *l)
     for (int i = 0; i < l->p->nodes.count; i++) {
         const kg_sync_node *n = kg_sync_node_at(l->p, i);
         int point = kg_sync_block_at(l->p, n->block)->first_point + n->position + 1;
-        if (n->op->code != KG_OP_WAIT || kg_sync_hand_count(l->plan, i, n->op) <= 0 ||
+        kg_group group = kg_sync_waits_for(n->op);
+        if (group == KG_GROUP_NONE || kg_sync_hand_count(l->plan, i, n->op) <= 0 ||
             !kg_points_has(l->plan->hand, point))
             continue;
         for (int k = 0; k < l->o->count; k++)
-            for (int at = point - 1; at <= point && l->o->items[k].wait; at++)
+            for (int at = point - 1;
+                 at <= point && kg_waits_concern(l->p, &l->o->items[k], group); at++)
                 l->plan->cuts[k].words[at >> 6] &= ~(UINT64_C(1) << (at & 63));
     }
 }
@@ -68,7 +71,7 @@ static void price_open_groups(planner *l)
             if (open) l->cost[b->first_point + k] += TIE;
             for (int x = n->first_access; x < n->first_access + n->n_accesses; x++)
                 open |= p->accesses.items[x].async;
-            open &= n->op->code != KG_OP_COMMIT;
+            open &= kg_sync_commits(n->op) == KG_GROUP_NONE;
         }
     }
 }
@@ -125,14 +128,33 @@ static void subtract(const planner *l, kg_points from, kg_points what)
     for (int i = 0; i < kg_points_words(l->p); i++) from.words[i] &= ~what.words[i];
 }
 
+static kg_sync_waits *waits_of(const planner *l, const kg_obligation *o)
+{
+    return &l->plan->waits[l->p->accesses.items[o->a].group];
+}
+
 static void wait_where_served(planner *l, kg_rendezvous meets, kg_points rendezvous)
 {
     for (int i = 0; i < l->o->count; i++) {
         const kg_obligation *o = &l->o->items[i];
         if (!o->wait || o->meet != meets || !ours(o)) continue;
+        kg_points at = waits_of(l, o)->at;
         for (int w = 0; w < kg_points_words(l->p); w++)
-            l->plan->wait.words[w] |= l->plan->cuts[i].words[w] & rendezvous.words[w];
+            at.words[w] |= l->plan->cuts[i].words[w] & rendezvous.words[w];
     }
+}
+
+// What only the issuer is concerned with: points for each kind of groups by itself.
+static void choose_waits(planner *l, kg_group group)
+{
+    kg_points *sets = KG_NEW_ARRAY(l->p->arena, kg_points, l->o->count + 1);
+    int n = 0;
+    for (int i = 0; i < l->o->count; i++) {
+        const kg_obligation *o = &l->o->items[i];
+        if (o->meet == KG_MEET_NONE && ours(o) && kg_waits_concern(l->p, o, group))
+            sets[n++] = l->plan->cuts[i];
+    }
+    kg_cover_choose(l->p, sets, n, l->cost, l->plan->waits[group].at);
 }
 
 static int64_t cost_of(const planner *l, kg_points chosen)
@@ -180,62 +202,73 @@ static void choose_all(planner *l)
     wait_where_served(l, KG_MEET_WARP, all);
     join(l, plan->warp_sync, all);
     subtract(l, plan->warp_sync, before);
-    choose(l, KG_MEET_NONE, plan->wait);
+    for (int g = 0; g < KG_GROUPS; g++) choose_waits(l, (kg_group)g);
 }
 
 // ---- counts -------------------------------------------------------------------------------------
-static bool newly_open(const planner *l, const kg_replay *replay)
+typedef struct counter {
+    planner *l;
+    kg_group group;
+    kg_sync_waits *waits;
+} counter;
+
+static bool newly_open(const counter *c, const kg_replay *replay)
 {
-    for (int i = 0; i < l->o->count; i++)
-        if (replay->open[i] && ours(&l->o->items[i])) return true;
+    for (int i = 0; i < c->l->o->count; i++)
+        if (replay->open[i] && ours(&c->l->o->items[i])) return true;
     return false;
 }
 
-static bool same_counts(const planner *l, const kg_replay *a, const kg_replay *b, int except)
+static bool same_counts(const counter *c, const kg_replay *a, const kg_replay *b, int except)
 {
-    for (int i = 0; i < l->p->n_points; i++)
-        if (i != except && kg_points_has(l->plan->wait, i) && a->count[i] != b->count[i])
+    for (int i = 0; i < c->l->p->n_points; i++)
+        if (i != except && kg_points_has(c->waits->at, i) && a->count[i] != b->count[i])
             return false;
     return true;
 }
 
 // What no replay came to keeps a wait of its own, for everything.
-static void guard_unseen(const planner *l, kg_replay *replay)
+static void guard_unseen(const counter *c, kg_replay *replay)
 {
-    for (int i = 0; i < l->o->count; i++)
-        for (int k = 0; replay->unseen[i] && ours(&l->o->items[i]) && k < l->p->n_points; k++)
-            if (kg_points_has(l->plan->cuts[i], k) && kg_points_has(l->plan->wait, k))
+    for (int i = 0; i < c->l->o->count; i++)
+        for (int k = 0; replay->unseen[i] && ours(&c->l->o->items[i]) && k < c->l->p->n_points; k++)
+            if (kg_points_has(c->l->plan->cuts[i], k) && kg_points_has(c->waits->at, k))
                 replay->count[k] = 0;
 }
 
-static bool all_unseen_wait(const planner *l, const kg_replay *replay)
+static bool all_unseen_wait(const counter *c, const kg_replay *replay)
 {
-    for (int i = 0; i < l->o->count; i++)
-        if (replay->unseen[i] && ours(&l->o->items[i]) &&
-            !kg_points_meet(l->p, l->plan->cuts[i], l->plan->wait))
+    for (int i = 0; i < c->l->o->count; i++)
+        if (replay->unseen[i] && ours(&c->l->o->items[i]) &&
+            !kg_points_meet(c->l->p, c->l->plan->cuts[i], c->waits->at))
             return false;
     return true;
 }
 
-static void drop_wait(planner *l, int point)
+static void drop_wait(const counter *c, int point)
 {
-    l->plan->wait.words[point >> 6] &= ~(UINT64_C(1) << (point & 63));
+    c->waits->at.words[point >> 6] &= ~(UINT64_C(1) << (point & 63));
+}
+
+static void run_replay(const counter *c, kg_replay *out)
+{
+    kg_waits_replay(c->l->p, c->l->o, c->l->plan, c->group, out);
 }
 
 // A wait whose copies another wait has completed already, at the same counts, is not needed.
-static void prune_waits(planner *l, kg_replay *replay)
+static void prune_waits(const counter *c, kg_replay *replay)
 {
-    for (int i = 0; i < l->p->n_points; i++) {
-        if (!kg_points_has(l->plan->wait, i)) continue;
-        drop_wait(l, i);
+    for (int i = 0; i < c->l->p->n_points; i++) {
+        if (!kg_points_has(c->waits->at, i)) continue;
+        drop_wait(c, i);
         if (replay->count[i] < 0) continue;
         kg_replay without;
-        kg_waits_replay(l->p, l->o, l->plan, &without);
-        guard_unseen(l, &without);
-        if (without.bounded && !newly_open(l, &without) && same_counts(l, replay, &without, i) &&
-            all_unseen_wait(l, &without))
+        run_replay(c, &without);
+        guard_unseen(c, &without);
+        if (without.bounded && !newly_open(c, &without) && same_counts(c, replay, &without, i) &&
+            all_unseen_wait(c, &without))
             continue;
-        kg_points_add(l->plan->wait, i);
+        kg_points_add(c->waits->at, i);
     }
 }
 
@@ -249,7 +282,7 @@ static int before_group(const planner *l, int point)
         const kg_sync_node *n = kg_sync_node_at(p, b->items[k]);
         for (int x = n->first_access; x < n->first_access + n->n_accesses && first < 0; x++)
             if (p->accesses.items[x].async) first = k;
-        if (n->op->code == KG_OP_COMMIT) first = -1;
+        if (kg_sync_commits(n->op) != KG_GROUP_NONE) first = -1;
     }
     return first < 0 ? point : b->first_point + first;
 }
@@ -269,8 +302,9 @@ static int in_front(const planner *l, const kg_obligation *o)
 }
 
 // The replay knows a schedule that the points do not serve: wait and meet as late as possible.
-static bool close_open(planner *l, const kg_replay *replay)
+static bool close_open(const counter *c, const kg_replay *replay)
 {
+    planner *l = c->l;
     bool changed = false;
     for (int i = 0; i < l->o->count; i++) {
         const kg_obligation *o = &l->o->items[i];
@@ -279,52 +313,61 @@ static bool close_open(planner *l, const kg_replay *replay)
         kg_points rendezvous = o->meet == KG_MEET_CTA ? l->plan->barrier : l->plan->warp_sync;
         bool there = o->meet == KG_MEET_NONE || kg_points_has(rendezvous, point) ||
                      kg_points_has(l->plan->hand, point);
-        changed |= !kg_points_has(l->plan->wait, point) || !there;
-        kg_points_add(l->plan->wait, point);
+        changed |= !kg_points_has(c->waits->at, point) || !there;
+        kg_points_add(c->waits->at, point);
         if (!there) kg_points_add(rendezvous, point);
     }
     return changed;
 }
 
-static void count_waits(planner *l)
+static void count_waits(planner *l, kg_group group)
 {
+    counter c = {l, group, &l->plan->waits[group]};
     kg_replay replay;
-    kg_waits_replay(l->p, l->o, l->plan, &replay);
-    while (replay.bounded && newly_open(l, &replay) && close_open(l, &replay))
-        kg_waits_replay(l->p, l->o, l->plan, &replay);
+    run_replay(&c, &replay);
+    while (replay.bounded && newly_open(&c, &replay) && close_open(&c, &replay))
+        run_replay(&c, &replay);
     if (replay.bounded) {
-        guard_unseen(l, &replay);
-        prune_waits(l, &replay);
+        guard_unseen(&c, &replay);
+        prune_waits(&c, &replay);
     }
-    l->plan->wait_count = KG_NEW_ARRAY(l->p->arena, int, l->p->n_points + 1);
+    c.waits->count = KG_NEW_ARRAY(l->p->arena, int, l->p->n_points + 1);
     for (int i = 0; i < l->p->n_points; i++)
-        l->plan->wait_count[i] = replay.count[i] > 0 ? replay.count[i] : 0;
-    l->plan->binding = replay.binding;
+        c.waits->count[i] = replay.count[i] > 0 ? replay.count[i] : 0;
+    c.waits->binding = replay.binding;
 }
 
-// No thread may end while a copy of its is in flight: what nobody waits for is drained at the end.
-static void drain(planner *l)
+// No thread may end while something of its is in flight: what nobody waits for is drained at the
+// end.
+static void drain(planner *l, kg_group group)
 {
     kg_replay replay = {0};
-    if (!l->p->has_async) return;
-    kg_waits_replay(l->p, l->o, l->plan, &replay);
+    if (!l->p->has_async[group]) return;
+    kg_waits_replay(l->p, l->o, l->plan, group, &replay);
     const kg_sync_block *body = kg_sync_block_at(l->p, 0);
     int end = body->first_point + body->count;
     if (!replay.in_flight) return;
-    kg_points_add(l->plan->wait, end);
-    l->plan->wait_count[end] = 0;
+    kg_points_add(l->plan->waits[group].at, end);
+    l->plan->waits[group].count[end] = 0;
+}
+
+bool kg_sync_any_wait(const kg_sync_plan *plan, int point)
+{
+    bool any = false;
+    for (int g = 0; g < KG_GROUPS; g++) any |= kg_points_has(plan->waits[g].at, point);
+    return any;
 }
 
 static planner make_planner(kg_sync_program *p, kg_obligations *o, const int *hand_state,
                             kg_sync_plan *plan)
 {
     planner l = {p, o, plan, KG_NEW_ARRAY(p->arena, kg_points, o->count + 1), NULL};
-    plan->wait_count = NULL; // not known yet
     plan->ids = NULL;
     plan->hand_groups = NULL;
     plan->barrier = kg_points_new(p);
     plan->warp_sync = kg_points_new(p);
-    plan->wait = kg_points_new(p);
+    for (int g = 0; g < KG_GROUPS; g++) plan->waits[g] = (kg_sync_waits){.at = kg_points_new(p)};
+    for (int f = 0; f < KG_FENCES; f++) plan->fence[f] = kg_points_new(p);
     plan->hand = kg_points_new(p);
     plan->hand_warp = kg_points_new(p);
     plan->hand_state = hand_state;
@@ -353,7 +396,8 @@ void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, const int *hand_st
 {
     planner l = make_planner(p, o, hand_state, plan);
     choose_all(&l);
-    count_waits(&l);
-    drain(&l);
+    for (int g = 0; g < KG_GROUPS; g++) count_waits(&l, (kg_group)g);
+    for (int g = 0; g < KG_GROUPS; g++) drain(&l, (kg_group)g);
+    kg_fences_add(p, o, l.cost, plan);
     kg_sync_split_barriers(p, o, plan);
 }

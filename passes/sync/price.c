@@ -27,10 +27,11 @@ static void add_point(const kg_sync_program *p, const kg_sync_plan *plan, int po
         weight += KG_WARP_SYNC_WEIGHT;
         out->warp_syncs++;
     }
-    if (kg_points_has(plan->wait, point)) {
-        weight += KG_WAIT_WEIGHT;
-        out->waits++;
-    }
+    for (int g = 0; g < KG_GROUPS; g++)
+        if (kg_points_has(plan->waits[g].at, point)) {
+            weight += KG_WAIT_WEIGHT;
+            out->waits++;
+        }
     out->cost += weight * kg_runs_in_loops(loops);
 }
 

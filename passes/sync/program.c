@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Builds the view of a kernel that the synchronization passes work on. See program.h.
+#include "passes/sync/phases.h"
 #include "passes/sync/program.h"
+#include "passes/sync/registers.h"
 
 typedef struct builder {
     kg_sync_program *p;
@@ -13,21 +15,21 @@ static bool is_compound(const kg_op *op)
     return op->n_blocks > 0;
 }
 
-static bool matters(const kg_op *op);
+static bool matters(const kg_sync_program *p, const kg_op *op);
 
-static bool block_matters(const kg_block *block)
+static bool block_matters(const kg_sync_program *p, const kg_block *block)
 {
     for (const kg_op *op = block->first; op; op = op->next)
-        if (matters(op)) return true;
+        if (matters(p, op)) return true;
     return false;
 }
 
-static bool matters(const kg_op *op)
+static bool matters(const kg_sync_program *p, const kg_op *op)
 {
     const kg_op_info *info = kg_op_info_of(op->code);
-    if (info->n_effects || info->cls == KG_CLASS_Y) return true;
+    if (info->n_effects || info->cls == KG_CLASS_Y || kg_sync_touches_fragments(p, op)) return true;
     for (int i = 0; i < op->n_blocks; i++)
-        if (block_matters(op->blocks[i])) return true;
+        if (block_matters(p, op->blocks[i])) return true;
     return false;
 }
 
@@ -78,14 +80,20 @@ static void add_access(builder *b, int node, const kg_access *at)
 {
     kg_sync_program *p = b->p;
     kg_sync_access a = {.at = *at, .node = node, .ring = 1};
-    a.writes = at->effect->mode != KG_MODE_R;
+    a.writes = at->effect->mode == KG_MODE_W || at->effect->mode == KG_MODE_A;
     a.atomic = at->effect->mode == KG_MODE_A;
-    a.async = at->effect->completes == KG_COMPLETES_GROUP;
+    a.group = kg_sync_group_of(at->effect->completes);
+    a.async = a.group != KG_GROUP_NONE;
+    a.phase = at->effect->completes == KG_COMPLETES_MBARRIER;
+    a.async_proxy = at->effect->proxy == KG_PROXY_ASYNC;
+    a.object = at->effect->mode == KG_MODE_S;
     a.global = !at->root || at->root->type.home == KG_HOME_GLOBAL;
     a.masked = is_masked(at->op);
-    a.elected = at->effect->agent == KG_AGENT_ELECTED || scalar_store(at);
+    a.elected = at->effect->agent == KG_AGENT_ELECTED || at->effect->agent == KG_AGENT_BULK ||
+                scalar_store(at);
     a.region = kg_op_region(at->op);
-    p->has_async |= a.async;
+    if (a.async) p->has_async[a.group] = true;
+    p->has_phases |= a.phase;
     if (!a.global) {
         a.offset = kg_op_int(at->root->op, KG_A_OFFSET, 0);
         a.ring = (int)kg_op_int(at->root->op, KG_A_RING, 1);
@@ -151,7 +159,9 @@ static void add_node(builder *b, int block, kg_op *op)
     kg_access found[KG_MAX_EFFECTS];
     int n = kg_op_info_of(op->code)->n_effects ? kg_op_accesses(op, found) : 0;
     for (int i = 0; i < n; i++) add_access(b, id, &found[i]);
-    kg_sync_node_at(p, id)->n_accesses = n;
+    kg_sync_add_registers(p, id);
+    kg_sync_add_releases(p, id);
+    kg_sync_node_at(p, id)->n_accesses = p->accesses.count - node.first_access;
     if (is_compound(op)) build_children(b, id, block);
 }
 
@@ -161,7 +171,8 @@ static void fill_block(builder *b, int block, kg_block *ir)
     in->ir[in->ir[0] ? 1 : 0] = ir;
     bool closes_condition = in->kind == KG_SB_WHILE;
     for (kg_op *op = ir->first; op; op = op->next)
-        if (matters(op) || (closes_condition && op->code == KG_OP_YIELD)) add_node(b, block, op);
+        if (matters(b->p, op) || (closes_condition && op->code == KG_OP_YIELD))
+            add_node(b, block, op);
 }
 
 static void number_points(kg_sync_program *p)
@@ -183,6 +194,7 @@ static kg_sync_program *build(kg_arena *arena, kg_kernel *kernel, bool footprint
     p->kernel = kernel;
     kg_kernel_number(kernel, NULL);
     kg_assigns_collect(arena, kernel, &p->assigns);
+    kg_sync_find_fragments(p);
     builder b = {p, footprints, known};
     fill_block(&b, new_block(&b, KG_SB_BODY, -1, -1), kernel->body);
     number_points(p);
@@ -227,6 +239,52 @@ int kg_sync_common(const kg_sync_program *p, int a, int b)
             y = kg_sync_parent(p, y);
     }
     return x;
+}
+
+// ---- groups -------------------------------------------------------------------------------------
+static const struct {
+    kg_opcode commit, wait;
+} group_ops[KG_GROUPS] = {[KG_GROUP_COPY] = {KG_OP_COMMIT, KG_OP_WAIT},
+                          [KG_GROUP_WGMMA] = {KG_OP_WGMMA_COMMIT, KG_OP_WGMMA_WAIT},
+                          [KG_GROUP_BULK] = {KG_OP_BULK_COMMIT, KG_OP_BULK_WAIT}};
+
+kg_opcode kg_sync_commit_code(kg_group group)
+{
+    return group_ops[group].commit;
+}
+
+kg_opcode kg_sync_wait_code(kg_group group)
+{
+    return group_ops[group].wait;
+}
+
+kg_group kg_sync_commits(const kg_op *op)
+{
+    for (int g = 0; g < KG_GROUPS; g++)
+        if (op->code == group_ops[g].commit) return (kg_group)g;
+    return KG_GROUP_NONE;
+}
+
+kg_group kg_sync_waits_for(const kg_op *op)
+{
+    for (int g = 0; g < KG_GROUPS; g++)
+        if (op->code == group_ops[g].wait) return (kg_group)g;
+    return KG_GROUP_NONE;
+}
+
+kg_group kg_sync_group_of(kg_completes completes)
+{
+    switch (completes) {
+    case KG_COMPLETES_GROUP:
+        return KG_GROUP_COPY;
+    case KG_COMPLETES_WGMMA_GROUP:
+        return KG_GROUP_WGMMA;
+    case KG_COMPLETES_BULK_READ:
+    case KG_COMPLETES_BULK_FULL:
+        return KG_GROUP_BULK;
+    default:
+        return KG_GROUP_NONE;
+    }
 }
 
 bool kg_sync_is_cta_barrier(const kg_sync_program *p, int node)

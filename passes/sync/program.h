@@ -18,12 +18,29 @@
 #include "passes/sync/affine.h"
 #include "passes/sync/footprint.h"
 
+// Asynchronous work that its issuer closes in groups and waits for by number.
+typedef enum kg_group {
+    KG_GROUP_COPY,  // cp.async, by thread
+    KG_GROUP_WGMMA, // by warpgroup
+    KG_GROUP_BULK,  // bulk stores, by the elected thread
+    KG_GROUPS,
+    KG_GROUP_NONE = -1
+} kg_group;
+
 typedef struct kg_sync_access {
     kg_access at;
     int node;
     bool writes;  // mode W or A
     bool atomic;  // mode A
     bool async;   // acts until its commit group completes
+    kg_group group;
+    bool phase;       // a bulk copy: acts until a phase of an mbarrier completes
+    bool async_proxy; // by the copy engine or the tensor core
+    bool object;      // uses an mbarrier as such
+    // Not of memory (at.root is NULL then, and `global` set, as for what concerns all tensors):
+    const kg_value *registers; // a fragment that the tensor core works on in the background
+    const kg_value *released;  // an arrival that frees a slot of this buffer: stands for the copy
+                               // that will overwrite it
     bool global;  // of a tensor, or of all of them (root NULL)
     bool masked;  // may leave bytes of its view untouched
     bool elected; // by the first thread of its region only
@@ -86,7 +103,9 @@ typedef struct kg_sync_program {
     kg_sync_point *points;
     int n_points;
     bool has_hand_barriers; // any barrier stands in the program already
-    bool has_async;
+    bool has_async[KG_GROUPS];
+    bool has_phases;                   // some copy completes a phase
+    const kg_value **fragments;        // by value id: see registers.h; NULL: no tensor cores
     bool has_roles;
 } kg_sync_program;
 
@@ -125,3 +144,11 @@ int kg_sync_lift(const kg_sync_program *p, int node, int block);
 int kg_sync_common(const kg_sync_program *p, int a, int b);
 // The node is a barrier of all threads of the CTA (no count, or a count of them all).
 bool kg_sync_is_cta_barrier(const kg_sync_program *p, int node);
+
+// The kind of groups that a commit closes, or a wait waits for; NONE for every other op.
+kg_group kg_sync_commits(const kg_op *op);
+kg_group kg_sync_waits_for(const kg_op *op);
+kg_group kg_sync_group_of(kg_completes completes);
+// The op that closes such a group, and the one that waits for it.
+kg_opcode kg_sync_commit_code(kg_group group);
+kg_opcode kg_sync_wait_code(kg_group group);

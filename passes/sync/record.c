@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: MIT
 // The report of a kernel's synchronization, from what the planner computed. See record.h.
 #include "passes/sync/record.h"
+#include "passes/sync/fences.h"
 #include "passes/sync/groups.h"
+#include "passes/sync/phases.h"
 
 // ---- questions about the plan -------------------------------------------------------------------
+static bool waits_or_fences(const kg_sync_outcome *c, const kg_obligation *o, int point)
+{
+    kg_group group = c->p->accesses.items[o->a].group;
+    if (o->wait) return kg_points_has(c->plan->waits[group].at, point);
+    return o->fence != KG_FENCE_NONE && kg_points_has(c->plan->fence[o->fence], point);
+}
+
 bool kg_sync_meets_at(const kg_sync_outcome *c, const kg_obligation *o, int point)
 {
     const kg_sync_plan *plan = c->plan;
@@ -11,7 +20,7 @@ bool kg_sync_meets_at(const kg_sync_outcome *c, const kg_obligation *o, int poin
     bool warp = kg_points_has(plan->warp_sync, point) || kg_points_has(plan->hand_warp, point);
     barrier &= kg_sync_group_meets(c->p, plan, point, o);
     return barrier || (warp && o->meet == KG_MEET_WARP) ||
-           (kg_points_has(plan->wait, point) && o->meet == KG_MEET_NONE);
+           (o->meet == KG_MEET_NONE && waits_or_fences(c, o, point));
 }
 
 bool kg_sync_met_without(const kg_sync_outcome *c, int obligation, int point)
@@ -50,7 +59,12 @@ int kg_sync_cheapest_alone(const kg_sync_outcome *c, int obligation)
 // ---- one obligation -----------------------------------------------------------------------------
 static const char *deed(const kg_sync_access *a)
 {
+    if (a->registers && a->async) return a->writes ? "works on" : "takes";
+    if (a->registers) return a->writes ? "sets" : "uses";
+    if (a->released) return "frees";
     if (!a->at.root) return a->writes ? "acquires" : "releases";
+    if (a->phase) return a->writes ? "copies into" : "copies from";
+    if (a->object) return "uses";
     if (a->async) return a->writes ? "copies into" : "copies from";
     return a->atomic ? "updates" : a->writes ? "writes" : "reads";
 }
@@ -135,7 +149,7 @@ static kg_sync_reason reason_of(const kg_sync_outcome *c, int index, bool wanted
                         .wait = o->wait,
                         .by_hand = o->found_by_hand,
                         .by_author = o->by_author};
-    r.buffer = b->at.root ? b->at.root : a->at.root;
+    r.buffer = b->registers ? b->registers : b->at.root ? b->at.root : a->at.root;
     r.other = a->at.root && a->at.root != r.buffer ? a->at.root : NULL;
     if (o->carrier >= 0) r.loop = kg_sync_node_at(p, kg_sync_block_at(p, o->carrier)->owner)->op;
     for (int i = 0; i < kg_points_words(p); i++)
@@ -152,14 +166,37 @@ static int id_of(const kg_op *op)
     return op ? (int)kg_op_int(op, KG_A_SYNC_ID, 0) : 0;
 }
 
-// The wait at a point: alone, or in front of the rendezvous there.
-static const kg_op *wait_at(const kg_sync_outcome *c, int point)
+// What stands at a point: alone, or in front of the rendezvous there.
+static const kg_op *standing_at(const kg_sync_outcome *c, int point, kg_opcode code)
 {
     const kg_op *op = c->op_at[point];
-    while (op && op->code != KG_OP_WAIT && op->prev &&
-           kg_op_info_of(op->prev->code)->cls == KG_CLASS_Y)
+    for (const kg_op *next = op ? op->next : NULL; next && kg_fence_code_is(next->code);
+         next = next->next)
+        op = next; // a fence behind a wait that has no rendezvous
+    while (op && op->code != code && op->prev && kg_op_info_of(op->prev->code)->cls == KG_CLASS_Y)
         op = op->prev;
-    return op && op->code == KG_OP_WAIT ? op : NULL;
+    return op && op->code == code ? op : NULL;
+}
+
+static const kg_op *wait_at(const kg_sync_outcome *c, int point, kg_group group)
+{
+    return standing_at(c, point, kg_sync_wait_code(group));
+}
+
+// The fence that stands for an obligation, at the first of its points that has one.
+static const kg_op *fence_for(const kg_sync_outcome *c, int index)
+{
+    kg_fence fence = c->o->items[index].fence;
+    for (int i = 0; fence != KG_FENCE_NONE && i < c->p->n_points; i++)
+        if (kg_points_has(c->plan->fence[fence], i) && kg_points_has(c->plan->cuts[index], i))
+            return standing_at(c, i, kg_fence_code(fence));
+    return NULL;
+}
+
+static kg_group group_of(const kg_sync_outcome *c, int index)
+{
+    kg_group group = c->p->accesses.items[c->o->items[index].a].group;
+    return group == KG_GROUP_NONE ? KG_GROUP_COPY : group;
 }
 
 // All points that cut an obligation. The plan's own sets lack those where the author keeps other
@@ -179,7 +216,8 @@ static const kg_op *hand_wait(const kg_sync_outcome *c, int index)
     for (int i = p->nodes.count - 1; i >= 0; i--) {
         const kg_sync_node *n = kg_sync_node_at(p, i);
         int point = kg_sync_block_at(p, n->block)->first_point + n->position;
-        if (n->op->code == KG_OP_WAIT && kg_points_has(cuts, point)) return n->op;
+        if (kg_sync_waits_for(n->op) == group_of(c, index) && kg_points_has(cuts, point))
+            return n->op;
     }
     return NULL;
 }
@@ -188,11 +226,12 @@ static const kg_op *hand_wait(const kg_sync_outcome *c, int index)
 // last one on the way.
 static int completing_wait(const kg_sync_outcome *c, int index, int point)
 {
-    const kg_op *found = point < 0 ? NULL : wait_at(c, point);
+    kg_group group = group_of(c, index);
+    const kg_op *found = point < 0 ? NULL : wait_at(c, point, group);
     if (!found && c->o->items[index].found_by_hand) found = hand_wait(c, index);
     for (int i = c->p->n_points - 1; i >= 0 && !found; i--)
-        if (kg_points_has(c->plan->wait, i) && kg_points_has(c->plan->cuts[index], i))
-            found = wait_at(c, i);
+        if (kg_points_has(c->plan->waits[group].at, i) && kg_points_has(c->plan->cuts[index], i))
+            found = wait_at(c, i, group);
     return id_of(found);
 }
 
@@ -219,6 +258,9 @@ static void answer(const kg_sync_outcome *c, int index, kg_sync_reason *r)
         r->needs_sync = !kg_sync_met_without(c, index, point);
     }
     if (r->meet == KG_MEET_NONE && r->completed_by) r->sync = r->completed_by;
+    r->fenced_by = id_of(fence_for(c, index));
+    if (r->meet == KG_MEET_NONE && !r->sync) r->sync = r->fenced_by;
+    if (r->by_author) r->sync = id_of(kg_sync_phase_answer(c->p, &c->o->items[index]));
 }
 
 // ---- one synchronization ------------------------------------------------------------------------
@@ -244,7 +286,7 @@ static void add_reasons(const kg_sync_outcome *c, const kg_sync_report *report, 
         if (turn) e->reasons = KG_NEW_ARRAY(c->p->arena, int, count + 1);
         for (int i = 0; i < report->n_reasons; i++) {
             const kg_sync_reason *r = &report->reasons[i];
-            if (r->sync != e->id && r->completed_by != e->id) continue;
+            if (r->sync != e->id && r->completed_by != e->id && r->fenced_by != e->id) continue;
             if (turn)
                 e->reasons[e->n_reasons++] = i;
             else
@@ -278,7 +320,8 @@ static void add_copies(const kg_sync_outcome *c, kg_sync_entry *e)
         e->n_copies = 0;
         for (int i = 0; i < p->accesses.count; i++) {
             const kg_sync_access *a = &p->accesses.items[i];
-            int source = a->async && a->writes ? kg_sync_source(p, a) : -1;
+            bool one = a->writes || a->group != KG_GROUP_COPY; // of a copy its destination
+            int source = a->async && one && !a->registers ? kg_sync_source(p, a) : -1;
             if (source < 0 || kg_sync_node_at(p, source)->op != e->op) continue;
             if (turn) e->copies[e->n_copies] = a->at.op;
             e->n_copies++;
@@ -289,9 +332,11 @@ static void add_copies(const kg_sync_outcome *c, kg_sync_entry *e)
 static void add_plan(const kg_sync_outcome *c, const kg_sync_report *report, kg_sync_entry *e,
                      int point)
 {
-    kg_binding binding = c->plan->binding[point];
+    kg_group group = kg_sync_waits_for(e->op);
     e->runs = kg_sync_runs_at(c, point);
-    if (e->op->code == KG_OP_WAIT && binding.copy >= 0) {
+    kg_binding binding = {-1, -1};
+    if (group != KG_GROUP_NONE) binding = c->plan->waits[group].binding[point];
+    if (binding.copy >= 0) {
         e->copy = c->p->accesses.items[binding.copy].at.op;
         e->access = c->p->accesses.items[binding.access].at.op;
     }
@@ -315,13 +360,15 @@ void kg_sync_record(const kg_sync_outcome *c, kg_sync_report *report)
     for (int i = 0; i < report->n_syncs; i++) {
         add_reasons(c, report, &report->syncs[i]);
         choose_first(report, &report->syncs[i]);
-        if (report->syncs[i].op->code == KG_OP_COMMIT) add_copies(c, &report->syncs[i]);
+        if (kg_sync_commits(report->syncs[i].op) != KG_GROUP_NONE) add_copies(c, &report->syncs[i]);
     }
     for (int i = 0; i < c->p->n_points; i++) {
-        const kg_op *wait = c->op_at[i] ? wait_at(c, i) : NULL;
         bool ours = kg_points_has(c->plan->barrier, i) || kg_points_has(c->plan->warp_sync, i);
-        if (kg_points_has(c->plan->wait, i) && wait)
-            add_plan(c, report, &report->syncs[id_of(wait) - 1], i);
+        for (int g = 0; g < KG_GROUPS; g++) {
+            const kg_op *wait = c->op_at[i] ? wait_at(c, i, (kg_group)g) : NULL;
+            if (kg_points_has(c->plan->waits[g].at, i) && wait)
+                add_plan(c, report, &report->syncs[id_of(wait) - 1], i);
+        }
         if (ours && c->op_at[i]) add_plan(c, report, &report->syncs[id_of(c->op_at[i]) - 1], i);
     }
 }

@@ -146,7 +146,7 @@ void kg_sync_hand_prune(const kg_sync_program *p, const kg_obligations *o, kg_ha
     r.plan.hand_warp = kg_points_new(p);
     r.plan.barrier = kg_points_new(p);
     r.plan.warp_sync = kg_points_new(p);
-    r.plan.wait = kg_points_new(p);
+    for (int g = 0; g < KG_GROUPS; g++) r.plan.waits[g].at = kg_points_new(p);
     r.plan.hand_state = out->state;
     find_syncs(&r);
     holds(&r);

@@ -6,6 +6,7 @@
 // separate them, equal views under equal thread maps give the same thread, the rest may meet
 // between any two threads.
 #include "passes/sync/obligation.h"
+#include "passes/sync/phases.h"
 
 #include <string.h>
 
@@ -305,6 +306,15 @@ static kg_relation relate_all(const kg_sync_access *a, const kg_sync_access *b, 
     return r;
 }
 
+static kg_relation relate_by_thread(kg_apart apart, uint64_t distances, bool carried)
+{
+    return (kg_relation){.meets = true,
+                         .apart = apart,
+                         .distance = carried ? lowest(distances) : 0,
+                         .distances = distances,
+                         .byte = -1};
+}
+
 static kg_relation relate_bytes(const kg_sync_access *a, const kg_sync_access *b,
                                 uint64_t distances, bool carried)
 {
@@ -343,6 +353,13 @@ static kg_relation relate(const kg_sync_program *p, const kg_sync_access *a,
                           const kg_sync_access *b, const kg_op *carrier)
 {
     kg_relation never = {.byte = -1}, other_slots = {.byte = -1, .by_ring = true};
+    if (a->registers) return relate_by_thread(KG_APART_THREAD, any_distance, carrier != NULL);
+    if (b->released) {
+        bool one_ring = a->at.root == b->released;
+        uint64_t slots = one_ring ? slot_distances(p, a, b, carrier) : any_distance;
+        if (!slots) return other_slots;
+        return relate_by_thread(kg_sync_freed_by(a, b), slots, carrier != NULL);
+    }
     if (!a->at.root || !b->at.root) return relate_all(a, b, carrier != NULL);
     if (a->global != b->global) return never;
     if (a->global) {

@@ -21,6 +21,7 @@ typedef struct event {
     int context;
     int access;       // COPY
     int point, fixed; // WAIT: of the plan (fixed -1), or the author's count
+    bool read;        // WAIT: the author's, until sources have been read only
     bool slot_known;
     int64_t slot;
     int earlier;         // COPY: the instance of the same access before this one, -1
@@ -38,6 +39,7 @@ typedef struct need {
     int a;
     kg_rendezvous meet;
     bool one_ring;
+    bool full;    // of a bulk store: what it has written, not what it reads
     kg_ties ties; // warps that exchange the bytes; only if the author has groups meet
 } need;
 typedef struct needs {
@@ -49,6 +51,7 @@ typedef struct replay {
     const kg_sync_program *p;
     const kg_obligations *o;
     const kg_sync_plan *plan;
+    kg_group group;
     kg_replay *out;
     kg_scalars s;
     needs *needs;   // by access b

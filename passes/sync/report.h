@@ -18,6 +18,7 @@ typedef struct kg_sync_reason {
     bool wait, by_hand, by_author;
     int sync;          // id of the synchronization that discharges it, 0: none alone does
     int completed_by;  // id of the wait that sees to a's completion, 0: none does alone
+    int fenced_by;     // id of the fence that it needs besides, 0: none
     bool needs_sync;   // without `sync` the plan's other points would leave it open
     int choices;       // points of the program of which any one would cut it
     const char *alone; // the cheapest of them: what this obligation by itself would have taken

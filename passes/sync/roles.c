@@ -6,6 +6,7 @@
 // slots of a ring to each other would deadlock or go wrong under it: there the author's barriers
 // (one id, used by both) are taken as the order, and their absence is an error.
 #include "passes/sync/checks.h"
+#include "passes/sync/phases.h"
 
 static int region_of(const kg_sync_program *p, int node)
 {
@@ -43,10 +44,14 @@ void kg_sync_check_roles(const kg_sync_program *p, kg_obligations *o, kg_diags *
 {
     const kg_value *told = NULL;
     int errors = diags->errors;
-    for (int i = 0; i < o->count && p->has_roles; i++) {
+    for (int i = 0; i < o->count && (p->has_roles || p->has_phases); i++) {
         kg_obligation *x = &o->items[i];
         const kg_sync_access *a = &p->accesses.items[x->a], *b = &p->accesses.items[x->b];
         int ra = region_of(p, a->node), rb = region_of(p, b->node);
+        if (kg_sync_by_phase(p, x)) {
+            x->by_author = true;
+            continue;
+        }
         if (ra < 0 || rb < 0 || ra == rb) continue;
         if (shared_ids(p, ra) & shared_ids(p, rb)) {
             x->by_author = true;
@@ -64,7 +69,8 @@ void kg_sync_check_roles(const kg_sync_program *p, kg_obligations *o, kg_diags *
                      "let each role meet the other with `arrive id N count T` and `barrier id N "
                      "count T` for full and for empty slots");
     }
-    if (diags->errors == errors) kg_sync_play_handshakes(p, o, NULL, diags);
+    // What arrivals at mbarriers wait for first is derived: these are played through behind that.
+    if (diags->errors == errors && !p->has_phases) kg_sync_play_handshakes(p, o, NULL, diags);
 }
 
 // ---- form ---------------------------------------------------------------------------------------

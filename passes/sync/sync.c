@@ -20,6 +20,7 @@
 #include "passes/pass_list.h"
 #include "passes/sync/checks.h"
 #include "passes/sync/materialize.h"
+#include "passes/sync/phases.h"
 
 void kg_sync_report_unmet(const kg_sync_program *p, const kg_obligations *o,
                           const kg_sync_plan *plan, kg_diags *diags)
@@ -40,6 +41,26 @@ void kg_sync_report_unmet(const kg_sync_program *p, const kg_obligations *o,
     }
 }
 
+static bool note_by_hand(kg_op *op, void *user)
+{
+    bool *found = user;
+    *found |= kg_sync_mbarrier(op) && kg_op_int(op, KG_A_BY_HAND, 0);
+    return !*found;
+}
+
+// The author's mbarriers, with all that was derived around them.
+static void check_phases(kg_pass_context *context, kg_kernel *kernel)
+{
+    bool by_hand = false;
+    kg_obligations obligations = {0};
+    kg_walk(kernel->body, note_by_hand, &by_hand);
+    if (!by_hand) return;
+    kg_sync_program *p = kg_sync_program_build(context->arena, kernel, true);
+    kg_obligations_derive(p, &obligations);
+    kg_sync_check_roles(p, &obligations, context->diags);
+    if (p->has_phases) kg_sync_play_handshakes(p, &obligations, NULL, context->diags);
+}
+
 bool kg_sync_derive(kg_pass_context *context, kg_kernel *kernel, kg_sync_report *report)
 {
     int errors = context->diags->errors;
@@ -57,12 +78,14 @@ bool kg_sync_derive(kg_pass_context *context, kg_kernel *kernel, kg_sync_report 
     kg_sync_plan_make(p, &obligations, NULL, &plan);
     kg_sync_report_unmet(p, &obligations, &plan, context->diags);
     kg_op **op_at = KG_NEW_ARRAY(context->arena, kg_op *, p->n_points + 1);
-    if (context->diags->errors > errors || !kg_sync_insert(p, &plan, op_at, context->diags))
+    if (context->diags->errors > errors ||
+        !kg_sync_insert(p, &obligations, &plan, op_at, context->diags))
         return false;
     kg_sync_outcome outcome = {.p = p, .o = &obligations, .plan = &plan, .op_at = op_at};
     kg_sync_number(&outcome);
     if (report) kg_sync_record(&outcome, report);
-    return true;
+    check_phases(context, kernel);
+    return context->diags->errors == errors;
 }
 
 bool kg_pass_sync(kg_pass_context *context, kg_kernel *kernel)

@@ -80,17 +80,22 @@ static bool rendezvous(const replay *r, const event *e, kg_rendezvous meet, cons
     return e->kind == EVENT_BARRIER || (meet == KG_MEET_WARP && e->kind == EVENT_WARP_SYNC);
 }
 
+bool kg_waits_concern(const kg_sync_program *p, const kg_obligation *o, kg_group group)
+{
+    return o->wait && p->accesses.items[o->a].group == group;
+}
+
 // The copy must be complete for `access`, which happens now: finds the wait that sees to it.
-static bool served(replay *r, int copy, int access, kg_rendezvous meet, const kg_ties *ties,
-                   int context)
+static bool served(replay *r, int copy, int access, const need *n, int context)
 {
     int commit = commit_of(r, copy), issuer = r->events.items[copy].context;
-    bool met = meet == KG_MEET_NONE;
+    bool met = n->meet == KG_MEET_NONE;
     if (commit < 0) return false;
     for (int i = r->events.count - 1; i > commit; i--, r->work++) {
         const event *e = &r->events.items[i];
-        met |= rendezvous(r, e, meet, ties) && certain_for(r, e->context, context);
-        if (e->kind != EVENT_WAIT || !met || !happens_to(r, e->context, issuer, context)) continue;
+        met |= rendezvous(r, e, n->meet, &n->ties) && certain_for(r, e->context, context);
+        if (e->kind != EVENT_WAIT || !met || (e->read && n->full) ||
+            !happens_to(r, e->context, issuer, context)) continue;
         int groups = groups_between(r, commit, i, issuer, context);
         if (e->fixed >= 0) {
             if (e->fixed <= groups) return true;
@@ -128,7 +133,7 @@ static void check(replay *r, int access, int context)
             r->work++;
             if (!same_place(e, known, slot, n->one_ring) || exclusive(r, e->context, context))
                 continue;
-            bool fine = served(r, copy, access, n->meet, &n->ties, context);
+            bool fine = served(r, copy, access, n, context);
             *pair_of(r, n->a, access) |= SEEN | (fine ? 0 : OPEN);
             if (certain_for(r, e->context, context))
                 break; // older copies are in older groups; one that may not have run hides none
@@ -143,11 +148,12 @@ static void run_block(replay *r, int block, int part, int context);
 static void run_point(replay *r, int point, int context)
 {
     const kg_sync_plan *plan = r->plan;
-    if (kg_points_has(plan->wait, point))
+    const kg_sync_waits *waits = &plan->waits[r->group];
+    if (kg_points_has(waits->at, point))
         push(r, (event){.kind = EVENT_WAIT,
                         .context = context,
                         .point = point,
-                        .fixed = plan->wait_count ? plan->wait_count[point] : -1});
+                        .fixed = waits->count ? waits->count[point] : -1});
     if (kg_points_has(plan->warp_sync, point) || kg_points_has(plan->hand_warp, point))
         push(r, (event){.kind = EVENT_WARP_SYNC, .context = context});
     if (kg_points_has(plan->barrier, point) || kg_points_has(plan->hand, point))
@@ -161,7 +167,7 @@ static void run_accesses(replay *r, const kg_sync_node *n, int context)
 {
     for (int i = n->first_access; i < n->first_access + n->n_accesses; i++) check(r, i, context);
     for (int i = n->first_access; i < n->first_access + n->n_accesses; i++) {
-        if (!r->p->accesses.items[i].async) continue;
+        if (r->p->accesses.items[i].group != r->group) continue;
         event e = {.kind = EVENT_COPY, .context = context, .access = i, .earlier = r->latest[i]};
         e.slot_known = slot_of(r, i, &e.slot);
         push(r, e);
@@ -245,17 +251,24 @@ static void run_warps(replay *r, const kg_sync_node *n, int context)
     run_block(r, n->child[0], 0, r->contexts.count - 1);
 }
 
+static void run_group_op(replay *r, int node, const kg_op *op, int context)
+{
+    int hand = kg_sync_hand_count(r->plan, node, op);
+    event e = {.kind = kg_sync_commits(op) == r->group ? EVENT_COMMIT : EVENT_WAIT,
+               .context = context,
+               .fixed = hand,
+               .read = kg_op_int(op, KG_A_READ, 0) != 0};
+    if (hand >= 0) push(r, e);
+}
+
 static void run_node(replay *r, int node, int context)
 {
     const kg_sync_node *n = kg_sync_node_at(r->p, node);
-    int hand = kg_sync_hand_count(r->plan, node, n->op);
+    if (kg_sync_commits(n->op) == r->group || kg_sync_waits_for(n->op) == r->group) {
+        run_group_op(r, node, n->op, context);
+        return;
+    }
     switch (n->op->code) {
-    case KG_OP_COMMIT:
-        if (hand >= 0) push(r, (event){.kind = EVENT_COMMIT, .context = context});
-        break;
-    case KG_OP_WAIT:
-        if (hand >= 0) push(r, (event){.kind = EVENT_WAIT, .context = context, .fixed = hand});
-        break;
     case KG_OP_FOR:
         run_for(r, n, context);
         break;
@@ -337,13 +350,14 @@ static void collect_needs(replay *r)
     r->needs = KG_NEW_ARRAY(p->arena, needs, p->accesses.count + 1);
     for (int i = 0; i < r->o->count; i++) {
         const kg_obligation *o = &r->o->items[i];
-        if (!o->wait || o->by_author) continue;
+        if (!kg_waits_concern(p, o, r->group) || o->by_author) continue;
         needs *list = &r->needs[o->b];
         int k = 0;
         while (k < list->count && list->items[k].a != o->a) k++;
         if (k == list->count) {
             const kg_sync_access *a = &p->accesses.items[o->a], *b = &p->accesses.items[o->b];
             need n = {.a = o->a, .one_ring = !a->global && a->at.root == b->at.root && a->ring > 1};
+            n.full = a->at.effect && a->at.effect->completes == KG_COMPLETES_BULK_FULL;
             n.ties = kg_ties_none(p->kernel->warps);
             KG_PUSH(p->arena, list, n);
         }
@@ -356,9 +370,9 @@ static void collect_needs(replay *r)
 static bool touches_groups(const replay *r, int node)
 {
     const kg_sync_node *n = kg_sync_node_at(r->p, node);
-    if (n->op->code == KG_OP_COMMIT || n->op->code == KG_OP_WAIT) return true;
+    if (kg_sync_commits(n->op) == r->group || kg_sync_waits_for(n->op) == r->group) return true;
     for (int i = n->first_access; i < n->first_access + n->n_accesses; i++)
-        if (r->p->accesses.items[i].async || r->needs[i].count) return true;
+        if (r->p->accesses.items[i].group == r->group || r->needs[i].count) return true;
     return false;
 }
 
@@ -377,7 +391,7 @@ static void mark_relevant(replay *r)
     for (int i = 0; i < p->nodes.count; i++)
         if (touches_groups(r, i)) mark(r, i);
     for (int i = 0; i < p->n_points; i++)
-        if (kg_points_has(r->plan->wait, i))
+        if (kg_points_has(r->plan->waits[r->group].at, i))
             mark(r, kg_sync_block_at(p, p->points[i].block)->owner);
 }
 
@@ -394,10 +408,11 @@ static void run_once(replay *r, int n_values)
     condition always = {0, 0, 0, false};
     KG_PUSH(r->p->arena, &r->contexts, always);
     run_block(r, 0, 0, 0);
-    for (int i = 0; i < r->p->accesses.count && r->plan->wait_count && !r->failed; i++)
+    const int *counts = r->plan->waits[r->group].count;
+    for (int i = 0; i < r->p->accesses.count && counts && !r->failed; i++)
         for (int copy = r->latest[i]; copy >= 0; copy = r->events.items[copy].earlier) {
             r->copied[i] = true;
-            r->out->in_flight |= !served(r, copy, i, KG_MEET_NONE, NULL, 0);
+            r->out->in_flight |= !served(r, copy, i, &(need){.meet = KG_MEET_NONE}, 0);
         }
 }
 
@@ -427,10 +442,10 @@ static void prepare(replay *r, int n_values, int n_ops)
 }
 
 void kg_waits_replay(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
-                     kg_replay *out)
+                     kg_group group, kg_replay *out)
 {
     int n_ops, n_values = kg_kernel_number(p->kernel, &n_ops);
-    replay r = {.p = p, .o = o, .plan = plan, .out = out};
+    replay r = {.p = p, .o = o, .plan = plan, .group = group, .out = out};
     *out = (kg_replay){.count = KG_NEW_ARRAY(p->arena, int, p->n_points + 1)};
     out->binding = KG_NEW_ARRAY(p->arena, kg_binding, p->n_points + 1);
     memset(out->binding, -1, sizeof *out->binding * (size_t)p->n_points);
@@ -443,8 +458,8 @@ void kg_waits_replay(const kg_sync_program *p, const kg_obligations *o, const kg
     while (!r.failed && kg_trials_next(&r));
     out->bounded = !r.failed;
     // A copy that no run came to may be in flight as well.
-    for (int i = 0; i < p->accesses.count && plan->wait_count; i++)
-        out->in_flight |= p->accesses.items[i].async && !r.copied[i];
+    for (int i = 0; i < p->accesses.count && plan->waits[group].count; i++)
+        out->in_flight |= p->accesses.items[i].group == group && !r.copied[i];
     out->in_flight |= r.failed;
     if (r.failed) {
         memset(out->count, 0, sizeof *out->count * (size_t)p->n_points);
@@ -452,7 +467,8 @@ void kg_waits_replay(const kg_sync_program *p, const kg_obligations *o, const kg
     }
     for (int i = 0; i < o->count; i++) {
         uint8_t pair = *pair_of(&r, o->items[i].a, o->items[i].b);
-        out->open[i] = o->items[i].wait && (pair & OPEN);
-        out->unseen[i] = o->items[i].wait && !(pair & SEEN);
+        bool wait = kg_waits_concern(p, &o->items[i], group);
+        out->open[i] = wait && (pair & OPEN);
+        out->unseen[i] = wait && !(pair & SEEN);
     }
 }

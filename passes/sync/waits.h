@@ -22,5 +22,8 @@ typedef struct kg_replay {
     bool bounded; // false: too big to replay; count is 0 everywhere and nothing is known to be open
 } kg_replay;
 
+// The obligation needs a wait for groups of that kind.
+bool kg_waits_concern(const kg_sync_program *p, const kg_obligation *o, kg_group group);
+// One kind of groups at a time.
 void kg_waits_replay(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
-                     kg_replay *out);
+                     kg_group group, kg_replay *out);

@@ -242,4 +242,23 @@ struct kg_cuda_launch {
 enum kg_cuda_status kg_cuda_launch(struct kg_cuda_kernel kernel,
                                    const struct kg_cuda_launch *launch);
 
+/* A tensor in global memory and the boxes that the copy engine moves of it; dimension 0 is the
+   fastest. */
+struct kg_cuda_tensor {
+    unsigned rank; /* 1 to 5 */
+    unsigned element_bytes;
+    uint64_t address;
+    uint64_t sizes[5];   /* elements */
+    uint64_t strides[4]; /* bytes, of dimension 1 and up */
+    uint32_t box[5];     /* elements */
+    unsigned swizzle;    /* bytes of the rows whose chunks change places: 0, 32, 64, 128 */
+};
+
+/*
+ * Writes the tensor's map, 128 bytes aligned to 64 that a kernel takes by value, to `map`. What
+ * lies outside of the tensor reads as zero. KG_CUDA_TOO_OLD before CUDA 12.0.
+ */
+enum kg_cuda_status kg_cuda_encode_map(struct kg_cuda_context *context,
+                                       const struct kg_cuda_tensor *tensor, void *map);
+
 #endif

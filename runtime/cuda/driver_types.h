@@ -8,6 +8,7 @@
 #define KGEN_RUNTIME_CUDA_DRIVER_TYPES_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #ifndef KGEN_CUDA_OWN_TYPES_ELSEWHERE
 /* Enumerations of the driver are plain ints here: a newer driver may return values unknown to us.
@@ -18,6 +19,8 @@ typedef int cu_device_attribute;
 typedef int cu_function_attribute;
 typedef int cu_jit_option;
 typedef int cu_library_option;
+typedef int cu_tensor_type, cu_tensor_interleave, cu_tensor_swizzle, cu_tensor_promotion;
+typedef int cu_tensor_fill;
 typedef unsigned long long cu_address;
 typedef struct cu_context_object *cu_context;
 typedef struct cu_module_object *cu_module;
@@ -39,6 +42,11 @@ typedef struct cu_launch_attribute {
         void *alignment;
     } value;
 } cu_launch_attribute;
+
+/* Opaque: the driver fills it, a kernel gets it by value. */
+typedef struct cu_tensor_map {
+    uint64_t opaque[16] __attribute__((aligned(64)));
+} cu_tensor_map;
 
 typedef struct cu_launch_config {
     unsigned grid_x, grid_y, grid_z;    /* in blocks */

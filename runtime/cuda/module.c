@@ -423,3 +423,43 @@ enum kg_cuda_status kg_cuda_launch(struct kg_cuda_kernel kernel,
                         launch->grid[0], launch->grid[1], launch->grid[2], launch->block[0],
                         launch->block[1], launch->block[2], launch->shared_bytes);
 }
+
+/* ---- tensor maps ---- */
+
+/* The kind of number does not matter to a copy: zeros are zeros. */
+static int tensor_type(unsigned bytes)
+{
+    switch (bytes) {
+    case 1: return KG_CU_TENSOR_MAP_DATA_TYPE_UINT8;
+    case 2: return KG_CU_TENSOR_MAP_DATA_TYPE_UINT16;
+    case 4: return KG_CU_TENSOR_MAP_DATA_TYPE_INT32;
+    default: return KG_CU_TENSOR_MAP_DATA_TYPE_INT64;
+    }
+}
+
+static int swizzle_of(unsigned bytes)
+{
+    switch (bytes) {
+    case 32: return KG_CU_TENSOR_MAP_SWIZZLE_32B;
+    case 64: return KG_CU_TENSOR_MAP_SWIZZLE_64B;
+    case 128: return KG_CU_TENSOR_MAP_SWIZZLE_128B;
+    default: return KG_CU_TENSOR_MAP_SWIZZLE_NONE;
+    }
+}
+
+enum kg_cuda_status kg_cuda_encode_map(struct kg_cuda_context *context,
+                                       const struct kg_cuda_tensor *tensor, void *map)
+{
+    static const uint32_t steps[5] = {1, 1, 1, 1, 1};
+
+    if (!context->driver->api.cuTensorMapEncodeTiled)
+        return driver_report(&context->driver->config, KG_CUDA_ERROR, KG_CUDA_TOO_OLD,
+                             "tensor maps need a driver of CUDA 12.0 or newer");
+    RETURN_DRIVER_CALL(context,
+                       cuTensorMapEncodeTiled(map, tensor_type(tensor->element_bytes),
+                                              tensor->rank, (void *)(uintptr_t)tensor->address,
+                                              tensor->sizes, tensor->strides, tensor->box, steps,
+                                              0, swizzle_of(tensor->swizzle),
+                                              KG_CU_TENSOR_MAP_L2_PROMOTION_L2_128B, 0),
+                       "encode a tensor map of rank %u", tensor->rank);
+}

@@ -29,6 +29,8 @@ _Static_assert(sizeof(CUdeviceptr) == sizeof(unsigned long long), "cu_address");
 
 _Static_assert(sizeof(cu_launch_attribute) == sizeof(CUlaunchAttribute), "cu_launch_attribute");
 _Static_assert(sizeof(cu_launch_config) == sizeof(CUlaunchConfig), "cu_launch_config");
+_Static_assert(sizeof(cu_tensor_map) == sizeof(CUtensorMap), "cu_tensor_map");
+_Static_assert(sizeof(CUtensorMapDataType) == sizeof(int), "cu_tensor_type");
 SAME_PLACE(cu_launch_attribute, id, CUlaunchAttribute, id);
 SAME_PLACE(cu_launch_attribute, value.cooperative, CUlaunchAttribute, value.cooperative);
 SAME_PLACE(cu_launch_attribute, value.cluster.x, CUlaunchAttribute, value.clusterDim.x);
@@ -57,6 +59,12 @@ SAME_PLACE(cu_launch_config, attribute_count, CUlaunchConfig, numAttrs);
 #define cu_stream CUstream
 #define cu_event CUevent
 #define cu_launch_config CUlaunchConfig
+#define cu_tensor_map CUtensorMap
+#define cu_tensor_type CUtensorMapDataType
+#define cu_tensor_interleave CUtensorMapInterleave
+#define cu_tensor_swizzle CUtensorMapSwizzle
+#define cu_tensor_promotion CUtensorMapL2promotion
+#define cu_tensor_fill CUtensorMapFloatOOBfill
 
 #define FUNCTION(name, export, version, need, parameters) cu_result CUDAAPI export parameters;
 #include "runtime/cuda/driver.def"

@@ -39,6 +39,8 @@ static void test_matmul(void **state)
                                         kg_build_size_int(b, 0)));
     kg_build_warps(b, 8);
     kg_build_ctas(b, 2);
+    kg_build_schedule(b, "producers", 1, 1);
+    kg_build_schedule(b, "registers", 2, 24, 104);
     kg_value *j =
         kg_build_grid(b, "j", kg_build_size_op(b, KG_SX_CEILDIV, n, kg_build_size_int(b, BN)));
     kg_value *i =
@@ -62,8 +64,8 @@ static void test_matmul(void **state)
         b, "kernel matmul(a: global bf16[M, K] strides [lda, 1], w: global bf16[K, N] align 32, c: "
            "global f32[M, N])\n"
            "  implicit M: i32, K: i32, N: i32, lda: i64\n"
-           "  warps 8\n  ctas 2\n  assume K % 8 == 0\n  grid j: ceildiv(N, 64), i: ceildiv(M, "
-           "128)\n{\n"
+           "  warps 8\n  ctas 2\n  schedule registers [24, 104], producers 1\n"
+           "  assume K % 8 == 0\n  grid j: ceildiv(N, 64), i: ceildiv(M, 128)\n{\n"
            "  frag acc: f32[128, 64] = 0.0\n  steps = K / 32\n  for s in 0 .. steps pipeline 3 {\n"
            "    shared sa: bf16[128, 32] = load a[i*128 .., s*32 ..]\n"
            "    shared sw: bf16[32, 64] = load w[s*32 .., j*64 ..]\n    acc += sa @ sw\n  }\n"
@@ -148,6 +150,63 @@ static void test_everything(void **state)
         "  await c[2] >= 4\n  atomic_max c[0 ..] = lanes where small\n  frag count = 0\n  while "
         "count < limit {\n"
         "    if count == 2 { count = 5 } else { count += 1 }\n  }\n}\n");
+}
+
+// A ring that the copy engine fills and the tensor cores read, with all synchronization by hand.
+static void test_bulk(void **state)
+{
+    kg_build *b = kg_build_new(NULL);
+    kg_build_kernel(b, "bulk");
+    kg_sexpr *n = kg_build_size(b, "N");
+    kg_value *x = kg_build_tensor(b, "x", KG_BF16, 2, n, kg_build_size_int(b, 64));
+    kg_value *y = kg_build_tensor(b, "y", KG_F32, 2, n, kg_build_size_int(b, 64));
+    kg_value *s = kg_build_shared(b, "s", KG_BF16, 2, 2, 64, 64);
+    kg_value *o = kg_build_shared(b, "o", KG_F32, 0, 2, 64, 64);
+    kg_value *full = kg_build_mbarrier(b, "full", 2, 1);
+    kg_value *empty = kg_build_mbarrier(b, "empty", 2, 128);
+    kg_value *once = kg_build_mbarrier(b, "once", 0, 4);
+    kg_build_mbarrier_init(b, full);
+    kg_build_mbarrier_init(b, empty);
+    kg_build_mbarrier_init(b, once);
+    kg_build_barrier(b);
+    kg_value *acc = kg_build_frag_tile(b, "acc", KG_F32, kg_build_float(b, 0), 2, 64, 64);
+    kg_build_wgmma_fence(b);
+    kg_value *t = kg_build_for(b, "t", kg_build_int(b, 0), kg_build_int(b, 8), NULL, 0, 0);
+    kg_build_mbarrier_wait(b, kg_build_slot(b, empty, t, 0), true);
+    kg_build_mbarrier_expect(b, kg_build_slot(b, full, t, 0), 8192);
+    kg_value *slot = kg_build_slot(b, s, t, 0);
+    kg_value *part = kg_build_view(b, x, 2, kg_from(times(b, t, 64), 64), kg_all(64));
+    kg_build_copy_bulk(b, slot, part, kg_build_slot(b, full, t, 0));
+    kg_build_mbarrier_wait(b, kg_build_slot(b, full, t, 0), false);
+    kg_value *left = kg_build_slot(b, s, t, 0), *right = kg_build_slot(b, s, t, 0);
+    kg_build_assign(b, acc, kg_build_op(b, KG_OP_WGMMA, 3, left, right, acc));
+    kg_build_wgmma_commit(b);
+    kg_build_wgmma_wait(b, 0);
+    kg_build_mbarrier_arrive(b, kg_build_slot(b, empty, t, 0), true);
+    kg_build_end(b);
+    kg_build_store(b, o, acc, NULL);
+    kg_build_proxy_fence(b, "shared");
+    kg_build_mbarrier_arrive(b, once, false);
+    kg_build_mbarrier_wait(b, once, false);
+    kg_build_store_bulk(b, kg_build_view(b, y, 2, kg_from(kg_build_int(b, 0), 64), kg_all(64)), o);
+    kg_build_bulk_commit(b);
+    kg_build_bulk_wait(b, 1, true);
+    kg_build_bulk_wait(b, 0, false);
+    check_equal(b,
+                "kernel bulk(x: global bf16[N, 64], y: global f32[N, 64])\n{\n"
+                "  shared s: bf16[64, 64] ring 2\n  shared o: f32[64, 64]\n"
+                "  shared full: i64[1] ring 2 {arrivals=1}\n"
+                "  shared empty: i64[1] ring 2 {arrivals=128}\n"
+                "  shared once: i64[1] {arrivals=4}\n"
+                "  mbarrier_init full\n  mbarrier_init empty\n  mbarrier_init once\n  barrier\n"
+                "  frag acc: f32[64, 64] = 0.0\n  wgmma_fence\n  for t in 0 .. 8 {\n"
+                "    mbarrier_wait empty[t] {behind=1}\n    mbarrier_expect full[t] {bytes=8192}\n"
+                "    copy_bulk s[t] = x[t*64 .., ..] on full[t]\n    mbarrier_wait full[t]\n"
+                "    acc = wgmma(s[t], s[t], acc)\n    wgmma_commit\n    wgmma_wait 0\n"
+                "    mbarrier_arrive empty[t] {by_thread=1}\n  }\n"
+                "  store o = acc\n  proxy_fence shared\n  mbarrier_arrive once\n"
+                "  mbarrier_wait once\n  store_bulk y[0 .. + 64, ..] = o\n  bulk_commit\n"
+                "  bulk_wait 1 {read=1}\n  bulk_wait 0\n}\n");
 }
 
 // A first failure gives one finding; all that depends on it stays silent, regions still pair.
@@ -285,8 +344,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_matmul), cmocka_unit_test(test_everything),
-        cmocka_unit_test(test_null_in_null_out), cmocka_unit_test(test_wrong_calls),
-        cmocka_unit_test(test_no_memory)};
+        cmocka_unit_test(test_matmul),      cmocka_unit_test(test_everything),
+        cmocka_unit_test(test_bulk),        cmocka_unit_test(test_null_in_null_out),
+        cmocka_unit_test(test_wrong_calls), cmocka_unit_test(test_no_memory)};
     return cmocka_run_group_tests_name("ir_builder", tests, NULL, NULL);
 }

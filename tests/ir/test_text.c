@@ -192,6 +192,8 @@ static const char header[] =
     "  assume K % 8 == 0 and N >= 1, min(M, N) < 4096 or M == 2 * N\n"
     "  warps 8\n"
     "  ctas 2\n"
+    "  schedule producers 1, registers [24, 128], persistent 132, raster 8, bulk_store 1, "
+    "fallback 1\n"
     "  grid i: ceildiv(N, 128), j: (M + 1) / 2, k: max(1, n - 3)\n"
     "  level staged\n"
     "  shared_bytes 1024\n"
@@ -219,11 +221,13 @@ static void test_header_order(void **state)
     kg_unit *unit = ir_parse(
         t, "kernel h(a: global T[M, K] strides [FLIP ? 1 : K, FLIP ? M : 1], c: global U[M])\n"
            "  grid i: ceildiv(M, BM)\n  assume Q > 0\n  const FLIP = BM > 32, BM = HALF * 2\n"
+           "  schedule raster HALF / 4, producers HALF / 32, persistent 0\n"
            "  type T = bf16, U = f32\n  const HALF = 32\n{\n}\n");
     if (!unit) fail_msg("%s", ir_report(t));
     assert_string_equal(ir_print(t, unit),
                         "kernel h(a: global bf16[M, K] strides [1, M], c: global f32[M])\n"
-                        "  assume Q > 0\n  warps 4\n  grid i: ceildiv(M, 64)\n{\n}\n");
+                        "  assume Q > 0\n  warps 4\n  schedule producers 1, raster 8\n"
+                        "  grid i: ceildiv(M, 64)\n{\n}\n");
     assert_true(round_trip(t, unit, ir_print(t, unit)));
     ir_test_free(t);
 }

@@ -3,6 +3,7 @@
 #include "harness.h"
 #include "kernels/plan.h"
 #include "runtime/kgen.h"
+#include "synced.h"
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -92,9 +93,11 @@ static kgen_program *compile(kgen_context *context, const program_case *c)
     else
         text = read_source(c->file, &length);
     kgen_program *program = NULL;
-    kgen_status status = kgen_compile(
-        context, text, length,
-        &(kgen_compile_options){.name = c->file, .defines = defines, .n_defines = n}, &program);
+    kgen_compile_options options = {
+        .name = c->file, .target = c->target, .defines = defines, .n_defines = n};
+    kgen_status status = c->synced
+                             ? program_compile_synced(context, text, length, &options, &program)
+                             : kgen_compile(context, text, length, &options, &program);
     if (status) fail_msg("%s does not compile: %s", c->file, kgen_status_name(status));
     return program;
 }
@@ -120,8 +123,8 @@ static void run_on(kgen_context *context, kgen_program *program, const program_c
     size_t n = 0;
     kgen_device_options options = {
         .completion = completion, .seed = completion, .driver = driver_path()};
-    assert_int_equal(
-        kgen_device_open(context, options.driver ? "cuda" : "cpu", &options, &device), KGEN_OK);
+    assert_int_equal(kgen_device_open(context, options.driver ? "cuda" : "cpu", &options, &device),
+                     KGEN_OK);
     for (int i = 0; i < c->n_tensors; i++) {
         const program_tensor *t = &c->tensors[i];
         size_t bytes = (size_t)t->elements * kgen_task_dtype_bytes(t->dtype);

@@ -2,9 +2,10 @@
 // Runs a page of .kg on the CPU device and compares with plain C. One case is one compile and one
 // launch.
 #pragma once
+#include <stdbool.h>
 #include <stdint.h>
 
-#define PROGRAM_ARGS 12
+#define PROGRAM_ARGS 13
 
 // Fills: uniform noise in [-1, 1] (integers: -100 to 100) unless a case writes the data itself.
 typedef struct program_tensor {
@@ -23,6 +24,8 @@ typedef struct program_case {
     const char *file;
     const char *source;  // the text itself; `file` is its name then
     const char *defines; // "ROWS=2,COLS=64" or NULL
+    const char *target;  // NULL: the default
+    bool synced;         // all synchronization is the author's: see synced.h
     program_tensor tensors[PROGRAM_ARGS];
     int n_tensors;
     struct {

@@ -20,7 +20,7 @@ kgen_context *shipped_context(void)
     return context;
 }
 
-kgen_task *shipped_task(const char *line, unsigned seed)
+static kgen_task *task_of(const char *line, const unsigned *seed)
 {
     char copy[256], error[256] = "", *save = NULL;
     kgen_task_key keys[16];
@@ -33,9 +33,20 @@ kgen_task *shipped_task(const char *line, unsigned seed)
         *equals = 0;
         keys[n] = (kgen_task_key){.name = p, .value = equals + 1};
     }
-    kgen_task *task = kgen_task_create(family, keys, n, seed, error);
+    kgen_task *task = seed ? kgen_task_create(family, keys, n, *seed, error)
+                           : kgen_task_plan(family, keys, n, error);
     if (!task) fail_msg("%s: %s", line, error);
     return task;
+}
+
+kgen_task *shipped_task(const char *line, unsigned seed)
+{
+    return task_of(line, &seed);
+}
+
+kgen_task *shipped_plan(const char *line)
+{
+    return task_of(line, NULL);
 }
 
 kgen_program *shipped_program(kgen_context *context, const kgen_task *task,
@@ -46,6 +57,7 @@ kgen_program *shipped_program(kgen_context *context, const kgen_task *task,
     for (int i = 0; i < task->n_defines; i++)
         defines[i] = (kgen_define){task->defines[i].name, task->defines[i].value};
     kgen_compile_options options = {.name = task->source_name,
+                                    .target = task->target,
                                     .defines = defines,
                                     .n_defines = (size_t)task->n_defines,
                                     .after_pass = after_pass,

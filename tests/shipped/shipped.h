@@ -7,6 +7,7 @@
 kgen_context *shipped_context(void); // diagnostics go to stderr
 // Fails the running test when the line is wrong.
 kgen_task *shipped_task(const char *line, unsigned seed);
+kgen_task *shipped_plan(const char *line); // tensors without data
 // after_pass may be NULL.
 kgen_program *shipped_program(kgen_context *context, const kgen_task *task,
                               void (*after_pass)(const char *pass, const char *ir, void *user),

@@ -160,6 +160,10 @@ int command_build(const command_line *options)
 
 int command_explain(const command_line *options)
 {
+    if (has(options, OPTION_schedule)) return explain_schedule(options);
+    if (options->n_operands > 1)
+        return usage_error(COMMAND_explain,
+                           "KEY=VALUE goes with --schedule; -D gives constants of a program");
     if (!explanation_form_known(options)) return EXIT_USAGE;
     return command_build(options); // the options that it lacks are not given
 }

@@ -8,6 +8,8 @@
 // At most one of --json and --html, and these not beside --memory or --timeline. false after a
 // usage error was said.
 bool explanation_form_known(const command_line *options);
+// --schedule: the plan of a shipped kernel; the exit status. explain_schedule.c
+int explain_schedule(const command_line *options);
 // Writes what the options ask for; the exit status.
 int write_explanation(const command_line *options, const cli_session *session,
                       const kgen_program *program);

@@ -102,7 +102,7 @@ kgen_status task_compile(cli_session *session, const kgen_task *task, const run_
             defines[n++] = (kgen_define){task->defines[i].name, task->defines[i].value};
     for (size_t i = 0; i < settings->n_defines; i++) defines[n++] = settings->defines[i];
     kgen_compile_options o = {.name = task->source_name,
-                              .target = settings->target,
+                              .target = settings->target ? settings->target : task->target,
                               .defines = defines,
                               .n_defines = n,
                               .no_validate = settings->no_validate};

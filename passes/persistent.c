@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: MIT
+// The order in which CTAs go through the tiles of a kernel.
+//
+// The grid's axes become one, numbered in the order of the raster, and each role finds the indices
+// of its tile again. With `persistent N` there are at most N CTAs, and each goes through every N-th
+// tile. With `raster G` tiles go along the second axis in groups of G, so that CTAs that run at a
+// time read few rows and few columns of tiles:
+//
+//   grid n: 3, m: 4   raster 2        tile   0 1 2 3 4 5 | 6 7 8 9 10 11
+//                                     m      0 1 0 1 0 1 | 2 3 2 3 2  3
+//                                     n      0 0 1 1 2 2 | 0 0 1 1 2  2
+#include "passes/fold_internal.h"
+#include "passes/specialize_internal.h"
+
+static kg_value *calculate(const kg_place *place, kg_opcode code, kg_value *a, kg_value *b)
+{
+    kg_value *value = kg_make_binary(place, code, a, b);
+    if (value == a || value->op->code != code) return value;
+    kg_value *simpler = kg_fold_algebra(place->kernel, value->op);
+    if (!simpler) return value;
+    kg_op_remove(value->op);
+    return simpler;
+}
+
+static kg_value *negate(const kg_place *place, kg_value *a)
+{
+    kg_op *op = kg_make(place, KG_OP_NEG, 1, &a);
+    return kg_op_result(place->kernel, op, a->type, NULL);
+}
+
+static kg_value *narrow(const kg_place *place, kg_value *a)
+{
+    if (a->type.dtype == KG_I32) return a;
+    kg_op *op = kg_make(place, KG_OP_CAST, 1, &a);
+    kg_op_set_dtype(place->kernel, op, KG_A_DTYPE, KG_I32);
+    return kg_op_result(place->kernel, op, kg_scalar_type(KG_I32), NULL);
+}
+
+// A size as a scalar of the program. Sizes of a grid are below 2^31.
+static kg_value *scalar_of(const kg_place *place, const kg_sexpr *e)
+{
+    static const kg_opcode codes[] = {
+        [KG_SX_ADD] = KG_OP_ADD, [KG_SX_SUB] = KG_OP_SUB, [KG_SX_MUL] = KG_OP_MUL,
+        [KG_SX_DIV] = KG_OP_DIV, [KG_SX_MOD] = KG_OP_MOD, [KG_SX_CEILDIV] = KG_OP_DIV,
+        [KG_SX_MIN] = KG_OP_MIN, [KG_SX_MAX] = KG_OP_MAX};
+    if (e->kind == KG_SX_INT) return kg_make_int(place, KG_I32, e->value);
+    if (e->kind == KG_SX_PARAM) return narrow(place, e->param);
+    kg_value *a = scalar_of(place, e->a);
+    if (e->kind == KG_SX_CEILDIV) a = negate(place, a);
+    kg_value *b = scalar_of(place, e->b);
+    kg_value *value = calculate(place, codes[e->kind], a, b);
+    return e->kind == KG_SX_CEILDIV ? negate(place, value) : value;
+}
+
+static bool is_arithmetic(const kg_sexpr *e)
+{
+    if (e->kind == KG_SX_INT || e->kind == KG_SX_PARAM) return true;
+    return e->kind < KG_SX_EQ && is_arithmetic(e->a) && is_arithmetic(e->b);
+}
+
+bool kg_is_linear_grid(kg_specializer *s)
+{
+    for (int i = 0; i < s->kernel->n_grid; i++)
+        if (!is_arithmetic(s->kernel->grid[i].extent))
+            kg_misfit_at(s, NULL, "leave out `persistent` and `raster`",
+                         "the size of the grid's axis '%s' is decided by a comparison",
+                         s->kernel->grid[i].value->name);
+    if (!s->kernel->n_grid)
+        kg_misfit_at(s, NULL, "leave out `persistent` and `raster`",
+                     "the kernel has no grid whose tiles could be given out");
+    return !s->misfit.reason;
+}
+
+kg_tile_loop kg_make_linear_grid(kg_specializer *s, const kg_place *outside)
+{
+    kg_kernel *k = s->kernel;
+    kg_arena *arena = k->unit->arena;
+    kg_tile_loop t = {.linear = s->schedule.persistent > 0 || s->schedule.raster > 1};
+    if (!t.linear) return t;
+    kg_sexpr *all = NULL;
+    t.n_old = k->n_grid;
+    for (int i = 0; i < k->n_grid; i++) {
+        t.old[i] = k->grid[i];
+        t.extent[i] = scalar_of(outside, k->grid[i].extent);
+        t.tiles = i ? calculate(outside, KG_OP_MUL, t.tiles, t.extent[i]) : t.extent[i];
+        all = i ? kg_sexpr_binary(arena, KG_SX_MUL, all, k->grid[i].extent) : k->grid[i].extent;
+    }
+    if (s->schedule.persistent)
+        all = kg_sexpr_binary(arena, KG_SX_MIN, all, kg_sexpr_int(arena, s->schedule.persistent));
+    t.cta = KG_NEW(arena, kg_value);
+    *t.cta = (kg_value){.kind = KG_VALUE_GRID,
+                        .type = kg_scalar_type(KG_I32),
+                        .name = "cta",
+                        .loc = k->grid[0].value->loc,
+                        .id = -1};
+    k->grid[0] = (kg_grid_axis){t.cta, all};
+    k->n_grid = 1;
+    return t;
+}
+
+static kg_block *open_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *role)
+{
+    kg_place place = kg_place_end(s->kernel, role, s->schedule.loc);
+    kg_value *step = kg_make_int(&place, KG_I32, s->schedule.persistent);
+    kg_op *loop = kg_make(&place, KG_OP_FOR, 3, (kg_value *[]){t->cta, t->tiles, step});
+    kg_block *body = kg_op_add_block(s->kernel, loop);
+    body->arg = KG_NEW(s->kernel->unit->arena, kg_value);
+    *body->arg = (kg_value){.kind = KG_VALUE_ARG,
+                            .type = kg_scalar_type(KG_I32),
+                            .name = "tile",
+                            .loc = loop->loc,
+                            .op = loop,
+                            .id = -1};
+    return body;
+}
+
+// Indices of the two fastest axes, grouped along the second.
+static void raster(const kg_place *place, const kg_tile_loop *t, int64_t group, kg_value *tile,
+                   kg_value **indices)
+{
+    kg_value *height = kg_make_int(place, KG_I32, group);
+    kg_value *per_group = calculate(place, KG_OP_MUL, t->extent[0], height);
+    kg_value *first = calculate(place, KG_OP_MUL, calculate(place, KG_OP_DIV, tile, per_group),
+                                kg_make_int(place, KG_I32, group));
+    kg_value *rows = calculate(place, KG_OP_MIN, calculate(place, KG_OP_SUB, t->extent[1], first),
+                               kg_make_int(place, KG_I32, group));
+    kg_value *within = calculate(place, KG_OP_MOD, tile, per_group);
+    indices[1] = calculate(place, KG_OP_ADD, first, calculate(place, KG_OP_MOD, within, rows));
+    indices[0] = calculate(place, KG_OP_DIV, within, rows);
+}
+
+static void name_index(const kg_tile_loop *t, int axis, kg_value *index)
+{
+    if (index->kind == KG_VALUE_RESULT && !index->name) index->name = t->old[axis].value->name;
+}
+
+kg_block *kg_make_tile_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *role,
+                            kg_value **indices)
+{
+    if (!t->linear) return role;
+    kg_block *body = s->schedule.persistent ? open_loop(s, t, role) : role;
+    kg_value *tile = s->schedule.persistent ? body->arg : t->cta;
+    kg_place place = kg_place_end(s->kernel, body, s->schedule.loc);
+    if (t->n_old == 3) {
+        int64_t layers;
+        kg_value *layer = calculate(&place, KG_OP_MUL, t->extent[0], t->extent[1]);
+        bool one = kg_const_int(t->extent[2], &layers) && layers == 1;
+        indices[2] =
+            one ? kg_make_int(&place, KG_I32, 0) : calculate(&place, KG_OP_DIV, tile, layer);
+        if (!one) tile = calculate(&place, KG_OP_MOD, tile, layer);
+    }
+    if (t->n_old == 1) {
+        indices[0] = tile;
+    } else if (s->schedule.raster > 1) {
+        raster(&place, t, s->schedule.raster, tile, indices);
+    } else {
+        indices[0] = calculate(&place, KG_OP_MOD, tile, t->extent[0]);
+        indices[1] = calculate(&place, KG_OP_DIV, tile, t->extent[0]);
+    }
+    for (int i = 0; i < t->n_old; i++) name_index(t, i, indices[i]);
+    return body;
+}

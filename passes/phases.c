@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: MIT
+// Pass phases: mbarriers for what bulk copies bring.
+//
+// Needs: level laid_out. Copies by the copy engine (copy_bulk) name their slots by trip numbers; a
+//   copy in a loop fills a ring.
+// Guarantees: every bulk copy counts towards a phase of a mbarrier, whose bytes are announced;
+// every
+//   reader of the buffer stands behind a wait for that phase; where readers are of another role,
+//   the copy of a later trip stands behind a wait for their arrivals, which stand behind their last
+//   reads of a slot. What arrivals have to wait for in turn is the pass sync's business.
+// Never: touches copies that have a mbarrier already.
+//
+// Buffers that are filled together and read first by the same op share a mbarrier; others have
+// their own, so that nobody waits for bytes that are needed later only.
+//
+//   producer:  for k { copy_bulk sa[k] = ..     ->  mbarrier_wait empty_sa[k] {behind=1}
+//                      copy_bulk sb[k] = .. }       mbarrier_expect full_sa[k] {bytes=..}
+//                                                   copy_bulk sa[k] = .. on full_sa[k] ..
+//   consumer:  for k { acc = wgmma(sa[k], ..) } ->  mbarrier_wait full_sa[k]
+//                                                   acc = wgmma(sa[k], ..)
+//                                                   mbarrier_arrive empty_sa[k]
+#include "passes/pass_list.h"
+#include "passes/rewrite.h"
+#include "passes/sync/phases.h"
+#include "passes/sync/registers.h"
+
+#include <string.h>
+
+// Copies of one buffer at one place.
+typedef struct site {
+    kg_op *copy;
+    kg_value *slot; // trip number; NULL: no ring
+} site;
+
+typedef struct stream {
+    kg_value *buffer;
+    struct {
+        site *items;
+        int count, capacity;
+    } sites;
+    kg_op *first_reader;
+    int region;  // node of the producer's `warps`, -1
+    bool looped; // copies stand in a loop
+    int class;   // number of the first stream of its class
+    kg_value *full, *empty;
+} stream;
+
+// Readers of one slot of a class, in one block.
+typedef struct reading {
+    int class, region;
+    kg_value *slot;
+    kg_block *block;
+    kg_op *first, *last; // in `block`, or what holds them there
+} reading;
+
+typedef struct pass {
+    kg_pass_context *context;
+    kg_kernel *kernel;
+    kg_sync_program *p;
+    struct {
+        stream *items;
+        int count, capacity;
+    } streams;
+    struct {
+        reading *items;
+        int count, capacity;
+    } readings;
+    kg_op *top; // new declarations stand in front of it
+} pass;
+
+static int region_of(const pass *s, int node)
+{
+    return kg_sync_block_at(s->p, kg_sync_node_at(s->p, node)->block)->region;
+}
+
+static bool same_slot(const kg_value *a, const kg_value *b)
+{
+    return a == b || (a && b && kg_same_value(a, b));
+}
+
+// ---- streams ------------------------------------------------------------------------------------
+static bool in_loop(const kg_op *op)
+{
+    return kg_loops_around(op) > 0;
+}
+
+static stream *stream_of(pass *s, kg_value *buffer)
+{
+    for (int i = 0; i < s->streams.count; i++)
+        if (s->streams.items[i].buffer == buffer) return &s->streams.items[i];
+    return NULL;
+}
+
+static void find_streams(pass *s)
+{
+    for (int i = 0; i < s->p->accesses.count; i++) {
+        const kg_sync_access *a = &s->p->accesses.items[i];
+        if (!a->phase || !a->writes || a->at.op->n_operands > 2) continue;
+        stream *x = stream_of(s, a->at.root);
+        if (!x) {
+            stream fresh = {.buffer = a->at.root, .region = region_of(s, a->node)};
+            KG_PUSH(s->p->arena, &s->streams, fresh);
+            x = &s->streams.items[s->streams.count - 1];
+            x->class = s->streams.count - 1;
+        }
+        site at = {kg_sync_node_at(s->p, a->node)->op, a->at.slot};
+        x->looped |= in_loop(at.copy);
+        KG_PUSH(s->p->arena, &x->sites, at);
+    }
+    for (int i = 0; i < s->p->accesses.count; i++) {
+        const kg_sync_access *a = &s->p->accesses.items[i];
+        stream *x = a->global || a->phase ? NULL : stream_of(s, a->at.root);
+        if (x && !x->first_reader) x->first_reader = kg_sync_node_at(s->p, a->node)->op;
+    }
+}
+
+static bool legal(const pass *s, const stream *x)
+{
+    kg_diags *diags = s->context->diags;
+    const kg_op *copy = x->sites.items[0].copy;
+    if (!x->first_reader) {
+        kg_diag *d =
+            kg_error(diags, KG_D_S501, copy->loc,
+                     "nothing reads what this bulk copy brings, so nobody would wait for it");
+        kg_diag_help(diags, d, "remove the copy");
+        return false;
+    }
+    for (int i = 0; i < x->sites.count; i++)
+        if (in_loop(x->sites.items[i].copy) && !x->sites.items[i].slot) {
+            kg_diag *d = kg_error(diags, KG_D_S501, x->sites.items[i].copy->loc,
+                                  "a bulk copy in a loop fills a ring, so that its phases can be "
+                                  "told apart");
+            kg_diag_note(diags, d, x->buffer->loc, "the buffer is no ring");
+            kg_diag_help(diags, d,
+                         "declare it `ring 1` or more, and copy into %s[i] with the "
+                         "number of the trip",
+                         x->buffer->name ? x->buffer->name : "it");
+            return false;
+        }
+    return true;
+}
+
+// Filled at the same places for the same trips, and needed at the same time.
+static bool together(const stream *a, const stream *b)
+{
+    if (a->first_reader != b->first_reader || a->sites.count != b->sites.count ||
+        kg_op_int(a->buffer->op, KG_A_RING, 1) != kg_op_int(b->buffer->op, KG_A_RING, 1))
+        return false;
+    for (int i = 0; i < a->sites.count; i++)
+        if (a->sites.items[i].copy->parent != b->sites.items[i].copy->parent ||
+            !same_slot(a->sites.items[i].slot, b->sites.items[i].slot))
+            return false;
+    return true;
+}
+
+static void classify(pass *s)
+{
+    for (int i = 0; i < s->streams.count; i++)
+        for (int k = 0; k < i && s->streams.items[i].class == i; k++)
+            if (s->streams.items[k].class == k &&
+                together(&s->streams.items[k], &s->streams.items[i]))
+                s->streams.items[i].class = k;
+}
+
+// ---- readings -----------------------------------------------------------------------------------
+typedef struct assignment_search {
+    const kg_value *slot;
+    bool found;
+} assignment_search;
+
+static bool find_assignment(kg_op *op, void *user)
+{
+    assignment_search *s = user;
+    s->found |= op->code == KG_OP_ASSIGN && op->operands[0] == s->slot;
+    return !s->found;
+}
+
+// The op that holds `op` in `block`; NULL when it stands elsewhere.
+static kg_op *lift(kg_op *op, const kg_block *block)
+{
+    while (op && op->parent != block) op = op->parent->owner;
+    return op;
+}
+
+static bool made_inside(const kg_value *slot, const kg_op *owner)
+{
+    const kg_op *op = slot && slot->kind != KG_VALUE_GRID ? slot->op : NULL;
+    return op && (op == owner || kg_op_within(op, owner));
+}
+
+static bool assigned_inside(const kg_value *slot, kg_op *owner)
+{
+    assignment_search search = {slot, false};
+    for (int i = 0; i < owner->n_blocks; i++) kg_walk(owner->blocks[i], find_assignment, &search);
+    return search.found;
+}
+
+// Out of branches, for a phase that is waited for in one arm only would be missed in the other; and
+// out of loops whose trips all mean one phase.
+static kg_op *out_of_regions(kg_op *op, const kg_value *slot)
+{
+    for (kg_op *owner; (owner = op->parent->owner); op = owner) {
+        bool branch = owner->code == KG_OP_IF && !made_inside(slot, owner);
+        bool loop = kg_is_loop(owner) && !made_inside(slot, owner) && !assigned_inside(slot, owner);
+        if (!branch && !loop) break;
+    }
+    return op;
+}
+
+static bool read_before(pass *s, int class, const kg_value *slot, kg_op *op)
+{
+    for (int i = 0; i < s->readings.count; i++) {
+        reading *r = &s->readings.items[i];
+        kg_op *here = r->class == class && same_slot(r->slot, slot) ? lift(op, r->block) : NULL;
+        if (!here) continue;
+        r->last = here; // accesses come in program order
+        return true;
+    }
+    return false;
+}
+
+static void find_readings(pass *s)
+{
+    for (int i = 0; i < s->p->accesses.count; i++) {
+        const kg_sync_access *a = &s->p->accesses.items[i];
+        stream *x = a->global || a->phase ? NULL : stream_of(s, a->at.root);
+        kg_op *op = kg_sync_node_at(s->p, a->node)->op;
+        if (!x || read_before(s, x->class, a->at.slot, op)) continue;
+        kg_op *place = out_of_regions(op, a->at.slot);
+        reading r = {x->class, region_of(s, a->node), a->at.slot, place->parent, place, place};
+        KG_PUSH(s->p->arena, &s->readings, r);
+    }
+}
+
+// ---- making -------------------------------------------------------------------------------------
+static kg_value *declare(pass *s, const stream *x, const char *what, int64_t arrivals)
+{
+    kg_kernel *kernel = s->kernel;
+    kg_place top = kg_place_before(kernel, s->top);
+    kg_op *op = kg_make(&top, KG_OP_SHARED, 0, NULL);
+    op->loc = x->buffer->op->loc;
+    kg_type type = {.dtype = KG_I64, .home = KG_HOME_SHARED, .rank = 1, .dims = {1}};
+    const char *of = x->buffer->name;
+    const char *name = of ? kg_arena_printf(kernel->unit->arena, "%s_%s", what, of) : what;
+    kg_value *mbarrier = kg_op_result(kernel, op, type, name);
+    kg_op_set_int(kernel, op, KG_A_RING, kg_op_int(x->buffer->op, KG_A_RING, 1));
+    kg_op_set_int(kernel, op, KG_A_ALIGN, 8);
+    kg_op_set_int(kernel, op, KG_A_ARRIVALS, arrivals);
+    kg_op *init = kg_make(&top, KG_OP_MBARRIER_INIT, 1, &mbarrier);
+    init->loc = op->loc;
+    return mbarrier;
+}
+
+static kg_value *phase(const kg_place *place, kg_value *mbarrier, kg_value *slot)
+{
+    if (!slot) slot = kg_make_int(place, KG_I32, 0);
+    return kg_make_slot_view(place, mbarrier, slot);
+}
+
+static kg_op *make_sync(const kg_place *place, kg_opcode code, kg_value *mbarrier, kg_value *slot)
+{
+    kg_value *operand = phase(place, mbarrier, slot);
+    return kg_make(place, code, 1, &operand);
+}
+
+static int64_t bytes_of(const kg_op *copy)
+{
+    const kg_type *type = &copy->operands[0]->type;
+    return kg_type_elements(type) * kg_dtype_bytes(type->dtype);
+}
+
+// The copies of a class at its site number `at`: an announcement of their bytes, then they.
+static void fill_site(pass *s, int class, int at)
+{
+    stream *head = &s->streams.items[class];
+    kg_op *first = head->sites.items[at].copy;
+    int64_t bytes = 0;
+    for (int i = class; i < s->streams.count; i++)
+        if (s->streams.items[i].class == class)
+            bytes += bytes_of(s->streams.items[i].sites.items[at].copy);
+    kg_place place = kg_place_before(s->kernel, first);
+    kg_value *slot = head->sites.items[at].slot;
+    if (head->empty) {
+        kg_op *wait = make_sync(&place, KG_OP_MBARRIER_WAIT, head->empty, slot);
+        kg_op_set_int(s->kernel, wait, KG_A_BEHIND, 1);
+    }
+    kg_op *expect = make_sync(&place, KG_OP_MBARRIER_EXPECT, head->full, slot);
+    kg_op_set_int(s->kernel, expect, KG_A_BYTES, bytes);
+    for (int i = class; i < s->streams.count; i++) {
+        if (s->streams.items[i].class != class) continue;
+        kg_op *copy = s->streams.items[i].sites.items[at].copy;
+        kg_place here = kg_place_before(s->kernel, copy);
+        kg_value *operands[] = {copy->operands[0], copy->operands[1],
+                                phase(&here, head->full, slot)};
+        kg_op *made = kg_make(&here, KG_OP_COPY_BULK, 3, operands);
+        made->attrs = copy->attrs;
+        kg_op_remove(copy);
+    }
+}
+
+// Warps of other roles that read the class: each arrives once a trip.
+static int64_t arrivals_of(const pass *s, int class)
+{
+    int64_t warps = 0;
+    int region = s->streams.items[class].region;
+    for (int i = 0; i < s->readings.count; i++) {
+        const reading *r = &s->readings.items[i];
+        bool counted = r->class != class || r->region < 0 || r->region == region;
+        for (int k = 0; k < i && !counted; k++)
+            counted =
+                s->readings.items[k].class == class && s->readings.items[k].region == r->region;
+        if (!counted) warps += kg_op_region(r->first).n_warps;
+    }
+    return warps;
+}
+
+// A fragment that has the registers of a product's result, used by something else than products.
+static bool uses_product(const kg_sync_program *p, const kg_op *op, const kg_value *fragment)
+{
+    for (int i = 0; i < op->n_blocks; i++)
+        for (const kg_op *inner = op->blocks[i]->first; inner; inner = inner->next)
+            if (uses_product(p, inner, fragment)) return true;
+    bool names = op->code == KG_OP_ASSIGN && op->operands[0] == fragment;
+    if (kg_op_info_of(op->code)->cls == KG_CLASS_D || names) return false;
+    for (int i = 0; i < op->n_operands; i++)
+        if (kg_sync_fragment(p, op->operands[i]) == fragment) return true;
+    return false;
+}
+
+// Where a slot is given back: behind its last reader; but a product reads until it is waited for,
+// so if its result is used later in this trip, in front of that, where a wait stands anyway.
+static kg_op *place_of_release(const pass *s, const reading *r)
+{
+    const kg_value *fragment = kg_op_info_of(r->last->code)->cls == KG_CLASS_D
+                                   ? kg_sync_fragment(s->p, r->last->results[0])
+                                   : NULL;
+    for (kg_op *op = r->last->next; fragment && op; op = op->next)
+        if (uses_product(s->p, op, fragment)) return op;
+    return r->last->next;
+}
+
+static void wait_and_free(pass *s, const reading *r)
+{
+    const stream *head = &s->streams.items[r->class];
+    kg_place front = kg_place_before(s->kernel, r->first);
+    make_sync(&front, KG_OP_MBARRIER_WAIT, head->full, r->slot);
+    if (!head->empty || r->region < 0 || r->region == head->region) return;
+    kg_op *next = place_of_release(s, r);
+    kg_place behind =
+        next ? kg_place_before(s->kernel, next) : kg_place_end(s->kernel, r->block, r->last->loc);
+    behind.loc = r->last->loc;
+    make_sync(&behind, KG_OP_MBARRIER_ARRIVE, head->empty, r->slot);
+}
+
+static void make_all(pass *s)
+{
+    for (int c = 0; c < s->streams.count; c++) {
+        stream *x = &s->streams.items[c];
+        if (x->class != c) continue;
+        int64_t arrivals = x->looped ? arrivals_of(s, c) : 0;
+        x->full = declare(s, x, "full", 1);
+        if (arrivals) x->empty = declare(s, x, "empty", arrivals);
+        for (int i = 0; i < x->sites.count; i++) fill_site(s, c, i);
+    }
+    for (int i = 0; i < s->readings.count; i++) wait_and_free(s, &s->readings.items[i]);
+}
+
+bool kg_pass_phases(kg_pass_context *context, kg_kernel *kernel)
+{
+    pass s = {.context = context, .kernel = kernel};
+    s.p = kg_sync_program_build(context->arena, kernel, false);
+    if (!s.p->has_phases) return true;
+    int errors = context->diags->errors;
+    find_streams(&s);
+    for (int i = 0; i < s.streams.count; i++)
+        if (!legal(&s, &s.streams.items[i])) return false;
+    classify(&s);
+    find_readings(&s);
+    // Behind the declarations of buffers that stand at the top.
+    s.top = kernel->body->first;
+    while (s.top && s.top->code == KG_OP_SHARED) s.top = s.top->next;
+    if (s.streams.count) make_all(&s);
+    return context->diags->errors == errors;
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// What the files of the specialize pass share: specialize_fit.c says whether the copy engine and
+// the tensor cores can do a kernel's loops, specialize_slice.c what a producer has to compute,
+// persistent.c where a CTA finds its tiles, specialize_store.c how tiles leave, and specialize.c
+// builds the roles.
+#pragma once
+#include "ir/access.h"
+#include "passes/passes.h"
+#include "passes/pipeline_internal.h"
+
+// A pipelined loop and the buffers in it that become rings.
+typedef struct kg_ring_loop {
+    kg_op *loop;
+    int64_t slots;
+    kg_candidate *rings; // one copy each
+    int n_rings;
+    bool counts; // its index does not say how many trips went before: a counter does
+} kg_ring_loop;
+
+// Why a schedule cannot be met.
+typedef struct kg_misfit {
+    const char *reason; // NULL: it can
+    kg_loc loc;
+    const char *help; // or NULL
+} kg_misfit;
+
+typedef struct kg_specializer {
+    kg_pass_context *context;
+    kg_kernel *kernel;
+    kg_schedule schedule;
+    int32_t consumers; // warps
+    kg_use **uses;
+    int n_values, n_ops;
+    kg_misfit misfit;
+    struct {
+        kg_ring_loop *items;
+        int count, capacity;
+    } loops;
+    bool *needed; // by op id: what the producer computes
+} kg_specializer;
+
+// Notes the first reason.
+void kg_misfit_at(kg_specializer *s, const kg_op *op, const char *help, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+// specialize_fit.c: fills `loops`; false and a reason when something in the kernel does not fit.
+bool kg_specialize_fits(kg_specializer *s);
+// The copy engine can move between this global view and a shared buffer of its shape; else why not.
+const char *kg_bulk_misfit(kg_specializer *s, kg_value *view, int *contiguous, const char **help);
+
+// specialize_slice.c
+// Numbers the kernel anew and fills `needed`; false and a reason when a producer cannot compute the
+// addresses of the copies.
+bool kg_specialize_slice(kg_specializer *s);
+// Copies the needed ops of a list into `to`. `map` says what values become and is extended.
+void kg_specialize_clone(kg_specializer *s, kg_block *from, kg_block *to, kg_value **map);
+
+// persistent.c. The grid becomes one axis of CTAs.
+typedef struct kg_tile_loop {
+    bool linear;     // the grid was changed
+    kg_value *cta;   // the new axis
+    kg_value *tiles; // how many there are, outside of the roles
+    kg_grid_axis old[3];
+    int n_old;
+    kg_value *extent[3]; // of the old axes, outside of the roles
+} kg_tile_loop;
+bool kg_is_linear_grid(kg_specializer *s); // it can; else a reason
+kg_tile_loop kg_make_linear_grid(kg_specializer *s, const kg_place *outside);
+// In a role: where the tile's work goes, and what the old grid's indices are there.
+kg_block *kg_make_tile_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *role,
+                            kg_value **indices);
+
+// specialize_store.c: stores of tiles become store_bulk where the copy engine can do them.
+void kg_specialize_stores(kg_specializer *s, kg_block *consumer);

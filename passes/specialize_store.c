@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// Tiles leave by the copy engine: `schedule bulk_store 1`.
+//
+//   store c[m*128.., n*128..] = cast(acc, bf16)      shared c.1: bf16[128, 128]
+//                                               =>   store c.1 = cast(acc, bf16)
+//                                                    store_bulk c[m*128.., n*128..] = c.1
+//
+// A tile that the author has put into a buffer only to store it from there leaves from that buffer.
+// A store that the copy engine cannot do stays as it is.
+#include "passes/specialize_internal.h"
+
+typedef struct finder {
+    kg_specializer *s;
+    struct {
+        kg_op **items;
+        int count, capacity;
+    } stores;
+} finder;
+
+static bool find_store(kg_op *op, void *user)
+{
+    finder *f = user;
+    const char *help;
+    int contiguous;
+    if (op->code != KG_OP_STORE || op->n_operands != 2) return true;
+    kg_value *view = op->operands[0];
+    if (view->type.home != KG_HOME_GLOBAL || view->type.rank != 2 ||
+        op->operands[1]->type.rank != 2)
+        return true;
+    if (!kg_bulk_misfit(f->s, view, &contiguous, &help) && contiguous == view->type.rank - 1)
+        KG_PUSH(f->s->context->arena, &f->stores, op);
+    return true;
+}
+
+// The buffer that a stored fragment was loaded from, whole, just before.
+static kg_value *loaded_from(kg_specializer *s, const kg_op *store)
+{
+    const kg_value *value = store->operands[1];
+    if (value->kind != KG_VALUE_RESULT || value->op->code != KG_OP_LOAD ||
+        value->op->n_operands != 1 || value->op->parent != store->parent)
+        return NULL;
+    kg_value *buffer = value->op->operands[0];
+    if (buffer->kind != KG_VALUE_RESULT || buffer->op->code != KG_OP_SHARED ||
+        kg_op_attr(buffer->op, KG_A_RING) || s->uses[value->id]->next)
+        return NULL;
+    for (const kg_op *op = value->op->next; op != store; op = op->next)
+        if (op->n_blocks || kg_op_writes(op)) return NULL;
+    return buffer;
+}
+
+static kg_value *put_into_buffer(kg_specializer *s, kg_op *store)
+{
+    kg_place place = kg_place_before(s->kernel, store);
+    kg_type type = store->operands[1]->type;
+    type.home = KG_HOME_SHARED;
+    kg_value *buffer = kg_op_result(s->kernel, kg_make(&place, KG_OP_SHARED, 0, NULL), type,
+                                    kg_root(store->operands[0])->name);
+    kg_make(&place, KG_OP_STORE, 2, (kg_value *[]){buffer, store->operands[1]});
+    kg_op *view = store->operands[0]->op; // behind, where the text form has it
+    if (view && view->parent == store->parent && !s->uses[store->operands[0]->id]->next) {
+        kg_op_remove(view);
+        kg_block_insert_before(store, view);
+    }
+    return buffer;
+}
+
+void kg_specialize_stores(kg_specializer *s, kg_block *consumer)
+{
+    finder f = {.s = s};
+    s->uses = kg_uses_collect(s->context->arena, s->kernel, &s->n_values);
+    kg_walk(consumer, find_store, &f);
+    for (int i = 0; i < f.stores.count; i++) {
+        kg_op *store = f.stores.items[i];
+        kg_value *buffer = loaded_from(s, store);
+        if (!buffer) buffer = put_into_buffer(s, store);
+        kg_place place = kg_place_before(s->kernel, store);
+        kg_make(&place, KG_OP_STORE_BULK, 2, (kg_value *[]){store->operands[0], buffer});
+        kg_op_remove(store);
+    }
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// Fences between proxies, and between registers and the tensor core.
+//
+// Who touched bytes by ordinary accesses fences them before the copy engine or the tensor core may
+// touch them: once for each rendezvous that hands them over, however many accesses there were, by
+// all threads that meet there, behind the waits for their own copies and in front of the
+// rendezvous. Where no rendezvous is needed (one thread hands over to itself) a fence stands alone.
+#pragma once
+#include "passes/sync/cover.h"
+
+// Adds plan->fence for what the plan's waits and rendezvous leave to be fenced.
+void kg_fences_add(const kg_sync_program *p, const kg_obligations *o, const int64_t *cost,
+                   kg_sync_plan *plan);
+// The author's fences stand on every path of an obligation that needs one. For those between
+// proxies `met` says whether the rest is met by the author.
+bool kg_fences_by_hand(const kg_sync_program *p, const kg_sync_plan *plan, const kg_obligation *o,
+                       bool met);
+// The op for a fence.
+kg_opcode kg_fence_code(kg_fence fence);
+const char *kg_fence_scope(kg_fence fence); // NULL: has none
+bool kg_fence_code_is(kg_opcode code);      // of one of them

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+// The programs of bulk/ against plain C: tiles by the copy engine, between roles and alone, of one
+// to five dimensions, in part outside of their tensors.
+#include "harness.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define IN PROGRAM_INPUT
+#define OUT PROGRAM_OUTPUT
+
+static program_case of(const char *file)
+{
+    return (program_case){.file = file, .target = "sm_90a", .synced = true};
+}
+
+// Tiles of 16 x 32 in a ring of three: fewer tiles than slots, as many, several turns, and tails.
+static void rings(const char *file)
+{
+    static const int64_t sizes[][2] = {{16, 32}, {1, 4}, {48, 32}, {133, 68}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        int64_t m = sizes[i][0], n = sizes[i][1];
+        program_case c = of(file);
+        double *x = program_add(&c, "x", "f32", IN, 0, m * n),
+               *y = program_add(&c, "y", "f32", OUT, 1e-6, 16 * n);
+        program_scalar(&c, "M", m);
+        program_scalar(&c, "N", n);
+        for (int64_t r = 0; r < m; r++)
+            for (int64_t k = 0; k < n; k++) y[r % 16 * n + k] += x[r * n + k];
+        program_run(&c);
+    }
+}
+
+static void ring(void **state)
+{
+    rings("bulk/bulk_ring.kg");
+}
+
+static void registers(void **state)
+{
+    rings("bulk/bulk_registers.kg");
+}
+
+static void store(void **state)
+{
+    static const int64_t sizes[][2] = {{32, 64}, {3, 8}, {199, 72}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        int64_t m = sizes[i][0], n = sizes[i][1];
+        program_case c = of("bulk/bulk_store.kg");
+        double *x = program_add(&c, "x", "f16", IN, 0, m * n),
+               *y = program_add(&c, "y", "f16", OUT, 0, m * n);
+        program_scalar(&c, "M", m);
+        program_scalar(&c, "N", n);
+        for (int64_t k = 0; k < m * n; k++) y[k] = 2 * x[k];
+        program_run(&c);
+    }
+}
+
+// ---- views --------------------------------------------------------------------------------------
+
+enum { A = 3, B = 4, C = 5, D = 6, W = 24, V = 32, P = 36, Q = 9, N = 900 };
+
+// The tile of `extent` elements that starts at `start` in a tensor of `size`, row-major; zeros
+// outside. A dimension of extent 0 is fixed.
+static void tile(int rank, const int64_t *size, const int64_t *start, const int64_t *extent,
+                 const double *x, double *y)
+{
+    int64_t count = 1;
+    for (int d = 0; d < rank; d++) count *= extent[d] ? extent[d] : 1;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t rest = i, offset = 0, step = 1;
+        bool inside = true;
+        for (int d = rank - 1; d >= 0; d--) {
+            int64_t n = extent[d] ? extent[d] : 1, at = start[d] + rest % n;
+            rest /= n;
+            inside &= at >= 0 && at < size[d];
+            offset += at * step;
+            step *= size[d];
+        }
+        y[i] = inside ? x[offset] : 0;
+    }
+}
+
+static void views_at(int64_t at, int64_t far)
+{
+    program_case c = of("bulk/bulk_views.kg");
+    double *x1 = program_add(&c, "x1", "f32", IN, 0, N);
+    double *x2 = program_add(&c, "x2", "bf16", IN, 0, A * W);
+    double *x3 = program_add(&c, "x3", "i32", IN, 0, A * B * W);
+    double *x4 = program_add(&c, "x4", "f32", IN, 0, A * B * C * W);
+    double *x5 = program_add(&c, "x5", "i8", IN, 0, A * B * C * D * V);
+    double *xt = program_add(&c, "xt", "f32", IN, 0, P * Q);
+    double *y1 = program_add(&c, "y1", "f32", OUT, 0, 1024);
+    double *y2 = program_add(&c, "y2", "bf16", OUT, 0, 8 * 64);
+    double *y3 = program_add(&c, "y3", "i32", OUT, 0, 4 * 16);
+    double *y4 = program_add(&c, "y4", "f32", OUT, 0, 2 * 3 * 4 * 8);
+    double *y5 = program_add(&c, "y5", "i8", OUT, 0, 2 * 2 * 2 * 4 * 16);
+    double *yt = program_add(&c, "yt", "f32", OUT, 0, 8 * 32);
+    static const char *const names[] = {"at", "far", "N", "A", "B", "C", "D", "W", "V", "P", "Q"};
+    const int64_t values[] = {at, far, N, A, B, C, D, W, V, P, Q};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        program_scalar(&c, names[i], values[i]);
+#define TILE(rank, x, y, size, start, extent)                                                      \
+    tile(rank, (int64_t[])size, (int64_t[])start, (int64_t[])extent, x, y)
+#define L(...) {__VA_ARGS__}
+    TILE(1, x1, y1, L(N), L(at), L(1024));
+    TILE(2, x2, y2, L(A, W), L(at, far), L(8, 64));
+    TILE(3, x3, y3, L(A, B, W), L(1, at, 8), L(0, 4, 16));
+    TILE(4, x4, y4, L(A, B, C, W), L(at, 1, at, 0), L(2, 3, 4, 8));
+    TILE(5, x5, y5, L(A, B, C, D, V), L(0, at, 1, at, 3), L(2, 2, 2, 4, 16));
+    TILE(2, xt, yt, L(Q, P), L(2, at), L(8, 32));
+    program_run(&c);
+}
+
+static void views(void **state)
+{
+    views_at(0, 0);
+    views_at(1, -7);
+    views_at(-2, 5);
+    views_at(2000, INT64_C(1) << 33); // a coordinate has 32 bits, and this one must not come around
+    views_at(-5, -(INT64_C(1) << 33));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ring),
+        cmocka_unit_test(registers),
+        cmocka_unit_test(store),
+        cmocka_unit_test(views),
+    };
+    return cmocka_run_group_tests_name("bulk", tests, NULL, NULL);
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+// The model that chooses tiles for GPUs with wgmma: what it chooses can be had (the passes take it,
+// and shared memory holds it), it gives its reasons, and it chooses the same every time.
+#include "kernels/matmul/model.h"
+#include "tests/shipped/shipped.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+static const int64_t extents[] = {64, 72, 128, 200, 512, 1000, 2048, 4096, 11008};
+enum { EXTENTS = sizeof extents / sizeof *extents };
+
+static kgen_task *plan(const char *shape, const char *rest)
+{
+    char line[256];
+    snprintf(line, sizeof line, "matmul %s target=sm_90a %s", shape, rest);
+    return shipped_plan(line);
+}
+
+static int64_t constant(const kgen_task *task, const char *name)
+{
+    for (int i = 0; i < task->n_defines; i++)
+        if (!strcmp(task->defines[i].name, name)) return atoll(task->defines[i].value);
+    return -1;
+}
+
+// Compiles as far as buffers have their places; no warning that the schedule did not fit.
+static void place(kgen_context *context, const kgen_task *task, const char *what)
+{
+    kgen_define defines[KGEN_TASK_DEFINES];
+    for (int i = 0; i < task->n_defines; i++)
+        defines[i] = (kgen_define){task->defines[i].name, task->defines[i].value};
+    kgen_compile_options options = {.name = task->source_name,
+                                    .target = task->target,
+                                    .defines = defines,
+                                    .n_defines = (size_t)task->n_defines,
+                                    .stop_after = "place"};
+    kgen_program *program = NULL;
+    kgen_program_info info;
+    kgen_status status =
+        kgen_compile(context, task->source, task->source_bytes, &options, &program);
+    if (status) fail_msg("%s: %s\n%s", what, kgen_status_name(status), task->reasons);
+    assert_int_equal(kgen_program_get_info(program, &info), KGEN_OK);
+    assert_true(info.shared_bytes <= 227 * 1024);
+    assert_int_equal(info.threads, 32 * (constant(task, "WARPS") + 4));
+    assert_non_null(strstr(kgen_program_ir(program), "wgmma("));
+    kgen_program_free(program);
+}
+
+static void test_placed(void **state)
+{
+    static const char *const rests[] = {"out=bf16", "out=f32", "out=f16 dtype=f16 a_col=true",
+                                        "out=bf16 b_col=true bias=true activation=gelu",
+                                        "out=f32 splits=2"};
+    kgen_context *context = shipped_context();
+    for (int i = 0; i < EXTENTS * EXTENTS; i++) {
+        char shape[128];
+        int64_t m = extents[i / EXTENTS], n = extents[i % EXTENTS];
+        snprintf(shape, sizeof shape, "M=%lld N=%lld K=%lld", (long long)m, (long long)n,
+                 (long long)extents[(i * 5 + 3) % EXTENTS]);
+        kgen_task *task = plan(shape, rests[i % 5]);
+        assert_non_null(strstr(task->reasons, "chosen: "));
+        if (i % 4 == 0) place(context, task, shape);
+        kgen_task_free(task);
+    }
+    kgen_context_free(context);
+}
+
+static void test_every_tile(void **state)
+{
+    static const char *const tiles[] = {"128x256", "256x128", "128x192", "128x128", "256x64",
+                                        "128x64",  "64x256",  "64x128",  "64x64"};
+    kgen_context *context = shipped_context();
+    for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
+        int m = 0, n = 0;
+        char rest[128];
+        sscanf(tiles[i], "%dx%d", &m, &n);
+        snprintf(rest, sizeof rest, "out=bf16 tile_m=%d tile_n=%d", m, n);
+        kgen_task *task = plan("M=1000 N=1000 K=1000", rest);
+        assert_int_equal(constant(task, "BM"), m);
+        assert_int_equal(constant(task, "BN"), n);
+        place(context, task, tiles[i]);
+        kgen_task_free(task);
+    }
+    kgen_context_free(context);
+}
+
+static void test_same_again(void **state)
+{
+    for (int i = 0; i < EXTENTS; i++) {
+        matmul_shape shape = {.m = extents[i], .n = 4096, .k = 4096, .out_bytes = 2};
+        shape.staged = true;
+        shape.splits = 1;
+        shape.ctas = 132;
+        char first[2048], second[2048];
+        matmul_choice a, b;
+        assert_true(matmul_model(&shape, &a, first, sizeof first));
+        assert_true(matmul_model(&shape, &b, second, sizeof second));
+        assert_memory_equal(&a, &b, sizeof a);
+        assert_string_equal(first, second);
+        shape.k *= 2;
+        assert_true(matmul_model(&shape, &b, second, sizeof second));
+        assert_true(b.cycles > a.cycles);
+        char small[16];
+        assert_true(matmul_model(&shape, &a, small, sizeof small)); // cut, not overrun
+        assert_true(strlen(small) < sizeof small);
+    }
+}
+
+static void test_left_alone(void **state)
+{
+    static const char *const shapes[] = {"M=16 N=4096 K=4096", "M=256 N=256 K=100",
+                                         "M=256 N=100 K=256"};
+    for (int i = 0; i < 3; i++) {
+        kgen_task *task = plan(shapes[i], "");
+        assert_int_equal(constant(task, "PRODUCERS"), -1);
+        assert_non_null(strstr(task->reasons, "all warps work alike"));
+        kgen_task_free(task);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_placed), cmocka_unit_test(test_every_tile),
+        cmocka_unit_test(test_same_again), cmocka_unit_test(test_left_alone)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
