@@ -22,6 +22,7 @@
 #include "passes/pass_list.h"
 #include "passes/rewrite.h"
 #include "passes/sync/phases.h"
+#include "passes/sync/registers.h"
 
 #include <string.h>
 
@@ -190,8 +191,7 @@ static bool made_inside(const kg_value *slot, const kg_op *owner)
 static bool assigned_inside(const kg_value *slot, kg_op *owner)
 {
     assignment_search search = {slot, false};
-    for (int i = 0; i < owner->n_blocks; i++)
-        kg_walk(owner->blocks[i], find_assignment, &search);
+    for (int i = 0; i < owner->n_blocks; i++) kg_walk(owner->blocks[i], find_assignment, &search);
     return search.found;
 }
 
@@ -314,14 +314,40 @@ static int64_t arrivals_of(const pass *s, int class)
     return warps;
 }
 
+// A fragment that has the registers of a product's result, used by something else than products.
+static bool uses_product(const kg_sync_program *p, const kg_op *op, const kg_value *fragment)
+{
+    for (int i = 0; i < op->n_blocks; i++)
+        for (const kg_op *inner = op->blocks[i]->first; inner; inner = inner->next)
+            if (uses_product(p, inner, fragment)) return true;
+    bool names = op->code == KG_OP_ASSIGN && op->operands[0] == fragment;
+    if (kg_op_info_of(op->code)->cls == KG_CLASS_D || names) return false;
+    for (int i = 0; i < op->n_operands; i++)
+        if (kg_sync_fragment(p, op->operands[i]) == fragment) return true;
+    return false;
+}
+
+// Where a slot is given back: behind its last reader; but a product reads until it is waited for,
+// so if its result is used later in this trip, in front of that, where a wait stands anyway.
+static kg_op *place_of_release(const pass *s, const reading *r)
+{
+    const kg_value *fragment = kg_op_info_of(r->last->code)->cls == KG_CLASS_D
+                                   ? kg_sync_fragment(s->p, r->last->results[0])
+                                   : NULL;
+    for (kg_op *op = r->last->next; fragment && op; op = op->next)
+        if (uses_product(s->p, op, fragment)) return op;
+    return r->last->next;
+}
+
 static void wait_and_free(pass *s, const reading *r)
 {
     const stream *head = &s->streams.items[r->class];
     kg_place front = kg_place_before(s->kernel, r->first);
     make_sync(&front, KG_OP_MBARRIER_WAIT, head->full, r->slot);
     if (!head->empty || r->region < 0 || r->region == head->region) return;
-    kg_place behind = r->last->next ? kg_place_before(s->kernel, r->last->next)
-                                    : kg_place_end(s->kernel, r->block, r->last->loc);
+    kg_op *next = place_of_release(s, r);
+    kg_place behind =
+        next ? kg_place_before(s->kernel, next) : kg_place_end(s->kernel, r->block, r->last->loc);
     behind.loc = r->last->loc;
     make_sync(&behind, KG_OP_MBARRIER_ARRIVE, head->empty, r->slot);
 }

@@ -55,7 +55,7 @@ void kg_sync_find_fragments(kg_sync_program *p)
     kg_walk(p->kernel->body, note_wgmma, &f);
 }
 
-static const kg_value *fragment_of(const kg_sync_program *p, const kg_value *value)
+const kg_value *kg_sync_fragment(const kg_sync_program *p, const kg_value *value)
 {
     return p->fragments && value->id >= 0 ? p->fragments[value->id] : NULL;
 }
@@ -63,14 +63,14 @@ static const kg_value *fragment_of(const kg_sync_program *p, const kg_value *val
 // acc = wgmma(..) moves nothing: the registers have been acc's all along.
 static bool only_names(const kg_sync_program *p, const kg_op *op)
 {
-    return op->code == KG_OP_ASSIGN && fragment_of(p, op->operands[1]) == op->operands[0];
+    return op->code == KG_OP_ASSIGN && kg_sync_fragment(p, op->operands[1]) == op->operands[0];
 }
 
 // A wgmma that starts from another value than its own accumulator: that value is moved there first.
 static bool starts_from(const kg_sync_program *p, const kg_op *op, int operand)
 {
     return is_wgmma(op) && operand == 2 &&
-           fragment_of(p, op->operands[2]) != fragment_of(p, op->results[0]);
+           kg_sync_fragment(p, op->operands[2]) != kg_sync_fragment(p, op->results[0]);
 }
 
 // By value: the wgmma that starts from it, or NULL.
@@ -87,9 +87,9 @@ bool kg_sync_touches_fragments(const kg_sync_program *p, const kg_op *op)
 {
     if (!p->fragments || only_names(p, op)) return false;
     for (int i = 0; i < op->n_operands; i++)
-        if (fragment_of(p, op->operands[i])) return true;
+        if (kg_sync_fragment(p, op->operands[i])) return true;
     for (int i = 0; i < op->n_results; i++)
-        if (fragment_of(p, op->results[i])) return true;
+        if (kg_sync_fragment(p, op->results[i])) return true;
     return started_by(p, op) != NULL;
 }
 
@@ -122,22 +122,22 @@ void kg_sync_add_registers(kg_sync_program *p, int node)
     const kg_op *op = kg_sync_node_at(p, node)->op;
     if (!p->fragments || !kg_sync_touches_fragments(p, op)) return;
     if (is_wgmma(op)) {
-        const kg_value *a = fragment_of(p, op->operands[0]);
+        const kg_value *a = kg_sync_fragment(p, op->operands[0]);
         if (a && op->operands[0]->type.home == KG_HOME_FRAG) add(p, node, a, &by_tensor[0]);
-        add(p, node, fragment_of(p, op->results[0]), &by_tensor[1]);
+        add(p, node, kg_sync_fragment(p, op->results[0]), &by_tensor[1]);
         return;
     }
     bool assigns = op->code == KG_OP_ASSIGN;
     for (int i = assigns; i < op->n_operands; i++)
-        if (fragment_of(p, op->operands[i]))
-            add(p, node, fragment_of(p, op->operands[i]), &by_thread[0]);
-    if (assigns && fragment_of(p, op->operands[0]))
-        add(p, node, fragment_of(p, op->operands[0]), &by_thread[1]);
+        if (kg_sync_fragment(p, op->operands[i]))
+            add(p, node, kg_sync_fragment(p, op->operands[i]), &by_thread[0]);
+    if (assigns && kg_sync_fragment(p, op->operands[0]))
+        add(p, node, kg_sync_fragment(p, op->operands[0]), &by_thread[1]);
     for (int i = 0; i < op->n_results; i++)
-        if (fragment_of(p, op->results[i]))
-            add(p, node, fragment_of(p, op->results[i]), &by_thread[1]);
+        if (kg_sync_fragment(p, op->results[i]))
+            add(p, node, kg_sync_fragment(p, op->results[i]), &by_thread[1]);
     const kg_op *start = started_by(p, op);
-    if (start) add(p, node, fragment_of(p, start->results[0]), &by_thread[1]);
+    if (start) add(p, node, kg_sync_fragment(p, start->results[0]), &by_thread[1]);
 }
 
 bool kg_sync_registers_conflict(const kg_sync_access *a, const kg_sync_access *b)

@@ -17,6 +17,8 @@
 // Fills p->fragments: by value id the fragment whose registers a value has (a mutable one, or
 // itself) where a wgmma works on them, else NULL.
 void kg_sync_find_fragments(kg_sync_program *p);
+// The fragment whose registers the value has; NULL: no product works on them.
+const kg_value *kg_sync_fragment(const kg_sync_program *p, const kg_value *value);
 bool kg_sync_touches_fragments(const kg_sync_program *p, const kg_op *op);
 // The accesses of a node's op to such fragments join the program's.
 void kg_sync_add_registers(kg_sync_program *p, int node);

@@ -83,10 +83,34 @@ static bool tiles(const range *a, const range *b)
             (a->start.constant - b->start.constant) % a->extent == 0);
 }
 
+static int64_t common_step(int64_t step, const linear *a)
+{
+    for (int i = 0; i < a->count; i++) {
+        int64_t x = a->terms[i].factor < 0 ? -a->terms[i].factor : a->terms[i].factor;
+        while (x) {
+            int64_t rest = step % x;
+            step = x;
+            x = rest;
+        }
+    }
+    return step;
+}
+
+// Both repeat in steps of one number, and lie apart within it, whatever the values are.
+static bool interleave(const range *a, const range *b)
+{
+    if (a->scattered || b->scattered || !a->start.known || !b->start.known) return false;
+    int64_t step = common_step(common_step(0, &a->start), &b->start);
+    if (!step) return false;
+    int64_t from = (b->start.constant % step - a->start.constant % step + 2 * step) % step;
+    return from >= a->extent && from + b->extent <= step;
+}
+
 static axis_verdict compare(const range *a, const range *b, const kg_op *loop)
 {
     linear d = linear_sum(&b->start, &a->start, -1);
     int64_t slope, at;
+    if (interleave(a, b)) return AXIS_APART;
     axis_verdict unknown = tiles(a, b) ? AXIS_TILED : AXIS_UNKNOWN;
     if (a->scattered || b->scattered || !settle(&d, &a->start, loop, &slope)) return unknown;
     at = d.constant + (loop ? slope : 0); // after one trip
@@ -162,6 +186,60 @@ static how_apart threads_of(const access_model *a, const access_model *b)
     return chunk_of(a) == chunk_of(b) ? SAME_THREAD : SURELY_MEET;
 }
 
+// ---- one tile a trip ----------------------------------------------------------------------------
+
+// `t op n`, times at least the extent.
+static bool is_digit(const range *r, kg_opcode code, const kg_value **t, const kg_value **n)
+{
+    if (r->scattered || !r->start.known || r->start.count != 1) return false;
+    const kg_value *value = r->start.terms[0].value;
+    int64_t factor = r->start.terms[0].factor;
+    if (value->kind != KG_VALUE_RESULT || value->op->code != code || factor < r->extent)
+        return false;
+    *t = value->op->operands[0];
+    *n = value->op->operands[1];
+    return true;
+}
+
+static bool is_same(const kg_value *a, const kg_value *b)
+{
+    linear x = linear_of(a), y = linear_of(b), d = linear_sum(&x, &y, -1);
+    return linear_is_constant(&d) && !d.constant;
+}
+
+// The index of the loop, and things that it leaves alone.
+static bool counts_trips(const kg_value *t, const kg_op *loop)
+{
+    linear x = linear_of(t);
+    bool own = false;
+    for (int i = 0; x.known && i < x.count; i++) {
+        const kg_value *value = x.terms[i].value;
+        if (value->kind == KG_VALUE_ARG && value->op == loop)
+            own = true;
+        else if (linear_changes_in(value, loop))
+            return false;
+    }
+    return x.known && own;
+}
+
+// Tiles in rows t / n and columns t mod n: another t is another tile. Both views are the same one.
+static bool by_number(const access_model *a, const kg_view_info *view, const kg_op *loop)
+{
+    const kg_value *t, *n, *u, *m;
+    int rank = a->at.root->type.rank;
+    for (int d = 0; d < rank; d++) {
+        range row = range_of(view, &a->at.operand->type, d);
+        if (!is_digit(&row, KG_OP_DIV, &t, &n) || !counts_trips(t, loop) ||
+            linear_changes_in(n, loop))
+            continue;
+        for (int e = 0; e < rank; e++) {
+            range column = range_of(view, &a->at.operand->type, e);
+            if (is_digit(&column, KG_OP_MOD, &u, &m) && is_same(t, u) && is_same(n, m)) return true;
+        }
+    }
+    return false;
+}
+
 how_apart validator_relate(const validator *v, const access_model *a, const access_model *b,
                            int stale)
 {
@@ -173,6 +251,7 @@ how_apart validator_relate(const validator *v, const access_model *a, const acce
     if (!same_tensor(a->at.root, b->at.root)) return MAY_MEET;
     kg_view_resolve(a->at.operand, &va);
     kg_view_resolve(b->at.operand, &vb);
+    if (loop && a == b && by_number(a, &va, loop)) return NEVER_MEET;
     for (int d = 0; d < a->at.root->type.rank; d++) {
         range x = range_of(&va, &a->at.operand->type, d);
         range y = range_of(&vb, &b->at.operand->type, d);

@@ -137,7 +137,8 @@ static void add_entry(validator *v, cell *c, const entry *now)
     }
     // No room: the last one stands for both, as if it could be anybody's and were made now.
     entry *last = &c->entries[c->count - 1];
-    if (last->phase || now->phase)
+    const access_model *a = &v->accesses.items[last->access], *b = &v->accesses.items[now->access];
+    if (last->phase || now->phase || a->proxy != b->proxy || a->elected != b->elected)
         validator_give_up(v, "too much is in flight at one place at once");
     uint32_t warps = last->warps | now->warps;
     uint8_t kind = last->kind > now->kind ? last->kind : now->kind;
@@ -218,7 +219,7 @@ static void check_tensor(validator *v, const state *s, const tensor_state *t, co
         if (how == SAME_THREAD && !e->phase && need == KNOWN) continue;
         if (how == SAME_WARP && !e->phase && need == KNOWN && lanes_met(v, s, e, b->region))
             continue;
-        complaint c = {how != MAY_MEET,
+        complaint c = {how != MAY_MEET && !(how == SAME_THREAD && e->phase),
                        "published before it is complete",
                        a,
                        b,

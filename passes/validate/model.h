@@ -264,6 +264,7 @@ typedef struct shape {
 typedef struct state_set {
     state **items;
     int count, capacity;
+    int *table, slots; // of state_known: numbers of items + 1, by hash
 } state_set;
 
 typedef struct validator {

@@ -40,9 +40,11 @@ static bool may_leave_out(const kg_access *at)
     return by_threads && !from_view && op->n_operands > plain;
 }
 
-static flight flight_of(const kg_access *at)
+static flight flight_of(validator *v, const kg_access *at)
 {
     switch (at->effect->completes) {
+    case KG_COMPLETES_ISSUE:
+        return FLIGHT_NONE;
     case KG_COMPLETES_GROUP:
         return FLIGHT_COPY;
     case KG_COMPLETES_MBARRIER:
@@ -53,9 +55,10 @@ static flight flight_of(const kg_access *at)
         return FLIGHT_BULK;
     case KG_COMPLETES_WGMMA_GROUP:
         return FLIGHT_WGMMA;
-    default:
-        return FLIGHT_NONE;
     }
+    validator_give_up(v, "an access of '%s' completes in a way that is not modelled",
+                      kg_op_info_of(at->op->code)->name);
+    return FLIGHT_NONE;
 }
 
 // The number of the first slot of a ring of mbarriers.
@@ -87,10 +90,11 @@ static void add_access(validator *v, const kg_access *at)
     a.writes = at->effect->mode != KG_MODE_R && !a.use;
     a.atomic = at->effect->mode == KG_MODE_A;
     a.proxy = at->effect->proxy == KG_PROXY_ASYNC;
-    a.flight = (uint8_t)flight_of(at);
+    a.flight = (uint8_t)flight_of(v, at);
     a.masked = may_leave_out(at);
     a.shared = at->root && at->root->type.home == KG_HOME_SHARED;
     if (a.use || a.init) a.mbarrier = mbarrier_number(v, at->root);
+    if (a.use && !at->exact) validator_give_up(v, "an mbarrier's place is computed");
     if (a.shared) {
         a.offset = kg_op_int(at->root->op, KG_A_OFFSET, 0);
         a.ring = (int)kg_op_int(at->root->op, KG_A_RING, 1);

@@ -28,6 +28,12 @@ static bool meets_others(const kg_block *block, int threads)
     return false;
 }
 
+static uint32_t warps_in(const kg_op *region)
+{
+    int64_t first = kg_op_int(region, KG_A_FIRST, 0), last = kg_op_int(region, KG_A_LAST, 1);
+    return (uint32_t)(((UINT64_C(1) << (last - first)) - 1) << first);
+}
+
 static bool copies_in_bulk(const kg_block *block)
 {
     for (const kg_op *op = block->first; op; op = op->next) {
@@ -48,8 +54,11 @@ const kg_op *validator_last_role(const validator *v, const kg_op *first)
 {
     const kg_op *last = NULL;
     bool any = false;
+    uint32_t warps = 0;
     for (const kg_op *op = first; op; op = op->next) {
         if (op->code == KG_OP_WARPS) {
+            if (warps & warps_in(op)) break; // the same warps do the one, then the other
+            warps |= warps_in(op);
             any |= region_meets(op);
             last = op;
         } else if (v->matters[op->id]) {
@@ -65,12 +74,6 @@ static const kg_op *skip(const validator *v, const kg_op *op)
 {
     while (op && !v->matters[op->id]) op = op->next;
     return op;
-}
-
-static uint32_t warps_in(const kg_op *region)
-{
-    int64_t first = kg_op_int(region, KG_A_FIRST, 0), last = kg_op_int(region, KG_A_LAST, 1);
-    return (uint32_t)(((UINT64_C(1) << (last - first)) - 1) << first);
 }
 
 static void put(crew *c, state *s, int role, const kg_op *op)

@@ -96,11 +96,29 @@ void state_unify(validator *v, state_set *set)
     set->count = kept;
 }
 
+static int *find(const validator *v, const state_set *visited, const state *s)
+{
+    int mask = visited->slots - 1;
+    for (uint64_t at = s->hash >> 7;; at++) {
+        int *place = &visited->table[at & (uint64_t)mask];
+        if (!*place || equal(v, visited->items[*place - 1], s)) return place;
+    }
+}
+
+static void grow(validator *v, state_set *visited)
+{
+    visited->slots = visited->slots ? 2 * visited->slots : 64;
+    visited->table = KG_NEW_ARRAY(v->arena, int, visited->slots);
+    for (int i = 0; i < visited->count; i++) *find(v, visited, visited->items[i]) = i + 1;
+}
+
 bool state_known(validator *v, state_set *visited, state *s)
 {
     state_hash(v, s);
-    for (int i = 0; i < visited->count; i++)
-        if (equal(v, visited->items[i], s)) return true;
+    if (2 * (visited->count + 1) > visited->slots) grow(v, visited);
+    int *place = find(v, visited, s);
+    if (*place) return true;
+    *place = visited->count + 1;
     state *copy = take(v, bytes_of(v, s)); // nobody goes on from it: it never grows
     copy_to(v, copy, s);
     state_push(v, visited, copy);
