@@ -301,7 +301,7 @@ static void refused_parts(void **state)
             "a box would not start at a multiple of 128 bytes");
 }
 
-// Maps are parameters, and those have room for 29, one a tensor.
+// Maps are parameters, and those have room for 4096 bytes: 30 tensors with a map each.
 static kg_diag_id with_tensors(int count)
 {
     static char text[16384];
