@@ -130,6 +130,7 @@ int emit_launch_registers(const kg_kernel *kernel);
 // -- emit_control.c -------------------------------------------------------------------------------
 void emit_enter_region(kg_emit *e, kg_region region);
 void emit_block(kg_emit *e, kg_block *block);
+void emit_op(kg_emit *e, kg_op *op);
 
 // -- emit_fragment.c: coordinates, and moving registers between layouts ---------------------------
 // Thread part of dimension d of a layout, in the current region.
@@ -227,6 +228,9 @@ kg_value *emit_root_of(kg_value *operand);
 
 // -- the rest -------------------------------------------------------------------------------------
 bool emit_elementwise(kg_emit *e, kg_op *op);
+// A run of such ops on large fragments from `op` on, some registers of all of them at a time; the
+// last op of the run, NULL when there is none.
+kg_op *emit_strips(kg_emit *e, kg_op *op);
 cg_value emit_unary(kg_emit *e, kg_opcode code, kg_dtype dtype, cg_value x);
 cg_value emit_binary(kg_emit *e, kg_opcode code, kg_dtype dtype, cg_value a, cg_value b);
 void emit_cast(kg_emit *e, kg_dtype from, kg_dtype to, const cg_value *in, int count,
