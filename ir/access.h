@@ -113,6 +113,9 @@ typedef enum kg_dot_kind {
 // K % 16 == 0 is mma.m16n8k16; i8 with i32 accumulators and K % 32 == 0 is m16n8k32; anything else
 // FMA from shared operands. The op wgmma is KG_DOT_WGMMA.
 kg_dot_kind kg_dot_kind_of(const kg_op *dot);
+// Is the accumulator that goes into a wgmma zero, by the text alone? Then none goes in: the first
+// instruction does not add, and nobody has to make zeros.
+bool kg_wgmma_is_fresh(const kg_op *wgmma);
 // Accumulator layout for [M, N] with warps_m x warps_n warps; false when it does not divide. Of
 // wgmma: the four warps of a warpgroup take 64 rows, 16 each; warps_m counts these four; each
 // warpgroup has columns that lie side by side, at most 256 of them.
