@@ -89,9 +89,9 @@ int kg_view_vector_bytes(const kg_kernel *kernel, kg_value *operand, bool extent
 // when the dimension is not the contiguous one.
 int kg_shared_run_bytes(kg_value *operand, int d);
 
-// A store by stmatrix. A lane gives the address at row and column lane[i][0 and 1] for each bit i of
-// its number that is set; of two matrices lanes 0 to 15 alone. The instruction's k-th matrix has the
-// registers r | matrix[k] and r | matrix[k] | pair, for each r without any of these bits.
+// A store by stmatrix. A lane gives the address at row and column lane[i][0 and 1] for each bit i
+// of its number that is set; of two matrices lanes 0 to 15 alone. The instruction's k-th matrix has
+// the registers r | matrix[k] and r | matrix[k] | pair, for each r without any of these bits.
 typedef struct kg_matrix_store {
     int count;       // matrices: 4 or 2
     bool transposed; // the buffer is contiguous along the fragment's rows
