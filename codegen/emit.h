@@ -266,8 +266,6 @@ void emit_proxy_fence(kg_emit *e, kg_op *op);
 
 // -- emit_wgmma.c: products of warpgroups ---------------------------------------------------------
 void emit_wgmma(kg_emit *e, kg_op *op);
-// Is the accumulator that goes in known to be zero, so that it need not go in?
-bool emit_wgmma_is_fresh(const kg_op *op);
 // The words of an A fragment, as wgmma takes them: steps of K, then blocks of 64 rows, then four.
 cg_value *emit_wgmma_words(kg_emit *e, const kg_op *op, int *count);
 
