@@ -149,6 +149,7 @@ static bool plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
                           .n = v[K_N],
                           .k = v[K_K],
                           .splits = v[K_SPLITS],
+                          .bias = v[K_BIAS],
                           .ctas = v[K_SMS],
                           .tile_m = v[K_TILE_M],
                           .tile_n = v[K_TILE_N],

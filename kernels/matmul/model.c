@@ -122,6 +122,12 @@ static bool judge(const matmul_shape *shape, const candidate *c, matmul_choice *
             (long long)c->bm, (long long)c->bn, (long long)c->bk);
         return false;
     }
+    // A thread holds a quarter of the columns' bias beside 128 accumulators.
+    if (shape->bias && !shape->tile_n && c->bn > 192) {
+        put(t, "%lldx%lldx%lld: the bias of %lld columns takes too many registers\n",
+            (long long)c->bm, (long long)c->bn, (long long)c->bk, (long long)c->bn);
+        return false;
+    }
     step_cost step = cost_of_step(c, stages);
     int64_t tiles = ceildiv(shape->m, c->bm) * ceildiv(shape->n, c->bn) * shape->splits;
     int64_t waves = ceildiv(tiles, shape->ctas);
