@@ -63,6 +63,7 @@ bool build_load(struct decoder *d, int argument)
     op->type2 = ptxm_d_address_bytes(d, op->operands[op->ndst]);
     op->flags = ptxm_d_has(d, 'n') ? OPF_NC : 0;
     op->vector = op->ndst;
+    op->transfer = d->lanes->load(d->t, op->vector, op->dst_bytes);
     return true;
 }
 
@@ -79,6 +80,7 @@ bool build_store(struct decoder *d, int argument)
     op->dst_bytes = (uint8_t)ptxm_d_slot_bytes(d, d->operands[0]);
     if (d->operands[0] < 0)
         op->dst_bytes = (uint8_t)(ptxm_type_bits(d->t) <= 32 ? 4 : ptxm_type_bits(d->t) / 8);
+    op->transfer = d->lanes->store(d->t, op->vector, op->dst_bytes);
     return true;
 }
 
