@@ -203,15 +203,16 @@ static void count_global(struct cta *cta, const uint64_t *addresses, uint32_t ma
     add_global(cta, sectors);
 }
 
-// The same for a piece, exactly where the lanes are within two kilobytes of each other.
+// The same for a piece, exactly where the lanes are within two kilobytes of each other: what a lane
+// touches, at most 32 bytes, lies within one sector.
 static void count_global_piece(struct cta *cta, const struct piece *p, uint32_t mask,
                                uint32_t size)
 {
     const struct lane_span *s = &p->span;
     uint64_t addresses[LANES], touched = 0, first = (p->start + p->least) >> 5;
     if (s->in_turn)
-        return add_global(cta, ((p->start + p->most + size - 1) >> 5) - first + 1);
-    if (size <= 32 && p->most - p->least < 2048 - 32) {
+        return add_global(cta, ((p->start + p->most) >> 5) - first + 1);
+    if (p->most - p->least < 2048 - 32) {
         FOR_LANES (lane, mask)
             touched |= (uint64_t)1 << (((p->start + s->at[lane]) >> 5) - first);
         return add_global(cta, (uint64_t)__builtin_popcountll(touched));

@@ -52,7 +52,7 @@ void COPY(ptxm_span)(struct lane_span *restrict s, const void *addresses, bool w
     EACH_LANE astray |= s->at[i] ^ (s->at[0] + (uint32_t)i * size);
     s->bits = bits;
     s->far = all >> 32 != 0;
-    s->in_turn = mask == UINT32_MAX && !astray;
+    s->in_turn = !astray; // not so where a lane lies with another one
 }
 
 // ---- loads -------------------------------------------------------------------------------------
