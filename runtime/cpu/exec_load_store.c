@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { MOST_ELEMENTS = 8 }; // of a vector
+enum { MOST_ELEMENTS = 8, MOST_BYTES = 32 }; // of a vector: see decode_memory.c
 
 // ---- a warp's access as a whole -----------------------------------------------------------------
 
@@ -309,10 +309,9 @@ static void unlock(struct warp *w, bool strong)
         pthread_mutex_unlock(&w->cta->grid->lock);
 }
 
-static void place_in(struct place *place, const struct piece *p, unsigned lane)
+static struct place start_of(const struct piece *p)
 {
-    uint32_t at = p->span.at[lane];
-    *place = (struct place){p->host + at, p->space, p->start + at, p->allocation, NULL};
+    return (struct place){p->host, p->space, p->start, p->allocation, NULL};
 }
 
 static void load_piece(struct warp *w, const struct op *op, uint32_t mask, uint32_t size,
@@ -322,19 +321,16 @@ static void load_piece(struct warp *w, const struct op *op, uint32_t mask, uint3
     for (unsigned k = 0; k < op->vector; k++) registers[k] = ptxm_dst(w, op, k);
     op->transfer(registers, p->host, &p->span, mask, op->vector);
     count_piece(w, p, mask, size);
-    if (!w->cta->shadow || !checked(p->space))
-        return;
-    FOR_LANES (lane, mask) {
-        struct place place;
-        place_in(&place, p, lane);
-        ptxm_shadow_access(w, op, lane, &place, size, ACCESS_READ, NULL);
+    if (w->cta->shadow && checked(p->space)) {
+        struct place start = start_of(p);
+        ptxm_shadow_lanes(w, op, mask, &start, p->span.at, size, ACCESS_READ, NULL, 0);
     }
 }
 
 static enum step_result load_by_lane(struct warp *w, const struct op *op, uint32_t mask,
                                      unsigned bytes, unsigned size)
 {
-    static const uint8_t zeros[64];
+    static const uint8_t zeros[MOST_BYTES];
     struct accesses seen = {.global_mask = 0};
     bool strong = is_strong(op), shadow = w->cta->shadow != NULL;
     lock(w, strong);
@@ -390,19 +386,29 @@ static void mark_initialised(const struct piece *p, uint32_t mask, uint32_t size
         memset(bytes + p->span.at[lane], 1, size);
 }
 
+static void show_store(struct warp *w, const struct op *op, uint32_t mask, unsigned bytes,
+                       uint32_t size, const struct piece *p)
+{
+    struct place start = start_of(p);
+    uint8_t values[LANES][MOST_BYTES];
+    const uint8_t *first = ptxm_src(w, op, 0);
+    if (op->vector == 1) { // the register's lanes begin with what is stored
+        ptxm_shadow_lanes(w, op, mask, &start, p->span.at, size, ACCESS_WRITE, first,
+                          op->dst_bytes);
+        return;
+    }
+    FOR_LANES (lane, mask)
+        lane_bytes(w, op, lane, bytes, values[lane]);
+    ptxm_shadow_lanes(w, op, mask, &start, p->span.at, size, ACCESS_WRITE, values[0], MOST_BYTES);
+}
+
 static void store_piece(struct warp *w, const struct op *op, uint32_t mask, unsigned bytes,
                         uint32_t size, const struct piece *p)
 {
     void *registers[MOST_ELEMENTS];
-    uint8_t value[72];
     bool shared = checked(p->space);
     if (shared && w->cta->shadow)
-        FOR_LANES (lane, mask) {
-            struct place place;
-            place_in(&place, p, lane);
-            lane_bytes(w, op, lane, bytes, value);
-            ptxm_shadow_access(w, op, lane, &place, size, ACCESS_WRITE, value);
-        }
+        show_store(w, op, mask, bytes, size, p);
     for (unsigned k = 0; k < op->vector; k++)
         registers[k] = (void *)(uintptr_t)ptxm_src(w, op, k);
     op->transfer(registers, p->host, &p->span, mask, op->vector);
@@ -421,7 +427,7 @@ static enum step_result store_by_lane(struct warp *w, const struct op *op, uint3
     bool strong = is_strong(op), shadow = w->cta->shadow != NULL;
     lock(w, strong);
     FOR_LANES (lane, mask) {
-        uint8_t value[72];
+        uint8_t value[MOST_BYTES];
         struct place p = ptxm_place(w, op, lane, (enum space)op->space,
                                       ptxm_address(w, op, lane), size, size, ACCESS_WRITE);
         if (!p.host)
