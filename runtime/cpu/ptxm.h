@@ -200,6 +200,10 @@ struct ptxm_launch_options {
     bool strict;                     // every tier that the ISA's letter demands
     bool no_counters;                // skip bank conflict and sector counting
     bool profile;                    // count for each instruction: ptxm_report_profile
+    // For whoever wants to know where the time goes, and looks here now and then, as from a signal
+    // handler: the text of the instruction that runs, NULL between two turns of warps. Kept by
+    // launches with one CPU thread that do not profile. NULL: not kept, and nothing is spent on it.
+    const char *volatile *running;
     size_t max_findings;             // distinct findings kept; 0: 1000
     // What printf of the kernel prints, a call at a time; NULL: dropped. Called with a lock held,
     // from the thread that runs the CTA. The text ends in a NUL that length does not count.

@@ -559,6 +559,27 @@ static inline void touch_all(struct touch *t, const uint8_t *bytes)
     }
 }
 
+// One lane's access; t holds for all lanes of the instruction but for lane and place.
+static inline void touch_place(struct touch *t, const void *value)
+{
+    struct cell *c = t->global ? NULL : &t->cells->shared[t->place->address / 4];
+    if (c && t->size == 4 && !(t->place->address & 3) && !c->split) { // the frequent case
+        t->address = t->place->address;
+        t->bytes = 15;
+        t->value = 0;
+        if (value)
+            memcpy(&t->value, value, 4);
+        touch_cell(t, c);
+    } else {
+        touch_all(t, value);
+    }
+}
+
+static inline bool keeps_global(const struct cta *cta, const struct place *place)
+{
+    return !cta->grid->options.no_global_races && !place->allocation->read_only;
+}
+
 void ptxm_shadow_access(struct warp *w, const struct op *op, unsigned lane,
                         const struct place *place, uint32_t size, enum access_kind kind,
                         const void *value)
@@ -574,17 +595,30 @@ void ptxm_shadow_access(struct warp *w, const struct op *op, unsigned lane,
         t.sequence = atomic_fetch_add(&cta->grid->sequence, 1) + 1;
     if (t.global && cta->grid->options.check_global_init && kind != ACCESS_WRITE)
         ptxm_shadow_initialised(w, op, lane, place, size, kind);
-    if (t.global && (cta->grid->options.no_global_races || place->allocation->read_only))
-        return;
-    struct cell *c = t.global ? NULL : &t.cells->shared[place->address / 4];
-    if (c && size == 4 && !(place->address & 3) && !c->split) { // the frequent case
-        t.address = place->address;
-        t.bytes = 15;
-        if (value)
-            memcpy(&t.value, value, 4);
-        touch_cell(&t, c);
-    } else {
-        touch_all(&t, value);
+    if (!t.global || keeps_global(cta, place))
+        touch_place(&t, value);
+}
+
+void ptxm_shadow_lanes(struct warp *w, const struct op *op, uint32_t mask,
+                       const struct place *start, const uint32_t *at, uint32_t size,
+                       enum access_kind kind, const uint8_t *values, uint32_t pitch)
+{
+    struct cta *cta = w->cta;
+    struct place place = *start;
+    struct touch t = {.w = w, .op = op, .place = &place, .size = size, .kind = kind,
+                      .cells = cta->shadow, .rank = (uint8_t)cta->rank,
+                      .owner = (uint8_t)cta->rank, .has_value = values != NULL,
+                      .global = start->space == SPACE_GLOBAL};
+    bool initialised = t.global && cta->grid->options.check_global_init && kind != ACCESS_WRITE;
+    bool kept = !t.global || keeps_global(cta, start);
+    FOR_LANES (lane, mask) {
+        t.lane = lane;
+        place.address = start->address + at[lane];
+        place.host = start->host + at[lane];
+        if (initialised)
+            ptxm_shadow_initialised(w, op, lane, &place, size, kind);
+        if (kept)
+            touch_place(&t, values ? values + lane * pitch : NULL);
     }
 }
 

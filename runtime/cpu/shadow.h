@@ -201,6 +201,11 @@ void ptxm_readers_forget(struct shadow *shadow, struct cell *c);
 void ptxm_readers_prune(struct shadow *shadow, struct cell *c, uint8_t own);
 void ptxm_readers_copy(struct cta *cta, struct cell *c);
 void ptxm_shadow_free(struct cta *cta);
+// Weak reads and writes by the lanes of a warp in memory of the CTA or of the device, `at` bytes
+// from `start` each. values: what is written, `pitch` bytes from lane to lane, or NULL.
+void ptxm_shadow_lanes(struct warp *w, const struct op *op, uint32_t mask,
+                       const struct place *start, const uint32_t *at, uint32_t size,
+                       enum access_kind kind, const uint8_t *values, uint32_t pitch);
 // One lane's access to resolved memory. value: what a plain write writes, else NULL.
 void ptxm_shadow_access(struct warp *w, const struct op *op, unsigned lane,
                         const struct place *place, uint32_t size, enum access_kind kind,

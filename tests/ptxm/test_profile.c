@@ -472,6 +472,46 @@ static void test_no_memory(void **state)
     assert_int_equal(hook.live, 0);
 }
 
+// ---- what runs ---------------------------------------------------------------------------------
+
+static const char *volatile running;
+static const char *seen; // what runs while the kernel prints
+
+static void look(void *user, const char *text, size_t length)
+{
+    seen = running;
+}
+
+static void test_running(void **state)
+{
+    static const char text[] =
+        HEAD ".extern .func (.param .b32 r) vprintf(.param .b64 f, .param .b64 a);\n"
+        ".global .align 1 .b8 format[3] = {97, 10, 0};\n"
+        ".visible .entry k() {\n .reg .b64 %f; mov.u64 %f, format; cvta.global.u64 %f, %f;\n"
+        " { .param .b64 f; .param .b64 a; .param .b32 r; st.param.b64 [f], %f;"
+        " st.param.b64 [a], 0; call.uni (r), vprintf, (f, a); }\n bar.sync 0; ret;\n}\n";
+    static const char untouched[] = "untouched";
+    for (int i = 0; i < 4; i++) {
+        struct bench b;
+        bench_load(&b, text);
+        b.options = (struct ptxm_launch_options){.print = look, .threads = i == 1 ? 2 : i > 1,
+                                                 .profile = i == 2,
+                                                 .running = i == 3 ? NULL : &running};
+        running = untouched;
+        seen = NULL;
+        RUN(&b, "k", 1, 64, 0, 0);
+        assert_int_equal(b.status, PTXM_OK);
+        if (i == 0) {
+            assert_string_equal(seen, "call.uni");
+            assert_null(running);
+        } else { // with several threads, with a profile, unless it is asked for
+            assert_ptr_equal(seen, untouched);
+            assert_ptr_equal(running, untouched);
+        }
+        bench_free(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -482,7 +522,7 @@ int main(void)
         cmocka_unit_test(test_warpgroup),
         cmocka_unit_test(test_multicast), cmocka_unit_test(test_places),
         cmocka_unit_test(test_threads),  cmocka_unit_test(test_not_asked_for),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_running),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
