@@ -61,7 +61,7 @@ static void words_behind(const char *text, const char *key, char *out, size_t si
 
 // ---- compiling ----------------------------------------------------------------------------------
 
-// The accumulator's layout says which warpgroup reads what.
+// The accumulator's layout says which warpgroup reads what; texts below the pass `layout` state others.
 static void lay_out_products(subject *s, kg_block *block)
 {
     for (kg_op *op = block->first; op; op = op->next) {
@@ -87,8 +87,10 @@ static void compile(subject *s)
     if (!s->unit) return;
     s->kernel = s->unit->kernels;
     if (!kg_verify(s->kernel, &s->diags)) return;
-    if (s->kernel->level < KG_LEVEL_PLACED) kg_run_pipeline(&context, s->kernel, &options);
-    lay_out_products(s, s->kernel->body);
+    if (s->kernel->level < KG_LEVEL_PLACED)
+        kg_run_pipeline(&context, s->kernel, &options);
+    else
+        lay_out_products(s, s->kernel->body);
     s->kernel->level = KG_LEVEL_SYNCED;
 }
 
