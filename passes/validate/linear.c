@@ -22,8 +22,8 @@ static bool is_pure(const kg_op *op)
     return cls == KG_CLASS_P || cls == KG_CLASS_U || cls == KG_CLASS_B || cls == KG_CLASS_C;
 }
 
-// The same integer whenever both are computed: one value, or the same arithmetic on such ones. Roles
-// compute for themselves what they share.
+// The same integer whenever both are computed: one value, or the same arithmetic on such ones.
+// Roles compute for themselves what they share.
 static bool same_value(const kg_value *a, const kg_value *b, int depth)
 {
     int64_t x, y;

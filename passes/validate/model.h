@@ -21,7 +21,7 @@ enum {
     SIZES = 256,
     SIZE_STEP = 2048, // bytes
     MOST_SLOTS = 250, // of mbarriers
-    MOST_EVENTS = 3, // of a phase, by generation
+    MOST_EVENTS = 3,  // of a phase, by generation
     MOST_MODULUS = 64,
     ROLE_DONE = -1,
     ROLE_NONE = -2, // in place of a role's next op
@@ -198,9 +198,9 @@ typedef struct phase {
 typedef struct mbarrier {
     bool live;
     uint8_t parity;
-    uint16_t waiting; // roles that are held
-    uint16_t held;    // the access of one that waits
-    uint32_t warps;   // that wait
+    uint16_t waiting;                  // roles that are held
+    uint16_t held;                     // the access of one that waits
+    uint32_t warps;                    // that wait
     int32_t pending, expected, issued; // arrivals to come; bytes
     phase now, last, before;
 } mbarrier;
@@ -223,8 +223,8 @@ typedef struct script {
 // and A, the latter by state space.)
 typedef enum knowledge { KNOWN, SHARED_FENCED, GLOBAL_FENCED, KINDS_OF_KNOWLEDGE } knowledge;
 
-// What compares and hashes is the block from `generations` on, up to the last generation. Everything
-// in it is zero where it is not used.
+// What compares and hashes is the block from `generations` on, up to the last generation.
+// Everything in it is zero where it is not used.
 typedef struct state {
     uint64_t hash;
     int trip[32];     // by loop, for the report
@@ -234,7 +234,7 @@ typedef struct state {
     int generations; // the youngest; accesses get this one
     bool used;       // some entry has it
     bool guessed;    // something was chosen, trip by trip, that may never go together like this
-    uint32_t alive;             // warps that have something left to do
+    uint32_t alive;  // warps that have something left to touch
     uint64_t decided, taken;    // conditions
     uint32_t owner[BARRIERS];   // by barrier id: warps that used it last
     meeting meetings[BARRIERS]; // by barrier id
@@ -251,14 +251,14 @@ typedef struct state {
 // Where the variable part of a state has what; in bytes. A block of a generation: `planes` times a
 // row for each warp, and one more for what engines have completed: who knows of what this warp (its
 // first lane) did then. A warp that knows of itself: its lanes have met since. Behind the rows, by
-// state space, the warps that have fenced their own accesses since. Then, by teller and plane: warps
-// whose accesses of then those who came there know. Tellers are the named barriers, and two for each
-// mbarrier: its current phase, and the last one that is complete.
+// state space, the warps that have fenced their own accesses since. Then, by teller and plane:
+// warps whose accesses of then those who came there know. Tellers are the named barriers, and two
+// for each mbarrier: its current phase, and the last one that is complete.
 typedef struct shape {
     size_t scalars, tensors, cells, mbarriers, registers, scripts, generations, bytes;
     int planes, rows, firsts, fenced[KINDS_OF_KNOWLEDGE]; // a plane's number; -1
     int came_after; // the plane of what has happened before, whatever memory shows of it; -1
-    int own, told, words, barriers;                       // in a block; barriers that tell
+    int own, told, words, barriers; // in a block; barriers that tell
 } shape;
 
 typedef struct state_set {
@@ -298,11 +298,12 @@ typedef struct validator {
     int seats[32]; // by script: roles
     shape at;
     const kg_value **tensors;
-    int *cell_byte;    // by cell: one of its bytes
-    bool *contested;   // by tensor: it is written, or an acquire may bring something new
-    bool *written;     // by tensor: some access writes it
-    bool any_computed; // some access of shared memory is at a computed place
-    int most_groups;   // above this many groups in flight nothing looks at the number
+    int *cell_byte;                                                  // by cell: one of its bytes
+    uint32_t *cell_users, *tensor_users, mbarrier_users[MOST_SLOTS]; // warps that come there at all
+    bool *contested;        // by tensor: it is written, or an acquire may bring something new
+    bool *written;          // by tensor: some access writes it
+    bool any_computed;      // some access of shared memory is at a computed place
+    int most_groups;        // above this many groups in flight nothing looks at the number
     state_set spare[SIZES]; // memory of states that are done with, by capacity
     int states, work;
     bool stop;
@@ -474,7 +475,7 @@ state *state_new(validator *v);
 state *state_copy(validator *v, const state *from);
 void state_free(validator *v, state *s);
 void state_push(validator *v, state_set *set, state *s);
-void state_unify(validator *v, state_set *set); // drops all but one of equal ones
+void state_unify(validator *v, state_set *set);               // drops all but one of equal ones
 bool state_known(validator *v, state_set *visited, state *s); // else adds a copy
 void state_hash(const validator *v, state *s);
 

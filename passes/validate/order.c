@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Who knows of what. Time is cut into generations, each begun by a synchronization. Of every
 // generation it is known which warps know what warp w did in it, what of that the async proxy sees,
-// and whether the lanes of w have met since. What everybody knows is forgotten: it can conflict with
-// nothing any more.
+// and whether the lanes of w have met since. What everybody knows is forgotten: it can conflict
+// with nothing any more.
 #include "passes/validate/model.h"
 
 #include <string.h>
@@ -122,33 +122,36 @@ static void rename_all(const validator *v, state *s, const renaming *r)
 
 // ---- what nobody has to ask for any more --------------------------------------------------------
 
-static bool all_know(const validator *v, const state *s, int g, int plane, uint32_t of, bool self)
+static bool all_know(const validator *v, const state *s, int g, int plane, uint32_t of, bool self,
+                     uint32_t users)
 {
     const uint32_t *rows = rows_of(v, s, g, plane);
     for (; of; of &= of - 1) {
         int w = __builtin_ctz(of);
-        if (s->alive & ~(rows[w] | (self ? 1u << w : 0))) return false;
+        if (s->alive & users & ~(rows[w] | (self ? 1u << w : 0))) return false;
     }
     return true;
 }
 
-static bool forget_entry(const validator *v, const state *s, entry *e, knowledge space)
+// `users` come to these bytes at all.
+static bool forget_entry(const validator *v, const state *s, entry *e, knowledge space,
+                         uint32_t users)
 {
     if (!e->generation || e->phase) return false;
     bool first = by_first_lane(v, e), proxy = v->accesses.items[e->access].proxy;
     int plane = plane_of(v, KNOWN, first), fenced = plane_of(v, space, first);
     bool unseen = e->warps == engine(v) && !rows_of(v, s, e->generation, plane)[v->warps];
-    if (unseen || !all_know(v, s, e->generation, plane, e->warps, false)) return false;
-    if (!proxy && fenced >= 0 && !all_know(v, s, e->generation, fenced, e->warps, false))
+    if (unseen || !all_know(v, s, e->generation, plane, e->warps, false, users)) return false;
+    if (!proxy && fenced >= 0 && !all_know(v, s, e->generation, fenced, e->warps, false, users))
         return false;
     e->generation = 0;
     return true;
 }
 
-static void forget_event(const validator *v, const state *s, event *e)
+static void forget_event(const validator *v, const state *s, event *e, uint32_t users)
 {
-    bool known = e->generation &&
-                 all_know(v, s, e->generation, v->at.came_after, e->warps, true);
+    bool known =
+        e->generation && all_know(v, s, e->generation, v->at.came_after, e->warps, true, users);
     if (known) e->generation = 0;
 }
 
@@ -161,16 +164,17 @@ static void drop_known(event *events)
 }
 
 // Once everybody knows that a phase is over only those who saw it count, for the next one.
-static void forget_phase(const validator *v, const state *s, phase *p)
+static void forget_phase(const validator *v, const state *s, phase *p, uint32_t users)
 {
     bool over = !p->exists, came = true;
     for (int i = 0; i < MOST_EVENTS; i++) {
-        forget_event(v, s, &p->came[i]);
-        forget_event(v, s, &p->seen[i]);
+        forget_event(v, s, &p->came[i], users);
+        forget_event(v, s, &p->seen[i], users);
         over |= p->seen[i].warps && !p->seen[i].generation;
         came &= !p->came[i].generation;
     }
-    if (p->landed && all_know(v, s, p->landed, v->at.came_after, engine(v), false)) p->landed = 0;
+    if (p->landed && all_know(v, s, p->landed, v->at.came_after, engine(v), false, users))
+        p->landed = 0;
     if (!over && !(came && !p->landed)) return;
     memset(p->came, 0, sizeof p->came);
     drop_known(p->seen);
@@ -183,19 +187,21 @@ static bool forget_known(const validator *v, state *s)
     bool any = false;
     for (int i = 0; i < v->n_cells; i++) {
         cell *c = &cells_of(v, s)[i];
-        any |= forget_entry(v, s, &c->write, SHARED_FENCED);
+        any |= forget_entry(v, s, &c->write, SHARED_FENCED, v->cell_users[i]);
         for (int k = 0; k < c->count; k++)
-            any |= forget_entry(v, s, &c->entries[k], SHARED_FENCED);
+            any |= forget_entry(v, s, &c->entries[k], SHARED_FENCED, v->cell_users[i]);
     }
     for (int i = 0; i < v->n_tensors; i++) {
         tensor_state *t = &tensors_of(v, s)[i];
-        for (int k = 0; k < t->count; k++) any |= forget_entry(v, s, &t->entries[k], GLOBAL_FENCED);
+        for (int k = 0; k < t->count; k++)
+            any |= forget_entry(v, s, &t->entries[k], GLOBAL_FENCED, v->tensor_users[i]);
     }
     for (int i = 0; i < v->n_mbarriers; i++) {
         mbarrier *m = &mbarriers_of(v, s)[i];
-        for (int k = 0; k < MOST_EVENTS; k++) forget_event(v, s, &m->now.came[k]);
-        forget_phase(v, s, &m->last);
-        forget_phase(v, s, &m->before);
+        uint32_t users = v->mbarrier_users[i];
+        for (int k = 0; k < MOST_EVENTS; k++) forget_event(v, s, &m->now.came[k], users);
+        forget_phase(v, s, &m->last, users);
+        forget_phase(v, s, &m->before, users);
         memset(m->before.seen, 0, m->before.exists ? 0 : sizeof m->before.seen);
     }
     return any;
@@ -309,8 +315,7 @@ void validator_meet_lanes(const validator *v, state *s, uint32_t warps)
     for (int g = 1; g <= s->generations; g++)
         for (int p = 0; p < v->at.planes; p++) {
             uint32_t self = self_known(v, s, g, p, warps);
-            for (; self; self &= self - 1)
-                rows_of(v, s, g, p)[__builtin_ctz(self)] |= self & -self;
+            for (; self; self &= self - 1) rows_of(v, s, g, p)[__builtin_ctz(self)] |= self & -self;
         }
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Loops of several roles that make the same trips. However many these are, the roles make them
-// together: otherwise one could end while the other still waits for it. The role that is ahead finds
-// out, trip by trip, whether the loop goes on; a script keeps that for those who follow. It stays
-// short, for a ring lets nobody run far ahead. Nested loops have scripts of their own: with as many
-// trips in each run, it does not matter which run is taken for which.
+// together: otherwise one could end while the other still waits for it. The role that is ahead
+// finds out, trip by trip, whether the loop goes on; a script keeps that for those who follow. It
+// stays short, for a ring lets nobody run far ahead. Nested loops have scripts of their own: with
+// as many trips in each run, it does not matter which run is taken for which.
 #include "passes/validate/model.h"
 
 #include <string.h>
@@ -80,8 +80,8 @@ void validator_find_partners(validator *v)
             loop_model *b = &v->loops.items[k];
             const kg_op *other = role_of(b->op, &others);
             if (!other || other == role || !same_trips(a, b)) continue;
-            bool full = b->partners >= 0 && (has_seat(v, b->partners, role) ||
-                                             v->seats[b->partners] == MOST_ROLES);
+            bool full = b->partners >= 0 &&
+                        (has_seat(v, b->partners, role) || v->seats[b->partners] == MOST_ROLES);
             if (other->parent == role->parent && as_deep(v, around, others) && !full)
                 join(v, a, b);
             else

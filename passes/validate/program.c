@@ -301,6 +301,17 @@ static bool is_settled(const validator *v, int tensor)
     return true;
 }
 
+static void find_users(validator *v)
+{
+    v->tensor_users = KG_NEW_ARRAY(v->arena, uint32_t, v->n_tensors + 1);
+    for (int i = 0; i < v->accesses.count; i++) {
+        const access_model *a = &v->accesses.items[i];
+        for (int k = 0; k < v->n_tensors; k++)
+            if (!a->shared && (a->tensor == k || a->tensor < 0)) v->tensor_users[k] |= a->region;
+        for (int k = 0; a->use && k < a->ring; k++) v->mbarrier_users[a->mbarrier + k] |= a->region;
+    }
+}
+
 static void find_contested(validator *v)
 {
     bool acquires = false, publishes = false;
@@ -386,6 +397,7 @@ bool validator_prepare(validator *v)
     mark_matters(v, v->kernel->body);
     validator_find_guards(v);
     find_contested(v);
+    find_users(v);
     if (v->stop) return false;
     validator_make_cells(v);
     find_shape(v);
