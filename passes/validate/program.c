@@ -231,6 +231,11 @@ static void visit_loop(validator *v, kg_op *op)
     if (v->loops.count > 32) validator_give_up(v, "more than 32 loops");
 }
 
+static int largest(int a, int b)
+{
+    return a > b ? a : b;
+}
+
 static void visit_op(validator *v, kg_op *op)
 {
     int64_t count = kg_op_int(op, KG_A_COUNT, 0);
@@ -247,7 +252,8 @@ static void visit_op(validator *v, kg_op *op)
         op->code == KG_OP_WAIT || op->code == KG_OP_BULK_WAIT || op->code == KG_OP_WGMMA_WAIT;
     if (waits && count > v->most_groups) v->most_groups = (int)count;
     if (op->code == KG_OP_ARRIVE || (op->code == KG_OP_BARRIER && op->parent->owner))
-        v->at.barriers = BARRIERS;
+        v->at.barriers =
+            largest(v->at.barriers, 1 + ((int)kg_op_int(op, KG_A_ID, 0) & (BARRIERS - 1)));
     if (op->code == KG_OP_IF && op->operands[0]->id >= 0 &&
         v->condition_of[op->operands[0]->id] < 0 && !kg_is_mutable(op->operands[0]) &&
         v->n_conditions < MOST_CONDITIONS)
