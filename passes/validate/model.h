@@ -18,6 +18,7 @@ enum {
     MOST_VALUES = 100,
     MOST_ROLES = 8,
     MOST_AHEAD = 64, // trips
+    MOST_SCRIPTS = 32,
     SIZES = 256,
     SIZE_STEP = 2048, // bytes
     MOST_SLOTS = 250, // of mbarriers
@@ -93,7 +94,8 @@ typedef struct access_model {
 typedef struct variable {
     linear part;
     int64_t unit, low, high;
-    bool used; // has a threshold
+    bool used;        // has a threshold
+    int script, seat; // 1 + the script by which roles that go together agree on it; 0: none
 } variable;
 
 // `sign` 1 or -1 times a variable, plus an offset; `variable` -1: the offset alone.
@@ -295,7 +297,7 @@ typedef struct validator {
     int *registers_of;            // by value id: number of registers that wgmma works on, -1
     int32_t arrivals[MOST_SLOTS]; // by slot of an mbarrier
     const kg_value *mbarrier_root[MOST_SLOTS];
-    int seats[32]; // by script: roles
+    int seats[MOST_SCRIPTS]; // by script: roles
     shape at;
     const kg_value **tensors;
     int *cell_byte;                                                  // by cell: one of its bytes
@@ -405,6 +407,8 @@ linear linear_sum(const linear *a, const linear *b, int64_t factor); // a + fact
 // The factor of a value; 0 when it is not there.
 int64_t linear_factor(const linear *a, const kg_value *value);
 bool linear_is_constant(const linear *a);
+// Equal in trips of roles that go together.
+bool linear_correspond(const validator *v, const linear *a, const linear *b);
 // From trip to trip of the loop.
 bool linear_changes_in(const kg_value *value, const kg_op *loop);
 
@@ -495,8 +499,8 @@ const kg_op *validator_last_role(const validator *v, const kg_op *first);
 void validator_find_partners(validator *v);
 // What a role that came to this trip of its loop before has found; -1: it is the first.
 bool validator_is_far_behind(const validator *v, const state *s, const kg_op *role);
-int validator_follow(validator *v, state *s, const loop_model *l);
-void validator_lead(validator *v, state *s, const loop_model *l, int found);
+int validator_follow(validator *v, state *s, int which, int seat);
+void validator_lead(validator *v, state *s, int which, int seat, int found);
 void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_set *set);
 
 // ---- explore.c ----------------------------------------------------------------------------------
