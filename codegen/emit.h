@@ -239,6 +239,7 @@ void emit_scan(kg_emit *e, kg_op *op);
 void emit_load(kg_emit *e, kg_op *op);
 void emit_store(kg_emit *e, kg_op *op);
 void emit_atomic(kg_emit *e, kg_op *op);
+void emit_stmatrix(kg_emit *e, kg_op *op); // a store with the attribute MATRIX
 void emit_copy(kg_emit *e, kg_op *op);
 // How a copy's chunks spread over the threads of its region.
 int64_t emit_copy_chunks(const kg_op *op, int *vec);

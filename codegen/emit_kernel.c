@@ -267,11 +267,20 @@ static bool describe_parameter(kg_emit *e, const kg_value *param, struct cg_para
                       kg_dtype_info_of(param->type.dtype)->name);
 }
 
+enum { PARAMETER_BYTES = 4096 }; // of a kernel, before PTX 8.1
+
 static bool begin_kernel(kg_emit *e)
 {
     kg_kernel *kernel = e->kernel;
     kg_tensor_maps_collect(e->arena, kernel, &e->maps);
     int count = kernel->n_params + e->maps.count;
+    int bytes = (8 * kernel->n_params + KG_MAP_ALIGN - 1) / KG_MAP_ALIGN * KG_MAP_ALIGN +
+                KG_MAP_BYTES * e->maps.count;
+    if (e->maps.count && bytes > PARAMETER_BYTES)
+        return emit_error(e, KG_D_C605,
+                          "%d parameters and %d tensor maps are more than the %d bytes that a "
+                          "kernel can be given",
+                          kernel->n_params, e->maps.count, PARAMETER_BYTES);
     struct cg_parameter *parameters = KG_NEW_ARRAY(e->arena, struct cg_parameter, count + 1);
     for (int i = 0; i < kernel->n_params; i++)
         if (!describe_parameter(e, kernel->params[i], &parameters[i])) return false;

@@ -248,6 +248,10 @@ static void store_group(kg_emit *e, storing *s, int reg)
 void emit_store(kg_emit *e, kg_op *op)
 {
     storing s;
+    if (kg_op_attr(op, KG_A_MATRIX)) {
+        emit_stmatrix(e, op);
+        return;
+    }
     if (!open_store(e, op, &s)) return;
     choose_vec(e, op, op->operands[0], &s.place, s.mask, &s.p);
     for (int reg = 0; reg < s.p.count; reg++)

@@ -134,6 +134,18 @@ static bool match_dot(matcher *x, const kg_op *op)
     return true;
 }
 
+// Two registers for each matrix.
+static bool match_store(matcher *x, const kg_op *op)
+{
+    kg_matrix_store s;
+    int64_t matrices = kg_op_int(op, KG_A_MATRIX, 0);
+    if (!matrices || !kg_matrix_store_of(op, &s)) return true;
+    enum cg_ptx_id four = s.transposed ? CG_PTX_STMATRIX_X4_TRANS : CG_PTX_STMATRIX_X4;
+    enum cg_ptx_id two = s.transposed ? CG_PTX_STMATRIX_X2_TRANS : CG_PTX_STMATRIX_X2;
+    return take(x, op, matrices == 4 ? four : two,
+                kg_layout_registers(op->operands[1]->layout) / (2 * matrices), 0, NULL);
+}
+
 // Blocks of 64 rows that a warpgroup has, times the steps of K; shape, types and majors are in the
 // text.
 static bool match_wgmma(matcher *x, const kg_op *op)
@@ -275,6 +287,8 @@ static bool match_op(matcher *x, const kg_op *op)
         return take(x, op, CG_PTX_MBARRIER_ARRIVE, 1, 0, NULL);
     case KG_OP_MBARRIER_WAIT:
         return take(x, op, CG_PTX_MBARRIER_TRY_WAIT_PARITY, 1, 0, NULL);
+    case KG_OP_STORE:
+        return match_store(x, op);
     case KG_OP_DOT:
         return match_dot(x, op);
     case KG_OP_WGMMA:

@@ -259,6 +259,26 @@ static void touch_layout(walker *w, const kg_layout *layout, bool owners)
                         owners);
 }
 
+// Rows of 16 bytes, each by the lane that gives its address.
+static void touch_matrices(walker *w, const kg_layout *layout, const kg_matrix_store *s)
+{
+    int registers = kg_layout_registers(layout), within = s->pair | s->matrix[3] | s->matrix[1];
+    for (int warp = 0; warp < w->region.n_warps; warp++)
+        for (int lane = 0; lane < 8 * s->count; lane++) {
+            int32_t base[KG_MAX_RANK], coord[KG_MAX_RANK];
+            kg_layout_coord(layout, 0, 0, warp, base);
+            for (int bit = 0; bit < 5; bit++)
+                for (int d = 0; lane >> bit & 1 && d < 2; d++) base[d] ^= s->lane[bit][d];
+            next_thread(w, (w->region.first_warp + warp) * 32 + lane);
+            for (int r = 0; r < registers; r++) {
+                if (r & within) continue;
+                kg_layout_coord(layout, r, 0, 0, coord);
+                for (int d = 0; d < 2; d++) coord[d] ^= base[d];
+                touch_some(w, coord, 8);
+            }
+        }
+}
+
 // The fragment that an access by each thread moves: a load's result, a store's or atomic's value.
 static const kg_value *moved_fragment(const kg_op *op)
 {
@@ -270,6 +290,11 @@ static void touch_by_threads(walker *w)
     bool object = w->access->effect->mode == KG_MODE_S; // by all threads, whole
     const kg_value *moved = object ? NULL : moved_fragment(w->access->op);
     bool owners = w->access->effect->mode != KG_MODE_R && !object;
+    kg_matrix_store matrices;
+    if (kg_op_attr(w->access->op, KG_A_MATRIX) && kg_matrix_store_of(w->access->op, &matrices)) {
+        touch_matrices(w, moved->layout, &matrices);
+        return;
+    }
     if (moved && moved->type.rank && moved->layout) {
         touch_layout(w, moved->layout, owners);
         return;

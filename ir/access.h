@@ -5,6 +5,8 @@
 // - load, store, atomic_*: thread (lane, warp) handles the elements of its registers under the
 //   fragment's layout; for writes and atomics only owners act (kg_layout_is_owner). A scalar value:
 //   load by every thread, store and atomic by the first thread of the region.
+//   A store with the attribute MATRIX goes by stmatrix: the lane that gives a row's address writes
+//   its 16 bytes (kg_matrix_store).
 // - copy, copy_async: the view, row-major, is cut into chunks of `vec` elements along its last
 //   dimension (attribute VEC; ASYNC = the same in bytes); chunk c belongs to thread c mod T, T =
 //   threads of the region, c = t, t + T, ... in order. Gather indices of the view are held in the
@@ -82,6 +84,22 @@ void kg_view_resolve(kg_value *operand, kg_view_info *out);
 // straddles the tensor's edge (the dimension's size is a multiple), which cp.async and vector
 // stores need.
 int kg_view_vector_bytes(const kg_kernel *kernel, kg_value *operand, bool extent_too);
+
+// Bytes that lie together and aligned along dimension d of a view of a shared buffer, at most 16; 0
+// when the dimension is not the contiguous one.
+int kg_shared_run_bytes(kg_value *operand, int d);
+
+// A store by stmatrix. A lane gives the address at row and column lane[i][0 and 1] for each bit i of
+// its number that is set; of two matrices lanes 0 to 15 alone. The instruction's k-th matrix has the
+// registers r | matrix[k] and r | matrix[k] | pair, for each r without any of these bits.
+typedef struct kg_matrix_store {
+    int count;       // matrices: 4 or 2
+    bool transposed; // the buffer is contiguous along the fragment's rows
+    int32_t lane[5][2];
+    int pair, matrix[4];
+} kg_matrix_store;
+// Can the op be such a store: layout, alignment and warps fit?
+bool kg_matrix_store_of(const kg_op *store, kg_matrix_store *out);
 
 // ---- layouts of matmul operands -------------------------------------------------------------
 typedef enum kg_dot_kind {

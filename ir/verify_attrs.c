@@ -59,6 +59,8 @@ static bool is_legal(const kg_op *op, kg_attr_key key)
     case KG_A_VEC:
     case KG_A_CACHE:
         return is_memory(op);
+    case KG_A_MATRIX:
+        return code == KG_OP_STORE;
     case KG_A_PARTIAL:
         return cls == KG_CLASS_R;
     case KG_A_FIRST:

@@ -165,6 +165,17 @@ static int64_t shared_row_alignment(const kg_view_info *info, int bytes)
     return alignment;
 }
 
+int kg_shared_run_bytes(kg_value *operand, int d)
+{
+    kg_view_info info;
+    kg_view_resolve(operand, &info);
+    if (!info.root || info.root->type.home != KG_HOME_SHARED) return 0;
+    if (info.dim[d] != info.root->type.rank - 1 || info.gather[d]) return 0;
+    int bytes = kg_dtype_bytes(operand->type.dtype);
+    int64_t alignment = least(shared_row_alignment(&info, bytes), info.divisor[d] * bytes);
+    return (int)least(least(alignment, power_of_two_part(operand->type.dims[d]) * bytes), 16);
+}
+
 int kg_view_vector_bytes(const kg_kernel *kernel, kg_value *operand, bool extent_too)
 {
     kg_view_info info;

@@ -15,6 +15,8 @@ bool plan_fail(char *error, const char *format, ...) __attribute__((format(print
 // Every listed value must be at least 1; the first that is not is named in `error`.
 bool plan_positive(char *error, const kgen_task_key *keys, const int64_t *values, int n);
 bool plan_dtype(char *error, const char *key, const char *text, bool f32_too);
+// Notes the GPU; true when it has a copy engine and wgmma.
+bool plan_target(kgen_task *task, const char *target);
 int64_t plan_ceildiv(int64_t a, int64_t b);
 // Largest power of two up to `most` that divides n.
 int64_t plan_alignment(int64_t n, int64_t most);

@@ -192,6 +192,12 @@ bool plan_positive(char *error, const kgen_task_key *keys, const int64_t *values
     return true;
 }
 
+bool plan_target(kgen_task *task, const char *target)
+{
+    if (strcmp(target, "any")) snprintf(task->target, sizeof task->target, "%s", target);
+    return !strcmp(target, "sm_90a");
+}
+
 int64_t plan_ceildiv(int64_t a, int64_t b)
 {
     return (a + b - 1) / b;

@@ -236,3 +236,36 @@ kg_bank_count kg_bank_of_access(const kg_access *access, const kg_shared_layout 
         return of_fragment(&s, moved->layout, access->effect->mode != KG_MODE_R);
     return (kg_bank_count){1, 1, 1};
 }
+
+kg_bank_count kg_bank_of_matrices(const kg_access *access, const kg_matrix_store *matrices,
+                                  const kg_shared_layout *layout)
+{
+    kg_bank_count count = {0};
+    const kg_layout *fragment = access->op->operands[1]->layout;
+    int registers = kg_layout_registers(fragment), groups = registers / (2 * matrices->count);
+    int within = matrices->pair | matrices->matrix[1] | matrices->matrix[3], done = 0;
+    site s;
+    open_site(&s, access, layout);
+    for (int r = 0; r < registers && done < SAMPLES; r++) {
+        int32_t first[KG_MAX_RANK];
+        if (r & within) continue;
+        kg_layout_coord(fragment, r, 0, 0, first);
+        done++;
+        count.issues++;
+        for (int matrix = 0; matrix < matrices->count; matrix++) {
+            int64_t offset[8];
+            kg_bank_count phase = {0};
+            for (int row = 0; row < 8; row++) {
+                int32_t at[KG_MAX_RANK] = {first[0], first[1]};
+                for (int bit = 0; bit < 5; bit++)
+                    for (int d = 0; (8 * matrix + row) >> bit & 1 && d < 2; d++)
+                        at[d] ^= matrices->lane[bit][d];
+                offset[row] = site_byte(&s, at);
+            }
+            kg_bank_add(&phase, offset, 8, 16);
+            count.wavefronts += phase.wavefronts;
+            count.phases += phase.phases;
+        }
+    }
+    return scaled(count, done, groups);
+}

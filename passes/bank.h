@@ -26,6 +26,10 @@ int64_t kg_bank_byte(const kg_shared_layout *layout, int64_t row, int64_t column
 // the result is scaled to one warp's whole access.
 kg_bank_count kg_bank_of_access(const kg_access *access, const kg_shared_layout *layout);
 
+// The same for a store by stmatrix: each matrix is one phase of eight rows.
+kg_bank_count kg_bank_of_matrices(const kg_access *access, const kg_matrix_store *matrices,
+                                  const kg_shared_layout *layout);
+
 // Elements along the last dimension that one load or store may take, from the fragment's layout
 // alone.
 int kg_layout_vector(const kg_layout *layout);

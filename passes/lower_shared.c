@@ -26,6 +26,7 @@ typedef struct buffer {
 typedef struct collector {
     kg_arena *arena;
     kg_kernel *kernel;
+    bool matrices; // the target has stmatrix
     buffer *first, **end;
 } collector;
 
@@ -214,8 +215,23 @@ static void confirm_copy(collector *c, kg_op *op)
     op->code = KG_OP_COPY;
 }
 
+// By stmatrix where that takes no more of the memory port than what each thread has alone.
+static void set_matrix(collector *c, kg_op *op)
+{
+    kg_matrix_store matrices;
+    kg_access access[KG_MAX_EFFECTS];
+    kg_op_unset(op, KG_A_MATRIX);
+    if (!c->matrices || !kg_matrix_store_of(op, &matrices) || !kg_op_accesses(op, access)) return;
+    kg_shared_layout layout = kg_shared_layout_of(access->root);
+    kg_bank_count plain = kg_bank_of_access(access, &layout);
+    kg_bank_count count = kg_bank_of_matrices(access, &matrices, &layout);
+    if (count.wavefronts + count.issues <= plain.wavefronts + plain.issues)
+        kg_op_set_int(c->kernel, op, KG_A_MATRIX, matrices.count);
+}
+
 static bool set_widths(kg_op *op, void *user)
 {
+    if (op->code == KG_OP_STORE) set_matrix(user, op);
     if (op->code == KG_OP_LOAD || op->code == KG_OP_STORE) set_width(user, op);
     if (op->code == KG_OP_COPY || op->code == KG_OP_COPY_ASYNC) confirm_copy(user, op);
     return true;
@@ -224,6 +240,7 @@ static bool set_widths(kg_op *op, void *user)
 void kg_lower_shared(kg_pass_context *context, kg_kernel *kernel)
 {
     collector c = {.arena = context->arena, .kernel = kernel};
+    c.matrices = context->machine && context->machine->sm >= 90;
     c.end = &c.first;
     kg_walk(kernel->body, collect, &c);
     for (buffer *b = c.first; b; b = b->next) {

@@ -78,6 +78,11 @@ static void make_rings(kg_specializer *s, const kg_place *front)
         }
         kg_op_unset(r->loop, KG_A_PIPELINE);
     }
+    for (int i = 0; i < s->lone.count; i++) {
+        const kg_lone_copy *lone = &s->lone.items[i];
+        kg_place_op(front, lone->buffer->op);
+        if (lone->repeats) kg_op_set_int(s->kernel, lone->buffer->op, KG_A_RING, 1);
+    }
 }
 
 // ---- roles -------------------------------------------------------------------------------------
@@ -108,9 +113,9 @@ static kg_value *open_counter(kg_specializer *s, kg_block *block)
     return kg_op_result(s->kernel, frag, kg_scalar_type(KG_I32), "trip");
 }
 
-static void count_up(kg_specializer *s, kg_op *loop, kg_value *counter)
+static void count_up(kg_specializer *s, kg_block *block, kg_value *counter)
 {
-    kg_place place = kg_place_end(s->kernel, loop->blocks[0], loop->loc);
+    kg_place place = kg_place_end(s->kernel, block, s->schedule.loc);
     kg_value *next = kg_make_binary(&place, KG_OP_ADD, counter, kg_make_int(&place, KG_I32, 1));
     kg_make(&place, KG_OP_ASSIGN, 2, (kg_value *[]){counter, next});
 }
@@ -120,7 +125,7 @@ static kg_value *trip_number(kg_specializer *s, const kg_ring_loop *r, kg_op *lo
 {
     if (!r->counts) return loop->blocks[0]->arg;
     kg_value *counter = open_counter(s, block);
-    count_up(s, loop, counter);
+    count_up(s, loop->blocks[0], counter);
     return counter;
 }
 
@@ -130,6 +135,9 @@ typedef struct refill {
     const kg_value *ring;
     kg_value *slot;
     bool sole; // no other copy has the same source
+    // Of a copy in no loop of its own: the role's block, where its counter stands.
+    const kg_lone_copy *lone;
+    kg_block *region;
 } refill;
 
 static bool is_sole(const kg_specializer *s, const kg_value *view)
@@ -150,13 +158,24 @@ static void bring_views(kg_value *view, kg_op *copy)
     }
 }
 
+// Slots of a buffer of one slot are told apart by how often it was filled.
+static kg_value *count_lone(kg_specializer *s, const kg_lone_copy *lone, kg_block *region,
+                            kg_block *block)
+{
+    if (!lone->repeats) return NULL;
+    kg_value *counter = open_counter(s, region);
+    count_up(s, block, counter);
+    return counter;
+}
+
 static bool copy_by_engine(kg_op *op, void *user)
 {
-    const refill *f = user;
+    refill *f = user;
     if (op->code != KG_OP_COPY || op->operands[0] != f->ring) return true;
     kg_place place = kg_place_before(f->s->kernel, op);
     op->code = KG_OP_COPY_BULK;
-    kg_op_set_operand(op, 0, kg_make_slot_view(&place, op->operands[0], f->slot));
+    if (f->lone) f->slot = count_lone(f->s, f->lone, f->region, op->parent);
+    if (f->slot) kg_op_set_operand(op, 0, kg_make_slot_view(&place, op->operands[0], f->slot));
     if (f->sole) bring_views(op->operands[1], op);
     return true;
 }
@@ -176,6 +195,12 @@ static void fill_producer(kg_specializer *s, role *producer, const kg_tile_loop 
             kg_walk(loop->blocks[0], copy_by_engine, &f);
         }
     }
+    for (int i = 0; i < s->lone.count; i++) {
+        const kg_lone_copy *lone = &s->lone.items[i];
+        refill f = {.s = s, .ring = lone->buffer, .lone = lone, .region = producer->block};
+        f.sole = is_sole(s, lone->copy->operands[1]);
+        kg_walk(producer->work, copy_by_engine, &f);
+    }
 }
 
 // ---- the consumers -----------------------------------------------------------------------------
@@ -187,14 +212,14 @@ static void multiply(kg_specializer *s, const kg_value *value)
     }
 }
 
-static void use_slots(kg_specializer *s, const kg_candidate *ring, kg_value *slot)
+static void use_slots(kg_specializer *s, kg_value *buffer, kg_op *copy, kg_value *slot)
 {
-    multiply(s, ring->buffer);
-    kg_op_remove(ring->copies.items[0]);
-    for (const kg_use *use = s->uses[ring->buffer->id]; use; use = use->next) {
+    multiply(s, buffer);
+    kg_op_remove(copy);
+    for (const kg_use *use = s->uses[buffer->id]; slot && use; use = use->next) {
         if (!use->op->parent) continue; // the copy
         kg_place place = kg_place_before(s->kernel, use->op);
-        kg_op_set_operand(use->op, use->operand, kg_make_slot_view(&place, ring->buffer, slot));
+        kg_op_set_operand(use->op, use->operand, kg_make_slot_view(&place, buffer, slot));
     }
 }
 
@@ -211,7 +236,13 @@ static void fill_consumer(kg_specializer *s, role *consumer, kg_op *first, const
     for (int l = 0; l < s->loops.count; l++) {
         const kg_ring_loop *r = &s->loops.items[l];
         kg_value *slot = trip_number(s, r, r->loop, consumer->block);
-        for (int i = 0; i < r->n_rings; i++) use_slots(s, &r->rings[i], slot);
+        for (int i = 0; i < r->n_rings; i++)
+            use_slots(s, r->rings[i].buffer, r->rings[i].copies.items[0], slot);
+    }
+    for (int i = 0; i < s->lone.count; i++) {
+        const kg_lone_copy *lone = &s->lone.items[i];
+        kg_value *slot = count_lone(s, lone, consumer->block, lone->copy->parent);
+        use_slots(s, lone->buffer, lone->copy, slot);
     }
 }
 
@@ -219,6 +250,7 @@ static void split_roles(kg_specializer *s)
 {
     kg_kernel *k = s->kernel;
     kg_role_registers registers = kg_schedule_registers(k);
+    for (int i = 0; i < s->lone.count; i++) kg_op_remove(s->lone.items[i].buffer->op);
     kg_op *first = k->body->first;
     kg_place front = kg_place_before(k, first);
     find_outside(s, s->schedule.persistent || s->schedule.raster > 1);

@@ -201,6 +201,66 @@ static bool find_loop(kg_op *op, void *user)
     return true;
 }
 
+// ---- tiles that no loop fetches ----------------------------------------------------------------
+// Every reader is a product that runs on wgmma: one whose other operand is a ring.
+static bool only_products(const kg_specializer *s, const kg_value *value, const kg_op *copy)
+{
+    int readers = 0;
+    for (const kg_use *use = s->uses[value->id]; use; use = use->next) {
+        const kg_op *op = use->op;
+        if (op == copy) continue;
+        readers++;
+        if (op->code == KG_OP_TRANSPOSE ? !only_products(s, op->results[0], copy)
+                                        : op->code != KG_OP_DOT || op->note != s)
+            return false;
+    }
+    return readers > 0;
+}
+
+// A note marks the products that rings feed.
+static void note_products(kg_specializer *s, const kg_value *value)
+{
+    for (const kg_use *use = s->uses[value->id]; use; use = use->next) {
+        if (use->op->code == KG_OP_TRANSPOSE) note_products(s, use->op->results[0]);
+        if (use->op->code == KG_OP_DOT) use->op->note = s;
+    }
+}
+
+static bool repeats(const kg_specializer *s, const kg_op *op)
+{
+    return s->schedule.persistent > 0 || kg_loops_around(op) > 0;
+}
+
+static bool find_lone(kg_op *op, void *user)
+{
+    kg_specializer *s = user;
+    const char *help;
+    int contiguous;
+    if (op->code != KG_OP_COPY || op->operands[0]->op->code != KG_OP_SHARED) return true;
+    kg_value *buffer = op->operands[0], *source = op->operands[1];
+    const kg_op *owner = op->parent->owner;
+    bool fetched = owner && kg_op_attr(owner, KG_A_PIPELINE);
+    if (!fetched && buffer->op->parent == op->parent && buffer->type.rank == 2 &&
+        source->type.home == KG_HOME_GLOBAL && !kg_bulk_misfit(s, source, &contiguous, &help) &&
+        !kg_block_writes(s->kernel->body, kg_root(source)) && only_products(s, buffer, op))
+        KG_PUSH(s->context->arena, &s->lone, ((kg_lone_copy){op, buffer, repeats(s, op)}));
+    return true;
+}
+
+static void find_lone_copies(kg_specializer *s)
+{
+    for (int l = 0; l < s->loops.count; l++)
+        for (int i = 0; i < s->loops.items[l].n_rings; i++)
+            note_products(s, s->loops.items[l].rings[i].buffer);
+    kg_walk(s->kernel->body, find_lone, s);
+}
+
+static bool forget(kg_op *op, void *user)
+{
+    op->note = NULL;
+    return true;
+}
+
 bool kg_specialize_fits(kg_specializer *s)
 {
     s->uses = kg_uses_collect(s->context->arena, s->kernel, &s->n_values);
@@ -209,5 +269,7 @@ bool kg_specialize_fits(kg_specializer *s)
     if (!s->loops.count)
         kg_misfit_at(s, NULL, "mark the loop that fetches tiles with `pipeline N`",
                      "no loop is marked `pipeline`");
+    kg_walk(s->kernel->body, forget, NULL);
+    if (!s->misfit.reason) find_lone_copies(s);
     return !s->misfit.reason;
 }

@@ -17,6 +17,13 @@ typedef struct kg_ring_loop {
     bool counts; // its index does not say how many trips went before: a counter does
 } kg_ring_loop;
 
+// A copy in no pipelined loop, into a buffer that only wgmma reads.
+typedef struct kg_lone_copy {
+    kg_op *copy;
+    kg_value *buffer;
+    bool repeats; // it stands in a loop, or will: its buffer becomes a ring of one slot
+} kg_lone_copy;
+
 // Why a schedule cannot be met.
 typedef struct kg_misfit {
     const char *reason; // NULL: it can
@@ -36,6 +43,10 @@ typedef struct kg_specializer {
         kg_ring_loop *items;
         int count, capacity;
     } loops;
+    struct {
+        kg_lone_copy *items;
+        int count, capacity;
+    } lone;
     bool *needed; // by op id: what the producer computes
 } kg_specializer;
 
@@ -50,7 +61,7 @@ const char *kg_bulk_misfit(kg_specializer *s, kg_value *view, int *contiguous, c
 
 // specialize_slice.c
 // Numbers the kernel anew and fills `needed`; false and a reason when a producer cannot compute the
-// addresses of the copies.
+// addresses of the copies. Lone copies whose addresses it cannot compute are dropped from the list.
 bool kg_specialize_slice(kg_specializer *s);
 // Copies the needed ops of a list into `to`. `map` says what values become and is extended.
 void kg_specialize_clone(kg_specializer *s, kg_block *from, kg_block *to, kg_value **map);

@@ -3,6 +3,8 @@
 // what those depend on. All of it are scalars that no other role has a hand in.
 #include "passes/specialize_internal.h"
 
+#include <string.h>
+
 typedef struct marker {
     kg_specializer *s;
     struct {
@@ -60,6 +62,33 @@ static void mark_needs(marker *m, kg_op *op)
         if (m->assigns.items[i]->operands[0] == op->results[0]) mark(m, m->assigns.items[i]);
 }
 
+static void mark_copy(marker *m, kg_op *copy)
+{
+    m->s->needed[copy->id] = true;
+    mark(m, copy->operands[1]->op);
+    mark(m, copy->parent->owner);
+    while (m->work.count > 0) mark_needs(m, m->work.items[--m->work.count]);
+}
+
+// Lone copies that the producer cannot issue stay with the consumers.
+static void mark_lone_copies(marker *m)
+{
+    kg_specializer *s = m->s;
+    int kept = 0;
+    for (int i = 0; i < s->lone.count; i++) {
+        bool *before = KG_NEW_ARRAY(s->context->arena, bool, s->n_ops + 1);
+        memcpy(before, s->needed, sizeof *before * (size_t)(s->n_ops + 1));
+        mark_copy(m, s->lone.items[i].copy);
+        if (!s->misfit.reason) {
+            s->lone.items[kept++] = s->lone.items[i];
+            continue;
+        }
+        s->needed = before;
+        s->misfit = (kg_misfit){0};
+    }
+    s->lone.count = kept;
+}
+
 bool kg_specialize_slice(kg_specializer *s)
 {
     marker m = {.s = s};
@@ -68,14 +97,9 @@ bool kg_specialize_slice(kg_specializer *s)
     s->needed = KG_NEW_ARRAY(s->context->arena, bool, s->n_ops + 1);
     kg_walk(s->kernel->body, list_assigns, &m);
     for (int l = 0; l < s->loops.count; l++)
-        for (int i = 0; i < s->loops.items[l].n_rings; i++) {
-            kg_op *copy = s->loops.items[l].rings[i].copies.items[0];
-            const kg_value *source = copy->operands[1];
-            s->needed[copy->id] = true;
-            mark(&m, source->op);
-            mark(&m, copy->parent->owner);
-        }
-    while (m.work.count > 0) mark_needs(&m, m.work.items[--m.work.count]);
+        for (int i = 0; i < s->loops.items[l].n_rings; i++)
+            mark_copy(&m, s->loops.items[l].rings[i].copies.items[0]);
+    if (!s->misfit.reason) mark_lone_copies(&m);
     return !s->misfit.reason;
 }
 

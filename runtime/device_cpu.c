@@ -307,21 +307,29 @@ static enum ptxm_tensor_type tensor_type(int bytes)
                         : PTXM_TENSOR_INT64;
 }
 
-static kgen_status cpu_encode_map(kgen_device *device, const device_tensor *tensor, void *map)
+static kgen_status cpu_encode_map(kgen_device *device, const kgen_tensor_map_info *info,
+                                  uint64_t address, void *map)
 {
     static const uint32_t steps[KG_MAX_RANK] = {1, 1, 1, 1, 1};
     listener l = {device->context, "tensor map"};
-    struct ptxm_tensor t = {.type = tensor_type(tensor->element_bytes),
-                            .rank = (uint32_t)tensor->rank,
-                            .address = tensor->address,
-                            .dims = tensor->sizes,
-                            .strides = tensor->strides,
-                            .box = tensor->box,
+    uint64_t sizes[KG_MAX_RANK], strides[KG_MAX_RANK];
+    uint32_t box[KG_MAX_RANK];
+    for (int i = 0; i < info->rank; i++) {
+        sizes[i] = (uint64_t)info->sizes[i];
+        strides[i] = (uint64_t)info->strides[i];
+        box[i] = (uint32_t)info->box[i];
+    }
+    struct ptxm_tensor t = {.type = tensor_type(info->element_bytes),
+                            .rank = (uint32_t)info->rank,
+                            .address = address,
+                            .dims = sizes,
+                            .strides = strides + 1,
+                            .box = box,
                             .element_strides = steps,
-                            .swizzle = tensor->swizzle == 128  ? PTXM_TENSOR_SWIZZLE_128B
-                                       : tensor->swizzle == 64 ? PTXM_TENSOR_SWIZZLE_64B
-                                       : tensor->swizzle == 32 ? PTXM_TENSOR_SWIZZLE_32B
-                                                               : PTXM_TENSOR_SWIZZLE_NONE,
+                            .swizzle = info->swizzle == 128  ? PTXM_TENSOR_SWIZZLE_128B
+                                       : info->swizzle == 64 ? PTXM_TENSOR_SWIZZLE_64B
+                                       : info->swizzle == 32 ? PTXM_TENSOR_SWIZZLE_32B
+                                                             : PTXM_TENSOR_SWIZZLE_NONE,
                             .promotion = PTXM_TENSOR_L2_128B};
     return status_of(ptxm_tensor_map_encode_tiled(map, &t, hear, &l));
 }

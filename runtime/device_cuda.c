@@ -195,18 +195,21 @@ static kgen_status cuda_launch(kgen_module *module, const kgen_raw_launch *launc
     return status_of(status);
 }
 
-static kgen_status cuda_encode_map(kgen_device *device, const device_tensor *tensor, void *map)
+static kgen_status cuda_encode_map(kgen_device *device, const kgen_tensor_map_info *info,
+                                   uint64_t address, void *map)
 {
-    struct kg_cuda_tensor t = {.rank = (unsigned)tensor->rank,
-                               .element_bytes = (unsigned)tensor->element_bytes,
-                               .address = tensor->address,
-                               .swizzle = (unsigned)tensor->swizzle};
-    memcpy(t.sizes, tensor->sizes, sizeof t.sizes);
-    memcpy(t.strides, tensor->strides, sizeof t.strides);
-    memcpy(t.box, tensor->box, sizeof t.box);
+    struct kg_cuda_tensor t = {.rank = (unsigned)info->rank,
+                               .element_bytes = (unsigned)info->element_bytes,
+                               .address = address,
+                               .swizzle = (unsigned)info->swizzle};
+    for (int i = 0; i < info->rank; i++) {
+        t.sizes[i] = (uint64_t)info->sizes[i];
+        t.box[i] = (uint32_t)info->box[i];
+        if (i) t.strides[i - 1] = (uint64_t)info->strides[i];
+    }
     return status_of(kg_cuda_encode_map(gpu(device), &t, map));
 }
 
-const device_ops device_ops_cuda = {cuda_open,   cuda_close, cuda_allocate, cuda_release,
-                                    cuda_write,  cuda_read,  cuda_fill,     cuda_load,
+const device_ops device_ops_cuda = {cuda_open,   cuda_close,  cuda_allocate,  cuda_release,
+                                    cuda_write,  cuda_read,   cuda_fill,      cuda_load,
                                     cuda_unload, cuda_launch, cuda_encode_map};

@@ -61,17 +61,6 @@ struct kgen_program {
 const kgen_report *program_make_report(kgen_program *program);
 const char *program_make_explanation(kgen_program *program, const kgen_report *report);
 
-// A tensor in a device's memory and the boxes that its copy engine moves; dimension 0 is the
-// fastest.
-typedef struct device_tensor {
-    int rank, element_bytes;
-    uint64_t address;
-    uint64_t sizes[KG_MAX_RANK];       // elements
-    uint64_t strides[KG_MAX_RANK - 1]; // bytes, of dimension 1 and up
-    uint32_t box[KG_MAX_RANK];         // elements
-    int swizzle;                       // bytes of a row: 0, 32, 64, 128
-} device_tensor;
-
 // What a device can do; one table for each kind.
 typedef struct device_ops {
     kgen_status (*open)(kgen_device *device, const kgen_device_options *options);
@@ -86,7 +75,8 @@ typedef struct device_ops {
     kgen_status (*launch)(kgen_module *module, const kgen_raw_launch *launch,
                           const kgen_launch_options *options, int repeats);
     // Fills KG_MAP_BYTES bytes, aligned to KG_MAP_ALIGN, that a kernel of this device understands.
-    kgen_status (*encode_map)(kgen_device *device, const device_tensor *tensor, void *map);
+    kgen_status (*encode_map)(kgen_device *device, const kgen_tensor_map_info *info,
+                              uint64_t address, void *map);
 } device_ops;
 extern const device_ops device_ops_cpu, device_ops_cuda;
 
@@ -114,11 +104,9 @@ struct kgen_buffer {
     size_t bytes;
 };
 
-// The map of a tensor at `address` on the device, with sizes by parameter. Findings name the tensor
-// (tensor_map.c).
-kgen_status program_encode_map(kgen_program *program, kgen_device *device,
-                               const kg_tensor_map *map, uint64_t address, const int64_t *values,
-                               void *out);
+// A map for sizes and strides by parameter. Findings name the tensor (tensor_map.c).
+kgen_status program_describe_map(kgen_context *context, const kg_tensor_map *map,
+                                 const int64_t *values, kgen_tensor_map_info *out);
 
 void device_drop_program(kgen_device *device, uint64_t serial);
 // The module of a program on a device, loaded at the first launch. The caller holds the device's

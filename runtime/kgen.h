@@ -496,6 +496,33 @@ typedef struct kgen_raw_launch {
 KGEN_API kgen_status kgen_module_launch(kgen_module *module, const kgen_raw_launch *launch,
                                         const kgen_launch_options *options);
 
+// ---- tensor maps
+// ------------------------------------------------------------------------------------- What the
+// copy engine of a GPU from sm_90 on reads and writes a tensor through (a CUtensorMap): opaque, and
+// of one device. A program's kernel takes its maps behind its other parameters, by value.
+// kgen_launch encodes them; the calls here are for a host that launches by itself.
+#define KGEN_TENSOR_MAP_BYTES 128
+#define KGEN_TENSOR_MAP_ALIGN 64
+
+typedef struct kgen_tensor_map_info {
+    const char *tensor;     // of a program: the parameter whose address the map holds
+    int rank;               // 1 to 5; dimension 0 is the fastest
+    int element_bytes;      // 1, 2, 4, 8
+    int64_t sizes[5];       // elements
+    int64_t strides[5];     // bytes; of dimension 0 element_bytes, of others a multiple of 16
+    int box[5];             // elements that one instruction moves, at most 256
+    int swizzle;            // bytes of the rows whose 16-byte chunks change places: 0, 32, 64, 128
+} kgen_tensor_map_info;
+
+// The program's map `index` for scalar arguments by name; tensors are not looked at.
+// KGEN_ERROR_USAGE past the last.
+KGEN_API kgen_status kgen_program_get_map(kgen_program *program, int index, const kgen_arg *args,
+                                          size_t n_args, kgen_tensor_map_info *out);
+// Writes KGEN_TENSOR_MAP_BYTES to `map`, which is aligned to KGEN_TENSOR_MAP_ALIGN. The tensor
+// begins `offset` bytes into the buffer.
+KGEN_API kgen_status kgen_tensor_map_encode(kgen_buffer *buffer, size_t offset,
+                                            const kgen_tensor_map_info *info, void *map);
+
 // ---- tables
 // ------------------------------------------------------------------------------------------ Rows
 // of the library's own tables, for listings; NULL past the last. `doc` (may be NULL) gets one line.

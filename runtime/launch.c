@@ -53,8 +53,7 @@ static kgen_status bind_names(binding *b, const kgen_arg *args, size_t n_args, b
         b->values[p] = args[i].i;
     }
     for (int p = 0; p < kernel->n_params; p++)
-        if (!b->args[p] &&
-            (kernel->params[p]->tensor ? tensors_too && b->program->used[p] : true))
+        if (!b->args[p] && (kernel->params[p]->tensor ? tensors_too && b->program->used[p] : true))
             return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703, NULL,
                                 "parameter '%s' of kernel %s is not given", kernel->params[p]->name,
                                 kernel->name);
@@ -164,7 +163,9 @@ static kgen_status pack_maps(binding *b, kgen_device *device)
     for (int i = 0; !status && i < program->maps.count; i++) {
         const kg_tensor_map *map = &program->maps.items[i];
         uint64_t address = (uint64_t)b->scalars[map->tensor->index].i;
-        status = program_encode_map(program, device, map, address, b->values, b->maps[i].bytes);
+        kgen_tensor_map_info info;
+        status = program_describe_map(b->context, map, b->values, &info);
+        if (!status) status = device->ops->encode_map(device, &info, address, b->maps[i].bytes);
         b->raw[program->kernel->n_params + i] =
             (kgen_raw_arg){.value = b->maps[i].bytes, .bytes = sizeof b->maps[i].bytes};
     }
@@ -244,6 +245,22 @@ kgen_status kgen_program_get_grid(kgen_program *program, const kgen_arg *args, s
     kgen_status status = bind_names(&b, args, n_args, false);
     if (!status) status = check_assumptions(&b);
     if (!status) status = compute_grid(&b, grid);
+    close_binding(&b);
+    return status;
+}
+
+kgen_status kgen_program_get_map(kgen_program *program, int index, const kgen_arg *args,
+                                 size_t n_args, kgen_tensor_map_info *out)
+{
+    binding b;
+    if (!program || !program->ptx || (n_args && !args) || !out || index < 0 ||
+        index >= program->maps.count)
+        return KGEN_ERROR_USAGE;
+    if (!open_binding(&b, program->context, program)) return KGEN_ERROR_MEMORY;
+    kgen_status status = bind_names(&b, args, n_args, false);
+    if (!status) status = check_assumptions(&b);
+    if (!status)
+        status = program_describe_map(program->context, &program->maps.items[index], b.values, out);
     close_binding(&b);
     return status;
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { K_B, K_H, K_HKV, K_SQ, K_SK, K_D, K_CAUSAL, K_DTYPE, K_STAGES, K_COUNT };
+enum { K_B, K_H, K_HKV, K_SQ, K_SK, K_D, K_CAUSAL, K_DTYPE, K_STAGES, K_TARGET, K_SMS, K_COUNT };
 
 static const kgen_task_key keys[] = {{"B", "1", "sequences"},
                                      {"H", "2", "query heads"},
@@ -18,6 +18,8 @@ static const kgen_task_key keys[] = {{"B", "1", "sequences"},
                                      {"causal", "false", "row i sees keys up to i + SK - SQ"},
                                      {"dtype", "bf16", "f16 or bf16"},
                                      {"stages", "2", "slots of the key and value ring, 1 to 4"},
+                                     {"target", "any", "GPU that the schedule is for"},
+                                     {"sms", "132", "its SMs"},
                                      {0}};
 
 static int64_t scalar(const kgen_task *task, const char *name)
@@ -60,6 +62,43 @@ static bool reference(kgen_task *task)
     return true;
 }
 
+// A producer for the copy engine and wgmma for the rest, where the GPU has both: 64 query rows for
+// each of two warpgroups, and as many slots of keys and values as shared memory holds beside the
+// queries and the result.
+static void plan_roles(kgen_task *task, const int64_t *v, const char *const *texts)
+{
+    enum { ROWS = 128, KEYS = 128, SMALLEST = 64, SHARED_BYTES = 226 * 1024 };
+    int64_t blocks = plan_ceildiv(v[K_SQ], ROWS) * v[K_H] * v[K_B], stages = v[K_STAGES];
+    int64_t bytes = 2 * v[K_D] * (2 * ROWS + stages * 2 * KEYS);
+    bool able = plan_target(task, texts[K_TARGET]);
+    const char *misfit = v[K_SQ] < SMALLEST || v[K_SK] < SMALLEST ? "fewer than 64 queries or keys"
+                         : stages < 2                             ? "no ring"
+                         : bytes > SHARED_BYTES ? "more slots than shared memory holds"
+                                                : NULL;
+    if (!able || misfit) {
+        if (able)
+            snprintf(task->reasons, sizeof task->reasons, "%s: all warps work alike\n", misfit);
+        plan_define_int(task, "STAGES", stages);
+        return;
+    }
+    if (texts[K_STAGES] == keys[K_STAGES].value && v[K_D] == 64) stages = 4;
+    bool persistent = blocks > v[K_SMS] && !v[K_CAUSAL];
+    snprintf(task->reasons, sizeof task->reasons,
+             "%d queries for two warpgroups and a producer, %d keys a step, %lld slots\n"
+             "%lld blocks of queries for %lld SMs: %s\n",
+             ROWS, KEYS, (long long)stages, (long long)blocks, (long long)v[K_SMS],
+             persistent    ? "persistent CTAs fetch the next block's tiles while they end one"
+             : v[K_CAUSAL] ? "one CTA a block, since blocks take different times"
+                           : "one CTA a block");
+    plan_define_int(task, "STAGES", stages);
+    plan_define_int(task, "BM", ROWS);
+    plan_define_int(task, "BN", KEYS);
+    plan_define_int(task, "WARPS", 8);
+    plan_define_int(task, "PRODUCERS", 1);
+    plan_define_int(task, "PERSISTENT", persistent ? v[K_SMS] : 0);
+    plan_define_int(task, "BULK_STORE", 1);
+}
+
 static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, char *error)
 {
     if (!plan_positive(error, keys, v, 6) || !plan_dtype(error, "dtype", texts[K_DTYPE], false))
@@ -71,6 +110,8 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
                          (long long)v[K_H]);
     if (v[K_STAGES] < 1 || v[K_STAGES] > 4)
         return plan_fail(error, "stages=%s: must be 1 to 4", texts[K_STAGES]);
+    if (v[K_SMS] < 1 || v[K_SMS] > 1024)
+        return plan_fail(error, "sms=%s: must be 1 to 1024", texts[K_SMS]);
     int64_t b = v[K_B], h = v[K_H], hkv = v[K_HKV], sq = v[K_SQ], sk = v[K_SK], d = v[K_D];
     plan_tensor(task, "q", texts[K_DTYPE], KGEN_TASK_INPUT, 4, (int64_t[]){b, sq, h, d});
     plan_tensor(task, "k", texts[K_DTYPE], KGEN_TASK_INPUT, 4, (int64_t[]){b, sk, hkv, d});
@@ -79,7 +120,7 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
     plan_tensor(task, "lse", "f32", KGEN_TASK_OUTPUT, 3, (int64_t[]){b, h, sq});
     plan_define(task, "T", texts[K_DTYPE]);
     plan_define_int(task, "D", d);
-    plan_define_int(task, "STAGES", v[K_STAGES]);
+    plan_roles(task, v, texts);
     plan_define(task, "CAUSAL", v[K_CAUSAL] ? "true" : "false");
     const char *names[] = {"B", "H", "HKV", "SQ", "SK", "causal"};
     int64_t sizes[] = {b, h, hkv, sq, sk, v[K_CAUSAL]};

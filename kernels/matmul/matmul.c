@@ -41,7 +41,7 @@ static const kgen_task_key keys[] = {{"M", "256", "rows of a and c"},
                                      {"tile_m", "0", "rows of a CTA's tile; 0 = by shape"},
                                      {"tile_n", "0", "columns of a CTA's tile; 0 = by shape"},
                                      {"tile_k", "0", "depth of a stage; 0 = by shape"},
-                                     {"target", "any", "GPU that the schedule is for: any, sm_90a"},
+                                     {"target", "any", "GPU that the schedule is for"},
                                      {"sms", "132", "its SMs"},
                                      {0}};
 static const char *const activations[] = {"none", "relu", "gelu", "silu"};
@@ -136,8 +136,7 @@ static bool plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
                        int64_t ldb)
 {
     enum { CHUNK = 8, SMALLEST = 64 };
-    if (strcmp(texts[K_TARGET], "sm_90a")) return false;
-    task->target = "sm_90a";
+    if (!plan_target(task, texts[K_TARGET])) return false;
     bool stages_given = texts[K_STAGES] != keys[K_STAGES].value;
     if (lda % CHUNK || ldb % CHUNK || v[K_M] < SMALLEST || v[K_N] < SMALLEST || v[K_K] < SMALLEST) {
         snprintf(task->reasons, sizeof task->reasons,
@@ -193,8 +192,6 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
         return false;
     if (v[K_SPLITS] < 1 || v[K_SPLITS] > 8)
         return plan_fail(error, "splits=%s: must be 1 to 8", texts[K_SPLITS]);
-    if (strcmp(texts[K_TARGET], "any") && strcmp(texts[K_TARGET], "sm_90a"))
-        return plan_fail(error, "target=%s: must be any or sm_90a", texts[K_TARGET]);
     if (v[K_SMS] < 1 || v[K_SMS] > 1024)
         return plan_fail(error, "sms=%s: must be 1 to 1024", texts[K_SMS]);
     if (v[K_STAGES] < 2 || v[K_STAGES] > 6)

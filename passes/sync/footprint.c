@@ -121,6 +121,7 @@ bool kg_footprint_same(const kg_access *a, const kg_access *b)
     kg_region ra = kg_op_region(a->op), rb = kg_op_region(b->op);
     if (ra.first_warp != rb.first_warp || ra.n_warps != rb.n_warps ||
         kg_op_int(a->op, KG_A_VEC, 0) != kg_op_int(b->op, KG_A_VEC, 0) ||
+        kg_op_int(a->op, KG_A_MATRIX, 0) != kg_op_int(b->op, KG_A_MATRIX, 0) ||
         kg_op_int(a->op, KG_A_ASYNC, 0) != kg_op_int(b->op, KG_A_ASYNC, 0) ||
         !same_layout(a->op, b->op))
         return false;

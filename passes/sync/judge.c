@@ -208,6 +208,23 @@ static void keep_what_will_serve(kg_judgement *j)
     }
 }
 
+// What the copy engine and the tensor core do in the background is derived and proved, but an
+// author's mbarriers, and waits for such work, are not weighed against each other.
+static bool can_be_judged(const kg_sync_program *p, kg_diags *diags)
+{
+    if (!p->has_phases && !p->has_async[KG_GROUP_WGMMA] && !p->has_async[KG_GROUP_BULK])
+        return true;
+    kg_diag *d =
+        kg_error(diags, KG_D_S511, p->kernel->loc,
+                 "kernel '%s' has bulk copies or wgmma: what is redundant among mbarriers, "
+                 "and waits for these, is not judged",
+                 p->kernel->name);
+    kg_diag_help(diags, d,
+                 "`kgen build` derives what is missing, plays what is written by hand "
+                 "through, and proves the whole");
+    return false;
+}
+
 bool kg_sync_judge(kg_pass_context *context, kg_kernel *kernel, const kg_author *author,
                    bool by_hand, kg_judgement *out)
 {
@@ -215,6 +232,7 @@ bool kg_sync_judge(kg_pass_context *context, kg_kernel *kernel, const kg_author 
     *out = (kg_judgement){.author = author};
     close_groups(context->arena, kernel, out);
     kg_sync_program *p = out->p = kg_sync_program_build(context->arena, kernel, true);
+    if (!can_be_judged(p, context->diags)) return false;
     kg_sync_check_hand_written(p, context->diags);
     kg_sync_check_flags(p, context->diags);
     kg_sync_check_contents(p, context->diags);

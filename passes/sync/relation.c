@@ -184,6 +184,8 @@ static kg_apart threads_of_same_view(const kg_sync_access *a, const kg_sync_acce
             return a->region.n_warps == 1 ? KG_APART_WARP : KG_APART_CTA;
         if (!x->layout || !y->layout || !kg_layout_equal(x->layout, y->layout))
             return a->region.n_warps == 1 ? KG_APART_WARP : KG_APART_CTA;
+        if (kg_op_int(a->at.op, KG_A_MATRIX, 0) != kg_op_int(b->at.op, KG_A_MATRIX, 0))
+            return moves_nowhere(x->layout, KG_IN_WARP) ? KG_APART_CTA : KG_APART_WARP;
         if (a->writes && b->writes) return KG_APART_THREAD; // owners both
         return moves_nowhere(x->layout, KG_IN_WARP)   ? KG_APART_CTA
                : moves_nowhere(x->layout, KG_IN_LANE) ? KG_APART_WARP

@@ -109,6 +109,14 @@ usage("buffer of too many elements", "check", COPY, "--arg=buf:f32:9999999999999
       err="COUNT must be 1 to")
 usage("buffer and nothing else", "check", COPY, "--arg=buf", err="must be buf:TYPE:COUNT:FILL")
 usage("buffer with an unknown filling", "check", COPY, "--arg=buf:f32:4:ones", err="zeros, iota")
+usage("map without a box", "check", COPY, "--arg=buf:f32:64:iota", "--arg=map:1:f32:64",
+      err="must be map:ARGUMENT:TYPE:SIZES:BOX")
+usage("map of another rank than its box", "check", COPY, "--arg=buf:f32:64:iota",
+      "--arg=map:1:f32:8,8:8", err="a box has the tensor's dimensions")
+usage("map of no buffer", "check", COPY, "--arg=i32:7", "--arg=map:1:f32:64:32",
+      err="argument 1 is no buffer before it")
+usage("map with an unknown option", "check", COPY, "--arg=buf:f32:64:iota",
+      "--arg=map:1:f32:8,8:8,8:swizle=32", err="strides= and swizzle=")
 usage("several kernels, none chosen", "check", RACE, err="--kernel=neighbour")
 
 
@@ -423,6 +431,45 @@ def check_fillings(kgen):
     kgen("check", COPY, *COPY_ARGS, "--arg=i64:128", status=1, err="4 bytes, 8 are given")
 
 
+# A tile that the copy engine brings, all synchronization by hand.
+TILE = """kernel tile(x: global f32[M, N], y: global f32[8, 8], M: i32, N: i32)
+  assume N % 4 == 0
+  level synced
+  shared_bytes 272
+  layout #0 = core [8, 8] reps [1, 1] reg [] lane [[0, 1], [0, 2], [0, 4], [1, 0], [2, 0]] warp \
+[[4, 0], [0, 0]]
+{
+  shared s: f32[8, 8] align 256 {offset=0, pitch=8, swizzle=[4, 1, 2]}
+  shared full: i64[1] align 16 {offset=256, pitch=1, arrivals=1}
+  %0 = i32(0)
+  mbarrier_init full
+  barrier
+  mbarrier_expect full {bytes=256}
+  copy_bulk s = x[%0 ..+8, %0 ..+8] on full
+  mbarrier_wait full
+  %1 @#0 = load s {vec=1}
+  store y[%0 ..+8, %0 ..+8] = %1 {vec=1}
+}
+"""
+
+
+@case
+def check_maps(kgen):
+    """tensor maps as arguments"""
+    ptx = str(kgen.scratch / "tile.ptx")
+    kgen("build", kgen.file("tile.kg", TILE), "--target=sm_90a", "-o", ptx)
+    arguments = ["check", ptx, "--block=128", "--shared=272", "--arg=buf:f32:96:iota",
+                 "--arg=buf:f32:64:zeros", "--arg=i32:8", "--arg=i32:12"]
+    kgen(*arguments, "--arg=map:1:f32:12,8:8,8:swizzle=32", out="tile: no findings")
+    kgen(*arguments, "--arg=map:1:f32:8,8:8,8:strides=48:swizzle=32", out="tile: no findings")
+    kgen(*arguments, "--arg=map:1:f32:12,9:8,8:swizzle=32", out="tile: no findings")
+    kgen(*arguments, "--arg=map:1:f32:96:64", status=1, out="its rank is not that")
+    kgen(*arguments, "--arg=map:1:f32:12,8:8,4:swizzle=32", "--steps=100000", status=1,
+         out="deadlock|budget")
+    kgen(*arguments, "--arg=map:1:f32:12,8:6,8", status=1, err="multiples of 16 bytes")
+    kgen(*arguments, "--arg=map:1:f32:10,8:8,8", status=1, err="stride of dimension 1 of tensor")
+
+
 @case
 def check_bounds(kgen):
     """an access out of bounds, as JSON"""
@@ -543,6 +590,19 @@ def explain(kgen):
     text = kgen("explain", "attention", out=r"S\d+ barrier in front of .*, in the loop at line \d+")
     same(all(words in text for words in ("pairs of accesses:", "considered instead:",
                                          "warp sync: threads", "alone: ")), True)
+
+
+@case
+def explain_schedule(kgen):
+    """explain --schedule: the candidates, the choice, the constants; the same each time"""
+    problem = ("M=4096", "N=4096", "K=4096", "target=sm_90a")
+    text = kgen("explain", "matmul", *problem, "--schedule", out=r"chosen: \d+x\d+x\d+, \d stages")
+    same(kgen("explain", "matmul", *problem, "--schedule").count("cycles of the tensor"), 9)
+    same(kgen("explain", "matmul", *problem, "--schedule"), text)
+    kgen("explain", "matmul", "M=16", "target=sm_90a", "--schedule", out="all warps work alike")
+    kgen("explain", "matmul", "--schedule", out="for any GPU\n  -D T=bf16")
+    kgen("explain", "matmul", "M=16", status=2, err="KEY=VALUE goes with --schedule")
+    kgen("explain", "matmul", "Q=16", "--schedule", status=2, err="unknown key of matmul 'Q'")
 
 
 @case

@@ -268,6 +268,51 @@ static void driver_11_8(void **unused)
     close_driver(&fixture);
 }
 
+/* ---- tensor maps ---- */
+
+static void tensor_maps(void **unused)
+{
+    struct fixture fixture;
+    unsigned char map[128] __attribute__((aligned(64))), filled[128];
+    struct kg_cuda_tensor tensor = {.rank = 3,
+                                    .element_bytes = 2,
+                                    .address = 0x7f0000001000,
+                                    .sizes = {200, 100, 7},
+                                    .strides = {400, 40000},
+                                    .box = {64, 128, 1},
+                                    .swizzle = 128};
+
+    memset(filled, 0x5a, sizeof filled);
+    open_driver(&fixture, fake_12);
+    assert_int_equal(kg_cuda_encode_map(fixture.context, &tensor, map), KG_CUDA_OK);
+    assert_memory_equal(map, filled, sizeof map);
+    assert_non_null(strstr(fixture.fake->trace,
+                           "map type 1 rank 3 at 0x7f0000001000 swizzle 3 fill 0\n"
+                           "dimension 0: 200 by 0 box 64 step 1\n"
+                           "dimension 1: 100 by 400 box 128 step 1\n"
+                           "dimension 2: 7 by 40000 box 1 step 1\n"));
+    fail_call(&fixture, "cuTensorMapEncodeTiled", 1);
+    assert_int_equal(kg_cuda_encode_map(fixture.context, &tensor, map), KG_CUDA_BAD_ARGUMENT);
+    assert_says(&fixture, "encode a tensor map of rank 3");
+    close_driver(&fixture);
+}
+
+static void tensor_maps_of_an_old_driver(void **unused)
+{
+    struct fixture fixture;
+    unsigned char map[128] __attribute__((aligned(64)));
+    struct kg_cuda_tensor tensor = {.rank = 1, .element_bytes = 4, .sizes = {64}, .box = {64}};
+
+    prepare(&fixture, fake_11);
+    fixture.fake->version = 11080;
+    fixture.fake->hidden[0] = "cuTensorMapEncodeTiled";
+    assert_int_equal(kg_cuda_open(&fixture.config, &fixture.driver), KG_CUDA_OK);
+    assert_int_equal(kg_cuda_context_retain(fixture.driver, 0, &fixture.context), KG_CUDA_OK);
+    assert_int_equal(kg_cuda_encode_map(fixture.context, &tensor, map), KG_CUDA_TOO_OLD);
+    assert_says(&fixture, "tensor maps need a driver of CUDA 12.0 or newer");
+    close_driver(&fixture);
+}
+
 int main(int count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
@@ -281,6 +326,8 @@ int main(int count, char **arguments)
         cmocka_unit_test(launch_refused),
         cmocka_unit_test(old_driver_without_libraries),
         cmocka_unit_test(driver_11_8),
+        cmocka_unit_test(tensor_maps),
+        cmocka_unit_test(tensor_maps_of_an_old_driver),
     };
     int status = take_arguments(count, arguments);
 

@@ -232,6 +232,51 @@ static void chain(void **state)
     assemble("chain", chain_source);
 }
 
+// ---- stores of accumulators ---------------------------------------------------------------------
+
+// Cast to 16 bits, by rows and by columns, through buffers that the copy engine empties.
+static void run_store(const char *type, int m, int n, int warps)
+{
+    enum { K = 64 };
+    char source[SOURCE], name[64];
+    snprintf(name, sizeof name, "store %dx%d %s", m, n, type);
+    snprintf(source, sizeof source,
+             "kernel st(a: global %s[%d, 64], b: global %s[%d, 64], c: global %s[%d, %d],\n"
+             "          d: global %s[%d, %d])\n  warps %d\n  grid x: 1\n{\n"
+             "  shared sa: %s[%d, 64]\n  shared sb: %s[%d, 64]\n"
+             "  shared sc: %s[%d, %d]\n  shared sd: %s[%d, %d]\n"
+             "  copy sa = a[0.., 0..]\n  copy sb = b[0.., 0..]\n  proxy_fence shared\n  barrier\n"
+             "  wgmma_fence\n  s = wgmma(sa, transpose(sb), 0.0)\n  wgmma_commit\n"
+             "  wgmma_wait 0\n"
+             "  store sc = cast(s, %s)\n  store transpose(sd) = cast(s * 2.0, %s)\n"
+             "  proxy_fence shared\n  barrier\n"
+             "  store_bulk c[0.., 0..] = sc\n  store_bulk d[0.., 0..] = sd\n"
+             "  bulk_commit\n  bulk_wait 0\n}\n",
+             type, m, type, n, type, m, n, type, n, m, warps, type, m, type, n, type, m, n, type, n,
+             m, type, type);
+    program_case c = {.file = name, .source = source, .target = "sm_90a", .synced = true};
+    double *a = program_add(&c, "a", type, IN, 0, m * K);
+    double *b = program_add(&c, "b", type, IN, 0, n * K);
+    double *by_rows = program_add(&c, "c", type, OUT, 1e-2, (int64_t)m * n);
+    double *by_columns = program_add(&c, "d", type, OUT, 1e-2, (int64_t)m * n);
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < n; j++) {
+            for (int k = 0; k < K; k++) by_rows[i * n + j] += a[i * K + k] * b[j * K + k];
+            by_columns[j * m + i] = 2 * by_rows[i * n + j];
+        }
+    program_run(&c);
+    assemble(name, source);
+}
+
+static void stores(void **state)
+{
+    static const int columns_of[] = {16, 24, 32, 40, 64, 96, 128, 192};
+    for (int i = 0; i < 8; i++) {
+        run_store(i % 2 ? "f16" : "bf16", 64, columns_of[i], 4);
+        run_store(i % 2 ? "bf16" : "f16", 128, columns_of[i], 8);
+    }
+}
+
 // ---- with the copy engine -----------------------------------------------------------------------
 
 static const char roles_source[] =
@@ -287,6 +332,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(columns),   cmocka_unit_test(majors), cmocka_unit_test(tiles),
         cmocka_unit_test(registers), cmocka_unit_test(chain),  cmocka_unit_test(roles),
+        cmocka_unit_test(stores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,8 +16,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { INPUT_LIMIT = 8 << 10, MEMORY_LIMIT = 256 << 20, DUMPS = 16 };
 
-static const kg_machine machine = {
+// Programs with a schedule go to the target that can meet it.
+static const kg_machine plain = {
     .target = "sm_80", .sm = 80, .shared_limit = 166912, .registers = 255};
+static const kg_machine hopper = {.target = "sm_90a",
+                                  .sm = 90,
+                                  .shared_limit = 232448,
+                                  .registers = 255,
+                                  .tma = true,
+                                  .wgmma = true};
 
 static void must(bool holds)
 {
@@ -71,7 +78,8 @@ static bool run(kg_arena *arena, kg_kernel *kernel, bool no_share, line *l)
 {
     kg_diags diags = {.arena = arena};
     kg_pass_context context = {
-        .arena = arena, .diags = &diags, .machine = &machine, .no_share = no_share};
+        .arena = arena, .diags = &diags, .machine = &plain, .no_share = no_share};
+    if (kernel->schedule.producers) context.machine = &hopper;
     bool done = kg_run_pipeline(&context, kernel,
                                 &(kg_pipeline_options){.after = l ? keep : NULL, .user = l});
     must(done || diags.errors);

@@ -6,7 +6,9 @@ tools/gpu/driver.py, which knows nothing of our driver, on the libcuda.so.1 that
 that of runtime/drop_in. A planned kernel is loaded, asked what it costs, launched and compared."""
 import ctypes
 import os
+import subprocess
 import sys
+import tempfile
 from ctypes import byref, c_size_t, c_uint, c_uint64, c_void_p
 
 from tap import Tests
@@ -16,6 +18,26 @@ sys.path.insert(0, os.path.join(HERE, "..", "..", "tools", "gpu"))
 import timings  # noqa: E402
 from driver import Driver, DriverError, pack  # noqa: E402
 
+# One tile by the copy engine, all synchronization by hand.
+TILE = """kernel tile(x: global f32[M, N], y: global f32[8, 8], M: i32, N: i32)
+  assume N % 4 == 0
+  level synced
+  shared_bytes 272
+  layout #0 = core [8, 8] reps [1, 1] reg [] lane [[0, 1], [0, 2], [0, 4], [1, 0], [2, 0]] warp \
+[[4, 0], [0, 0]]
+{
+  shared s: f32[8, 8] align 256 {offset=0, pitch=8, swizzle=[4, 1, 2]}
+  shared full: i64[1] align 16 {offset=256, pitch=1, arrivals=1}
+  %0 = i32(0)
+  mbarrier_init full
+  barrier
+  mbarrier_expect full {bytes=256}
+  copy_bulk s = x[%0 ..+8, %0 ..+8] on full
+  mbarrier_wait full
+  %1 @#0 = load s {vec=1}
+  store y[%0 ..+8, %0 ..+8] = %1 {vec=1}
+}
+"""
 ONE = {"bf16": (0x3F80, 2), "f32": (0x3F800000, 4)}  # the bits of 1.0, and its bytes
 
 tests = Tests()
@@ -64,6 +86,39 @@ def a_plan_is_launched_and_right():
     result = (ctypes.c_float * count)()
     driver.call("cuMemcpyDtoH_v2", result, c_uint64(address), c_size_t(4 * count))
     assert set(result) == {64.0}, set(result)
+
+
+def compiled(text):
+    with tempfile.TemporaryDirectory() as folder:
+        source, ptx = os.path.join(folder, "k.kg"), os.path.join(folder, "k.ptx")
+        with open(source, "w", encoding="utf-8") as file:
+            file.write(text)
+        subprocess.run([planner.kgen, "build", source, "--target=sm_90a", "-o", ptx], check=True,
+                       capture_output=True)
+        with open(ptx, encoding="utf-8") as file:
+            return file.read()
+
+
+@tests.case
+def a_tensor_map_is_encoded():
+    driver = start()
+    tensor = {"dtype": "f32", "dims": [6, 12]}
+    (x, _), (y, _) = allocate(driver, tensor), allocate(driver, {"dtype": "f32", "dims": [8, 8]})
+    entry = {"element_bytes": 4, "sizes": [5, 6], "strides": [4, 48], "box": [8, 8], "swizzle": 32}
+    kernel = driver.kernel(driver.load(compiled(TILE)), "tile", [128, 1, 1], 272)
+    values = [("pointer", x), ("pointer", y), ("i32", 6), ("i32", 12),
+              ("map", driver.encode_map(entry, x))]
+    kernel.launch([1, 1, 1], pack(values), None)
+    result = (ctypes.c_float * 64)()
+    driver.call("cuMemcpyDtoH_v2", result, c_uint64(y), c_size_t(256))
+    inside = [float(i // 8 < 6 and i % 8 < 5) for i in range(64)]
+    assert list(result) == inside, list(result)
+    try:
+        driver.encode_map({**entry, "strides": [4, 44]}, x)
+    except DriverError as error:
+        assert error.code == 1, error
+    else:
+        raise AssertionError("a stride of 44 bytes is encoded")
 
 
 @tests.case

@@ -59,10 +59,16 @@ def a_grid_follows_the_sizes():
         assert plan["grid"] == [-(-n // 64), -(-m // 32), splits], plan["grid"]
 
 
-def argument(entry):
+def argument(arguments, entry):
     """An argument of a plan as `kgen check` takes it."""
     if entry["kind"] == "scalar":
         return f"--arg={entry['dtype']}:{entry['value']}"
+    if entry["kind"] == "map":
+        lists = [",".join(map(str, entry[name])) for name in ("sizes", "box", "strides")]
+        strides = "," in lists[2] and ":strides=" + lists[2].split(",", 1)[1] or ""
+        number = 1 + [other.get("name") for other in arguments].index(entry["tensor"])
+        return (f"--arg=map:{number}:u{8 * entry['element_bytes']}:{lists[0]}:{lists[1]}{strides}"
+                f":swizzle={entry['swizzle']}")
     count = 1
     for extent in entry["dims"]:
         count *= extent
@@ -81,7 +87,7 @@ def a_plan_can_be_launched_as_it_stands():
             file.flush()
             words = [f"--{name}=" + ",".join(map(str, plan[name])) for name in ("grid", "block")]
             done = run(KGEN, "check", file.name, *words, f"--shared={plan['shared_bytes']}",
-                       *map(argument, plan["args"]))
+                       *(argument(plan["args"], entry) for entry in plan["args"]))
         assert done.returncode == 0, (cases.label(item), done.stdout, done.stderr)
 
 

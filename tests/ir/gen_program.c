@@ -549,6 +549,8 @@ static void header(gen *g)
                                          kg_build_size_op(b, KG_SX_MOD, n, kg_build_size_int(b, 8)),
                                          kg_build_size_int(b, 0)));
     if (chance(g, 30)) kg_build_ctas(b, 2);
+    if (chance(g, 20)) kg_build_schedule(b, "raster", 1, 1 + roll(g, 8));
+    if (chance(g, 10)) kg_build_schedule(b, "registers", 2, 24 + 8 * roll(g, 4), 128);
 }
 
 void gen_program(kg_build *b, const gen_options *options)

@@ -276,6 +276,12 @@ static void test_wrong_calls(void **state)
     assert_false(kg_build_role(b, 3, 2, NULL));
     assert_false(kg_build_end(b));
     assert_false(kg_build_fence(b, NULL, NULL));
+    assert_false(kg_build_proxy_fence(b, "local"));
+    assert_false(kg_build_proxy_fence(b, NULL));
+    assert_null(kg_build_mbarrier(b, "m", 100, 1));
+    assert_false(kg_build_mbarrier_wait(b, NULL, true));
+    assert_false(kg_build_copy_bulk(b, x, x, NULL));
+    assert_false(kg_build_store_bulk(b, x, NULL));
     assert_false(kg_build_warps(b, 4)); // the header has ended
     assert_false(kg_build_attr_int(b, "no_such", 1));
     assert_null(kg_build_unit(b));

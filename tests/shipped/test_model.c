@@ -17,7 +17,8 @@ enum { EXTENTS = sizeof extents / sizeof *extents };
 static kgen_task *plan(const char *shape, const char *rest)
 {
     char line[256];
-    snprintf(line, sizeof line, "matmul %s target=sm_90a %s", shape, rest);
+    const char *family = strstr(shape, "SQ=") ? "attention" : "matmul";
+    snprintf(line, sizeof line, "%s %s target=sm_90a %s", family, shape, rest);
     return shipped_plan(line);
 }
 
@@ -89,6 +90,24 @@ static void test_every_tile(void **state)
     kgen_context_free(context);
 }
 
+static void test_attention(void **state)
+{
+    static const char *const shapes[] = {
+        "SQ=4096 SK=4096 H=32 HKV=8 D=128",
+        "SQ=4096 SK=4096 H=32 HKV=8 D=128 causal=true",
+        "SQ=100 SK=300 D=64",
+        "SQ=16384 SK=16384 H=16 HKV=16 D=64 dtype=f16",
+    };
+    kgen_context *context = shipped_context();
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        kgen_task *task = plan(shapes[i], "");
+        assert_int_equal(constant(task, "PRODUCERS"), 1);
+        place(context, task, shapes[i]);
+        kgen_task_free(task);
+    }
+    kgen_context_free(context);
+}
+
 static void test_same_again(void **state)
 {
     for (int i = 0; i < EXTENTS; i++) {
@@ -127,6 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_placed), cmocka_unit_test(test_every_tile),
-        cmocka_unit_test(test_same_again), cmocka_unit_test(test_left_alone)};
+        cmocka_unit_test(test_attention), cmocka_unit_test(test_same_again),
+        cmocka_unit_test(test_left_alone)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,6 +24,12 @@ class DriverError(RuntimeError):
         self.sticky = 700 <= code < 800
 
 
+# Of a tensor map, by the size of an element and of a swizzled row.
+MAP_TYPES = {1: 0, 2: 1, 4: 3, 8: 5}
+MAP_SWIZZLES = {0: 0, 32: 1, 64: 2, 128: 3}
+MAP_BYTES, MAP_ALIGN, MAP_L2_128B = 128, 64, 2
+
+
 class Driver:
     def __init__(self, library=None):
         self.cuda = library or ctypes.CDLL("libcuda.so.1")
@@ -46,6 +52,18 @@ class Driver:
             words = log.value.decode(errors="replace").strip()
             raise DriverError(words or "cuModuleLoadDataEx", error.code, "not loaded") from None
         return module
+
+    def encode_map(self, entry, address):
+        """The tensor map that a plan's argument asks for, of a tensor at this address."""
+        room = (c_int8 * (MAP_BYTES + MAP_ALIGN))()
+        cell = (c_int8 * MAP_BYTES).from_buffer(room, -ctypes.addressof(room) % MAP_ALIGN)
+        rank = len(entry["sizes"])
+        self.call("cuTensorMapEncodeTiled", byref(cell), c_int(MAP_TYPES[entry["element_bytes"]]),
+                  c_uint(rank), c_void_p(address), (c_uint64 * rank)(*entry["sizes"]),
+                  (c_uint64 * rank)(*entry["strides"][1:]), (c_uint * rank)(*entry["box"]),
+                  (c_uint * rank)(*[1] * rank), c_int(0),
+                  c_int(MAP_SWIZZLES[entry["swizzle"]]), c_int(MAP_L2_128B), c_int(0))
+        return cell
 
     def kernel(self, module, name, block, shared_bytes):
         return Kernel(self, module, name, block, shared_bytes)
@@ -83,8 +101,8 @@ class Kernel:
 
 
 def pack(values):
-    """Kernel arguments from (type, value) pairs, in launch order: type "pointer" or a scalar's.
-    The result keeps alive what the driver reads."""
-    cells = [c_uint64(value) if kind == "pointer" else SCALARS[kind](value)
-             for kind, value in values]
+    """Kernel arguments from (type, value) pairs, in launch order: type "pointer", "map" (what
+    encode_map() made) or a scalar's. The result keeps alive what the driver reads."""
+    cells = [value if kind == "map" else c_uint64(value) if kind == "pointer"
+             else SCALARS[kind](value) for kind, value in values]
     return cells, (c_void_p * max(1, len(cells)))(*[ctypes.addressof(cell) for cell in cells])

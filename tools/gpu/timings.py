@@ -44,6 +44,7 @@ class Entry:
     """One program with its sets of tensors: kgen's with one choice of keys."""
 
     def __init__(self, bench, family, keys):
+        self.driver = bench.driver
         self.plan = bench.planner(family, keys)
         self.task = Task(bench.gpu.torch, family, keys, self.plan)
         self.family = family
@@ -80,6 +81,9 @@ class Entry:
         for entry in self.plan["args"]:
             if entry["kind"] == "scalar":
                 out.append((entry["dtype"], entry["value"]))
+            elif entry["kind"] == "map":
+                address = tensors[entry["tensor"]].data_ptr()
+                out.append(("map", self.driver.encode_map(entry, address)))
             else:
                 out.append(("pointer", tensors[entry["name"]].data_ptr() if entry["bytes"] else 0))
         return out

@@ -318,10 +318,12 @@ static int profile_task(profile_run *p)
     kgen_define *defines = NULL;
     kgen_task_key *keys = must(calloc((size_t)o->n_operands + 1, sizeof *keys));
     int status = EXIT_USAGE;
-    if (read_defines(o, &defines, &settings.n_defines) && task_keys(o, family, keys)) {
+    int n_keys =
+        read_defines(o, &defines, &settings.n_defines) ? task_keys(o, family, keys) : -1;
+    if (n_keys >= 0) {
         char error[256];
         settings.defines = defines;
-        kgen_task *task = kgen_task_create(family, keys, o->n_operands - 1, (uint64_t)seed, error);
+        kgen_task *task = kgen_task_create(family, keys, n_keys, (uint64_t)seed, error);
         if (!task) say_error("%s: %s", family->name, error);
         status = task ? run_task(p, task, &settings) : EXIT_PROBLEM;
         kgen_task_free(task);

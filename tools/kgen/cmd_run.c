@@ -134,10 +134,12 @@ int command_run(const command_line *options)
     kgen_define *defines = NULL;
     kgen_task_key *keys = must(calloc((size_t)options->n_operands + 1, sizeof *keys));
     int status = EXIT_USAGE;
-    if (read_defines(options, &defines, &settings.n_defines) && task_keys(options, family, keys)) {
+    int n_keys = read_defines(options, &defines, &settings.n_defines)
+                     ? task_keys(options, family, keys)
+                     : -1;
+    if (n_keys >= 0) {
         char error[256];
         settings.defines = defines;
-        int n_keys = options->n_operands - 1;
         bool plan = has(options, OPTION_plan);
         kgen_task *task = plan ? kgen_task_plan(family, keys, n_keys, error)
                                : kgen_task_create(family, keys, n_keys, (uint64_t)seed, error);

@@ -15,7 +15,7 @@ static int print_schedule(const kgen_family *family, const kgen_task_key *keys, 
         say_error("%s: %s", family->name, error);
         return EXIT_PROBLEM;
     }
-    printf("%s %s for %s\n", task->family, task->shape, task->target ? task->target : "any GPU");
+    printf("%s %s for %s\n", task->family, task->shape, task->target[0] ? task->target : "any GPU");
     for (const char *line = task->reasons; *line;) {
         int length = (int)strcspn(line, "\n");
         printf("  %.*s\n", length, line);
@@ -31,11 +31,12 @@ static int print_schedule(const kgen_family *family, const kgen_task_key *keys, 
 int explain_schedule(const command_line *options)
 {
     const kgen_family *family = task_family(options);
-    if (!family) return EXIT_USAGE;
+    if (!family || !known_name(options, OPTION_target, "target", kgen_target_name))
+        return EXIT_USAGE;
     kgen_task_key *keys = must(calloc((size_t)options->n_operands + 1, sizeof *keys));
     int status = EXIT_USAGE;
-    if (task_keys(options, family, keys))
-        status = print_schedule(family, keys, options->n_operands - 1);
+    int n_keys = task_keys(options, family, keys);
+    if (n_keys >= 0) status = print_schedule(family, keys, n_keys);
     free(keys);
     return status;
 }

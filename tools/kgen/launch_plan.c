@@ -26,9 +26,8 @@ static const kgen_task_scalar *scalar_named(const kgen_task *task, const char *n
     return NULL;
 }
 
-static kgen_status find_grid(launch_plan *plan)
+static size_t scalar_args(const launch_plan *plan, kgen_arg *args)
 {
-    kgen_arg args[KGEN_TASK_SCALARS];
     kgen_param_info param;
     size_t n = 0;
     for (int i = 0; kgen_program_get_param(plan->program, i, &param) == KGEN_OK; i++) {
@@ -36,7 +35,21 @@ static kgen_status find_grid(launch_plan *plan)
         if (s && !param.is_tensor)
             args[n++] = (kgen_arg){.name = s->name, .i = s->i, .f = s->f};
     }
+    return n;
+}
+
+static kgen_status find_grid(launch_plan *plan)
+{
+    kgen_arg args[KGEN_TASK_SCALARS];
+    size_t n = scalar_args(plan, args);
     return kgen_program_get_grid(plan->program, args, n, plan->grid);
+}
+
+static bool find_map(const launch_plan *plan, int index, kgen_tensor_map_info *map)
+{
+    kgen_arg args[KGEN_TASK_SCALARS];
+    size_t n = scalar_args(plan, args);
+    return kgen_program_get_map(plan->program, index, args, n, map) == KGEN_OK;
 }
 
 // ---- text --------------------------------------------------------------------------------------
@@ -62,15 +75,26 @@ static void print_param(const launch_plan *plan, const kgen_param_info *param)
     }
 }
 
+static void print_map(const kgen_tensor_map_info *map)
+{
+    printf("  map      of %s: ", map->tensor);
+    for (int i = 0; i < map->rank; i++) printf("%s%lld", i ? ", " : "", (long long)map->sizes[i]);
+    printf("; boxes of ");
+    for (int i = 0; i < map->rank; i++) printf("%s%d", i ? ", " : "", map->box[i]);
+    printf(map->swizzle ? "; swizzle %d\n" : "\n", map->swizzle);
+}
+
 static void print_plan(const launch_plan *plan)
 {
     kgen_param_info param;
+    kgen_tensor_map_info map;
     printf("%s %s, %s\n  kernel %s: grid %u,%u,%u, block %d,1,1, %lld bytes of shared memory\n",
            plan->task->family, plan->task->shape, plan->info.target, plan->info.kernel,
            plan->grid[0], plan->grid[1], plan->grid[2], plan->info.threads,
            (long long)plan->info.shared_bytes);
     for (int i = 0; kgen_program_get_param(plan->program, i, &param) == KGEN_OK; i++)
         print_param(plan, &param);
+    for (int i = 0; find_map(plan, i, &map); i++) print_map(&map);
 }
 
 // ---- JSON --------------------------------------------------------------------------------------
@@ -96,14 +120,29 @@ static json_t *json_of_param(const launch_plan *plan, const kgen_param_info *par
                           param->type, "value", value));
 }
 
+static json_t *json_of_map(const kgen_tensor_map_info *map)
+{
+    json_t *sizes = must(json_array()), *strides = must(json_array()), *box = must(json_array());
+    for (int i = 0; i < map->rank; i++) {
+        json_array_append_new(sizes, json_integer(map->sizes[i]));
+        json_array_append_new(strides, json_integer(map->strides[i]));
+        json_array_append_new(box, json_integer(map->box[i]));
+    }
+    return must(json_pack("{s:s, s:s, s:i, s:o, s:o, s:o, s:i}", "kind", "map", "tensor",
+                          map->tensor, "element_bytes", map->element_bytes, "sizes", sizes,
+                          "strides", strides, "box", box, "swizzle", map->swizzle));
+}
+
 static void print_json(const launch_plan *plan)
 {
     json_t *args = must(json_array());
     kgen_param_info param;
+    kgen_tensor_map_info map;
     for (int i = 0; kgen_program_get_param(plan->program, i, &param) == KGEN_OK; i++) {
         json_t *arg = json_of_param(plan, &param);
         if (arg) json_array_append_new(args, arg);
     }
+    for (int i = 0; find_map(plan, i, &map); i++) json_array_append_new(args, json_of_map(&map));
     const unsigned *g = plan->grid;
     json_print(must(json_pack(
         "{s:s, s:o, s:o, s:o, s:[i, i, i], s:[i, i, i], s:I, s:o, s:o, s:o, s:o}", "family",

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Arguments from their text: "i32:7", "f32:0.5", "buf:f32:1024:random=3".
+// Arguments from their text: "i32:7", "f32:0.5", "buf:f32:1024:random=3", "map:1:f32:64,16:32,8".
 #include "raw_args.h"
 #include "output.h"
+#include "raw_map.h"
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -126,17 +127,26 @@ static bool fill(command_id command, const element_type *type, const char *how, 
 
 // ---- one argument ------------------------------------------------------------------------------
 
+int raw_type_bytes(const char *name, int length)
+{
+    for (int i = 0; i < N_TYPES; i++)
+        if ((int)strlen(types[i].name) == length && !strncmp(types[i].name, name, (size_t)length))
+            return types[i].bytes;
+    return 0;
+}
+
 static const element_type *find_type(command_id command, const char *text, int length)
 {
-    const char *names[N_TYPES + 1];
+    const char *names[N_TYPES + 2];
     for (int i = 0; i < N_TYPES; i++) {
         names[i] = types[i].name;
         if ((int)strlen(names[i]) == length && !strncmp(names[i], text, (size_t)length))
             return &types[i];
     }
     names[N_TYPES] = "buf";
+    names[N_TYPES + 1] = "map";
     char *word = format_text("%.*s", length, text);
-    unknown_word(command, "type of argument", word, names, N_TYPES + 1);
+    unknown_word(command, "type of argument", word, names, N_TYPES + 2);
     free(word);
     return NULL;
 }
@@ -202,6 +212,27 @@ static bool make_buffer(command_id command, kgen_device *device, const char *tex
     return false;
 }
 
+// Of a buffer among the arguments before it.
+static bool make_map(command_id command, raw_args *args, size_t i, const char *text, int *status)
+{
+    kgen_tensor_map_info info;
+    size_t argument;
+    if (!raw_map_read(command, text, &argument, &info, status)) return false;
+    kgen_buffer *buffer = argument <= i ? args->buffers[argument - 1] : NULL;
+    if (!buffer) {
+        *status = usage_error(command, "--arg=map:%s: argument %zu is no buffer before it", text,
+                              argument);
+        return false;
+    }
+    args->maps[i] = must(aligned_alloc(KGEN_TENSOR_MAP_ALIGN, KGEN_TENSOR_MAP_BYTES));
+    if (kgen_tensor_map_encode(buffer, 0, &info, args->maps[i])) {
+        *status = EXIT_PROBLEM;
+        return false;
+    }
+    args->args[i] = (kgen_raw_arg){.value = args->maps[i], .bytes = KGEN_TENSOR_MAP_BYTES};
+    return true;
+}
+
 static bool make_argument(command_id command, raw_args *args, kgen_device *device, const char *text,
                           uint64_t seed, int *status)
 {
@@ -210,6 +241,7 @@ static bool make_argument(command_id command, raw_args *args, kgen_device *devic
         *status = usage_error(command, "--arg=buf: must be buf:TYPE:COUNT:FILL");
         return false;
     }
+    if (!strncmp(text, "map:", 4)) return make_map(command, args, i, text + 4, status);
     if (!strncmp(text, "buf:", 4)) {
         if (!make_buffer(command, device, text + 4, seed, &args->buffers[i], status)) return false;
         args->args[i] = (kgen_raw_arg){.buffer = args->buffers[i]};
@@ -230,6 +262,7 @@ bool raw_args_make(raw_args *args, const command_line *options, kgen_device *dev
     size_t n = (size_t)options->n_given + 1;
     *args = (raw_args){.args = must(calloc(n, sizeof *args->args)),
                        .buffers = must(calloc(n, sizeof(kgen_buffer *))),
+                       .maps = must(calloc(n, sizeof(void *))),
                        .scalars = must(calloc(n, sizeof *args->scalars))};
     for (int i = 0; i < options->n_given; i++) {
         const given_option *given = &options->given[i];
@@ -243,7 +276,11 @@ bool raw_args_make(raw_args *args, const command_line *options, kgen_device *dev
 
 void raw_args_free(raw_args *args)
 {
-    for (size_t i = 0; i < args->n; i++) kgen_buffer_free(args->buffers[i]);
+    for (size_t i = 0; i < args->n; i++) {
+        kgen_buffer_free(args->buffers[i]);
+        free(args->maps[i]);
+    }
+    free(args->maps);
     free(args->args);
     free(args->buffers);
     free(args->scalars);

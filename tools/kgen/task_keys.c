@@ -31,17 +31,31 @@ static bool known_key(const command_line *options, const kgen_family *family, co
     return false;
 }
 
-bool task_keys(const command_line *options, const kgen_family *family, kgen_task_key *keys)
+// --target is the key of that name, where the family's plan depends on it.
+static int add_target(const command_line *options, const kgen_family *family, kgen_task_key *keys,
+                      int n)
 {
+    const char *target = options->values[OPTION_target];
+    int known = 0;
+    for (int i = 0; family->keys[i].name; i++) known |= !strcmp(family->keys[i].name, "target");
+    for (int i = 0; i < n; i++) known &= strcmp(keys[i].name, "target") != 0;
+    if (!target || !known) return n;
+    keys[n] = (kgen_task_key){.name = "target", .value = target};
+    return n + 1;
+}
+
+int task_keys(const command_line *options, const kgen_family *family, kgen_task_key *keys)
+{
+    int n = 0;
     for (int i = 1; i < options->n_operands; i++) {
         char *text = options->operands[i], *equals = strchr(text, '=');
         if (!equals || equals == text) {
             usage_error(options->command, "'%s': must be KEY=VALUE", text);
-            return false;
+            return -1;
         }
         *equals = 0;
-        if (!known_key(options, family, text)) return false;
-        keys[i - 1] = (kgen_task_key){.name = text, .value = equals + 1};
+        if (!known_key(options, family, text)) return -1;
+        keys[n++] = (kgen_task_key){.name = text, .value = equals + 1};
     }
-    return true;
+    return add_target(options, family, keys, n);
 }

@@ -6,5 +6,6 @@
 
 // By the first operand; NULL after a usage error was said.
 const kgen_family *task_family(const command_line *options);
-// The operands after it, cut in place. false after a usage error was said.
-bool task_keys(const command_line *options, const kgen_family *family, kgen_task_key *keys);
+// The operands after it, cut in place, and --target; `keys` has room for one more than operands.
+// How many; -1 after a usage error was said.
+int task_keys(const command_line *options, const kgen_family *family, kgen_task_key *keys);

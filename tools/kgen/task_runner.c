@@ -101,8 +101,9 @@ kgen_status task_compile(cli_session *session, const kgen_task *task, const run_
         if (!overridden(settings, task->defines[i].name))
             defines[n++] = (kgen_define){task->defines[i].name, task->defines[i].value};
     for (size_t i = 0; i < settings->n_defines; i++) defines[n++] = settings->defines[i];
+    const char *planned = task->target[0] ? task->target : NULL;
     kgen_compile_options o = {.name = task->source_name,
-                              .target = settings->target ? settings->target : task->target,
+                              .target = settings->target ? settings->target : planned,
                               .defines = defines,
                               .n_defines = n,
                               .no_validate = settings->no_validate};
