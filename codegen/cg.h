@@ -192,6 +192,7 @@ cg_value cg_integer(struct cg_module *m, cg_type type, int64_t value); // wraps 
 cg_value cg_float(struct cg_module *m, cg_type type, double value);    // rounds to the type
 cg_value cg_undefined(struct cg_module *m, cg_type type);
 bool cg_is_constant(struct cg_module *m, cg_value value, int64_t *out); // integers only
+bool cg_is_zero(struct cg_module *m, cg_value value); // a constant without a set bit
 
 static inline cg_value cg_i32(struct cg_module *m, int32_t value)
 {
@@ -371,6 +372,7 @@ struct cg_run_operand {
 };
 struct cg_run_step {
     enum cg_ptx_id id;
+    unsigned line, column; // of its .loc; 0: the run's
     struct cg_run_operand operands[CG_PTX_OPERAND_LIMIT]; // results, then arguments
 };
 struct cg_run {

@@ -56,6 +56,9 @@ cg_value cg_raw_asm(struct cg_module *m, const char *text, const char *constrain
                     unsigned argument_count);
 cg_value cg_raw_result(struct cg_module *m, cg_value call, unsigned index);
 
+// The line and column that instructions get now; zeros where the text has no .loc lines.
+void cg_raw_line(struct cg_module *m, unsigned *line, unsigned *column);
+
 // One load or store of any type, vectors included.
 cg_value cg_raw_load(struct cg_module *m, const struct cg_access *access, cg_type type);
 void cg_raw_store(struct cg_module *m, const struct cg_access *access, cg_value value);

@@ -433,6 +433,12 @@ void cg_line(struct cg_module *m, unsigned line, unsigned column)
     LLVMSetCurrentDebugLocation2(m->builder, m->location);
 }
 
+void cg_raw_line(struct cg_module *m, unsigned *line, unsigned *column)
+{
+    *line = m->location ? LLVMDILocationGetLine(m->location) : 0;
+    *column = m->location ? LLVMDILocationGetColumn(m->location) : 0;
+}
+
 // -- Blocks -------------------------------------------------------------------------------------
 
 cg_block cg_block_new(struct cg_module *m, const char *name)
@@ -632,6 +638,11 @@ bool cg_is_constant(struct cg_module *m, cg_value value, int64_t *out)
     if (m->common.status || !value || !LLVMIsAConstantInt(val(value))) return false;
     *out = LLVMConstIntGetSExtValue(val(value));
     return true;
+}
+
+bool cg_is_zero(struct cg_module *m, cg_value value)
+{
+    return !m->common.status && value && LLVMIsConstant(val(value)) && LLVMIsNull(val(value));
 }
 
 void cg_set_fast_math(struct cg_module *m, unsigned flags)
