@@ -24,6 +24,7 @@ typedef struct copying {
     bool by_bits, by_rows; // how coordinates split; neither: each chunk by itself
     bool constant;         // the source is not written while the kernel runs
     emit_place to, from;
+    cg_value size; // of every chunk: 0 where the fixed dimensions are outside; NULL: bytes
 } copying;
 
 static bool power_of_two(int64_t n)
@@ -164,8 +165,10 @@ static void async_chunk(copying *c, const chunk *x)
     struct cg_module *m = c->e->m;
     cg_value arguments[3] = {emit_element_address(c->e, &c->to, x->to),
                              emit_element_address(c->e, &c->from, x->from)};
-    bool fill = x->from.inside != NULL;
-    if (fill) arguments[2] = cg_select(m, x->from.inside, cg_i32(m, c->bytes), cg_i32(m, 0));
+    bool fill = x->from.inside || c->size;
+    cg_value size = c->size ? c->size : cg_i32(m, c->bytes);
+    if (fill)
+        arguments[2] = x->from.inside ? cg_select(m, x->from.inside, size, cg_i32(m, 0)) : size;
     cg_value mine = emit_and(c->e, x->mine, c->e->guard);
     enum cg_ptx_id id = async_template(c->bytes, fill);
     if (mine)
@@ -179,6 +182,12 @@ static void copy_async(copying *c)
     if (async_template(c->bytes, false) == CG_PTX_UNKNOWN) {
         emit_error(c->e, KG_D_L303, "cp.async moves 4, 8 or 16 bytes, not %d", c->bytes);
         return;
+    }
+    // What decides for all chunks is decided once.
+    if (c->from.inside && (c->by_bits || c->by_rows)) {
+        cg_value none = cg_i32(c->e->m, 0);
+        c->size = cg_select(c->e->m, c->from.inside, cg_i32(c->e->m, c->bytes), none);
+        c->from.inside = NULL;
     }
     for (int64_t i = 0; i < steps(c) && !c->e->failed; i++) {
         chunk x = make_chunk(c, i);

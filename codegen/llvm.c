@@ -717,6 +717,7 @@ cg_value cg_binary(struct cg_module *m, enum cg_binary_op op, cg_value a, cg_val
     }
     LLVMValueRef values[] = {val(a), val(b)};
     if (row->intrinsic) return intrinsic(m, row->intrinsic, type, values, 2);
+    if (op == CG_AND && (cg_is_zero(m, a) || cg_is_zero(m, b))) return cg_is_zero(m, a) ? a : b;
     return with_fast_math(m, LLVMBuildBinOp(m->builder, row->opcode, val(a), val(b), ""));
 }
 
@@ -766,6 +767,63 @@ cg_value cg_fma(struct cg_module *m, cg_value a, cg_value b, cg_value c)
     return intrinsic(m, "llvm.fma", type, values, 3);
 }
 
+// Bits of an integer that are surely 0, and surely 1.
+struct known_bits {
+    uint64_t zero, one;
+};
+
+static struct known_bits known_bits(LLVMValueRef value, unsigned depth);
+
+static struct known_bits known_shifted(LLVMValueRef value, unsigned depth)
+{
+    LLVMValueRef amount = LLVMGetOperand(value, 1);
+    if (!LLVMIsAConstantInt(amount)) return (struct known_bits){0, 0};
+    uint64_t n = LLVMConstIntGetZExtValue(amount) & 63, low = (UINT64_C(1) << n) - 1;
+    struct known_bits a = known_bits(LLVMGetOperand(value, 0), depth);
+    LLVMOpcode opcode = LLVMGetInstructionOpcode(value);
+    if (opcode == LLVMShl) return (struct known_bits){a.zero << n | low, a.one << n};
+    unsigned width = LLVMGetIntTypeWidth(LLVMTypeOf(value));
+    uint64_t inside = width < 64 ? (UINT64_C(1) << width) - 1 : ~UINT64_C(0);
+    bool zeros = opcode == LLVMLShr || (a.zero >> (width - 1) & 1);
+    if (!zeros) inside = 0; // copies of a sign that is not known: nothing is
+    return (struct known_bits){zeros ? (a.zero & inside) >> n | ~(inside >> n) : 0,
+                               (a.one & inside) >> n};
+}
+
+static struct known_bits known_bits(LLVMValueRef value, unsigned depth)
+{
+    if (LLVMIsAConstantInt(value)) {
+        uint64_t bits = LLVMConstIntGetZExtValue(value);
+        return (struct known_bits){~bits, bits};
+    }
+    if (!depth-- || !LLVMIsAInstruction(value)) return (struct known_bits){0, 0};
+    LLVMOpcode opcode = LLVMGetInstructionOpcode(value);
+    if (opcode == LLVMShl || opcode == LLVMLShr || opcode == LLVMAShr)
+        return known_shifted(value, depth);
+    if (opcode != LLVMAnd && opcode != LLVMOr && opcode != LLVMXor && opcode != LLVMAdd)
+        return (struct known_bits){0, 0};
+    struct known_bits a = known_bits(LLVMGetOperand(value, 0), depth);
+    struct known_bits b = known_bits(LLVMGetOperand(value, 1), depth);
+    if (opcode == LLVMAnd) return (struct known_bits){a.zero | b.zero, a.one & b.one};
+    if (opcode == LLVMXor)
+        return (struct known_bits){(a.zero & b.zero) | (a.one & b.one),
+                                   (a.zero & b.one) | (a.one & b.zero)};
+    // A sum without carries is an or.
+    if (opcode == LLVMAdd && ~(a.zero | b.zero)) return (struct known_bits){0, 0};
+    return (struct known_bits){a.zero & b.zero, a.one | b.one};
+}
+
+// Do the two differ in some bit whatever the thread is? Coordinates often do, and nobody but the
+// emitter takes out a store under a predicate that never holds.
+static bool surely_differ(LLVMValueRef a, LLVMValueRef b)
+{
+    enum { DEPTH = 6 };
+    struct known_bits x = known_bits(a, DEPTH), y = known_bits(b, DEPTH);
+    unsigned width = LLVMGetIntTypeWidth(LLVMTypeOf(a));
+    uint64_t bits = width < 64 ? (UINT64_C(1) << width) - 1 : ~UINT64_C(0);
+    return ((x.zero & y.one) | (x.one & y.zero)) & bits;
+}
+
 cg_value cg_compare(struct cg_module *m, enum cg_compare_op op, cg_value a, cg_value b)
 {
     static const LLVMIntPredicate integers[] = {
@@ -783,6 +841,9 @@ cg_value cg_compare(struct cg_module *m, enum cg_compare_op op, cg_value a, cg_v
         cg_fail(m, CG_ERROR_USAGE, "comparison %d does not take these types", op);
         return NULL;
     }
+    if ((op == CG_COMPARE_EQ || op == CG_COMPARE_NE) && !CG_LANES(type) && cg_is_integer(type) &&
+        surely_differ(val(a), val(b)))
+        return cg_integer(m, CG_I1, op == CG_COMPARE_NE);
     if (!floating)
         return handle(LLVMBuildICmp(m->builder, integers[op], val(a), val(b), ""));
     LLVMRealPredicate predicate = floats[op - CG_COMPARE_FEQ];
@@ -794,6 +855,8 @@ cg_value cg_select(struct cg_module *m, cg_value condition, cg_value a, cg_value
     cg_value operands[] = {condition, a, b};
     if (!cg_ready_with(m, operands, 3) || !expect(m, condition, CG_I1)) return NULL;
     if (!expect(m, b, cg_type_of(m, a))) return NULL;
+    if (LLVMIsAConstantInt(val(condition)))
+        return LLVMConstIntGetZExtValue(val(condition)) ? a : b;
     return handle(LLVMBuildSelect(m->builder, val(condition), val(a), val(b), ""));
 }
 
