@@ -32,10 +32,26 @@ static void put(struct writer *w, const char *format, ...)
     if (added > 0) w->length += (size_t)added;
 }
 
+static void put_number(struct writer *w, unsigned number)
+{
+    char digits[10];
+    size_t at = sizeof digits;
+    do digits[--at] = (char)('0' + number % 10);
+    while (number /= 10);
+    if (w->bytes) memcpy(w->bytes + w->length, digits + at, sizeof digits - at);
+    w->length += sizeof digits - at;
+}
+
 static void put_text_of(struct writer *w, const char *text, size_t length)
 {
     if (w->bytes) memcpy(w->bytes + w->length, text, length);
     w->length += length;
+}
+
+static void put_name(struct writer *w, const char *prefix, unsigned number)
+{
+    put_text_of(w, prefix, strlen(prefix));
+    put_number(w, number);
 }
 
 static void put_operand(struct writer *w, const struct cg_run *run, const struct cg_run_operand *o,
@@ -46,13 +62,13 @@ static void put_operand(struct writer *w, const struct cg_run *run, const struct
         if (!result && w->zero[o->index] && !w->written[o->index])
             put_text_of(w, "%kz", 3);
         else
-            put(w, "$%u", o->index);
+            put_name(w, "$", o->index);
         break;
     case CG_RUN_INPUT:
-        put(w, "$%u", run->variable_count + o->index);
+        put_name(w, "$", run->variable_count + o->index);
         break;
     case CG_RUN_TEMPORARY:
-        put(w, "%%kt%u", o->index);
+        put_name(w, "%kt", o->index);
         break;
     }
     if (o->offset) put(w, "+%d", o->offset);
@@ -114,7 +130,7 @@ static void put_constraints(struct writer *w, struct cg_module *m, const struct 
     for (unsigned i = 0; i < run->input_count; i++, comma = ",")
         put(w, "%s%c", comma, letter_of(m, run->inputs[i]));
     for (unsigned i = 0; i < run->variable_count; i++)
-        if (!w->zero[i]) put(w, ",%u", i);
+        if (!w->zero[i]) put_name(w, ",", i);
     if (flags & CG_PTX_MEMORY) put(w, "%s~{memory}", comma);
 }
 
