@@ -402,9 +402,8 @@ struct cg_finish_options {
 };
 // Short on purpose. Never simplifycfg, jump-threading, loop-unroll: they copy or move barriers.
 // `instcombine` must be told not to verify its fixpoint: that check ends the process.
-// Without `sroa` variables would stay in local memory.
-#define CG_LEAST_PASSES "sroa<preserve-cfg>"
-#define CG_DEFAULT_PASSES "sroa<preserve-cfg>,early-cse,instcombine<no-verify-fixpoint>,dce"
+#define CG_LEAST_PASSES "dce"
+#define CG_DEFAULT_PASSES "early-cse,instcombine<no-verify-fixpoint>,dce"
 
 struct cg_output {
     char *ptx; // ends with a NUL, not counted

@@ -298,6 +298,7 @@ enum cg_status cg_module_new(struct cg_context *context, const struct cg_module_
 void cg_module_free(struct cg_module *m)
 {
     if (!m) return;
+    cg_variables_free(m);
     if (m->debug) LLVMDisposeDIBuilder(m->debug);
     LLVMDisposeBuilder(m->builder);
     LLVMDisposeModule(m->llvm);
@@ -548,45 +549,33 @@ void cg_phi_add(struct cg_module *m, cg_value phi, cg_value value, cg_block from
     LLVMAddIncoming(val(phi), &incoming, &block, 1);
 }
 
-// Variables live at the top of the kernel, where the sroa pass turns each into registers.
-cg_value cg_variable(struct cg_module *m, cg_type type, const char *name)
+cg_value cg_raw_phi(struct cg_module *m, cg_block block, cg_type type)
 {
-    if (!cg_ready(m)) return NULL;
     LLVMBasicBlockRef here = LLVMGetInsertBlock(m->builder);
-    LLVMBasicBlockRef entry = LLVMGetEntryBasicBlock(m->function);
-    LLVMValueRef first = LLVMGetFirstInstruction(entry);
+    LLVMValueRef first = LLVMGetFirstInstruction(block_of(block));
     if (first)
         LLVMPositionBuilderBefore(m->builder, first);
     else
-        LLVMPositionBuilderAtEnd(m->builder, entry);
-    LLVMValueRef variable = LLVMBuildAlloca(m->builder, type_of(m, type), name ? name : "");
+        LLVMPositionBuilderAtEnd(m->builder, block_of(block));
+    LLVMValueRef phi = LLVMBuildPhi(m->builder, type_of(m, type), "");
     LLVMPositionBuilderAtEnd(m->builder, here);
     LLVMSetCurrentDebugLocation2(m->builder, m->location);
-    return handle(variable);
+    return handle(phi);
 }
 
-static bool is_variable(struct cg_module *m, cg_value variable)
+bool cg_raw_drop_unused(struct cg_module *m, cg_value phi)
 {
-    if (LLVMIsAAllocaInst(val(variable))) return true;
-    return cg_fail(m, CG_ERROR_USAGE, "the value is no variable");
+    if (m->common.status || LLVMGetFirstUse(val(phi))) return false;
+    LLVMInstructionEraseFromParent(val(phi));
+    return true;
 }
 
-cg_value cg_get(struct cg_module *m, cg_value variable)
+cg_block cg_raw_predecessor(struct cg_module *m, cg_block block, unsigned index)
 {
-    if (!cg_ready_with(m, &variable, 1) || !is_variable(m, variable)) return NULL;
-    LLVMTypeRef type = LLVMGetAllocatedType(val(variable));
-    return handle(LLVMBuildLoad2(m->builder, type, val(variable), ""));
-}
-
-void cg_set(struct cg_module *m, cg_value variable, cg_value value)
-{
-    cg_value operands[] = {variable, value};
-    if (!cg_ready_with(m, operands, 2) || !is_variable(m, variable)) return;
-    if (LLVMGetAllocatedType(val(variable)) != LLVMTypeOf(val(value))) {
-        cg_fail(m, CG_ERROR_USAGE, "a variable is set to a value of another type");
-        return;
-    }
-    LLVMBuildStore(m->builder, val(value), val(variable));
+    if (m->common.status) return NULL;
+    LLVMUseRef use = LLVMGetFirstUse(LLVMBasicBlockAsValue(block_of(block)));
+    while (use && index--) use = LLVMGetNextUse(use);
+    return use ? (cg_block)LLVMGetInstructionParent(LLVMGetUser(use)) : NULL;
 }
 
 void cg_raw_keep_rolled(struct cg_module *m, cg_block latch)
