@@ -359,7 +359,7 @@ bool cg_template(struct cg_module *m, enum cg_ptx_id id, const cg_value *argumen
 cg_value cg_template1(struct cg_module *m, enum cg_ptx_id id, const cg_value *arguments,
                       unsigned count, const char *comment);
 // A run of templates as one inline assembly: what one step gives to the next stays in registers of
-// the text, where LLVM spends no time on it. For long rows of ldmatrix and mma.
+// the text, where LLVM spends no time on it. For long rows of ldmatrix and mma, and of copies.
 enum cg_run_kind {
     CG_RUN_VARIABLE,  // goes in and comes out
     CG_RUN_INPUT,     // goes in
@@ -380,9 +380,10 @@ struct cg_run {
     unsigned step_count;
     cg_value *variables; // F32 or I32; each is replaced by what the run leaves in it
     unsigned variable_count;
-    const cg_value *inputs; // 32 bits
+    const cg_value *inputs; // 32 or 64 bits
     unsigned input_count;
     unsigned temporary_count;
+    cg_value guard; // predicate of every step; NULL: none
 };
 bool cg_run_emit(struct cg_module *m, const struct cg_run *run);
 // A template without results under a predicate, without a branch. Not for what a warp does as one.

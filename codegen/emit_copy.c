@@ -160,21 +160,57 @@ static enum cg_ptx_id async_template(int bytes, bool fill)
     }
 }
 
+// How many of the chunk's bytes are read, the rest is zeros; NULL: all, whatever the thread.
+static cg_value chunk_size(const copying *c, const chunk *x)
+{
+    struct cg_module *m = c->e->m;
+    if (!x->from.inside) return c->size;
+    cg_value size = c->size ? c->size : cg_i32(m, c->bytes);
+    return cg_select(m, x->from.inside, size, cg_i32(m, 0));
+}
+
 static void async_chunk(copying *c, const chunk *x)
 {
     struct cg_module *m = c->e->m;
     cg_value arguments[3] = {emit_element_address(c->e, &c->to, x->to),
-                             emit_element_address(c->e, &c->from, x->from)};
-    bool fill = x->from.inside || c->size;
-    cg_value size = c->size ? c->size : cg_i32(m, c->bytes);
-    if (fill)
-        arguments[2] = x->from.inside ? cg_select(m, x->from.inside, size, cg_i32(m, 0)) : size;
+                             emit_element_address(c->e, &c->from, x->from), chunk_size(c, x)};
+    bool fill = arguments[2] != NULL;
     cg_value mine = emit_and(c->e, x->mine, c->e->guard);
     enum cg_ptx_id id = async_template(c->bytes, fill);
     if (mine)
         cg_template_if(m, id, mine, arguments, fill ? 3 : 2, NULL);
     else
         cg_template(m, id, arguments, fill ? 3 : 2, NULL, NULL);
+}
+
+enum { LONGEST_RUN = 64 };
+
+// All chunks as one run of instructions, where every thread has all of them.
+static void async_run(copying *c)
+{
+    kg_emit *e = c->e;
+    unsigned count = (unsigned)steps(c);
+    struct cg_run_step *items = KG_NEW_ARRAY(e->arena, struct cg_run_step, count);
+    cg_value *inputs = KG_NEW_ARRAY(e->arena, cg_value, 3 * count);
+    struct cg_run run = {.steps = items, .inputs = inputs, .guard = e->guard};
+    for (; run.step_count < count && !e->failed; run.step_count++) {
+        chunk x = make_chunk(c, run.step_count);
+        bool near = x.from.offset >= 0 && x.from.offset <= INT32_MAX;
+        const cg_value arguments[] = {
+            x.to.address, near ? x.from.address : emit_element_address(e, &c->from, x.from),
+            chunk_size(c, &x)};
+        struct cg_run_step *step = &items[run.step_count];
+        step->id = async_template(c->bytes, arguments[2] != NULL);
+        for (int k = 0; k < 3 && arguments[k]; k++) {
+            unsigned at = 0;
+            while (at < run.input_count && inputs[at] != arguments[k]) at++;
+            if (at == run.input_count) inputs[run.input_count++] = arguments[k];
+            step->operands[k] = (struct cg_run_operand){.kind = CG_RUN_INPUT, .index = at};
+        }
+        step->operands[0].offset = (int32_t)x.to.offset;
+        step->operands[1].offset = near ? (int32_t)x.from.offset : 0;
+    }
+    if (!e->failed) cg_run_emit(e->m, &run);
 }
 
 static void copy_async(copying *c)
@@ -188,6 +224,11 @@ static void copy_async(copying *c)
         cg_value none = cg_i32(c->e->m, 0);
         c->size = cg_select(c->e->m, c->from.inside, cg_i32(c->e->m, c->bytes), none);
         c->from.inside = NULL;
+    }
+    bool even = c->chunks % c->threads == 0 && (c->by_bits || c->by_rows);
+    if (even && steps(c) <= LONGEST_RUN) {
+        async_run(c);
+        return;
     }
     for (int64_t i = 0; i < steps(c) && !c->e->failed; i++) {
         chunk x = make_chunk(c, i);

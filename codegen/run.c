@@ -90,6 +90,10 @@ static void put_step(struct writer *w, const struct cg_run *run, const struct cg
     unsigned results = cg_ptx_operands(row).results;
     put_line(w, step);
     put_text_of(w, "\n\t", 2);
+    if (run->guard) {
+        put_name(w, "@$", run->variable_count + run->input_count);
+        put_text_of(w, " ", 1);
+    }
     for (const char *c = row->text; *c;) {
         size_t plain = strcspn(c, "$");
         put_text_of(w, c, plain);
@@ -117,7 +121,9 @@ static void put_text(struct writer *w, struct cg_module *m, const struct cg_run 
 
 static char letter_of(struct cg_module *m, cg_value value)
 {
-    return cg_type_of(m, value) == CG_F32 ? 'f' : 'r';
+    cg_type type = cg_type_of(m, value);
+    if (cg_is_pointer(type)) return 'l';
+    return type == CG_F32 ? 'f' : type == CG_I64 ? 'l' : 'r';
 }
 
 // Variables are tied (but for zeros), and written before the last input is read.
@@ -129,6 +135,7 @@ static void put_constraints(struct writer *w, struct cg_module *m, const struct 
         put(w, "%s=&%c", comma, letter_of(m, run->variables[i]));
     for (unsigned i = 0; i < run->input_count; i++, comma = ",")
         put(w, "%s%c", comma, letter_of(m, run->inputs[i]));
+    if (run->guard) put(w, "%sb", comma);
     for (unsigned i = 0; i < run->variable_count; i++)
         if (!w->zero[i]) put_name(w, ",", i);
     if (flags & CG_PTX_MEMORY) put(w, "%s~{memory}", comma);
@@ -179,7 +186,7 @@ static void build(struct cg_module *m, const struct cg_run *run, uint32_t flags,
 {
     unsigned count = run->input_count;
     cg_value *arguments = (cg_value *)memory;
-    cg_type *types = (cg_type *)(arguments + run->input_count + run->variable_count);
+    cg_type *types = (cg_type *)(arguments + 1 + run->input_count + run->variable_count);
     struct writer text = *sized, constraints = *sized;
     text.bytes = (char *)(types + run->variable_count);
     text.room = text_size;
@@ -188,11 +195,12 @@ static void build(struct cg_module *m, const struct cg_run *run, uint32_t flags,
     text.length = constraints.length = 0;
     put_text(&text, m, run);
     put_constraints(&constraints, m, run, flags);
+    for (unsigned i = 0; i < count; i++) arguments[i] = run->inputs[i];
+    if (run->guard) arguments[count++] = run->guard;
     for (unsigned i = 0; i < run->variable_count; i++) {
         types[i] = cg_type_of(m, run->variables[i]);
         if (!sized->zero[i]) arguments[count++] = run->variables[i];
     }
-    for (unsigned i = 0; i < run->input_count; i++) arguments[i] = run->inputs[i];
     cg_value call = cg_raw_asm(m, text.bytes, constraints.bytes, flags, types, run->variable_count,
                                arguments, count);
     for (unsigned i = 0; i < run->variable_count; i++)
@@ -213,7 +221,7 @@ bool cg_run_emit(struct cg_module *m, const struct cg_run *run)
     struct writer constraints = text;
     put_text(&text, m, run);
     put_constraints(&constraints, m, run, flags);
-    size_t count = run->variable_count + run->input_count;
+    size_t count = 1 + (size_t)run->variable_count + run->input_count;
     size_t fixed = count * sizeof(cg_value) + run->variable_count * sizeof(cg_type);
     char *memory = cg_allocate(allocator, fixed + text.length + constraints.length + 2);
     if (memory)
