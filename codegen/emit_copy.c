@@ -183,24 +183,23 @@ static void async_chunk(copying *c, const chunk *x)
         cg_template(m, id, arguments, fill ? 3 : 2, NULL, NULL);
 }
 
-enum { LONGEST_RUN = 64 };
+// So many chunks are one run of instructions: more would have to hold all of their addresses.
+enum { RUN = 8 };
 
-// All chunks as one run of instructions, where every thread has all of them.
-static void async_run(copying *c)
+static void async_run(copying *c, int64_t first, int64_t count)
 {
     kg_emit *e = c->e;
-    unsigned count = (unsigned)steps(c);
-    struct cg_run_step *items = KG_NEW_ARRAY(e->arena, struct cg_run_step, count);
-    cg_value *inputs = KG_NEW_ARRAY(e->arena, cg_value, 3 * count);
+    struct cg_run_step items[RUN];
+    cg_value inputs[3 * RUN];
     struct cg_run run = {.steps = items, .inputs = inputs, .guard = e->guard};
-    for (; run.step_count < count && !e->failed; run.step_count++) {
-        chunk x = make_chunk(c, run.step_count);
+    for (int64_t i = first; i < first + count && !e->failed; i++) {
+        chunk x = make_chunk(c, i);
         bool near = x.from.offset >= 0 && x.from.offset <= INT32_MAX;
         const cg_value arguments[] = {
             x.to.address, near ? x.from.address : emit_element_address(e, &c->from, x.from),
             chunk_size(c, &x)};
-        struct cg_run_step *step = &items[run.step_count];
-        step->id = async_template(c->bytes, arguments[2] != NULL);
+        struct cg_run_step *step = &items[run.step_count++];
+        *step = (struct cg_run_step){.id = async_template(c->bytes, arguments[2] != NULL)};
         for (int k = 0; k < 3 && arguments[k]; k++) {
             unsigned at = 0;
             while (at < run.input_count && inputs[at] != arguments[k]) at++;
@@ -226,10 +225,9 @@ static void copy_async(copying *c)
         c->from.inside = NULL;
     }
     bool even = c->chunks % c->threads == 0 && (c->by_bits || c->by_rows);
-    if (even && steps(c) <= LONGEST_RUN) {
-        async_run(c);
-        return;
-    }
+    for (int64_t i = 0; even && i < steps(c) && !c->e->failed; i += RUN)
+        async_run(c, i, steps(c) - i < RUN ? steps(c) - i : RUN);
+    if (even) return;
     for (int64_t i = 0; i < steps(c) && !c->e->failed; i++) {
         chunk x = make_chunk(c, i);
         async_chunk(c, &x);

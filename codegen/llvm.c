@@ -694,6 +694,18 @@ static const struct operation binary_ops[CG_BINARY_COUNT] = {
     [CG_FMAX_NAN] = {true, 0, "llvm.maximum"}, [CG_COPYSIGN] = {true, 0, "llvm.copysign"},
 };
 
+// a + (x + constant) as (a + x) + constant: the registers of a tile, which differ by constants, then
+// share a + x, and nobody keeps each x + constant for it.
+static LLVMValueRef add_outward(struct cg_module *m, LLVMValueRef a, LLVMValueRef b)
+{
+    if (!LLVMIsAInstruction(b) || LLVMGetInstructionOpcode(b) != LLVMAdd || LLVMIsAConstant(a))
+        return NULL;
+    LLVMValueRef constant = LLVMGetOperand(b, 1);
+    if (!LLVMIsAConstantInt(constant)) return NULL;
+    LLVMValueRef sum = LLVMBuildAdd(m->builder, a, LLVMGetOperand(b, 0), "");
+    return LLVMBuildAdd(m->builder, sum, constant, "");
+}
+
 cg_value cg_binary(struct cg_module *m, enum cg_binary_op op, cg_value a, cg_value b)
 {
     cg_value operands[] = {a, b};
@@ -706,6 +718,8 @@ cg_value cg_binary(struct cg_module *m, enum cg_binary_op op, cg_value a, cg_val
     }
     LLVMValueRef values[] = {val(a), val(b)};
     if (row->intrinsic) return intrinsic(m, row->intrinsic, type, values, 2);
+    LLVMValueRef outward = op == CG_ADD ? add_outward(m, val(a), val(b)) : NULL;
+    if (outward) return handle(outward);
     if (op == CG_AND && (cg_is_zero(m, a) || cg_is_zero(m, b))) return cg_is_zero(m, a) ? a : b;
     return with_fast_math(m, LLVMBuildBinOp(m->builder, row->opcode, val(a), val(b), ""));
 }
@@ -813,6 +827,38 @@ static bool surely_differ(LLVMValueRef a, LLVMValueRef b)
     return ((x.zero & y.one) | (x.one & y.zero)) & bits;
 }
 
+// value = *base + the result, none of them negative; false if that is not known.
+static bool split_constant(LLVMValueRef value, LLVMValueRef *base, int64_t *constant)
+{
+    enum { DEPTH = 6 };
+    *base = value;
+    *constant = 0;
+    if (LLVMIsAInstruction(value) && LLVMGetInstructionOpcode(value) == LLVMAdd &&
+        LLVMIsAConstantInt(LLVMGetOperand(value, 1))) {
+        *base = LLVMGetOperand(value, 0);
+        *constant = LLVMConstIntGetSExtValue(LLVMGetOperand(value, 1));
+    }
+    uint64_t sign = UINT64_C(1) << 31;
+    return !LLVMIsAConstant(*base) && *constant >= 0 && known_bits(value, DEPTH).zero & sign &&
+           known_bits(*base, DEPTH).zero & sign;
+}
+
+// x + 8 < y + 16 as x - y < 8: of two coordinates only the difference is kept, for all registers.
+static LLVMValueRef compare_difference(struct cg_module *m, enum cg_compare_op op, LLVMValueRef a,
+                                       LLVMValueRef b, LLVMIntPredicate predicate)
+{
+    LLVMValueRef x, y;
+    int64_t c, d;
+    bool ordered = op == CG_COMPARE_SLT || op == CG_COMPARE_SLE || op == CG_COMPARE_SGT ||
+                   op == CG_COMPARE_SGE;
+    if (!ordered || LLVMTypeOf(a) != LLVMInt32TypeInContext(m->context->llvm) ||
+        !split_constant(a, &x, &c) || !split_constant(b, &y, &d) || (!c && !d))
+        return NULL;
+    LLVMValueRef difference = LLVMBuildSub(m->builder, x, y, "");
+    LLVMValueRef limit = LLVMConstInt(LLVMTypeOf(a), (uint64_t)(d - c), true);
+    return LLVMBuildICmp(m->builder, predicate, difference, limit, "");
+}
+
 cg_value cg_compare(struct cg_module *m, enum cg_compare_op op, cg_value a, cg_value b)
 {
     static const LLVMIntPredicate integers[] = {
@@ -833,6 +879,9 @@ cg_value cg_compare(struct cg_module *m, enum cg_compare_op op, cg_value a, cg_v
     if ((op == CG_COMPARE_EQ || op == CG_COMPARE_NE) && !CG_LANES(type) && cg_is_integer(type) &&
         surely_differ(val(a), val(b)))
         return cg_integer(m, CG_I1, op == CG_COMPARE_NE);
+    LLVMValueRef apart =
+        floating ? NULL : compare_difference(m, op, val(a), val(b), integers[op]);
+    if (apart) return handle(apart);
     if (!floating)
         return handle(LLVMBuildICmp(m->builder, integers[op], val(a), val(b), ""));
     LLVMRealPredicate predicate = floats[op - CG_COMPARE_FEQ];
