@@ -270,7 +270,8 @@ static void load_matrices(dot *x, operand *o, emit_place *place, enum cg_ptx_id 
     struct cg_run_step *step = run_step(x, id);
     int count = (int)cg_ptx_operands(cg_ptx_get(id)).results;
     for (int i = 0; i < count; i++)
-        out[i] = step->operands[i] = (word){.kind = CG_RUN_TEMPORARY, .index = x->run->temporaries++};
+        out[i] = step->operands[i] =
+            (word){.kind = CG_RUN_TEMPORARY, .index = x->run->temporaries++};
     step->operands[count] = address;
 }
 
@@ -360,8 +361,7 @@ static bool goes_on(const dot *x)
     if (x->e->readers[result->id] != 1 || x->e->guard) return false;
     for (const kg_op *op = x->op->next; op; op = op->next) {
         if (op->code == KG_OP_DOT && op->operands[2] == result)
-            return kg_dot_kind_of(op) == x->kind &&
-                   kg_layout_equal(op->results[0]->layout, x->acc);
+            return kg_dot_kind_of(op) == x->kind && kg_layout_equal(op->results[0]->layout, x->acc);
         kg_op_class cls = kg_op_info_of(op->code)->cls;
         if (op->code != KG_OP_VIEW && op->code != KG_OP_TRANSPOSE && op->code != KG_OP_LOAD &&
             cls != KG_CLASS_P && cls != KG_CLASS_U && cls != KG_CLASS_B && cls != KG_CLASS_C)

@@ -694,8 +694,8 @@ static const struct operation binary_ops[CG_BINARY_COUNT] = {
     [CG_FMAX_NAN] = {true, 0, "llvm.maximum"}, [CG_COPYSIGN] = {true, 0, "llvm.copysign"},
 };
 
-// a + (x + constant) as (a + x) + constant: the registers of a tile, which differ by constants, then
-// share a + x, and nobody keeps each x + constant for it.
+// a + (x + constant) as (a + x) + constant: the registers of a tile, which differ by constants,
+// then share a + x, and nobody keeps each x + constant for it.
 static LLVMValueRef add_outward(struct cg_module *m, LLVMValueRef a, LLVMValueRef b)
 {
     if (!LLVMIsAInstruction(b) || LLVMGetInstructionOpcode(b) != LLVMAdd || LLVMIsAConstant(a))

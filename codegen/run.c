@@ -113,8 +113,7 @@ static void put_text(struct writer *w, struct cg_module *m, const struct cg_run 
     cg_raw_line(m, &w->line, &w->column);
     put(w, "{");
     if (run->temporary_count) put(w, "\n\t.reg .b32 %%kt<%u>;", run->temporary_count);
-    if (memchr(w->zero, 1, run->variable_count))
-        put(w, "\n\t.reg .b32 %%kz;\n\tmov.b32 %%kz, 0;");
+    if (memchr(w->zero, 1, run->variable_count)) put(w, "\n\t.reg .b32 %%kz;\n\tmov.b32 %%kz, 0;");
     for (unsigned i = 0; i < run->step_count; i++) put_step(w, run, &run->steps[i]);
     put(w, "\n\t}");
 }
@@ -175,7 +174,8 @@ static void find_zeros(struct cg_module *m, const struct cg_run *run, unsigned c
         unsigned results = cg_ptx_operands(cg_ptx_get(step->id)).results;
         for (unsigned k = 0; k < results; k++) {
             const struct cg_run_operand *o = &step->operands[k];
-            if (o->kind == CG_RUN_VARIABLE) zero[o->index] = cg_is_zero(m, run->variables[o->index]);
+            if (o->kind == CG_RUN_VARIABLE)
+                zero[o->index] = cg_is_zero(m, run->variables[o->index]);
         }
     }
 }

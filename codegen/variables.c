@@ -2,9 +2,9 @@
 //
 // Mutable variables as values and phis, made while the code is built (Braun et al., Simple and
 // efficient construction of static single assignment form, 2013). What a variable holds at the end
-// of each block is remembered; where a block does not say, the blocks before it are asked, and where
-// several of them answer, a phi joins what they say. The head of a loop is open until the branch
-// back to it exists: whatever is asked of it meanwhile gets a phi, which is completed then.
+// of each block is remembered; where a block does not say, the blocks before it are asked, and
+// where several of them answer, a phi joins what they say. The head of a loop is open until the
+// branch back to it exists: whatever is asked of it meanwhile gets a phi, which is completed then.
 //
 // LLVM would do the same from stack slots, but looks through the whole body of a loop for each one.
 #include "codegen/internal.h"

@@ -11,8 +11,8 @@
 //   kernel at staged                             layout lower place sync
 //   --passes=fold,home        fold home, and only on a kernel at tile
 //   --stop-after=home         fold home
-#include "passes/sync/program.h"
 #include "passes/pass_list.h"
+#include "passes/sync/program.h"
 
 #include <string.h>
 
