@@ -72,6 +72,8 @@ typedef struct kg_emit {
     bool failed;
     cg_value **values;                   // by value id; NULL: not defined
     bool *written;                       // by parameter: some op writes it or an alias
+    int *readers;                        // by value id: how many operands it is
+    struct emit_run *chained;            // a product whose run goes on in the next one; NULL: none
     cg_value thread, lane, warp;         // of the CTA
     kg_region region;                    // that executes the current op
     cg_value region_thread, region_warp; // counted from the region's first warp

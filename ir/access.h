@@ -59,6 +59,9 @@ void kg_access_bytes(const kg_access *access,
 void kg_access_sharers(const kg_access *access,
                        void (*visit)(int thread, int64_t offset, int bytes, void *user),
                        void *user);
+// A number of bytes, a power of two, that divides each offset and length that such a visit would
+// report; known without the visit. `access` is exact.
+int kg_access_unit(const kg_access *access);
 
 // A view resolved for address computation: dimension d of the operand (after transposes) is
 // dimension dim[d] of the root with start `start[d]` (scalar or NULL = 0) or gather indices
