@@ -486,7 +486,8 @@ int kg_access_unit(const kg_access *access)
 {
     walker w;
     start_walk(&w, access);
-    if (access->effect->agent != KG_AGENT_WARP) return w.bytes;
+    if (access->effect->agent != KG_AGENT_WARP && access->effect->agent != KG_AGENT_TENSOR)
+        return w.bytes;
     warp_rows rows[32];
     const kg_type *type = &access->operand->type;
     int inner = w.info.dim[1] == w.root_rank - 1 ? 1 : 0, least = 8;
@@ -495,7 +496,7 @@ int kg_access_unit(const kg_access *access)
         int step = side_by_side(&w, &rows[warp], inner, type->dims[inner]);
         least = step < least ? step : least;
     }
-    int64_t bits = w.pitch_bytes | (int64_t)least * w.bytes;
+    int64_t bits = (int64_t)w.shared.pitch * w.bytes | (int64_t)least * w.bytes;
     return (int)(bits & -bits);
 }
 
