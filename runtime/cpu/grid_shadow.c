@@ -210,11 +210,12 @@ static void report(struct cta *cta, uint64_t page, uint32_t cell, const struct g
                                            (enum access_kind)young->stamp.kind, young->stamp.op);
     struct ptxm_finding *f = &e->finding;
     struct ptxm_place *theirs = swap ? &f->b : &f->a, *mine = swap ? &f->a : &f->b;
-    ptxm_describe(cta, theirs, a, stamp_at(old, cell)->thread, SPACE_GLOBAL, address, 4,
-                  (enum access_kind)old->stamp.kind);
+    unsigned bytes = old->bytes & young->bytes;
+    ptxm_describe_stamp(cta, theirs, a, stamp_at(old, cell)->thread, SPACE_GLOBAL, address, bytes,
+                        (enum access_kind)old->stamp.kind);
     describe_other(cta, old->cta, theirs);
-    ptxm_describe(cta, mine, b, stamp_at(young, cell)->thread, SPACE_GLOBAL, address, 4,
-                  (enum access_kind)young->stamp.kind);
+    ptxm_describe_stamp(cta, mine, b, stamp_at(young, cell)->thread, SPACE_GLOBAL, address, bytes,
+                        (enum access_kind)young->stamp.kind);
 }
 
 // ---- one page of one CTA ------------------------------------------------------------------------

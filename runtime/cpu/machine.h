@@ -382,6 +382,11 @@ void ptxm_finding(struct warp *w, const struct op *op, unsigned lane, enum rule 
                   const char *format, ...) __attribute__((format(printf, 8, 9)));
 void ptxm_describe(struct cta *cta, struct ptxm_place *out, const struct op *op, uint32_t thread,
                    enum space space, uint64_t address, uint32_t size, enum access_kind kind);
+// The same of an access that a cell has kept: `bytes` of the four from `address` on, a bit each. What
+// it touched in all follows from its op.
+void ptxm_describe_stamp(struct cta *cta, struct ptxm_place *out, const struct op *op,
+                         uint32_t thread, enum space space, uint64_t address, unsigned bytes,
+                         enum access_kind kind);
 // old op b (c: what cas writes), of the type.
 uint64_t ptxm_atomic_apply(enum atomic_op mode, enum type type, uint64_t old, uint64_t b,
                            uint64_t c);

@@ -165,7 +165,8 @@ static COLD report(const struct touch *t, enum rule rule, const struct earlier *
     struct ptxm_place *mine = swap ? &f->a : &f->b, *theirs = swap ? &f->b : &f->a;
     ptxm_describe(cta, mine, t->op, ptxm_thread(t->w, t->lane), t->place->space, t->place->address,
                   t->size, t->kind);
-    ptxm_describe(cta, theirs, other, x->thread, t->place->space, t->address, 4, x->kind);
+    ptxm_describe_stamp(cta, theirs, other, x->thread, t->place->space, t->address, t->bytes,
+                        x->kind);
     memcpy(theirs->cta, cta_of(t, x->rank)->id, sizeof theirs->cta);
     if (rule == RULE_PROXY || rule == RULE_PROXY_COPY)
         say_what_is_missing(t, e, other);
