@@ -489,9 +489,14 @@ static bool refuse(struct decoder *d, bool known, bool modifiers_fit, size_t rea
     const char *why = reason_to_refuse(s);
     if (!why && !known)
         why = ptxm_d_not_supported(s);
-    if (why)
-        ptxm_complain(d->parser, &s->opcode, "'%s': %s", s->text, why);
-    else if (!known)
+    if (why) {
+        if (!d->function->refused) {
+            d->function->refused_at = s->opcode;
+            d->function->refused = ptxm_refusal_text(d->module, s->text, why);
+        }
+        return d->function->refused != NULL;
+    }
+    if (!known)
         ptxm_complain(d->parser, &s->opcode, "unknown instruction '%s'", s->text);
     else if (modifiers_fit)
         ptxm_complain(d->parser, &s->opcode, "wrong number of operands for '%s'", s->text);

@@ -70,6 +70,8 @@ int ptxm_d_atomic_operation(struct decoder *d); // an enum atomic_op, or -1
 // no row knows its opcode, NULL if there is nothing to say.
 bool ptxm_d_sort_modifiers(const struct statement *s, struct statement *sorted);
 const char *ptxm_d_not_supported(const struct statement *s);
+// refusal.c: the words for an instruction, in the module's arena; NULL without memory.
+const char *ptxm_refusal_text(struct ptxm_module *module, const char *instruction, const char *why);
 
 #define BUILDERS(X)                                                                                \
     X(build_int) X(build_carry) X(build_bfi) X(build_mad24_hi) X(build_dp)                         \

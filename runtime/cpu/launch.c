@@ -41,6 +41,14 @@ static enum ptxm_status complain(const struct complaints *c, const char *format,
     return PTXM_ERROR_ARGUMENT;
 }
 
+static enum ptxm_status refuse(const struct complaints *c, const struct ptxm_kernel *k)
+{
+    struct ptxm_diagnostic d = {k->refused_line, 1, k->refused, ""};
+    if (c->fn)
+        c->fn(c->user, &d);
+    return PTXM_ERROR_PARSE;
+}
+
 static enum ptxm_status check_shape(const struct ptxm_launch *l, const struct ptxm_kernel *k,
                                     const struct complaints *c)
 {
@@ -561,6 +569,8 @@ enum ptxm_status ptxm_launch(struct ptxm_device *device, struct ptxm_module *mod
     struct function *kernel = find_kernel(module, launch->kernel);
     if (!kernel)
         return PTXM_ERROR_NOT_FOUND;
+    if (kernel->info.refused)
+        return refuse(&complaints, &kernel->info);
     enum ptxm_status status = check_shape(launch, &kernel->info, &complaints);
     if (status == PTXM_OK)
         status = check_cluster(launch, &kernel->info, &complaints);

@@ -182,6 +182,8 @@ static bool list_kernel(struct ptxm_module *m, struct function *f)
     memcpy(f->info.max_threads, f->max_threads, sizeof f->max_threads);
     memcpy(f->info.required_threads, f->required_threads, sizeof f->required_threads);
     memcpy(f->info.required_cluster, f->required_cluster, sizeof f->required_cluster);
+    f->info.refused = f->refused;
+    f->info.refused_line = f->refused ? f->refused_at.line : 0;
     f->info.max_cluster_rank = f->max_cluster_rank;
     f->info.explicit_cluster = f->explicit_cluster;
     m->kernels[m->kernel_count++] = &f->info;
@@ -238,6 +240,8 @@ static bool finish(struct parser *p)
         if (m->ops[i].step == ptxm_step_call)
             resolve_call(p, &m->ops[i]);
     if (p->failed)
+        return false;
+    if (!ptxm_refusals_finish(p))
         return false;
     find_synchronization(m);
     m->register_bytes = SPECIAL_BYTES;
