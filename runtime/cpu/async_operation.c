@@ -31,6 +31,12 @@ void ptxm_async_end(struct cta *issuer, uint32_t operation, enum async_part part
             (struct async_end){home->index, agent, ticket};
 }
 
+void ptxm_async_counts_on(struct cta *issuer, uint32_t operation, struct mbarrier *barrier)
+{
+    if (issuer->shadow && operation)
+        issuer->shadow->operations[operation].barrier = barrier;
+}
+
 void ptxm_agent_learn(struct warp *w, uint32_t mask, struct cta *home, uint32_t agent,
                       uint32_t count)
 {

@@ -200,8 +200,8 @@ void ptxm_describe(struct cta *cta, struct ptxm_place *out, const struct op *op,
                                        ptxm_cta_object(cta, space, address, &out->offset));
 }
 
-// Bytes that one lane of this op touches, a power of two to which they are aligned; 0 where the text
-// does not tell.
+// Bytes that one lane of this op touches, a power of two to which they are aligned; 0 where the
+// text does not tell.
 static uint32_t access_bytes(const struct op *op, enum access_kind kind)
 {
     step_fn *step = op->watch && op->watch->step ? op->watch->step : op->step;

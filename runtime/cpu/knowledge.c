@@ -298,8 +298,13 @@ bool ptxm_knows_fenced(const struct knowledge *k, enum proxy_space space, uint32
     return n && ptxm_extent_holds(&n->fenced[space], generation, thread, clock);
 }
 
-bool ptxm_knows_agent(const struct knowledge *k, uint32_t cta, uint32_t agent, uint32_t ticket)
+uint32_t ptxm_known_tickets(const struct knowledge *k, uint32_t cta, uint32_t agent)
 {
     const struct known *n = ptxm_knowledge_of(k, cta);
-    return n && n->agents && agent < n->agents->count && ticket < n->agents->v[agent];
+    return n && n->agents && agent < n->agents->count ? n->agents->v[agent] : 0;
+}
+
+bool ptxm_knows_agent(const struct knowledge *k, uint32_t cta, uint32_t agent, uint32_t ticket)
+{
+    return ticket < ptxm_known_tickets(k, cta, agent);
 }

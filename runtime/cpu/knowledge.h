@@ -74,6 +74,8 @@ bool ptxm_knows(const struct knowledge *k, uint32_t cta, uint32_t generation, ui
                 uint32_t clock);
 bool ptxm_knows_fenced(const struct knowledge *k, enum proxy_space space, uint32_t cta,
                        uint32_t generation, uint32_t thread, uint32_t clock);
+// Tickets of the agent that are known to be passed.
+uint32_t ptxm_known_tickets(const struct knowledge *k, uint32_t cta, uint32_t agent);
 bool ptxm_knows_agent(const struct knowledge *k, uint32_t cta, uint32_t agent, uint32_t ticket);
 
 #endif

@@ -127,6 +127,12 @@ struct warp {
     // have ever waited
     uint32_t cluster_arrived, cluster_ticket[LANES], cluster_waited;
     struct flight *flight; // wgmma.h; NULL until the first
+    // phases.c: its agent (plus one) passes a ticket each time that all lanes meet behind a wait for
+    // an mbarrier; whether there was one since the last time; those that only some lanes waited for.
+    uint32_t meeting_agent, meetings;
+    bool watches;
+    struct mbarrier *partly[8];
+    uint32_t partly_count;
 };
 
 struct barrier {
@@ -382,8 +388,8 @@ void ptxm_finding(struct warp *w, const struct op *op, unsigned lane, enum rule 
                   const char *format, ...) __attribute__((format(printf, 8, 9)));
 void ptxm_describe(struct cta *cta, struct ptxm_place *out, const struct op *op, uint32_t thread,
                    enum space space, uint64_t address, uint32_t size, enum access_kind kind);
-// The same of an access that a cell has kept: `bytes` of the four from `address` on, a bit each. What
-// it touched in all follows from its op.
+// The same of an access that a cell has kept: `bytes` of the four from `address` on, a bit each.
+// What it touched in all follows from its op.
 void ptxm_describe_stamp(struct cta *cta, struct ptxm_place *out, const struct op *op,
                          uint32_t thread, enum space space, uint64_t address, unsigned bytes,
                          enum access_kind kind);

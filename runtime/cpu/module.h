@@ -98,8 +98,8 @@ struct function {
     bool asynchronous; // uses the async proxy, mbarriers or clusters: set by the builders
     bool calls;
     unsigned line;
-    // The first instruction of it, or of what it may call, that is known and not supported: why, and
-    // where (which points into the text, so for the time of loading only). NULL: it can run.
+    // The first instruction of it, or of what it may call, that is known and not supported: why,
+    // and where (which points into the text, so for the time of loading only). NULL: it can run.
     const char *refused;
     struct token refused_at;
     uint32_t first_op, op_count;

@@ -10,7 +10,7 @@
 // cells and in the spill list. An access is judged by two questions: is the earlier one known to
 // the thread (G), and, where an access by the generic proxy comes before one by the async proxy,
 // does the async proxy see it (A)?
-#include "shadow.h"
+#include "mbarrier.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -149,8 +149,22 @@ static void say_what_is_missing(const struct touch *t, struct finding_entry *e,
     }
 }
 
+// A race with a copy that completes on an mbarrier: perhaps the thread did wait, in vain.
+static COLD explain(const struct touch *t, const struct earlier *x)
+{
+    if (ptxm_is_async(x->kind))
+        ptxm_phases_explain(t->w, t->op, ptxm_thread(t->w, t->lane), t->w->cta->shadow->generation,
+                            t->w->clock, cta_of(t, x->rank), x->group, true);
+    else if (ptxm_is_async(t->kind))
+        ptxm_phases_explain(&cta_of(t, x->rank)->warps[x->thread / LANES],
+                            &t->w->cta->grid->module->ops[x->op], x->thread, x->generation,
+                            x->clock, t->w->cta, t->operation, false);
+}
+
 static COLD report(const struct touch *t, enum rule rule, const struct earlier *x)
 {
+    if (rule == RULE_RACE_OPERATION || rule == RULE_RACE)
+        explain(t, x);
     struct cta *cta = t->w->cta;
     const struct op *other = &cta->grid->module->ops[x->op];
     bool swap = t->op->line < other->line, fresh;

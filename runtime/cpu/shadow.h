@@ -87,8 +87,10 @@ void ptxm_sync_free(struct sync_table *table);
 // warpgroup. It belongs to a CTA: the mbarrier's, the thread's.
 enum { NO_AGENT = UINT32_MAX };
 
+struct mbarrier;
 struct async_operation {
     const struct op *op;
+    struct mbarrier *barrier; // that it counts its bytes on, while its cluster lives; NULL: none
     uint32_t thread, generation, clock; // of the issue
     bool grouped;                       // it belongs to the bulk group that its thread fills
     struct async_end { uint32_t cta, agent, ticket; } end[ASYNC_PARTS];
@@ -102,6 +104,7 @@ void ptxm_async_access(struct warp *w, const struct op *op, unsigned lane, uint3
                        const struct place *place, uint32_t size, enum access_kind kind);
 void ptxm_async_end(struct cta *issuer, uint32_t operation, enum async_part part, struct cta *home,
                     uint32_t agent, uint32_t ticket);
+void ptxm_async_counts_on(struct cta *issuer, uint32_t operation, struct mbarrier *barrier);
 void ptxm_agent_learn(struct warp *w, uint32_t mask, struct cta *home, uint32_t agent,
                       uint32_t count);
 // Whether the reads of an older operation of this CTA are over when those of a newer one are, which

@@ -27,6 +27,7 @@ struct flight {
     uint32_t committed;       // products in them
     uint32_t registers;       // what setmaxnreg said last, 0: nothing yet
     uint32_t changes;         // by setmaxnreg
+    uint32_t meetings[WARPGROUP_WARPS]; // of the warps of its group: what it has learned
     struct flight_mark marks[];
 };
 
@@ -35,6 +36,7 @@ struct wgmma_record {
     uint64_t a, b;            // descriptors
     uint32_t group;           // of the warps that issued it
     uint8_t arrived, retired; // warps, a bit each
+    uint32_t meetings[WARPGROUP_WARPS]; // of each warp's lanes, when it came to this (phases.c)
     bool adds;                // scale-d
 };
 

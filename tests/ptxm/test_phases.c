@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+// Phases of mbarriers: waits that another phase answers, phases that somebody may miss, bytes that
+// are expected too late. None of it hangs on the order in which the run happens to go.
+#include "planted.h"
+
+#define INIT(count) " @%p1 mbarrier.init.shared.b64 [%r5], " #count "; bar.sync 0;"
+#define ARRIVE(at) " mbarrier.arrive.shared.b64 _, [%r5" at "];"
+#define WAIT(label, at, parity)                                                                    \
+    "\n" label ": mbarrier.try_wait.parity.shared.b64 %p2, [%r5" at "], " #parity                  \
+    "; @!%p2 bra " label ";"
+// %p3: warp 0; %p4: lane 0 of its warp
+#define ROLES                                                                                      \
+    " setp.lt.u32 %p3, %r1, 32; and.b32 %r11, %r1, 31; setp.eq.u32 %p4, %r11, 0;"
+#define LOAD(to)                                                                                   \
+    " cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [" to "], [%d1], 256,"     \
+    " [%r5];"
+#define EXPECT_AND_LOAD " mbarrier.arrive.expect_tx.shared.b64 _, [%r5], 256;" LOAD("%r4")
+#define READ " ld.shared.u32 %r7, [%r3];"
+
+// Warp 1 waits for phase 0 while thread 0 goes through three phases.
+#define LAPS(count, before_lap)                                                                    \
+    ROLES " @%p1 mbarrier.init.shared.b64 [%r5], " #count ";"                                      \
+    " @%p1 mbarrier.init.shared.b64 [%r5+8], 32; bar.sync 0; @!%p3 bra LOOKER; @!%p1 bra END;"     \
+    ARRIVE("") WAIT("A", "", 0) before_lap ARRIVE("") WAIT("B", "", 1) ARRIVE("") WAIT("C", "", 0) \
+    " bra END;\nLOOKER:" WAIT("L", "", 0)
+
+static void test_laps(void **state)
+{
+    static const struct planted list[] = {
+        {LAPS(1, "") "\nEND:", "mbarrier-stale-phase|mbarrier-phase-unobserved"},
+        // thread 0 begins the next lap when the others have looked
+        {LAPS(1, WAIT("D", "+8", 0)) ARRIVE("+8") "\nEND:", NULL},
+        // ... or they have to arrive for it: each for itself, or one behind a meeting of the warp
+        {ROLES INIT(33) " @!%p3 bra LOOKER; @!%p1 bra END;" ARRIVE("") WAIT("A", "", 0) ARRIVE("")
+         WAIT("B", "", 1) " bra END;\nLOOKER:" ARRIVE("") WAIT("L", "", 0) ARRIVE("")
+         WAIT("M", "", 1) "\nEND:", NULL},
+        // relaxed arrivals order nothing in memory, and are arrivals nevertheless
+        {ROLES INIT(33) " @!%p3 bra LOOKER; @!%p1 bra END;"
+         " mbarrier.arrive.relaxed.cta.shared.b64 _, [%r5];" WAIT("A", "", 0)
+         " mbarrier.arrive.relaxed.cta.shared.b64 _, [%r5];" WAIT("B", "", 1)
+         " bra END;\nLOOKER: mbarrier.arrive.relaxed.cta.shared.b64 _, [%r5];" WAIT("L", "", 0)
+         " mbarrier.arrive.relaxed.cta.shared.b64 _, [%r5];" WAIT("M", "", 1) "\nEND:", NULL},
+        // the phase is named by its state: the same
+        {ROLES INIT(33) " @!%p3 bra LOOKER; @!%p1 bra END;" ARRIVE("") WAIT("A", "", 0)
+         " mbarrier.arrive.shared.b64 _, [%r5], 33;" WAIT("B", "", 1)
+         " bra END;\nLOOKER: mbarrier.arrive.shared.b64 %d10, [%r5];\n"
+         "L: mbarrier.try_wait.shared.b64 %p2, [%r5], %d10; @!%p2 bra L;\nEND:",
+         "mbarrier-phase|mbarrier-phase-unobserved"},
+    };
+    PLANTED(list);
+}
+
+// Warp 1 waits for a phase with all lanes; one of them gives the next one free.
+#define ELECTED(between)                                                                           \
+    ROLES " @%p1 mbarrier.init.shared.b64 [%r5], 1; @%p1 mbarrier.init.shared.b64 [%r5+8], 1;"     \
+    " bar.sync 0; @!%p3 bra TAKER; @!%p1 bra END;" ARRIVE("") WAIT("A", "+8", 0) ARRIVE("")        \
+    " bra END;\nTAKER:" WAIT("L", "", 0) between " @%p4 mbarrier.arrive.shared.b64 _, [%r5+8];\nEND:"
+
+static void test_elected(void **state)
+{
+    static const struct planted list[] = {
+        {ELECTED(""), "mbarrier-phase-unobserved"},
+        {ELECTED(" bar.warp.sync -1;"), NULL},
+        // lanes that have met without an order of memory have met
+        {ELECTED(" vote.sync.ballot.b32 %r12, %p2, -1;"), NULL},
+        {ELECTED(" shfl.sync.idx.b32 %r12, %r1, 0, 31, -1;"), NULL},
+        {ELECTED(" elect.sync %r12|%p5, -1;"), NULL},
+        {ELECTED(" vote.sync.ballot.b32 %r12, %p2, -1; bar.sync 1, 32;"), NULL},
+        // some lanes only
+        {ELECTED(" setp.lt.u32 %p6, %r11, 16; @%p6 bra HALF; bra JOIN;\n"
+                 "HALF: vote.sync.ballot.b32 %r12, %p2, 0xffff;\nJOIN:"),
+         "mbarrier-phase-unobserved"},
+        // one lane waits for two phases, the warp meets, all wait for the third
+        {ROLES " @%p1 mbarrier.init.shared.b64 [%r5], 1; bar.sync 0; @!%p3 bra END;"
+         " @!%p4 bra MEET;" ARRIVE("") WAIT("A", "", 0) ARRIVE("") WAIT("B", "", 1)
+         "\nMEET: vote.sync.ballot.b32 %r12, %p1, -1; @%p4 mbarrier.arrive.shared.b64 _, [%r5];"
+         WAIT("C", "", 0) "\nEND:", NULL},
+        {ROLES " @%p1 mbarrier.init.shared.b64 [%r5], 1; bar.sync 0; @!%p3 bra END;"
+         " @!%p4 bra MEET;" ARRIVE("") WAIT("A", "", 0) ARRIVE("") WAIT("B", "", 1) ARRIVE("")
+         "\nMEET:" WAIT("C", "", 0) "\nEND:", "mbarrier-stale-phase|mbarrier-phase-unobserved"},
+    };
+    PLANTED(list);
+}
+
+// The second copy's wait asks for the first one's parity.
+#define TWO_COPIES(second)                                                                         \
+    INIT(1) " @!%p1 bra A;" EXPECT_AND_LOAD WAIT("A", "", 0) READ                                  \
+    " fence.proxy.async.shared::cta; bar.sync 0; @!%p1 bra M;" EXPECT_AND_LOAD                     \
+    "\nM: bar.sync 0;" WAIT("B", "", second) READ
+
+static void test_stale(void **state)
+{
+    static const struct planted list[] = {
+        {TWO_COPIES(1), NULL},
+        {TWO_COPIES(0), "mbarrier-stale-phase"},
+        // ... with the copy and the wait in any order
+        {INIT(1) " @!%p1 bra A;" EXPECT_AND_LOAD WAIT("A", "", 1) READ, "mbarrier-stale-phase"},
+        {INIT(1) " @!%p1 bra A;" EXPECT_AND_LOAD WAIT("A", "", 0) READ, NULL},
+        // a phase before the first one is what a producer may ask for
+        {INIT(1) " @!%p1 bra A;" WAIT("P", "", 1) EXPECT_AND_LOAD WAIT("A", "", 0) READ, NULL},
+        // asked twice and read in time
+        {INIT(1) " @!%p1 bra A;" EXPECT_AND_LOAD WAIT("A", "", 0) WAIT("B", "", 0) READ, NULL},
+    };
+    PLANTED(list);
+    planted_starve(&list[0]);
+}
+
+#define EXPECT " mbarrier.expect_tx.relaxed.cta.shared.b64 [%r5], 256;"
+
+static void test_expected(void **state)
+{
+    static const struct planted list[] = {
+        {INIT(1) " @!%p1 bra A;" EXPECT LOAD("%r4") ARRIVE("") WAIT("A", "", 0) READ, NULL},
+        // the bytes are expected by a thread that nothing puts before the arrival
+        {ROLES INIT(1) " @%p3 bra A; @!%p4 bra A;" EXPECT LOAD("%r4")
+         "\nA: @%p1 mbarrier.arrive.shared.b64 _, [%r5];" WAIT("B", "", 0),
+         "mbarrier-expect-late"},
+        {ROLES INIT(1) " @%p3 bra A; @!%p4 bra A;" EXPECT LOAD("%r4")
+         "\nA: bar.sync 0; @%p1 mbarrier.arrive.shared.b64 _, [%r5];" WAIT("B", "", 0) READ, NULL},
+        // two arrivals: one of them behind the bytes is enough
+        {ROLES INIT(2) " @%p3 bra A; @!%p4 bra A;" EXPECT LOAD("%r4") ARRIVE("")
+         "\nA: @%p1 mbarrier.arrive.shared.b64 _, [%r5];" WAIT("B", "", 0) READ, NULL},
+        {ROLES INIT(2) " @%p3 bra A; @!%p4 bra A;" ARRIVE("") EXPECT LOAD("%r4")
+         "\nA: @%p1 mbarrier.arrive.shared.b64 _, [%r5];" WAIT("B", "", 0),
+         "mbarrier-expect-late"},
+    };
+    PLANTED(list);
+    planted_starve(&list[2]);
+}
+
+int main(int argc, char **argv)
+{
+    planted_start(argc, argv);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_laps),
+        cmocka_unit_test(test_elected),
+        cmocka_unit_test(test_stale),
+        cmocka_unit_test(test_expected),
+    };
+    return cmocka_run_group_tests_name("phases", tests, NULL, NULL);
+}
