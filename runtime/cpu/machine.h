@@ -127,8 +127,8 @@ struct warp {
     // have ever waited
     uint32_t cluster_arrived, cluster_ticket[LANES], cluster_waited;
     struct flight *flight; // wgmma.h; NULL until the first
-    // phases.c: its agent (plus one) passes a ticket each time that all lanes meet behind a wait for
-    // an mbarrier; whether there was one since the last time; those that only some lanes waited for.
+    // phases.c: its agent (plus one) passes a ticket each time that all lanes meet behind a wait
+    // for an mbarrier; whether there was one since; those that only some lanes waited for.
     uint32_t meeting_agent, meetings;
     bool watches;
     struct mbarrier *partly[8];

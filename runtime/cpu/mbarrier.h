@@ -57,11 +57,11 @@ struct mbarrier {
         uint32_t thread, rank, phase, cluster_generation;
     } visit;
     struct phase_knowledge now, before; // of the current phase, of the last complete one
-    // What lies behind the arrivals of the current phase that release nothing, and whether some come
-    // from peers: for phases.c only, no thread learns it.
+    // What lies behind the arrivals of the current phase that release nothing, and whether some
+    // come from peers: for phases.c only, no thread learns it.
     struct knowledge *order;
     bool visited;
-    uint32_t seen_agent; // passes a ticket for each phase that a lane of a warp has met others behind
+    uint32_t seen_agent; // passes a ticket for each phase that lanes have met behind
     struct watcher *watchers;
     struct repeated_wait *repeated;
     struct expectation *expected;

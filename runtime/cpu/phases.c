@@ -4,18 +4,18 @@
 // A wait names a phase by its parity only, so a thread may ask for the current phase or the one
 // before. What it means is told by what it knows: of K phases it knows that they are complete (its
 // knowledge of the mbarrier's agent); one parity is that of phase K - 1, which it would ask for
-// again, the other one that of phase K. When the mbarrier is further on than that allows, the parity
-// is that of another phase, and the wait is reported.
+// again, the other one that of phase K. When the mbarrier is further on than that allows, the
+// parity is that of another phase, and the wait is reported.
 //
-// Whether this comes about in the run at hand does not matter: a wait that has seen a phase must lie
-// before the completion of the next one, that is, some arrival of the next phase must be ordered
-// behind it. So waits are kept until the next phase completes, and looked up in what its arrivals
+// Whether this comes about in the run at hand does not matter: a wait that has seen a phase must
+// lie before the completion of the next one, that is, some arrival of the next phase must be
+// ordered behind it. So waits are kept until the next phase completes, and looked up in what its arrivals
 // knew. Likewise an expect_tx must lie before some arrival of its phase, or all arrivals may come
 // first and the phase may complete without the bytes.
 //
 // Order is meant here, not order of memory: lanes that have met in a shuffle or a matrix
-// instruction, and the warps that have issued a product that is over, are behind each other's waits.
-// That is told by tickets of an agent of each warp, which no rule about memory asks for.
+// instruction, and the warps that have issued a product that is over, are behind each other's
+// waits. That is told by tickets of an agent of each warp, which no rule about memory asks for.
 #include "mbarrier.h"
 
 #include <stdio.h>
@@ -302,7 +302,8 @@ void ptxm_phases_explain(struct warp *w, const struct op *op, uint32_t thread, u
     struct mbarrier *b = o->barrier;
     if (!b || b->home != w->cta)
         return;
-    uint32_t phase = o->end[ASYNC_WRITES].agent == NO_AGENT ? b->phase : o->end[ASYNC_WRITES].ticket;
+    const struct async_end *end = &o->end[ASYNC_WRITES];
+    uint32_t phase = end->agent == NO_AGENT ? b->phase : end->ticket;
     for (size_t i = 0; i < b->repeated_count; i++) {
         const struct repeated_wait *r = &b->repeated[i];
         bool first = phase == b->first_phase; // no phase at all is complete

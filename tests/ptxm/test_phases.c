@@ -54,7 +54,8 @@ static void test_laps(void **state)
 #define ELECTED(between)                                                                           \
     ROLES " @%p1 mbarrier.init.shared.b64 [%r5], 1; @%p1 mbarrier.init.shared.b64 [%r5+8], 1;"     \
     " bar.sync 0; @!%p3 bra TAKER; @!%p1 bra END;" ARRIVE("") WAIT("A", "+8", 0) ARRIVE("")        \
-    " bra END;\nTAKER:" WAIT("L", "", 0) between " @%p4 mbarrier.arrive.shared.b64 _, [%r5+8];\nEND:"
+    " bra END;\nTAKER:" WAIT("L", "", 0) between                                                   \
+    " @%p4 mbarrier.arrive.shared.b64 _, [%r5+8];\nEND:"
 
 static void test_elected(void **state)
 {
