@@ -149,7 +149,7 @@ void ptxm_cta_free(struct cta *cta)
 static const char *const kind_names[] = {"read", "write", "atomic", "cp.async read",
                                          "cp.async write", "asynchronous read",
                                          "asynchronous write", "asynchronous reduction",
-                                         "mbarrier"};
+                                         "mbarrier", "tensor map read"};
 
 const char *ptxm_cta_object(struct cta *cta, enum space space, uint64_t address, uint64_t *offset)
 {
@@ -205,8 +205,8 @@ void ptxm_describe(struct cta *cta, struct ptxm_place *out, const struct op *op,
 static uint32_t access_bytes(const struct op *op, enum access_kind kind)
 {
     step_fn *step = op->watch && op->watch->step ? op->watch->step : op->step;
-    if (kind == ACCESS_BARRIER)
-        return 8;
+    if (kind == ACCESS_BARRIER || kind == ACCESS_MAP_READ)
+        return kind == ACCESS_BARRIER ? 8 : 128;
     if (step == ptxm_step_ldmatrix || step == ptxm_step_stmatrix)
         return 16;
     if (step == ptxm_step_cp_async)

@@ -236,8 +236,9 @@ struct knowledge *ptxm_knowledge_only(struct allocator *a, struct knowledge *k,
 
 static bool is_empty(const struct known *n)
 {
-    return !n->seen.generation && !n->agents && !n->fenced[PROXY_SHARED].generation &&
-           !n->fenced[PROXY_GLOBAL].generation;
+    uint32_t any = n->seen.generation;
+    for (int i = 0; i < PROXY_SPACES; i++) any |= n->fenced[i].generation;
+    return !any && !n->agents;
 }
 
 struct knowledge *ptxm_knowledge_lasting(struct allocator *a, struct knowledge *k, uint32_t cta)

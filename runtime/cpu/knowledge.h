@@ -3,7 +3,8 @@
 //
 // For each CTA a record says how far its threads have got (G, the causality clock), how far its
 // agents have got (phases of mbarriers, groups of bulk copies and of wgmma: see shadow.h), and
-// which part of the first the async proxy sees (A, the proxy clock, one for each space).
+// which part of the first the async proxy sees (A, the proxy clock, one for each space) or has been
+// released to the tensormap proxy.
 #ifndef PTXM_KNOWLEDGE_H
 #define PTXM_KNOWLEDGE_H
 
@@ -23,7 +24,7 @@ struct extent {
     struct clocks *clocks;
 };
 
-enum proxy_space { PROXY_SHARED, PROXY_GLOBAL, PROXY_SPACES };
+enum proxy_space { PROXY_SHARED, PROXY_GLOBAL, PROXY_MAPS, PROXY_SPACES };
 
 struct known {
     uint32_t cta;

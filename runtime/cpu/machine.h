@@ -331,6 +331,7 @@ enum access_kind {
     ACCESS_ASYNC_WRITE,
     ACCESS_ASYNC_REDUCE,
     ACCESS_BARRIER, // the bytes are a live mbarrier
+    ACCESS_MAP_READ, // by the tensormap proxy
 };
 static inline bool ptxm_is_async(enum access_kind kind)
 {

@@ -9,9 +9,9 @@
 //
 // Whether this comes about in the run at hand does not matter: a wait that has seen a phase must
 // lie before the completion of the next one, that is, some arrival of the next phase must be
-// ordered behind it. So waits are kept until the next phase completes, and looked up in what its arrivals
-// knew. Likewise an expect_tx must lie before some arrival of its phase, or all arrivals may come
-// first and the phase may complete without the bytes.
+// ordered behind it. So waits are kept until the next phase completes, and looked up in what its
+// arrivals knew. Likewise an expect_tx must lie before some arrival of its phase, or all arrivals
+// may come first and the phase may complete without the bytes.
 //
 // Order is meant here, not order of memory: lanes that have met in a shuffle or a matrix
 // instruction, and the warps that have issued a product that is over, are behind each other's

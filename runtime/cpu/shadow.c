@@ -119,7 +119,8 @@ static bool fenced(const struct touch *t, unsigned rank, uint32_t thread, uint32
 
 static bool writes(enum access_kind kind)
 {
-    return kind != ACCESS_READ && kind != ACCESS_COPY_READ && kind != ACCESS_ASYNC_READ;
+    return kind != ACCESS_READ && kind != ACCESS_COPY_READ && kind != ACCESS_ASYNC_READ &&
+           kind != ACCESS_MAP_READ;
 }
 
 // ---- reports ------------------------------------------------------------------------------------
@@ -219,6 +220,16 @@ static COLD judge_proxy(const struct touch *t, const struct earlier *x)
         report(t, RULE_PROXY_COPY, x);
 }
 
+// The order is there; has the write been released to the tensormap proxy, and acquired?
+static COLD judge_map(const struct touch *t, const struct earlier *x)
+{
+    const struct knowledge *acquired = t->w->cta->shadow->uses[t->operation].know;
+    if (!ptxm_is_async(x->kind) &&
+        !ptxm_knows_fenced(acquired, PROXY_MAPS, cta_of(t, x->rank)->index, x->generation,
+                           x->thread, x->clock))
+        report(t, RULE_PROXY_TENSORMAP, x);
+}
+
 // Would the two be ordered if every release and acquire between them had cluster scope?
 static bool scope_missed(const struct touch *t, const struct earlier *x)
 {
@@ -255,6 +266,8 @@ static inline void judge_write(const struct touch *t, const struct stamp *p)
     if (over(t, &x)) {
         if (t->special && ptxm_is_async(t->kind))
             judge_proxy(t, &x);
+        else if (t->kind == ACCESS_MAP_READ)
+            judge_map(t, &x);
         return;
     }
     if (p->strong && t->strong)
@@ -405,6 +418,14 @@ static inline bool outlasts(const struct touch *t, const struct reader *r)
                                t->operation, r->group);
 }
 
+// The map that a lane reads again: this stands for what it has read before.
+static bool reads_map_again(const struct touch *t, const struct reader *r)
+{
+    return t->kind == ACCESS_MAP_READ && r->kind == ACCESS_MAP_READ && r->rank == t->rank &&
+           r->warp == t->w->index && r->lanes == 1u << t->lane && r->group == t->operation &&
+           r->epoch == t->w->cta->shadow->epoch;
+}
+
 // Puts the access at the head of a list that has others.
 static void push_reader(const struct touch *t, struct cell *c)
 {
@@ -418,7 +439,7 @@ static void push_reader(const struct touch *t, struct cell *c)
             e->sequence = t->sequence;
             return;
         }
-        if (outlasts(t, e)) {
+        if (outlasts(t, e) || reads_map_again(t, e)) {
             *e = make_reader(t, e->next, e->lasting);
             return;
         }
@@ -446,7 +467,7 @@ static inline void update_reader(const struct touch *t, struct cell *c)
 {
     struct shadow *s = t->cells;
     struct reader *r = &c->reader;
-    if (outlasts(t, r)) {
+    if (outlasts(t, r) || reads_map_again(t, r)) {
         *r = make_reader(t, r->next, r->lasting);
         return;
     }
@@ -622,4 +643,16 @@ void ptxm_async_access(struct warp *w, const struct op *op, unsigned lane, uint3
     if (t.global && (cta->grid->options.no_global_races || place->allocation->read_only))
         return;
     touch_all(&t, NULL);
+}
+
+void ptxm_shadow_map_read(struct warp *w, const struct op *op, unsigned lane, uint32_t use,
+                          const struct place *place)
+{
+    struct cta *cta = w->cta;
+    struct touch t = {.w = w, .op = op, .lane = lane, .place = place, .size = 128,
+                      .kind = ACCESS_MAP_READ, .cells = cta->shadow, .rank = (uint8_t)cta->rank,
+                      .owner = (uint8_t)cta->rank, .operation = use, .global = true,
+                      .special = true};
+    if (!cta->grid->options.no_global_races && !place->allocation->read_only)
+        touch_all(&t, NULL);
 }
