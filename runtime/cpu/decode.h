@@ -91,7 +91,7 @@ const char *ptxm_refusal_text(struct ptxm_module *module, const char *instructio
     X(build_cp_async_arrive) X(build_cluster_barrier) X(build_mapa) X(build_st_async)           \
     X(build_bulk) X(build_bulk_group) X(build_fence_init) X(build_fence_proxy)  \
     X(build_tensor_load) X(build_tensor_store) X(build_tensor_refused) X(build_fence_tensormap)    \
-    X(build_map_replace) X(build_map_copy)                                                         \
+    X(build_map_replace) X(build_map_copy) X(build_fence_half)                                     \
     X(build_prefetch_map) X(build_wmma_memory) X(build_wmma_mma)
 #define X(name) builder_fn name;
 BUILDERS(X)

@@ -335,3 +335,17 @@ enum step_result ptxm_step_fence_proxy(struct warp *w, const struct op *op, uint
         ptxm_clock_proxy_fence(w, mask, op->mode);
     return STEP_NEXT;
 }
+
+// fence.proxy.async::generic: one half by who has written, one by who issues what the async proxy
+// does.
+enum step_result ptxm_step_fence_half(struct warp *w, const struct op *op, uint32_t mask)
+{
+    if (!w->cta->shadow)
+        return STEP_NEXT;
+    if (op->sem == SEM_RELEASE)
+        ptxm_clock_proxy_fence(w, mask, FENCES_RELEASED);
+    ptxm_clock_fence(w, mask, (enum scope)op->scope);
+    if (op->sem == SEM_ACQUIRE)
+        ptxm_clock_proxy_acquire(w, mask);
+    return STEP_NEXT;
+}

@@ -24,13 +24,15 @@ struct extent {
     struct clocks *clocks;
 };
 
-enum proxy_space { PROXY_SHARED, PROXY_GLOBAL, PROXY_MAPS, PROXY_SPACES };
+// PROXY_RELEASED: of shared memory, by the half of a fence that another thread's half completes.
+enum proxy_space { PROXY_SHARED, PROXY_GLOBAL, PROXY_MAPS, PROXY_RELEASED, PROXY_SPACES };
 
 struct known {
     uint32_t cta;
     struct extent seen;                 // G
     struct extent fenced[PROXY_SPACES]; // A: what a fence.proxy.async lies behind. A <= G
     struct clocks *agents;              // operations of agent a with a ticket below agents->v[a]
+    struct clocks *fenced_agents; // of those, what a fence.proxy.async of shared memory lies behind
 };
 
 struct knowledge {
@@ -66,6 +68,9 @@ struct knowledge *ptxm_knowledge_lasting(struct allocator *a, struct knowledge *
 struct knowledge *ptxm_knowledge_fenced(struct allocator *a, const struct knowledge *k,
                                         unsigned spaces);
 
+// What has been released to the async proxy of shared memory is now seen by it: k's part of that.
+struct knowledge *ptxm_knowledge_acquired(struct allocator *a, const struct knowledge *k);
+
 // k without how far threads have got: which operations are over.
 struct knowledge *ptxm_knowledge_agents(struct allocator *a, const struct knowledge *k);
 
@@ -77,6 +82,8 @@ bool ptxm_knows_fenced(const struct knowledge *k, enum proxy_space space, uint32
                        uint32_t generation, uint32_t thread, uint32_t clock);
 // Tickets of the agent that are known to be passed.
 uint32_t ptxm_known_tickets(const struct knowledge *k, uint32_t cta, uint32_t agent);
+bool ptxm_knows_agent_fenced(const struct knowledge *k, uint32_t cta, uint32_t agent,
+                             uint32_t ticket);
 bool ptxm_knows_agent(const struct knowledge *k, uint32_t cta, uint32_t agent, uint32_t ticket);
 
 #endif

@@ -206,13 +206,26 @@ static inline bool over(const struct touch *t, const struct earlier *x)
                           x->kind == ACCESS_ASYNC_READ ? ASYNC_READS : ASYNC_WRITES);
 }
 
-// The order is there; does the async proxy see the generic access, too?
+// An asynchronous store is over; does the async proxy see that?
+static bool store_fenced(const struct touch *t, const struct earlier *x)
+{
+    const struct shadow *s = t->w->cta->shadow;
+    const struct async_end *end =
+        &cta_of(t, x->rank)->shadow->operations[x->group].end[ASYNC_WRITES];
+    const struct knowledge *know = s->threads[ptxm_thread(t->w, t->lane)].know;
+    return ptxm_knows_agent_fenced(know, end->cta, end->agent, end->ticket) ||
+           ptxm_knows_agent_fenced(s->base, end->cta, end->agent, end->ticket);
+}
+
+// The order is there; does the async proxy see the generic access, too? st.async and red.async are
+// asynchronous, and in the generic proxy.
 static COLD judge_proxy(const struct touch *t, const struct earlier *x)
 {
     bool copy = x->kind == ACCESS_COPY_READ || x->kind == ACCESS_COPY_WRITE;
-    // st.async is asynchronous, and in the generic proxy.
-    if (ptxm_is_async(x->kind) || t->op->step == ptxm_step_st_async ||
-        fenced(t, x->rank, x->thread, x->generation, x->clock))
+    bool stored = t->w->cta->grid->module->ops[x->op].step == ptxm_step_st_async;
+    if (t->op->step == ptxm_step_st_async || (ptxm_is_async(x->kind) && !stored) ||
+        (stored ? store_fenced(t, x)
+                : fenced(t, x->rank, x->thread, x->generation, x->clock)))
         return;
     if (!copy)
         report(t, RULE_PROXY, x);

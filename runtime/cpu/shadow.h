@@ -41,6 +41,8 @@ struct knowledge *ptxm_clock_message(struct warp *w, uint32_t lanes, struct know
 void ptxm_clock_learn(struct warp *w, uint32_t mask, struct knowledge *what);
 // fence.proxy.async; spaces: a bit for each enum proxy_space.
 void ptxm_clock_proxy_fence(struct warp *w, uint32_t mask, unsigned spaces);
+// The other half of what was released by a fence of PROXY_RELEASED.
+void ptxm_clock_proxy_acquire(struct warp *w, uint32_t mask);
 void ptxm_clock_fence(struct warp *w, uint32_t mask, enum scope scope);
 // clock_fence.c: whether the fence just made is sequentially consistent; all threads meet; what
 // such fences let a relaxed write announce.

@@ -41,7 +41,7 @@ struct wgmma_record {
 };
 
 struct wgmma_scratch {
-    uint8_t raw[256 * 32];
+    uint8_t raw[256 * 32] __attribute__((aligned(16)));
     float flat[256 * 32], b[256 * 32], a[64 * 32];
     float d[128][LANES];
     float *registers[128];

@@ -192,18 +192,23 @@ void ptxm_wgmma_read(struct warp *w, const struct wgmma_record *record, uint32_t
 
 // ---- reading -----------------------------------------------------------------------------------
 
-// K-major: out[row][k]; MN-major: out[k][row].
-static void read_view(const struct cta *cta, const struct view *v, struct wgmma_scratch *s,
-                      float *out)
+static void read_chunks(const struct cta *cta, const struct view *v, uint8_t *out)
 {
     uint32_t count = chunk_count(v);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t address = chunk_address(v, i);
         if (inside(cta, address))
-            memcpy(s->raw + i * CHUNK, cta->shared + address, CHUNK);
+            memcpy(out + i * CHUNK, cta->shared + address, CHUNK);
         else
-            memset(s->raw + i * CHUNK, 0, CHUNK);
+            memset(out + i * CHUNK, 0, CHUNK);
     }
+}
+
+// K-major: out[row][k]; MN-major: out[k][row].
+static void read_view(const struct cta *cta, const struct view *v, struct wgmma_scratch *s,
+                      float *out)
+{
+    read_chunks(cta, v, s->raw);
     ptxm_lanes()->widen(out, s->raw, (int)(v->extent * v->k), v->type);
 }
 
@@ -278,10 +283,62 @@ static void store_accumulators(struct warp *w, const struct wgmma_record *r,
     }
 }
 
+// ---- single bits -------------------------------------------------------------------------------
+
+enum { BIT_WORDS = K_BYTES / 4 }; // of a row of A, a column of B
+
+static uint32_t common_bits(const uint32_t *a, const uint32_t *b)
+{
+    uint32_t sum = 0;
+    for (unsigned i = 0; i < BIT_WORDS; i++) sum += (uint32_t)__builtin_popcount(a[i] & b[i]);
+    return sum;
+}
+
+// The 16 rows of A that a warp has, from its registers: lane 4 * row + t has words t and t + 4 of
+// its row in registers 0 and 2, of the row 8 below in 1 and 3.
+static void bits_of_registers(struct warp *w, const struct op *op, uint32_t rows[16][BIT_WORDS])
+{
+    for (unsigned k = 0; k < 4; k++) {
+        const uint32_t *words = ptxm_src(w, op, k);
+        for (unsigned lane = 0; lane < LANES; lane++)
+            rows[lane / 4 + k % 2 * 8][lane % 4 + k / 2 * 4] = words[lane];
+    }
+}
+
+// The number of bits that a row of A and a column of B have in common.
+static void compute_bits(struct cta *cta, uint32_t warpgroup, struct wgmma_scratch *s,
+                         const struct wgmma_record *r)
+{
+    const struct op *op = r->op;
+    struct view a = view_a(r), b = view_b(r);
+    uint32_t all[64][BIT_WORDS], rows[16][BIT_WORDS];
+    const uint32_t (*columns)[BIT_WORDS] = (const void *)s->raw;
+    bool registers = op->flags & WGMMA_A_REGISTERS;
+    read_chunks(cta, &b, s->raw);
+    if (!registers)
+        read_chunks(cta, &a, (uint8_t *)all);
+    for (uint32_t i = 0; i < WARPGROUP_WARPS; i++) {
+        struct warp *w = &cta->warps[warpgroup * WARPGROUP_WARPS + i];
+        if (registers)
+            bits_of_registers(w, op, rows);
+        else
+            memcpy(rows, all[i * 16], sizeof rows);
+        for (unsigned k = 0; k < op->ndst; k++) {
+            uint32_t *d = ptxm_dst(w, op, k);
+            for (unsigned lane = 0; lane < LANES; lane++)
+                d[lane] = (r->adds ? d[lane] : 0) +
+                          common_bits(rows[lane / 4 + k / 2 % 2 * 8],
+                                      columns[k / 4 * 8 + lane % 4 * 2 + k % 2]);
+        }
+    }
+}
+
 void ptxm_wgmma_compute(struct cta *cta, uint32_t warpgroup, struct wgmma_scratch *s,
                         const struct wgmma_record *r)
 {
     const struct op *op = r->op;
+    if (op->type == T_B1)
+        return compute_bits(cta, warpgroup, s, r);
     const struct lane_table *lanes = ptxm_lanes();
     struct view b = view_b(r);
     bool registers = op->flags & WGMMA_A_REGISTERS;
