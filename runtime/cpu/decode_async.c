@@ -243,8 +243,9 @@ bool build_bulk_group(struct decoder *d, int wait)
 // Of red.async: which types an operation has.
 static bool can_reduce(struct decoder *d, int what)
 {
-    bool fits = what == ATOM_ADD                     ? d->t == T_U32 || d->t == T_S32 || d->t == T_U64
-              : what == ATOM_MIN || what == ATOM_MAX ? d->t == T_U32 || d->t == T_S32
+    bool word = d->t == T_U32 || d->t == T_S32;
+    bool fits = what == ATOM_ADD                     ? word || d->t == T_U64
+              : what == ATOM_MIN || what == ATOM_MAX ? word
               : what == ATOM_INC || what == ATOM_DEC ? d->t == T_U32 : d->t == T_B32;
     return fits || ptxm_d_complain(d, NULL, "no such type for this operation");
 }

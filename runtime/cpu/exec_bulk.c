@@ -191,7 +191,7 @@ enum step_result ptxm_step_bulk(struct warp *w, const struct op *op, uint32_t ma
     return STEP_NEXT;
 }
 
-// ---- st.async and red.async -----------------------------------------------------------------------------------
+// ---- st.async and red.async ---------------------------------------------------------------------
 
 static enum step_result store_lane(struct warp *w, const struct op *op, unsigned lane)
 {

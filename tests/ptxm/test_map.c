@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Tensor maps that a kernel makes or changes: every field of tensormap.replace, in shared and
-// global memory, from zeros and from a map of the host's; the fences of the tensormap proxy, within a CTA
-// and from one CTA to another.
+// global memory; the fences of the tensormap proxy, within a CTA and from one CTA to another.
 #include "planted.h"
 
 #include <stdio.h>

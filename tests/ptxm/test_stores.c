@@ -41,8 +41,8 @@ static void test_proxy(void **state)
          "\nMEET: bar.sync 0;" BULK SYNC, NULL, 2, 64, 2},
         {PEER EXPECT(256) STORE " setp.lt.u32 %p6, %r1, 32; @%p6 bra MEET;" WAIT
          "\nMEET: bar.sync 0;" BULK SYNC, "proxy-fence", 2, 64, 2},
-        {PEER " st.shared.u32 [%r3], 0;" EXPECT(256) REDUCE("add.u32", "%r22", "%r1") WAIT BULK SYNC,
-         "proxy-fence", 2, 64, 2},
+        {PEER " st.shared.u32 [%r3], 0;" EXPECT(256) REDUCE("add.u32", "%r22", "%r1") WAIT BULK
+         SYNC, "proxy-fence", 2, 64, 2},
         {PEER " st.shared.u32 [%r3], 0;" EXPECT(256) REDUCE("add.u32", "%r22", "%r1") WAIT FENCE
          BULK SYNC, NULL, 2, 64, 2},
         // ordinary reads behind the wait need no fence; asynchronous stores over ordinary ones none
@@ -60,8 +60,8 @@ static void test_red_async(void **state)
          " ld.shared.u32 %r7, [%r4]; setp.ne.u32 %p5, %r7, 2016; @%p5 trap;" SYNC, NULL, 2, 64, 2},
         {PEER " @%p1 st.shared.u32 [%r4], 0;" EXPECT(256) REDUCE("add.u32", "%r25", "%r1")
          " ld.shared.u32 %r7, [%r4];" WAIT SYNC, "race-async-operation", 2, 64, 2},
-        {PEER EXPECT(256) " @%p1 st.shared.u32 [%r4], 0;" REDUCE("add.u32", "%r25", "%r1") WAIT SYNC,
-         "race|uninitialised-shared", 2, 64, 2},
+        {PEER EXPECT(256) " @%p1 st.shared.u32 [%r4], 0;" REDUCE("add.u32", "%r25", "%r1") WAIT
+         SYNC, "race|uninitialised-shared", 2, 64, 2},
         {PEER " @%p1 st.shared.u32 [%r4], 0;" EXPECT(256) REDUCE("add.u32", "%r25+2", "%r1") WAIT
          SYNC, "misaligned", 2, 64, 2},
         {PEER " @%p1 st.shared.u32 [%r4], 0;" EXPECT(256) REDUCE("add.u32", "%r25", "%r1"),
