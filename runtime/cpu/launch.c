@@ -464,12 +464,12 @@ static struct ptxm_report *make_report(struct grid *grid)
         if (!excused(grid, entries[i]))
             entries[kept++] = entries[i];
     count = grid->findings.count = kept;
-    ptxm_findings_where(&grid->findings, grid->module);
     for (size_t i = 0; i < count; i++) {
-        sorted[i] = entries[i]->finding;
-        name_cluster(grid, &sorted[i].a);
-        name_cluster(grid, &sorted[i].b);
+        name_cluster(grid, &entries[i]->finding.a);
+        name_cluster(grid, &entries[i]->finding.b);
     }
+    ptxm_findings_where(&grid->findings, grid->module);
+    for (size_t i = 0; i < count; i++) sorted[i] = entries[i]->finding;
     qsort(sorted, count, sizeof *sorted, by_place);
     report->allocator = grid->device->allocator; // it outlives the grid
     report->findings = grid->findings;
