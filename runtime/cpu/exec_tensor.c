@@ -114,6 +114,8 @@ static bool emit_row(const struct box *b, struct engine_job *job, const struct p
 {
     uint64_t size = row_bytes(&b->map), offset = index * size;
     struct row r = row_at(b, index);
+    if (!b->store && !emit(b, job, NULL, shared, offset, r.before, touch))
+        return false;
     if (r.inside) {
         struct place g = ptxm_resolve(b->w, b->op, b->lane, SPACE_GLOBAL, r.address,
                                       (uint32_t)r.inside, 1, b->global_kind);
@@ -123,8 +125,7 @@ static bool emit_row(const struct box *b, struct engine_job *job, const struct p
                           b->global_kind);
     }
     uint64_t after = r.before + r.inside;
-    return b->store || (emit(b, job, NULL, shared, offset, r.before, touch) &&
-                        emit(b, job, NULL, shared, offset + after, size - after, touch));
+    return b->store || emit(b, job, NULL, shared, offset + after, size - after, touch);
 }
 
 // All rows. Where the box fills whole lines and all of it is copied, shared memory is touched once.

@@ -385,6 +385,8 @@ enum step_result ptxm_step_wgmma(struct warp *w, const struct op *op, uint32_t m
     w->cta->counters.matrix_multiplies++;
     w->cta->counters.multiply_adds += 64u * (op->immediate & 0xffff) * (op->immediate >> 16);
     ptxm_wgmma_check(w, record);
+    if (w->cta->profile)
+        ptxm_wgmma_profile(w, record);
     if (w->cta->grid->options.completion == PTXM_EAGER)
         run_until(w, w->flight->issued);
     wake(w);

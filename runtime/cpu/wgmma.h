@@ -77,6 +77,8 @@ void ptxm_wgmma_finding(struct warp *w, const struct op *op, unsigned lane, enum
 // wgmma_operand.c
 // Says what is wrong with the descriptors and the bytes that they name.
 void ptxm_wgmma_check(struct warp *w, const struct wgmma_record *record);
+// Counts the operands, for launches that profile.
+void ptxm_wgmma_profile(struct warp *w, const struct wgmma_record *record);
 // Shows the shadow what this warp's part reads: its 16 rows of A, all of B.
 void ptxm_wgmma_read(struct warp *w, const struct wgmma_record *record, uint32_t operation);
 // Reads the operands, multiplies, and writes the accumulators of all four warps.

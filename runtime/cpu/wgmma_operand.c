@@ -8,6 +8,7 @@
 // of a line by the line's number: bits 4 up of the address are xored with bits 7 up, less the base
 // offset when the pattern starts at no multiple of its size.
 #include "wgmma.h"
+#include "profile.h"
 #include "shadow.h"
 
 #include <string.h>
@@ -188,6 +189,28 @@ void ptxm_wgmma_read(struct warp *w, const struct wgmma_record *record, uint32_t
         show_view(w, record->op, operation, &a, w->index % WARPGROUP_WARPS * 16, 16);
     }
     show_view(w, record->op, operation, &b, 0, b.extent);
+}
+
+// ---- what profiles count -----------------------------------------------------------------------
+
+// Core matrices: eight rows of 16 bytes along k; MN-major, eight lines of k.
+static void profile_view(struct warp *w, const struct op *op, const struct view *v)
+{
+    uint32_t step = v->mn_major ? v->extent / 8 : 2, count = chunk_count(v);
+    uint64_t chunks[8];
+    for (uint32_t i = 0; i < count / 8; i++) {
+        uint32_t first = i / step * step * 8 + i % step;
+        for (uint32_t k = 0; k < 8; k++) chunks[k] = chunk_address(v, first + k * step);
+        ptxm_profile_matrix(w, op, chunks, i == 0);
+    }
+}
+
+void ptxm_wgmma_profile(struct warp *w, const struct wgmma_record *record)
+{
+    struct view a = view_a(record), b = view_b(record);
+    if (!(record->op->flags & WGMMA_A_REGISTERS))
+        profile_view(w, record->op, &a);
+    profile_view(w, record->op, &b);
 }
 
 // ---- reading -----------------------------------------------------------------------------------

@@ -2,10 +2,11 @@
 // Where what a finding lacks could stand.
 //
 // What is asked for: a point between the two accesses that all threads of the CTA pass, or of the
-// cluster. The text says where to look: behind the first access and up to the other one, if nothing there
-// synchronizes yet; else, in a loop around both, behind the other one and up to where the loop goes
-// back. Of these the last point that no branch jumps over. Branches out of a loop or around all of
-// it are taken to be the same for all threads, others not; so this is a proposal, not a proof.
+// cluster. The text says where to look: behind the first access and up to the other one, if
+// nothing there synchronizes yet; else, in a loop around both, behind the other one and up to where
+// the loop goes back. Of these the last point that no branch jumps over. Branches out of a loop or
+// around all of it are taken to be the same for all threads, others not; so this is a proposal, not
+// a proof.
 #include "where.h"
 
 #include <stdio.h>

@@ -186,10 +186,12 @@ static void test_flags(void **state)
 {
     static const struct planted list[] = {
         // 11 store, 12 barrier, 13 flag, 16 the loop's load, 18 back, 19 load
-        {HAND_OVER(PUT BARRIER, RAISE("relaxed.gpu"), SEE("acquire.gpu"), TAKE), "race-between-ctas",
+        {HAND_OVER(PUT BARRIER, RAISE("relaxed.gpu"), SEE("acquire.gpu"), TAKE),
+         "race-between-ctas",
          "a fence.acq_rel.gpu: the flag is raised without a release (the flag of line 13, seen at "
          "line 16): in front of line 13", 2},
-        {HAND_OVER(PUT BARRIER, RAISE("release.gpu"), SEE("relaxed.gpu"), TAKE), "race-between-ctas",
+        {HAND_OVER(PUT BARRIER, RAISE("release.gpu"), SEE("relaxed.gpu"), TAKE),
+         "race-between-ctas",
          "a fence.acq_rel.gpu: the flag is seen without an acquire (the flag of line 13, seen at "
          "line 16): in front of line 19", 2},
         // 11 store, 12 flag, 15 the loop's load, 18 load
@@ -209,7 +211,8 @@ static void test_flags(void **state)
          "setp.ne.u32 %p4, %r7, 1;\n@%p4 bra out;\n" TAKE "out:\n", "race-between-ctas",
          "a bar.sync: the thread that raises the flag has to meet those that write (the flag of "
          "line 10, seen at line 10): in front of line 10", 2},
-        {HAND_OVER(PUT BARRIER, RAISE("release.cta"), SEE("acquire.gpu"), TAKE), "race-between-ctas",
+        {HAND_OVER(PUT BARRIER, RAISE("release.cta"), SEE("acquire.gpu"), TAKE),
+         "race-between-ctas",
          "scope .gpu: the flag is raised or seen within the CTA or the cluster only (the flag of "
          "line 13, seen at line 16): at line 13", 2, 0, true},
         // no flag at all
