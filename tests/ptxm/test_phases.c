@@ -129,6 +129,45 @@ static void test_expected(void **state)
     planted_starve(&list[2]);
 }
 
+// Two stages between a producer (thread 128) and a warpgroup that multiplies; one thread of the
+// warpgroup gives a stage back for all of them, as libraries do. Its own wait for the products is
+// behind the issue of all four warps, so behind all their waits.
+#define PIPELINE(before, behind)                                                                   \
+    " .shared .align 128 .b8 t[8192]; .reg .f32 %acc<4>; mov.u32 %r20, t; mov.u32 %r10, 0;"        \
+    " setp.eq.u32 %p5, %r1, 0; @%p1 mbarrier.init.shared.b64 [%r5], 1;"                            \
+    " @%p1 mbarrier.init.shared.b64 [%r5+8], 1; @%p1 mbarrier.init.shared.b64 [%r5+16], 1;"        \
+    " @%p1 mbarrier.init.shared.b64 [%r5+24], 1; bar.sync 0; setp.lt.u32 %p3, %r1, 128;"           \
+    " mov.f32 %acc0, 0f00000000; mov.f32 %acc1, %acc0; mov.f32 %acc2, %acc0;"                      \
+    " mov.f32 %acc3, %acc0; @%p3 bra CONSUME; setp.ne.u32 %p6, %r1, 128; @%p6 bra END;\n"          \
+    "PRODUCE: and.b32 %r11, %r10, 1; shr.u32 %r12, %r10, 1; and.b32 %r12, %r12, 1;"                \
+    " xor.b32 %r13, %r12, 1; shl.b32 %r14, %r11, 3; add.u32 %r14, %r14, %r5; shl.b32 %r15, %r11,"  \
+    " 12; add.u32 %r15, %r15, %r20;\n"                                                             \
+    "E: mbarrier.try_wait.parity.shared.b64 %p2, [%r14+16], %r13; @!%p2 bra E;"                    \
+    " mbarrier.arrive.expect_tx.shared.b64 _, [%r14], 2304;"                                       \
+    " cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r15], [%d1], 2304,"      \
+    " [%r14]; add.u32 %r10, %r10, 1; setp.lt.u32 %p4, %r10, 6; @%p4 bra PRODUCE; bra END;\n"       \
+    "CONSUME: and.b32 %r11, %r10, 1; shr.u32 %r12, %r10, 1; and.b32 %r12, %r12, 1;"                \
+    " shl.b32 %r14, %r11, 3; add.u32 %r14, %r14, %r5; shl.b32 %r15, %r11, 12; add.u32 %r15, %r15," \
+    " %r20; shr.u32 %r16, %r15, 4; cvt.u64.u32 %d10, %r16; or.b64 %d10, %d10, 0x1000080000;"       \
+    " add.s64 %d11, %d10, 128;\n"                                                                  \
+    "F: mbarrier.try_wait.parity.shared.b64 %p2, [%r14], %r12; @!%p2 bra F;" before                \
+    " wgmma.fence.sync.aligned; wgmma.mma_async.sync.aligned.m64n8k16.f32.f16.f16"                 \
+    " {%acc0, %acc1, %acc2, %acc3}, %d10, %d11, 1, 1, 1, 0, 0; wgmma.commit_group.sync.aligned;"   \
+    " wgmma.wait_group.sync.aligned 0;" behind                                                     \
+    " add.u32 %r10, %r10, 1; setp.lt.u32 %p4, %r10, 6; @%p4 bra CONSUME;\nEND:"
+#define GIVE_BACK " @%p5 mbarrier.arrive.shared.b64 _, [%r14+16];"
+
+static void test_pipeline(void **state)
+{
+    static const struct planted list[] = {
+        {PIPELINE("", GIVE_BACK), NULL, 1, 160},
+        {PIPELINE(GIVE_BACK, ""), "mbarrier-phase-unobserved", 1, 160},
+        // by another warp than the first
+        {PIPELINE(" setp.eq.u32 %p5, %r1, 101;", GIVE_BACK), NULL, 1, 160},
+    };
+    PLANTED(list);
+}
+
 int main(int argc, char **argv)
 {
     planted_start(argc, argv);
@@ -137,6 +176,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_elected),
         cmocka_unit_test(test_stale),
         cmocka_unit_test(test_expected),
+        cmocka_unit_test(test_pipeline),
     };
     return cmocka_run_group_tests_name("phases", tests, NULL, NULL);
 }
