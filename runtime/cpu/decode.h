@@ -72,8 +72,6 @@ bool ptxm_d_sort_modifiers(const struct statement *s, struct statement *sorted);
 const char *ptxm_d_not_supported(const struct statement *s);
 // Known, and not supported: the function is marked (see refusal.c). False without memory.
 bool ptxm_d_refuse(struct decoder *d, const char *why);
-// refusal.c: the words for an instruction, in the module's arena; NULL without memory.
-const char *ptxm_refusal_text(struct ptxm_module *module, const char *instruction, const char *why);
 
 #define BUILDERS(X)                                                                                \
     X(build_int) X(build_carry) X(build_bfi) X(build_mad24_hi) X(build_dp)                         \

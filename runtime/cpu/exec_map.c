@@ -66,7 +66,8 @@ enum step_result ptxm_step_map_replace(struct warp *w, const struct op *op, uint
 
 static void release(struct warp *w, const struct op *op, uint32_t mask)
 {
-    ptxm_clock_proxy_fence(w, mask, FENCES_MAPS);
+    bool wide = op->scope >= SCOPE_CLUSTER;
+    ptxm_clock_proxy_fence(w, mask, FENCES_MAPS | (wide ? FENCES_MAPS_WIDE : 0));
     ptxm_clock_fence(w, mask, (enum scope)op->scope);
 }
 

@@ -25,7 +25,9 @@ struct extent {
 };
 
 // PROXY_RELEASED: of shared memory, by the half of a fence that another thread's half completes.
-enum proxy_space { PROXY_SHARED, PROXY_GLOBAL, PROXY_MAPS, PROXY_RELEASED, PROXY_SPACES };
+// PROXY_MAPS_WIDE: what of PROXY_MAPS has been released beyond the CTA.
+enum proxy_space { PROXY_SHARED, PROXY_GLOBAL, PROXY_MAPS, PROXY_RELEASED, PROXY_MAPS_WIDE,
+                   PROXY_SPACES };
 
 struct known {
     uint32_t cta;

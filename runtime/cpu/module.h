@@ -206,6 +206,8 @@ bool ptxm_decode(struct parser *parser, struct function *function, const struct 
 // refusal.c: hands refusals from functions to their callers, and tells what the launch of a kernel
 // will say. A text of whose kernels none can run is refused: false, after complaints.
 bool ptxm_refusals_finish(struct parser *parser);
+// The words for an instruction, in the module's arena; NULL without memory.
+const char *ptxm_refusal_text(struct ptxm_module *module, const char *instruction, const char *why);
 // load.c: appends the implicit return of a function whose text has been read.
 // The function of this name that has a body, by way of aliases; NULL: there is none.
 struct function *ptxm_function_body(const struct ptxm_module *module, const char *name);

@@ -50,6 +50,8 @@ static void test_in_one_cta(void **state)
     static const struct planted list[] = {
         {INIT MAKE PUBLISH MADE ACQUIRE LOAD CHECK, NULL},
         {INIT MAKE COPY RELEASE MADE ACQUIRE LOAD CHECK, NULL},
+        {INIT MAKE COPY " fence.proxy.tensormap::generic.release.cta;" MADE
+         " fence.proxy.tensormap::generic.acquire.cta [%d3], 128;" LOAD CHECK, NULL},
         {INIT MAKE COPY MADE ACQUIRE LOAD CHECK, "proxy-tensormap"},
         {INIT MAKE PUBLISH MADE LOAD CHECK, "proxy-tensormap"},
         {INIT MAKE PUBLISH MADE " @%p3" ACQUIRE LOAD CHECK, NULL},
@@ -104,6 +106,9 @@ static void test_between_ctas(void **state)
         {TWO(MAKE PUBLISH, RAISE,
              POLL " fence.proxy.tensormap::generic.acquire.gpu [%d3+256], 128;"),
          "proxy-tensormap", 2},
+        // released to the CTA only
+        {TWO(MAKE COPY " fence.proxy.tensormap::generic.release.cta; bar.warp.sync -1;", RAISE,
+             POLL ACQUIRE), "proxy-tensormap", 2},
         // the flag orders nothing
         {TWO(MAKE COPY RELEASE, "st.relaxed.gpu.global.u32",
              " @!%p1 bra SEEN;\nP: ld.relaxed.gpu.global.u32 %r14, [%d3+2048];"

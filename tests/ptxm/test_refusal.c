@@ -115,6 +115,16 @@ static void test_calls(void **state)
           "other", "txq.width.b32", 10);
 }
 
+#define MALLOC ".extern .func (.param .b64 r) malloc (.param .b64 n);\n"
+
+static void test_heap(void **state)
+{
+    check(TEXTURES PLAIN MALLOC
+          WITH("other", "{ .param .b64 n; .param .b64 r; st.param.b64 [n], %d1;"
+               " call (r), malloc, (n); ld.param.b64 %d2, [r]; }"),
+          "other", "allocate on the host and pass the address", 11);
+}
+
 // Nothing in the text can run: it is refused as a whole, with each kernel's reason.
 static void test_nothing_left(void **state)
 {
@@ -135,6 +145,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_kernel),
         cmocka_unit_test(test_calls),
+        cmocka_unit_test(test_heap),
         cmocka_unit_test(test_nothing_left),
     };
     return cmocka_run_group_tests_name("refusal", tests, NULL, NULL);
