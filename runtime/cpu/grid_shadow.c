@@ -135,8 +135,8 @@ static enum verdict follows(const struct grid_shadow *g, uint32_t a_cta, const s
     if (!ptxm_knows(k, a_cta, a->generation, a->thread, a->clock))
         return RACE;
     if (b->kind == ACCESS_MAP_READ && a->kind != ACCESS_MAP_READ)
-        return ptxm_knows_fenced(g->logs[b_cta].uses[b->value].know, PROXY_MAPS_WIDE,
-                                 a_cta, a->generation, a->thread, a->clock) ? ORDERED : UNFENCED_MAP;
+        return ptxm_knows_fenced(g->logs[b_cta].uses[b->value].know, PROXY_MAPS_WIDE, a_cta,
+                                 a->generation, a->thread, a->clock) ? ORDERED : UNFENCED_MAP;
     bool sees = !ptxm_is_async((enum access_kind)b->kind) ||
                 ptxm_knows_fenced(k, PROXY_GLOBAL, a_cta, a->generation, a->thread, a->clock);
     return sees ? ORDERED : UNFENCED;

@@ -121,6 +121,8 @@ struct warp {
     // Batches: the copies of a lane up to a commit or an arrival that stands for them. The last
     // eight commits tell with which batch a group ended.
     uint32_t batch[LANES], batch_done[LANES], group_batch[LANES][8];
+    const struct op *last_copy[LANES]; // and its batch; NULL: none
+    uint32_t last_copy_batch[LANES];
     // cp.async.bulk: the group that a lane fills, the first operation that may be of it
     uint32_t bulk_open[LANES], bulk_first[LANES];
     // barrier.cluster: lanes between arrive and wait, the generation they arrived in, lanes that
