@@ -168,6 +168,48 @@ static void test_pipeline(void **state)
     PLANTED(list);
 }
 
+// The same in a cluster of two: each producer (thread 32) brings one half of a stage to both CTAs,
+// each consumer warp gives the stage back to both producers.
+#define MULTICAST(give_back)                                                                       \
+    " .shared .align 128 .b8 t[1024]; .reg .b16 %mask; mov.u16 %mask, 3; mov.u32 %r20, t;"         \
+    " mov.u32 %r10, 0; mov.u32 %r21, %cluster_ctarank; and.b32 %r22, %r1, 31;"                     \
+    " @%p1 mbarrier.init.shared.b64 [%r5], 1; @%p1 mbarrier.init.shared.b64 [%r5+8], 1;"           \
+    " @%p1 mbarrier.init.shared.b64 [%r5+16], 2; @%p1 mbarrier.init.shared.b64 [%r5+24], 2;"       \
+    " fence.mbarrier_init.release.cluster; barrier.cluster.arrive; barrier.cluster.wait;"          \
+    " setp.lt.u32 %p3, %r1, 32; @%p3 bra CONSUME; setp.ne.u32 %p6, %r1, 32; @%p6 bra END;\n"       \
+    "PRODUCE: and.b32 %r11, %r10, 1; shr.u32 %r12, %r10, 1; and.b32 %r12, %r12, 1;"                \
+    " xor.b32 %r13, %r12, 1; shl.b32 %r14, %r11, 3; add.u32 %r14, %r14, %r5; shl.b32 %r15, %r11,"  \
+    " 9; add.u32 %r15, %r15, %r20; shl.b32 %r16, %r21, 8; add.u32 %r15, %r15, %r16;\n"             \
+    "E: mbarrier.try_wait.parity.acquire.cluster.shared.b64 %p2, [%r14+16], %r13; @!%p2 bra E;"    \
+    " mbarrier.arrive.expect_tx.shared.b64 _, [%r14], 512;"                                        \
+    " cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster"        \
+    " [%r15], [%d1], 256, [%r14], %mask; add.u32 %r10, %r10, 1; setp.lt.u32 %p4, %r10, 6;"         \
+    " @%p4 bra PRODUCE; bra END;\n"                                                                \
+    "CONSUME: and.b32 %r11, %r10, 1; shr.u32 %r12, %r10, 1; and.b32 %r12, %r12, 1;"                \
+    " shl.b32 %r14, %r11, 3; add.u32 %r14, %r14, %r5; shl.b32 %r15, %r11, 9;"                      \
+    " add.u32 %r15, %r15, %r20; add.u32 %r15, %r15, %r2;\n"                                        \
+    "F: mbarrier.try_wait.parity.shared.b64 %p2, [%r14], %r12; @!%p2 bra F;"                       \
+    " ld.shared.u32 %r17, [%r15+256];" give_back                                                   \
+    " add.u32 %r10, %r10, 1; setp.lt.u32 %p4, %r10, 6; @%p4 bra CONSUME;\n"                        \
+    "END: barrier.cluster.arrive; barrier.cluster.wait;"
+#define TO_BOTH                                                                                    \
+    " setp.lt.u32 %p7, %r22, 2; add.u32 %r18, %r14, 16;"                                           \
+    " @%p7 mapa.shared::cluster.u32 %r19, %r18, %r22;"                                             \
+    " @%p7 mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r19];"
+
+static void test_multicast(void **state)
+{
+    static const struct planted list[] = {
+        {MULTICAST(" fence.proxy.async.shared::cta; bar.warp.sync -1;" TO_BOTH), NULL, 2, 64, 2},
+        {MULTICAST(TO_BOTH), "race|race-async-operation", 2, 64, 2},
+        // to the own producer only, twice
+        {MULTICAST(" bar.warp.sync -1; setp.lt.u32 %p7, %r22, 2;"
+                   " @%p7 mbarrier.arrive.release.cluster.shared.b64 _, [%r14+16];"),
+         "race|race-async-operation|deadlock", 2, 64, 2},
+    };
+    PLANTED(list);
+}
+
 int main(int argc, char **argv)
 {
     planted_start(argc, argv);
@@ -177,6 +219,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_stale),
         cmocka_unit_test(test_expected),
         cmocka_unit_test(test_pipeline),
+        cmocka_unit_test(test_multicast),
     };
     return cmocka_run_group_tests_name("phases", tests, NULL, NULL);
 }
