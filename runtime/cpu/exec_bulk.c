@@ -140,7 +140,7 @@ static enum step_result copy_to(const struct bulk *b, enum space space, uint64_t
         return STEP_ABORT;
     }
     job->operation = ptxm_async_begin(w, b->op, b->lane);
-    ptxm_async_counts_on(w->cta, job->operation, job->barrier);
+    ptxm_async_counts_on(w, b->lane, job->operation, job->barrier);
     if (grouped)
         ptxm_bulk_join_group(w, b->lane, job);
     ptxm_async_access(w, b->op, b->lane, job->operation, from, b->size, ACCESS_ASYNC_READ);
@@ -221,8 +221,8 @@ static enum step_result store_lane(struct warp *w, const struct op *op, unsigned
                              (size_t)lane * bytes, bytes);
     job->has_read = true;
     job->operation = ptxm_async_begin(w, op, lane);
-    ptxm_async_counts_on(w->cta, job->operation, job->barrier);
     ptxm_async_access(w, op, lane, job->operation, &to, size, kind);
+    ptxm_async_counts_on(w, lane, job->operation, job->barrier);
     return ptxm_engine_issue(job) ? STEP_NEXT : STEP_ABORT;
 }
 

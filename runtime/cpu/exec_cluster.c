@@ -77,6 +77,8 @@ enum step_result ptxm_step_cluster_arrive(struct warp *w, const struct op *op, u
         w->cluster_ticket[lane] = c->barrier.generation;
     if (op->sem != SEM_RELAXED)
         release(w, mask);
+    FOR_LANES (lane, op->sem == SEM_RELAXED && w->cta->shadow ? mask : 0)
+        ptxm_clock_sent(w, lane);
     ptxm_mbarriers_publish(w, mask);
     c->barrier.arrived += (uint32_t)__builtin_popcount(mask);
     w->cta->stirred = w->cta->changed = true;

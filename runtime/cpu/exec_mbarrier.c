@@ -314,6 +314,8 @@ enum step_result ptxm_step_cp_async_arrive(struct warp *w, const struct op *op, 
             return STEP_ABORT;
         }
         ptxm_phases_arrived(w, op, b, 1u << lane);
+        if (w->cta->shadow)
+            ptxm_clock_sent(w, lane);
         if (!ptxm_engine_add_arrival(w, op, lane, b))
             return STEP_ABORT;
     }

@@ -197,7 +197,7 @@ static enum step_result copy(struct box *b, enum space space, uint64_t address, 
         fine = bad_map(b, NULL, "its elements cannot be reduced in this way");
     if (fine) {
         job->operation = ptxm_async_begin(b->w, b->op, b->lane);
-        ptxm_async_counts_on(b->w->cta, job->operation, job->barrier);
+        ptxm_async_counts_on(b->w, b->lane, job->operation, job->barrier);
         if (grouped)
             ptxm_bulk_join_group(b->w, b->lane, job);
         fine = emit_box(b, job, &shared);

@@ -57,10 +57,10 @@ struct mbarrier {
         uint32_t thread, rank, phase, cluster_generation;
     } visit;
     struct phase_knowledge now, before; // of the current phase, of the last complete one
-    // What lies behind the arrivals of the current phase that release nothing, and whether some
-    // come from peers: for phases.c only, no thread learns it.
+    // What lies behind the arrivals of the current phase that release nothing: for phases.c only,
+    // no thread learns it.
     struct knowledge *order;
-    bool visited;
+    bool visited; // by arrivals of peers, in this phase
     uint32_t seen_agent; // passes a ticket for each phase that lanes have met behind
     struct watcher *watchers;
     struct repeated_wait *repeated;

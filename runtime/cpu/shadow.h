@@ -106,7 +106,11 @@ void ptxm_shadow_map_read(struct warp *w, const struct op *op, unsigned lane, ui
                           const struct place *place);
 void ptxm_async_end(struct cta *issuer, uint32_t operation, enum async_part part, struct cta *home,
                     uint32_t agent, uint32_t ticket);
-void ptxm_async_counts_on(struct cta *issuer, uint32_t operation, struct mbarrier *barrier);
+// The lane's operation will count its bytes on this mbarrier (NULL: on none).
+void ptxm_async_counts_on(struct warp *w, unsigned lane, uint32_t operation,
+                          struct mbarrier *barrier);
+// The lane does something that others may follow without an order of memory (see phases.c).
+void ptxm_clock_sent(struct warp *w, unsigned lane);
 void ptxm_agent_learn(struct warp *w, uint32_t mask, struct cta *home, uint32_t agent,
                       uint32_t count);
 // Whether the reads of an older operation of this CTA are over when those of a newer one are, which
@@ -201,6 +205,8 @@ struct shadow {
     struct async_operation *operations; // from 1 on
     size_t operation_count, operation_capacity;
     uint32_t agent_count;
+    // What lay before operations that an mbarrier tells of: no thread learns it.
+    struct knowledge *sent;
     struct map_acquire *acquires;
     size_t acquire_count, acquire_capacity;
     struct map_use *uses; // by id, from 1 on

@@ -48,6 +48,7 @@ void ptxm_shadow_free(struct cta *cta)
     }
     ptxm_knowledge_free(a, s->base);
     ptxm_knowledge_free(a, s->fenced);
+    ptxm_knowledge_free(a, s->sent);
     ptxm_sync_free(s->sync);
     ptxm_free(a, s->threads);
     ptxm_free(a, s->log);

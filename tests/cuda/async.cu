@@ -77,8 +77,8 @@ KERNEL(block_pipeline(const int *x, int *out, int tiles))
     out[t] = sum;
 }
 
-// Half of the block fills two buffers, the other half empties them; all arrive at both barriers of a
-// buffer, and only those wait who have to.
+// Half of the block fills two buffers, the other half empties them; all arrive at both barriers of
+// a buffer, and only those wait who have to.
 // 1 a buffer is given back before it is read, 2 nobody waits until it is full
 KERNEL(hand_over(const int *x, int *out, int tiles))
 {

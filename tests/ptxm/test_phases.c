@@ -168,9 +168,40 @@ static void test_pipeline(void **state)
     PLANTED(list);
 }
 
+// A thread that announces bytes and asks for them, and another that brings them and arrives
+// nowhere: its waits lie before the first one's arrivals by way of the copies only. So it is where
+// the arrivals of the copying threads are those of their cp.async.
+static void test_announced(void **state)
+{
+    static const struct planted list[] = {
+        {" @%p1 mbarrier.init.shared.b64 [%r5], 1; @%p1 mbarrier.init.shared.b64 [%r5+8], 1;"
+         " bar.sync 0; mov.u32 %r10, 0; setp.eq.u32 %p3, %r1, 32; @%p3 bra BRING; @!%p1 bra END;\n"
+         "ASK: and.b32 %r11, %r10, 1; mbarrier.arrive.expect_tx.shared.b64 _, [%r5], 256;"
+         " mbarrier.arrive.shared.b64 _, [%r5+8];\n"
+         "F: mbarrier.try_wait.parity.shared.b64 %p2, [%r5], %r11; @!%p2 bra F;"
+         " add.u32 %r10, %r10, 1; setp.lt.u32 %p4, %r10, 5; @%p4 bra ASK; bra END;\n"
+         "BRING: and.b32 %r11, %r10, 1;\n"
+         "E: mbarrier.try_wait.parity.shared.b64 %p2, [%r5+8], %r11; @!%p2 bra E;" LOAD("%r4")
+         " add.u32 %r10, %r10, 1; setp.lt.u32 %p4, %r10, 5; @%p4 bra BRING;\nEND:", NULL},
+        {" @%p1 mbarrier.init.shared.b64 [%r5], 32; @%p1 mbarrier.init.shared.b64 [%r5+8], 1;"
+         " bar.sync 0; mov.u32 %r10, 0; setp.ge.u32 %p3, %r1, 32; @%p3 bra BRING;\n"
+         "TAKE: and.b32 %r11, %r10, 1;\n"
+         "F: mbarrier.try_wait.parity.shared.b64 %p2, [%r5], %r11; @!%p2 bra F;"
+         " ld.shared.u32 %r7, [%r3]; bar.warp.sync -1; @%p1 mbarrier.arrive.shared.b64 _, [%r5+8];"
+         " add.u32 %r10, %r10, 1; setp.lt.u32 %p4, %r10, 5; @%p4 bra TAKE; bra END;\n"
+         "BRING: and.b32 %r11, %r10, 1; xor.b32 %r11, %r11, 1; add.u32 %r12, %r3, -128;\n"
+         "E: mbarrier.try_wait.parity.shared.b64 %p2, [%r5+8], %r11; @!%p2 bra E;"
+         " cp.async.ca.shared.global [%r12], [%d2], 4;"
+         " cp.async.mbarrier.arrive.noinc.shared.b64 [%r5];"
+         " add.u32 %r10, %r10, 1; setp.lt.u32 %p4, %r10, 5; @%p4 bra BRING;\nEND:", NULL},
+    };
+    PLANTED(list);
+}
+
 // The same in a cluster of two: each producer (thread 32) brings one half of a stage to both CTAs,
 // each consumer warp gives the stage back to both producers.
-#define MULTICAST(give_back)                                                                       \
+#define MULTICAST(give_back) MULTICAST_OF(" ld.shared.u32 %r17, [%r15+256];", give_back)
+#define MULTICAST_OF(take, give_back)                                                              \
     " .shared .align 128 .b8 t[1024]; .reg .b16 %mask; mov.u16 %mask, 3; mov.u32 %r20, t;"         \
     " mov.u32 %r10, 0; mov.u32 %r21, %cluster_ctarank; and.b32 %r22, %r1, 31;"                     \
     " @%p1 mbarrier.init.shared.b64 [%r5], 1; @%p1 mbarrier.init.shared.b64 [%r5+8], 1;"           \
@@ -189,7 +220,7 @@ static void test_pipeline(void **state)
     " shl.b32 %r14, %r11, 3; add.u32 %r14, %r14, %r5; shl.b32 %r15, %r11, 9;"                      \
     " add.u32 %r15, %r15, %r20; add.u32 %r15, %r15, %r2;\n"                                        \
     "F: mbarrier.try_wait.parity.shared.b64 %p2, [%r14], %r12; @!%p2 bra F;"                       \
-    " ld.shared.u32 %r17, [%r15+256];" give_back                                                   \
+    take give_back                                                                                 \
     " add.u32 %r10, %r10, 1; setp.lt.u32 %p4, %r10, 6; @%p4 bra CONSUME;\n"                        \
     "END: barrier.cluster.arrive; barrier.cluster.wait;"
 #define TO_BOTH                                                                                    \
@@ -202,6 +233,10 @@ static void test_multicast(void **state)
     static const struct planted list[] = {
         {MULTICAST(" fence.proxy.async.shared::cta; bar.warp.sync -1;" TO_BOTH), NULL, 2, 64, 2},
         {MULTICAST(TO_BOTH), "race|race-async-operation", 2, 64, 2},
+        // nothing is read, so that nothing but the phase is at stake
+        {MULTICAST_OF("", " bar.warp.sync -1;" TO_BOTH), NULL, 2, 64, 2},
+        {MULTICAST_OF("", TO_BOTH), "mbarrier-phase-unobserved", 2, 64, 2},
+        {MULTICAST_OF("", " vote.sync.any.pred %p8, %p2, -1;" TO_BOTH), NULL, 2, 64, 2},
         // to the own producer only, twice
         {MULTICAST(" bar.warp.sync -1; setp.lt.u32 %p7, %r22, 2;"
                    " @%p7 mbarrier.arrive.release.cluster.shared.b64 _, [%r14+16];"),
@@ -219,6 +254,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_stale),
         cmocka_unit_test(test_expected),
         cmocka_unit_test(test_pipeline),
+        cmocka_unit_test(test_announced),
         cmocka_unit_test(test_multicast),
     };
     return cmocka_run_group_tests_name("phases", tests, NULL, NULL);
