@@ -26,7 +26,8 @@ static void changed(struct warp *w, const struct op *op, unsigned lane, const st
     if (w->cta->shadow)
         ptxm_shadow_access(w, op, lane, p, MAP_BYTES, ACCESS_WRITE, NULL);
     if (p->allocation)
-        memset(p->allocation->initialised + (p->address - p->allocation->base), 1, MAP_BYTES);
+        memset(p->allocation->initialised + (p->address - p->allocation->base), WRITTEN_MAP,
+               MAP_BYTES);
     w->cta->stirred = w->cta->changed = true;
 }
 
@@ -158,8 +159,9 @@ enum step_result ptxm_step_map_copy(struct warp *w, const struct op *op, uint32_
 
 // ---- uses ---------------------------------------------------------------------------------------
 
-// What the acquires of this map knew that the lane is behind: a new reference, or NULL.
-static struct knowledge *acquired(struct warp *w, unsigned lane, uint64_t address)
+// What the acquires of this map knew that the lane is behind: a new reference, or NULL. any: there
+// is one.
+static struct knowledge *acquired(struct warp *w, unsigned lane, uint64_t address, bool *any)
 {
     const struct shadow *s = w->cta->shadow;
     struct knowledge *all = NULL;
@@ -173,14 +175,31 @@ static struct knowledge *acquired(struct warp *w, unsigned lane, uint64_t addres
                                                   x->warp * LANES + other, x->clock);
         if (before)
             ptxm_knowledge_absorb(s->allocator, &all, x->know);
+        *any |= before;
     }
     return all;
+}
+
+// The end of a kernel orders everything but maps: one that an earlier kernel has made is acquired
+// before it is used. The letter asks that of every map in global memory.
+static void check_acquired(struct warp *w, const struct op *op, unsigned lane,
+                           const struct place *p)
+{
+    const uint8_t *flags = p->allocation->initialised + (p->address - p->allocation->base);
+    bool changed_here = memchr(flags, WRITTEN_MAP, MAP_BYTES) != NULL;
+    if (changed_here || w->cta->grid->options.strict)
+        ptxm_finding(w, op, lane, RULE_PROXY_TENSORMAP, p, MAP_BYTES, ACCESS_MAP_READ,
+                     "%s: nobody has acquired it in this CTA%s",
+                     ptxm_rule_message(RULE_PROXY_TENSORMAP),
+                     changed_here ? "" : "; the host has written it, which the letter of the ISA "
+                                         "does not excuse");
 }
 
 void ptxm_map_use(struct warp *w, const struct op *op, unsigned lane, const struct place *place)
 {
     struct shadow *s = w->cta->shadow;
-    struct knowledge *know = acquired(w, lane, place->address);
+    bool any = false;
+    struct knowledge *know = acquired(w, lane, place->address, &any);
     size_t id = s->use_count + !s->use_count;
     for (size_t i = 1; i < s->use_count && id == s->use_count; i++)
         if (s->uses[i].know == know)
@@ -196,6 +215,8 @@ void ptxm_map_use(struct warp *w, const struct op *op, unsigned lane, const stru
         s->uses[s->use_count++] = (struct map_use){know};
     }
     ptxm_shadow_map_read(w, op, lane, (uint32_t)id, place);
+    if (!any && !place->allocation->read_only)
+        check_acquired(w, op, lane, place);
 }
 
 void ptxm_maps_free(struct shadow *s)

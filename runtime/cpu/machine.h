@@ -18,10 +18,13 @@
 
 // ---- device memory ------------------------------------------------------------------------------
 
+// WRITTEN_MAP: last as a tensor map, by an instruction for that.
+enum written { NEVER_WRITTEN, WRITTEN, WRITTEN_MAP };
+
 struct allocation {
     uint64_t base, size;
     uint8_t *host;        // NULL once freed
-    uint8_t *initialised; // a byte each; nonzero once written
+    uint8_t *initialised; // a byte each; nonzero once written: enum written
     char *name;
     bool read_only;
     bool adopted; // host is the caller's

@@ -121,6 +121,50 @@ static void test_between_ctas(void **state)
     PLANTED(list);
 }
 
+// One launch makes the map (the word at q + 2048 is 0), the next one uses it.
+#define LAUNCHES(acquire)                                                                          \
+    INIT " ld.global.u32 %r14, [%d3+2048]; setp.ne.u32 %p7, %r14, 0; @%p7 bra USER;" MAKE          \
+    PUBLISH MADE " bra END;\nUSER:" acquire LOAD CHECK "\nEND:"
+
+static void test_between_launches(void **state)
+{
+    static const struct { const char *body, *rule; bool host, strict; } list[] = {
+        {LAUNCHES(ACQUIRE), NULL, false, false},
+        {LAUNCHES(ACQUIRE), NULL, false, true},
+        {LAUNCHES(""), "proxy-tensormap", false, false},
+        // the host writes the map: a finding by the letter only
+        {LAUNCHES(""), NULL, true, false},
+        {LAUNCHES(""), "proxy-tensormap", true, true},
+        {LAUNCHES(ACQUIRE), NULL, true, true},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        char text[16384];
+        uint32_t words[4096], one = 1;
+        struct ptxm_tensor_map map;
+        struct bench b;
+        snprintf(text, sizeof text, "%s%s%s", planted_before, list[i].body, planted_after);
+        planted_assemble(text);
+        bench_load(&b, text);
+        for (uint32_t k = 0; k < 4096; k++) words[k] = k;
+        uint64_t p = bench_buffer(&b, sizeof words, words);
+        memset(words, 0, sizeof words);
+        uint64_t q = bench_buffer(&b, 4096, words);
+        RUN(&b, "k", 1, 64, 0, p, q);
+        bench_clean(&b);
+        assert_int_equal(ptxm_memory_write(b.device, q + 2048, &one, sizeof one), PTXM_OK);
+        bench_read(&b, q, &map, sizeof map);
+        if (list[i].host)
+            assert_int_equal(ptxm_memory_write(b.device, q, &map, sizeof map), PTXM_OK);
+        b.options.strict = list[i].strict;
+        RUN(&b, "k", 1, 64, 0, p, q);
+        if (list[i].rule)
+            bench_only(&b, list[i].rule);
+        else
+            bench_clean(&b);
+        bench_free(&b);
+    }
+}
+
 // ---- what the fields do -------------------------------------------------------------------------
 
 #define CHANGED(fields) INIT MAKE_WITH(FIELDS fields) PUBLISH MADE ACQUIRE LOAD
@@ -243,6 +287,7 @@ int main(int argc, char **argv)
     planted_start(argc, argv);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_in_one_cta), cmocka_unit_test(test_between_ctas),
+        cmocka_unit_test(test_between_launches),
         cmocka_unit_test(test_values),     cmocka_unit_test(test_fields),
         cmocka_unit_test(test_refused),
     };
