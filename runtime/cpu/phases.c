@@ -13,8 +13,8 @@
 // arrivals knew. Likewise an expect_tx must lie before some arrival of its phase, or all arrivals
 // may come first and the phase may complete without the bytes.
 //
-// Order is meant here, not order of memory: lanes that have met in a shuffle or a matrix
-// instruction, and the warps that have issued a product that is over, are behind each other's
+// Order is meant here, not order of memory: lanes that have looked at once (unless the letter is
+// asked), that have met in a shuffle or a matrix instruction, and the warps that have issued a product that is over, are behind each other's
 // waits. That is told by tickets of an agent of each warp, which no rule about memory asks for.
 #include "mbarrier.h"
 
@@ -214,6 +214,23 @@ static bool sent(const struct cta *by, uint32_t generation, uint32_t thread, uin
     return ptxm_knows(by->shadow->sent, by->index, generation, thread, clock);
 }
 
+// Lanes that have looked in one instruction have looked together, as long as the letter is not
+// asked: it lets them come one by one. So all are behind where one is.
+static int missing_lane(const struct mbarrier *b, const struct watcher *x)
+{
+    int missing = -1;
+    FOR_LANES (lane, x->lanes) {
+        uint32_t thread = x->warp * LANES + lane;
+        bool known = behind(b, b->home->index, x->generation, thread, x->clock) ||
+                     sent(b->home, x->generation, thread, x->clock);
+        if (known && !b->home->grid->options.strict)
+            return -1;
+        if (!known && missing < 0)
+            missing = (int)lane;
+    }
+    return missing;
+}
+
 static bool met(const struct mbarrier *b, const struct watcher *x)
 {
     uint32_t agent = b->home->warps[x->warp].meeting_agent, cta = b->home->index;
@@ -249,16 +266,9 @@ void ptxm_phases_complete(struct mbarrier *b)
 {
     for (size_t i = 0; i < b->watcher_count; i++) {
         const struct watcher *x = &b->watchers[i];
-        if (met(b, x))
-            continue;
-        FOR_LANES (lane, x->lanes) {
-            uint32_t thread = x->warp * LANES + lane;
-            if (behind(b, b->home->index, x->generation, thread, x->clock) ||
-                sent(b->home, x->generation, thread, x->clock))
-                continue;
-            missed(b, x, lane);
-            break;
-        }
+        int lane = met(b, x) ? -1 : missing_lane(b, x);
+        if (lane >= 0)
+            missed(b, x, (unsigned)lane);
     }
     for (size_t i = 0; i < b->expected_count; i++) {
         const struct expectation *e = &b->expected[i];

@@ -8,6 +8,7 @@
 #define WAIT(label, at, parity)                                                                    \
     "\n" label ": mbarrier.try_wait.parity.shared.b64 %p2, [%r5" at "], " #parity                  \
     "; @!%p2 bra " label ";"
+#define STRICT(rule) rule, 0, 0, 0, NULL, true
 // %p3: warp 0; %p4: lane 0 of its warp
 #define ROLES                                                                                      \
     " setp.lt.u32 %p3, %r1, 32; and.b32 %r11, %r1, 31; setp.eq.u32 %p4, %r11, 0;"
@@ -60,17 +61,24 @@ static void test_laps(void **state)
 static void test_elected(void **state)
 {
     static const struct planted list[] = {
-        {ELECTED(""), "mbarrier-phase-unobserved"},
-        {ELECTED(" bar.warp.sync -1;"), NULL},
+        // lanes that look at once have looked, but not by the letter
+        {ELECTED(""), NULL},
+        {ELECTED(""), STRICT("mbarrier-phase-unobserved")},
+        {ELECTED(" bar.warp.sync -1;"), STRICT(NULL)},
         // lanes that have met without an order of memory have met
-        {ELECTED(" vote.sync.ballot.b32 %r12, %p2, -1;"), NULL},
-        {ELECTED(" shfl.sync.idx.b32 %r12, %r1, 0, 31, -1;"), NULL},
-        {ELECTED(" elect.sync %r12|%p5, -1;"), NULL},
-        {ELECTED(" vote.sync.ballot.b32 %r12, %p2, -1; bar.sync 1, 32;"), NULL},
+        {ELECTED(" vote.sync.ballot.b32 %r12, %p2, -1;"), STRICT(NULL)},
+        {ELECTED(" shfl.sync.idx.b32 %r12, %r1, 0, 31, -1;"), STRICT(NULL)},
+        {ELECTED(" elect.sync %r12|%p5, -1;"), STRICT(NULL)},
+        {ELECTED(" vote.sync.ballot.b32 %r12, %p2, -1; bar.sync 1, 32;"), STRICT(NULL)},
         // some lanes only
         {ELECTED(" setp.lt.u32 %p6, %r11, 16; @%p6 bra HALF; bra JOIN;\n"
                  "HALF: vote.sync.ballot.b32 %r12, %p2, 0xffff;\nJOIN:"),
-         "mbarrier-phase-unobserved"},
+         STRICT("mbarrier-phase-unobserved")},
+        // the lanes look in two instructions
+        {ROLES " @%p1 mbarrier.init.shared.b64 [%r5], 1; @%p1 mbarrier.init.shared.b64 [%r5+8], 1;"
+         " bar.sync 0; @!%p3 bra TAKER; @!%p1 bra END;" ARRIVE("") WAIT("A", "+8", 0) ARRIVE("")
+         " bra END;\nTAKER: @!%p4 bra OTHERS;" WAIT("L", "", 0) ARRIVE("+8") " bra END;\nOTHERS:"
+         WAIT("M", "", 0) "\nEND:", "mbarrier-phase-unobserved|mbarrier-stale-phase"},
         // one lane waits for two phases, the warp meets, all wait for the third
         {ROLES " @%p1 mbarrier.init.shared.b64 [%r5], 1; bar.sync 0; @!%p3 bra END;"
          " @!%p4 bra MEET;" ARRIVE("") WAIT("A", "", 0) ARRIVE("") WAIT("B", "", 1)
@@ -234,9 +242,10 @@ static void test_multicast(void **state)
         {MULTICAST(" fence.proxy.async.shared::cta; bar.warp.sync -1;" TO_BOTH), NULL, 2, 64, 2},
         {MULTICAST(TO_BOTH), "race|race-async-operation", 2, 64, 2},
         // nothing is read, so that nothing but the phase is at stake
-        {MULTICAST_OF("", " bar.warp.sync -1;" TO_BOTH), NULL, 2, 64, 2},
-        {MULTICAST_OF("", TO_BOTH), "mbarrier-phase-unobserved", 2, 64, 2},
-        {MULTICAST_OF("", " vote.sync.any.pred %p8, %p2, -1;" TO_BOTH), NULL, 2, 64, 2},
+        {MULTICAST_OF("", " bar.warp.sync -1;" TO_BOTH), NULL, 2, 64, 2, NULL, true},
+        {MULTICAST_OF("", TO_BOTH), NULL, 2, 64, 2},
+        {MULTICAST_OF("", TO_BOTH), "mbarrier-phase-unobserved", 2, 64, 2, NULL, true},
+        {MULTICAST_OF("", " vote.sync.any.pred %p8, %p2, -1;" TO_BOTH), NULL, 2, 64, 2, NULL, true},
         // to the own producer only, twice
         {MULTICAST(" bar.warp.sync -1; setp.lt.u32 %p7, %r22, 2;"
                    " @%p7 mbarrier.arrive.release.cluster.shared.b64 _, [%r14+16];"),
