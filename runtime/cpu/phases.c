@@ -14,8 +14,9 @@
 // may come first and the phase may complete without the bytes.
 //
 // Order is meant here, not order of memory: lanes that have looked at once (unless the letter is
-// asked), that have met in a shuffle or a matrix instruction, and the warps that have issued a product that is over, are behind each other's
-// waits. That is told by tickets of an agent of each warp, which no rule about memory asks for.
+// asked), lanes that have met in a shuffle or a matrix instruction, and the warps that have issued
+// a product that is over, are behind each other's waits. That is told by tickets of an agent of
+// each warp, which no rule about memory asks for.
 #include "mbarrier.h"
 
 #include <stdio.h>
