@@ -370,7 +370,7 @@ bool build_fence(struct decoder *d, int argument)
     if (op)
         op->scope = (uint8_t)ptxm_d_scope(d);
     if (op)
-        op->mode = !ptxm_d_is(d, 'o', "acq_rel"); // sequentially consistent
+        op->mode = ptxm_d_is(d, 'o', "sc") || ptxm_token_is(&d->statement->opcode, "membar");
     return op != NULL;
 }
 

@@ -51,7 +51,7 @@ static struct place resolve_global(struct warp *w, const struct op *op, unsigned
     if (size > a->size - (place.address - a->base))
         return refuse(w, op, lane, RULE_BOUNDS_GLOBAL, place, size, kind);
     if (a->read_only && kind != ACCESS_READ && kind != ACCESS_COPY_READ &&
-        kind != ACCESS_ASYNC_READ)
+        kind != ACCESS_ASYNC_READ && kind != ACCESS_MAP_READ)
         return refuse(w, op, lane, RULE_READ_ONLY, place, size, kind);
     place.allocation = a;
     place.host = a->host + (place.address - a->base);

@@ -56,7 +56,9 @@ struct ptxm_load_options {
 
 struct ptxm_module;
 // Parses and decodes all of the text; whatever is not understood is refused here, before anything
-// runs. `text` need not end in a NUL (a NUL inside ends it). options may be NULL.
+// runs. What is understood and not supported is refused when a kernel that has it is launched, or
+// here, if that is so for every kernel. `text` need not end in a NUL (a NUL inside ends it).
+// options may be NULL.
 enum ptxm_status ptxm_module_load(const char *text, size_t length,
                                   const struct ptxm_load_options *options,
                                   struct ptxm_module **module);
@@ -80,6 +82,10 @@ struct ptxm_kernel {
     uint32_t max_cluster_rank;    // .maxclusterrank, 0 if absent
     bool explicit_cluster;        // .explicitcluster: the launch must say its clusters
     unsigned line;
+    // It has an instruction that this machine knows and does not support, as for textures: a
+    // launch is refused with this message, naming this line. NULL: it can run.
+    const char *refused;
+    unsigned refused_line;
 };
 
 size_t ptxm_module_kernel_count(const struct ptxm_module *module);

@@ -5,6 +5,7 @@
 // that lanes meet again where their paths join. A fragment that has run long while others could is
 // set aside: lanes that spin until another lane of their warp writes get the write they wait for.
 #include "engine.h"
+#include "mbarrier.h"
 #include "profile.h"
 
 #include <string.h>
@@ -299,8 +300,11 @@ bool ptxm_warp_run(struct warp *w, uint64_t quantum)
 enum step_result ptxm_converge(struct warp *w, uint32_t mask, uint32_t need)
 {
     need &= w->live;
-    if ((need & ~mask) == 0)
+    if ((need & ~mask) == 0) {
+        if (w->watches && need == w->live)
+            ptxm_phases_meet(w);
         return STEP_NEXT;
+    }
     w->current->state = FRAGMENT_CONVERGE;
     w->current->wait = need;
     return STEP_BLOCK;
