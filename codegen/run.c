@@ -195,6 +195,7 @@ static void build(struct cg_module *m, const struct cg_run *run, uint32_t flags,
     text.length = constraints.length = 0;
     put_text(&text, m, run);
     put_constraints(&constraints, m, run, flags);
+    text.bytes[text.length] = constraints.bytes[constraints.length] = '\0';
     for (unsigned i = 0; i < count; i++) arguments[i] = run->inputs[i];
     if (run->guard) arguments[count++] = run->guard;
     for (unsigned i = 0; i < run->variable_count; i++) {

@@ -133,7 +133,7 @@ static void runs_start_from_nothing(void **state)
         const char *ptx = bench_ptx(&bench);
         assert_int_equal(occurrences(ptx, "mma.sync"), 2);
         assert_int_equal(occurrences(ptx, "{%kz, %kz, %kz, %kz};"), zero);
-        assert_int_equal(occurrences(ptx, "mov.b32"), zero ? 1 : 4);
+        assert_int_equal(occurrences(ptx, "mov.b32"), zero ? 1 : 3);
         if (*ptxas_path) assert_true(ptxas_accepts(ptx, "sm_80", NULL, 0));
         bench_close(&bench);
     }
