@@ -130,6 +130,19 @@ static void test_same_again(void **state)
     }
 }
 
+// A row of bias beside the sums does not fit into the registers of the widest tile.
+static void test_bias(void **state)
+{
+    kgen_task *without = plan("M=4096 N=4096 K=4096", "out=bf16"),
+              *with = plan("M=4096 N=4096 K=4096", "out=bf16 bias=true");
+    assert_int_equal(constant(without, "BN"), 256);
+    assert_int_equal(constant(with, "BM"), 256);
+    assert_int_equal(constant(with, "BN"), 128);
+    assert_non_null(strstr(with->reasons, "192 registers of a thread, too many"));
+    kgen_task_free(without);
+    kgen_task_free(with);
+}
+
 static void test_left_alone(void **state)
 {
     static const char *const shapes[] = {"M=16 N=4096 K=4096", "M=256 N=256 K=100",
@@ -145,8 +158,8 @@ static void test_left_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_placed), cmocka_unit_test(test_every_tile),
+        cmocka_unit_test(test_placed),    cmocka_unit_test(test_every_tile),
         cmocka_unit_test(test_attention), cmocka_unit_test(test_same_again),
-        cmocka_unit_test(test_left_alone)};
+        cmocka_unit_test(test_bias),      cmocka_unit_test(test_left_alone)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
