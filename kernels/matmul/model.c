@@ -93,7 +93,9 @@ static int64_t stages_that_fit(const matmul_shape *shape, const candidate *c)
 // A thread has a part of the sums, and beside them its columns of the bias: 2 of 8.
 static int64_t registers_of(const matmul_shape *shape, const candidate *c)
 {
-    return c->bm * c->bn / (c->warps * 32) + (shape->bias ? c->bn / 4 : 0);
+    bool addresses = (shape->curved && !shape->staged) || shape->splits > 1;
+    int64_t epilogue = addresses ? 56 : 0; // where tiles go, beside what is computed with them
+    return c->bm * c->bn / (c->warps * 32) + (shape->bias ? c->bn / 4 : 0) + epilogue;
 }
 
 // Rows of tiles that go together, so that CTAs which run at a time read the fewest bytes.
@@ -131,7 +133,7 @@ static bool judge(const matmul_shape *shape, const candidate *c, matmul_choice *
         return false;
     }
     if (registers_of(shape, c) > MOST_REGISTERS) {
-        put(t, "%lldx%lldx%lld: sums and bias are %lld registers of a thread, too many\n",
+        put(t, "%lldx%lldx%lld: sums and epilogue are %lld registers of a thread, too many\n",
             (long long)c->bm, (long long)c->bn, (long long)c->bk,
             (long long)registers_of(shape, c));
         return false;

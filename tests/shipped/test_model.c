@@ -54,16 +54,20 @@ static void place(kgen_context *context, const kgen_task *task, const char *what
 
 static void test_placed(void **state)
 {
-    static const char *const rests[] = {"out=bf16", "out=f32", "out=f16 dtype=f16 a_col=true",
+    static const char *const rests[] = {"out=bf16",
+                                        "out=f32",
+                                        "out=f16 dtype=f16 a_col=true",
                                         "out=bf16 b_col=true bias=true activation=gelu",
-                                        "out=f32 splits=2"};
+                                        "out=f32 splits=2",
+                                        "out=bf16 splits=2",
+                                        "out=f32 activation=gelu"};
     kgen_context *context = shipped_context();
     for (int i = 0; i < EXTENTS * EXTENTS; i++) {
         char shape[128];
         int64_t m = extents[i / EXTENTS], n = extents[i % EXTENTS];
         snprintf(shape, sizeof shape, "M=%lld N=%lld K=%lld", (long long)m, (long long)n,
                  (long long)extents[(i * 5 + 3) % EXTENTS]);
-        kgen_task *task = plan(shape, rests[i % 5]);
+        kgen_task *task = plan(shape, rests[i % 7]);
         assert_non_null(strstr(task->reasons, "chosen: "));
         if (i % 4 == 0) place(context, task, shape);
         kgen_task_free(task);
