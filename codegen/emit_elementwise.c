@@ -391,8 +391,8 @@ static bool depends(const making *run, int n, const kg_op *op)
 static bool fits(const making *run, int n, const kg_op *op)
 {
     const kg_value *result = op->results[0];
-    if (!result->layout || emit_register_count(result) != emit_register_count(run[0].op->results[0]))
-        return false;
+    int count = emit_register_count(run[0].op->results[0]);
+    if (!result->layout || emit_register_count(result) != count) return false;
     for (int i = 0; i < op->n_operands; i++) {
         const kg_layout *from = op->operands[i]->layout;
         if (in_run(run, n, op->operands[i]) &&

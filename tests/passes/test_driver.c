@@ -78,7 +78,8 @@ static void the_whole_pipeline_runs(void **state)
 {
     fixture *f = *state;
     assert_true(run(f, NULL, NULL));
-    assert_string_equal(f->ran, "- fold specialize home pipeline layout lower repair phases place sync ");
+    assert_string_equal(f->ran,
+                        "- fold specialize home pipeline layout lower repair phases place sync ");
     assert_int_equal(f->kernel->level, KG_LEVEL_SYNCED);
 }
 
