@@ -48,12 +48,42 @@ def stage(jobs, seconds=30, **more):
 # ---- cases -------------------------------------------------------------------------------------
 @tests.case
 def every_case_is_written_once():
-    for items in (cases.correctness_cases(), cases.timing_cases(), cases.SANITIZER_CASES):
+    for items in (cases.correctness_cases(), cases.timing_cases(), cases.SANITIZER_CASES,
+                  cases.timing_cases(capability="9.0")):
         labels = [cases.label(item) for item in items]
         twice = {label for label in labels if labels.count(label) > 1}
         assert not twice, twice
         assert {item["family"] for item in items} == {"matmul", "attention", "attention_decode",
-                                                      "delta_net"}
+                                                      "delta_net", "delta_net_decode",
+                                                      "delta_net_prefill"}
+
+
+@tests.case
+def a_gpu_gets_the_schedules_that_it_runs():
+    plain = cases.case("matmul", M=64)
+    own = cases.case("matmul", M=64, target=cases.HOPPER)
+    assert [cases.fits(item, capability) for capability in ("9.0", "8.0", "unknown", None)
+            for item in (plain, own)] == [True, True, True, False, True, False, True, True]
+    for capability, wanted in (("9.0", {cases.HOPPER}), ("8.0", {None}), (None, {None})):
+        for family in ("matmul", "attention"):
+            assert {item["keys"].get("target") for item in cases.timing_cases(False, capability)
+                    if item["family"] == family} == wanted, capability
+    hopper = cases.timing_cases(False, "9.0")
+    squares = {item["keys"]["M"] for item in hopper if item["family"] == "matmul"
+               and len({item["keys"][name] for name in "MNK"}) == 1}
+    assert {"512", "1024", "2048", "4096", "8192", "16384"} <= squares
+    assert {"1", "16", "8192"} <= {item["keys"]["M"] for item in hopper
+                                   if item["family"] == "matmul" and "b_col" in item["keys"]}
+    seen = {tuple(item["keys"][name] for name in ("SQ", "D", "causal")) for item in hopper
+            if item["family"] == "attention"}
+    assert {(str(length), d, causal) for length in (512, 1024, 2048, 4096, 8192, 16384)
+            for d in ("64", "128") for causal in ("true", "false")} <= seen
+
+
+@tests.case
+def what_was_cut_is_named():
+    stage = {"cases": [{"family": "matmul", "case": "matmul M=1"}]}
+    assert "- matmul M=1" in report.timing_section(stage)
 
 
 @tests.case

@@ -119,7 +119,7 @@ def read_table(text):
     """((version of LLVM, of ptxas), {(kernel, target): numbers})"""
     versions = re.search(r"by LLVM (\S+), by ptxas (\S+)\.$", text, re.M)
     rows, name = {}, None
-    for line in text.splitlines():
+    for line in text.replace(" \\\n", " ").splitlines():
         if line.startswith(" "):
             target, *cells = line.replace("|", " ").split()
             rows[name, target] = tuple(int(cell) for cell in cells)
@@ -139,7 +139,8 @@ def table_text(versions, rows):
     text += "#   " + row_text("", KERNEL + LOOP) + "\n"
     last = None
     for (name, target), cells in rows.items():
-        text += ("" if name == last else name + "\n") + "    " + row_text(target, cells) + "\n"
+        named = name if len(name) <= 100 else " \\\n".join(name.rsplit(" ", 1))
+        text += ("" if name == last else named + "\n") + "    " + row_text(target, cells) + "\n"
         last = name
     return text
 

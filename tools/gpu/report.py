@@ -108,7 +108,9 @@ def timing_section(stage):
         lines += [f"{stage['lost']}.", ""]
     left = len(stage["cases"]) - len(done)
     if left:
-        lines += [f"{left} of {len(stage['cases'])} cases were not reached.", ""]
+        lines += [f"{left} of {len(stage['cases'])} cases were not reached:", ""]
+        lines += [f"- {entry['case']}" for entry in stage["cases"] if not entry.get("result")]
+        lines += [""]
     return lines
 
 
