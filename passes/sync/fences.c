@@ -28,7 +28,8 @@ static bool ours(const kg_obligation *o)
 
 // The fence of registers stands in the block of the product. In front of a loop it would do as
 // well, but the machine has one for every batch of products (WARPGROUP.ARRIVE), and where the
-// program has it elsewhere ptxas puts it in by itself, with moves of registers, and says so (C7519).
+// program has it elsewhere ptxas puts it in by itself, with moves of registers, and says so
+// (C7519).
 static void keep_near(const kg_sync_program *p, const kg_obligation *o, kg_points at)
 {
     const kg_sync_node *b = kg_sync_node_at(p, p->accesses.items[o->b].node);
