@@ -160,7 +160,7 @@ static void say_others(writer *w, const kgen_report *r)
     int together = 0, by_author = 0, complete = 0;
     for (int i = 0; i < r->n_obligations; i++) {
         complete += complete_anyway(&r->obligations[i]);
-        by_author += r->obligations[i].by_author;
+        by_author += r->obligations[i].by_author && !r->obligations[i].sync;
         together += r->obligations[i].by_hand && !r->obligations[i].sync;
     }
     if (together)
@@ -172,6 +172,8 @@ static void say_others(writer *w, const kgen_report *r)
     if (by_author)
         SAY(w, "\n%d obligation%s between roles left to the author's barriers\n", by_author,
             by_author == 1 ? " is" : "s are");
+    if (r->n_proxies) say(w, "\nfences between threads and the async proxy\n");
+    for (int i = 0; i < r->n_proxies; i++) SAY(w, "  %s\n", r->proxies[i]);
 }
 
 static void say_changes(writer *w, const kgen_report *r)
