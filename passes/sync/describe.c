@@ -193,12 +193,18 @@ static const char *pair_text(kg_arena *arena, const kg_kernel *kernel, const kg_
 static const char *group_text(kg_arena *arena, const kg_kernel *kernel, const kg_sync_entry *e)
 {
     const char *text = "closes the group of";
+    bool copies = kg_sync_commits(e->op) == KG_GROUP_COPY;
     if (!e->n_copies) return "closes a group without copies of its own";
-    for (int i = 0; i < e->n_copies; i++)
-        text =
-            kg_arena_printf(arena, "%s%s %s (line %d)", text, i ? "," : "",
-                            kg_sync_buffer_name(arena, kernel, kg_root(e->copies[i]->operands[0])),
-                            e->copies[i]->loc.line);
+    for (int i = 0; i < e->n_copies; i++) {
+        const kg_op *op = e->copies[i];
+        if (i && op == e->copies[i - 1]) continue; // two accesses of one op
+        const char *what =
+            copies ? kg_arena_printf(arena, "%s (line %d)",
+                                     kg_sync_buffer_name(arena, kernel, kg_root(op->operands[0])),
+                                     op->loc.line)
+                   : kg_sync_op_text(arena, op);
+        text = kg_arena_printf(arena, "%s%s %s", text, i ? "," : "", what);
+    }
     return text;
 }
 

@@ -158,7 +158,7 @@ static kg_sync_reason reason_of(const kg_sync_outcome *c, int index, bool wanted
         r.choices += __builtin_popcountll(c->plan->cuts[index].words[i]);
     if (!wanted) return r;
     find_witnesses(a, b, o, &r);
-    add_alone(c, index, &r);
+    if (!o->by_author) add_alone(c, index, &r);
     return r;
 }
 
