@@ -263,7 +263,10 @@ static void split_roles(kg_specializer *s)
     fill_producer(s, &producer, &t);
     fill_consumer(s, &consumer, first, &t);
     k->warps = s->consumers + 4;
-    k->schedule = (kg_schedule){0};
+    // What the passes behind do.
+    k->schedule = (kg_schedule){.overlap = s->schedule.overlap, .split = s->schedule.split};
+    k->schedule.loc = s->schedule.loc;
+    if (s->schedule.overlap) k->schedule.fallback = s->schedule.fallback;
     if (s->schedule.bulk_store) kg_specialize_stores(s, consumer.block);
 }
 
