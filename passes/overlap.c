@@ -151,8 +151,9 @@ static void set_counters(const copier *c, kg_value *const *counted)
 }
 
 // The last product of trip j between two pieces of trip j + 1. Counters stay those of j until the
-// end, for what is said of its slots stands where its result is needed.
-static void make_trip(kg_overlap *o, kg_block *body, kg_value *handed)
+// end, for what is said of its slots stands where its result is needed. `open` is the trip whose
+// last product is still to come.
+static void make_trip(kg_overlap *o, kg_block *body, kg_value *handed, kg_value *open)
 {
     kg_place place = kg_place_end(o->kernel, body, o->loop->loc);
     kg_value *one = kg_make_int(&place, body->arg->type.dtype, 1);
@@ -164,6 +165,7 @@ static void make_trip(kg_overlap *o, kg_block *body, kg_value *handed)
     last_product(&this_trip, handed);
     between(&next_trip, handed);
     set_counters(&this_trip, counted);
+    assign(&this_trip, open, next);
 }
 
 static void turn(kg_overlap *o)
@@ -174,10 +176,12 @@ static void turn(kg_overlap *o)
     copier first = copy_for(o, place, low, NULL);
     first_product(&first);
     kg_value *handed = between(&first, NULL);
+    kg_op *frag = kg_make(&place, KG_OP_FRAG, 1, &low);
+    kg_value *open = kg_op_result(o->kernel, frag, low->type, "open");
     kg_value *one = kg_make_int(&place, high->type.dtype, 1);
     kg_value *last_trip = kg_make_binary(&place, KG_OP_SUB, high, one);
-    make_trip(o, open_loop(&first, low, last_trip), handed);
-    copier last = copy_for(o, place, last_trip, NULL);
+    make_trip(o, open_loop(&first, low, last_trip), handed, open);
+    copier last = copy_for(o, place, open, NULL); // hi - 1, as the rings are counted
     last_product(&last, handed);
     set_counters(&last, count(o, &place));
     kg_op_remove(o->loop);
