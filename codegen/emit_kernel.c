@@ -274,7 +274,8 @@ static bool begin_kernel(kg_emit *e)
     kg_kernel *kernel = e->kernel;
     kg_tensor_maps_collect(e->arena, kernel, &e->maps);
     int count = kernel->n_params + e->maps.count;
-    int bytes = 8 * kernel->n_params + KG_MAP_ALIGN + KG_MAP_BYTES * e->maps.count;
+    int bytes = (8 * kernel->n_params + KG_MAP_ALIGN - 1) / KG_MAP_ALIGN * KG_MAP_ALIGN +
+                KG_MAP_BYTES * e->maps.count;
     if (e->maps.count && bytes > PARAMETER_BYTES)
         return emit_error(e, KG_D_C605,
                           "%d parameters and %d tensor maps are more than the %d bytes that a "

@@ -82,6 +82,7 @@ typedef struct kgen_family {
 extern const kgen_family *const kgen_families[]; // ends with NULL
 // What tests and tools hold the families to, each "family key=value ..."; ends with NULL.
 extern const char *const kgen_configurations[];
+extern const char *const kgen_target_configurations[]; // the same, of schedules for one GPU
 const kgen_family *kgen_family_named(const char *name);
 // The text of a shipped kernel by source name ("matmul.kg") or family name; NULL when unknown.
 const char *kgen_kernel_source(const char *name, size_t *length);

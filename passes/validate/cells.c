@@ -179,6 +179,7 @@ static void list_touches(partition *p, access_model *a, int slot, const toucher 
         int class = p->class[first + i];
         if (!who[i].warps || seen[class] == mark) continue;
         seen[class] = mark;
+        p->v->cell_users[cell_of[class]] |= who[i].warps;
         t->items[t->count++] =
             (touch){cell_of[class], who[i].warps, name_of_lane(p, first + i, who[i].lane)};
     }
@@ -215,7 +216,9 @@ void validator_make_cells(validator *v)
             if (uses_slot(a, slot))
                 refine(&p, first_granule(&p, a, slot), who[i], a->slot_bytes >> p.granule_log2);
     }
-    int *cell_of = number_cells(&p), *seen = KG_NEW_ARRAY(v->arena, int, p.classes);
+    int *cell_of = number_cells(&p);
+    v->cell_users = KG_NEW_ARRAY(v->arena, uint32_t, v->n_cells + 1);
+    int *seen = KG_NEW_ARRAY(v->arena, int, p.classes);
     for (int i = 0; i < v->accesses.count; i++) {
         access_model *a = &v->accesses.items[i];
         if (!a->shared) continue;

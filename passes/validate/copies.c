@@ -68,7 +68,8 @@ static void split_cell(validator *v, cell *c, uint32_t warps, int number)
     for (int k = c->count - 1; k >= 0; k--) {
         entry *e = &c->entries[k];
         bool flies = e->phase && v->accesses.items[e->access].flight == FLIGHT_WGMMA;
-        if (!flies || e->phase < 2 + number || !(e->warps & warps) || !(e->warps & ~warps)) continue;
+        if (!flies || e->phase < 2 + number || !(e->warps & warps) || !(e->warps & ~warps))
+            continue;
         if (c->count == MOST_ENTRIES) {
             validator_give_up(v, "too much is in flight at one place at once");
             return;
@@ -88,7 +89,8 @@ static void retire(round *r, entry *e)
     r->s->used = true;
 }
 
-// A generation for these reads alone: who knows of them is not who knows of the warps' own accesses.
+// A generation for these reads alone: who knows of them is not who knows of the warps' own
+// accesses.
 static void wait_for_wgmma(validator *v, state *s, uint32_t warps, int number)
 {
     for (int i = 0; i < v->n_cells; i++) split_cell(v, &cells_of(v, s)[i], warps, number);

@@ -21,6 +21,13 @@ bool validator_spent(validator *v)
 
 // ---- unknown integers -------------------------------------------------------------------------
 
+static void set_value(validator *v, state *s, int which, int number)
+{
+    const variable *x = &v->variables.items[which];
+    s->value[which] = (int8_t)number;
+    if (x->script) validator_lead(v, s, x->script - 1, x->seat, number);
+}
+
 // Decides a variable where it is open: a state for each value.
 static void decide(validator *v, state_set *set, const quantity *q)
 {
@@ -32,12 +39,17 @@ static void decide(validator *v, state_set *set, const quantity *q)
         if (s->value[q->variable] != VALUE_OPEN) continue;
         for (int k = 0; k < v->loops.count; k++)
             s->guessed |= (v->loops.items[k].variables & bit) && s->distance[k] != NOT_RUNNING;
+        int found = x->script ? validator_follow(v, s, x->script - 1, x->seat) : -1;
+        if (found >= 0) {
+            s->value[q->variable] = (int8_t)found;
+            continue;
+        }
         for (int64_t number = 0; number <= x->high - x->low; number++) {
             state *copy = state_copy(v, s);
-            copy->value[q->variable] = (int8_t)number;
+            set_value(v, copy, q->variable, (int)number);
             state_push(v, set, copy);
         }
-        s->value[q->variable] = (int8_t)(x->high - x->low + 1);
+        set_value(v, s, q->variable, (int)(x->high - x->low + 1));
     }
 }
 
@@ -192,7 +204,7 @@ static void go_to_one_of(validator *v, state_set *heads, state *s, int loop, int
 {
     const loop_model *l = &v->loops.items[loop];
     bool open = far || !l->step;
-    int found = open && l->partners >= 0 ? validator_follow(v, s, l) : -1;
+    int found = open && l->partners >= 0 ? validator_follow(v, s, l->partners, l->seat) : -1;
     if (found >= 0) {
         go_to(v, heads, s, loop, found ? found - 1 : FAR);
         return;
@@ -200,11 +212,11 @@ static void go_to_one_of(validator *v, state_set *heads, state *s, int loop, int
     s->guessed |= open && l->lonely && l->partners < 0;
     for (int64_t left = first; left <= last; left++) {
         state *copy = state_copy(v, s);
-        if (open && l->partners >= 0) validator_lead(v, copy, l, (int)left + 1);
+        if (open && l->partners >= 0) validator_lead(v, copy, l->partners, l->seat, (int)left + 1);
         go_to(v, heads, copy, loop, left);
     }
     if (far) {
-        if (l->partners >= 0) validator_lead(v, s, l, 0);
+        if (l->partners >= 0) validator_lead(v, s, l->partners, l->seat, 0);
         go_to(v, heads, s, loop, FAR);
     } else {
         state_free(v, s);

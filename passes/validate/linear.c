@@ -22,19 +22,32 @@ static bool is_pure(const kg_op *op)
     return cls == KG_CLASS_P || cls == KG_CLASS_U || cls == KG_CLASS_B || cls == KG_CLASS_C;
 }
 
-// The same integer whenever both are computed: one value, or the same arithmetic on such ones. Roles
-// compute for themselves what they share.
-static bool same_value(const kg_value *a, const kg_value *b, int depth)
+static bool same_value(const kg_value *a, const kg_value *b, const validator *v, int depth);
+
+// Of loops that go together, trip by trip.
+static bool same_index(const validator *v, const kg_value *a, const kg_value *b)
+{
+    const loop_model *k = &v->loops.items[v->loop_of[a->op->id]];
+    const loop_model *l = &v->loops.items[v->loop_of[b->op->id]];
+    return k->partners >= 0 && k->partners == l->partners &&
+           same_value(k->op->operands[0], l->op->operands[0], NULL, 0);
+}
+
+// The same integer whenever both are computed: one value, or the same arithmetic on such ones.
+// Roles compute for themselves what they share. With `v`: the same in trips of roles that go
+// together.
+static bool same_value(const kg_value *a, const kg_value *b, const validator *v, int depth)
 {
     int64_t x, y;
     if (a == b) return !kg_is_mutable(a);
+    if (v && a->kind == KG_VALUE_ARG && b->kind == KG_VALUE_ARG) return same_index(v, a, b);
     if (kg_const_int(a, &x)) return kg_const_int(b, &y) && x == y && a->type.dtype == b->type.dtype;
     if (depth == DEEPEST || a->kind != KG_VALUE_RESULT || b->kind != KG_VALUE_RESULT ||
         a->op->code != b->op->code || a->type.dtype != b->type.dtype || !is_pure(a->op) ||
         !kg_is_scalar(a) || !kg_is_scalar(b) || !a->op->n_operands)
         return false;
     for (int i = 0; i < a->op->n_operands; i++)
-        if (!same_value(a->op->operands[i], b->op->operands[i], depth + 1)) return false;
+        if (!same_value(a->op->operands[i], b->op->operands[i], v, depth + 1)) return false;
     return true;
 }
 
@@ -61,7 +74,7 @@ linear linear_sum(const linear *a, const linear *b, int64_t factor)
         return unknown();
     for (int i = 0; i < b->count; i++) {
         int k = 0;
-        while (k < sum.count && !same_value(sum.terms[k].value, b->terms[i].value, 0)) k++;
+        while (k < sum.count && !same_value(sum.terms[k].value, b->terms[i].value, NULL, 0)) k++;
         if (k == MOST_TERMS || __builtin_mul_overflow(b->terms[i].factor, factor, &product))
             return unknown();
         if (k == sum.count) {
@@ -127,6 +140,21 @@ int64_t linear_factor(const linear *a, const kg_value *value)
     for (int i = 0; i < a->count; i++)
         if (a->terms[i].value == value) return a->terms[i].factor;
     return 0;
+}
+
+bool linear_correspond(const validator *v, const linear *a, const linear *b)
+{
+    if (!a->known || !b->known || a->constant != b->constant || a->count != b->count) return false;
+    uint32_t taken = 0;
+    for (int i = 0; i < a->count; i++) {
+        int k = 0;
+        while (k < b->count && (taken >> k & 1 || a->terms[i].factor != b->terms[k].factor ||
+                                !same_value(a->terms[i].value, b->terms[k].value, v, 0)))
+            k++;
+        if (k == b->count) return false;
+        taken |= 1u << k;
+    }
+    return true;
 }
 
 bool linear_is_constant(const linear *a)

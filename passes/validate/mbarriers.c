@@ -8,8 +8,8 @@
 //   turn too long);
 // - who arrives at a phase, or has bytes counted there, knows that the one before is over.
 //
-// Bulk copies land when the last arrival and byte of their phase are there: not earlier than anybody
-// may rely on it. All lanes of a warp leave a wait together.
+// Bulk copies land when the last arrival and byte of their phase are there: not earlier than
+// anybody may rely on it. All lanes of a warp leave a wait together.
 #include "passes/validate/model.h"
 
 #include <string.h>
@@ -102,8 +102,8 @@ static bool knows_all(const validator *v, const state *s, const event *e, int x)
     return true;
 }
 
-// The first lane of warp x knows that the phase is over: it has seen it, or knows of one who has, or
-// of everything that made it so.
+// The first lane of warp x knows that the phase is over: it has seen it, or knows of one who has,
+// or of everything that made it so.
 static bool knows_over(const validator *v, const state *s, const phase *p, int x)
 {
     if (!p->exists) return true;
@@ -148,7 +148,12 @@ static void check_seen(validator *v, const state *s, const kg_op *op, int slot)
         complaint c = {!m->last.inexact,
                        "this may end a phase before another warp has seen the end of the one "
                        "before: that one's wait then takes it for the next and goes on waiting",
-                       &late, &here, 0, -1, e->warps, here.region};
+                       &late,
+                       &here,
+                       0,
+                       -1,
+                       e->warps,
+                       here.region};
         validator_report(v, s, &c);
         return;
     }
@@ -161,9 +166,8 @@ void validator_report_waiting(validator *v, const state *s, int slot, const kg_o
     access_model here = {.at = {.op = op}, .region = m->warps};
     complaint stuck = {.certain = true, .b = &here, .cell = -1};
     stuck.what = kg_arena_printf(
-        v->arena,
-        "waits for ever at an mbarrier: %d of %d arrivals come, and %d of %d bytes", all - m->pending,
-        all, m->issued, m->expected);
+        v->arena, "waits for ever at an mbarrier: %d of %d arrivals come, and %d of %d bytes",
+        all - m->pending, all, m->issued, m->expected);
     validator_report(v, s, &stuck);
 }
 

@@ -107,8 +107,8 @@ static void check_entry(validator *v, const state *s, const entry *e, const acce
                    .warps_b = t->warps};
     if (!may_conflict(v, e, b) || lie_apart(v, e, b)) return;
     knowledge need = needed(v, e, b);
-    bool known = !e->phase &&
-                 validator_ordered(v, s, e, KNOWN, t->warps, t->lane, &c.warps_a, &c.warps_b);
+    bool known =
+        !e->phase && validator_ordered(v, s, e, KNOWN, t->warps, t->lane, &c.warps_a, &c.warps_b);
     bool fence = known && need != KNOWN &&
                  !validator_ordered(v, s, e, need, t->warps, t->lane, &c.warps_a, &c.warps_b);
     if (known && !fence) return;
@@ -228,9 +228,8 @@ static void check_tensor(validator *v, const state *s, const tensor_state *t, co
                        e->warps,
                        b->region};
         int lane = b->elected ? 0 : MANY_LANES;
-        bool known =
-            how == SAME_THREAD ||
-            validator_ordered(v, s, e, KNOWN, b->region, lane, &c.warps_a, &c.warps_b);
+        bool known = how == SAME_THREAD ||
+                     validator_ordered(v, s, e, KNOWN, b->region, lane, &c.warps_a, &c.warps_b);
         bool fenced = need == KNOWN ||
                       validator_ordered(v, s, e, need, b->region, lane, &c.warps_a, &c.warps_b);
         if (!e->phase && known && fenced) continue;
@@ -278,8 +277,7 @@ static void make_access(validator *v, state_set *set, access_model *a)
             continue;
         }
         int slot = a->ring > 1 && a->at.slot ? scalar_value(v, s, a->at.slot) : 0;
-        if (slot == UNKNOWN_SCALAR)
-            validator_give_up(v, "the slot of a ring is not understood");
+        if (slot == UNKNOWN_SCALAR) validator_give_up(v, "the slot of a ring is not understood");
         for (int k = 0; a->init && k < a->ring; k++) access_shared(v, s, a, k);
         if (!a->init && !v->stop) access_shared(v, s, a, slot % a->ring);
     }

@@ -18,10 +18,11 @@ enum {
     MOST_VALUES = 100,
     MOST_ROLES = 8,
     MOST_AHEAD = 64, // trips
+    MOST_SCRIPTS = 32,
     SIZES = 256,
     SIZE_STEP = 2048, // bytes
     MOST_SLOTS = 250, // of mbarriers
-    MOST_EVENTS = 3, // of a phase, by generation
+    MOST_EVENTS = 3,  // of a phase, by generation
     MOST_MODULUS = 64,
     ROLE_DONE = -1,
     ROLE_NONE = -2, // in place of a role's next op
@@ -93,7 +94,8 @@ typedef struct access_model {
 typedef struct variable {
     linear part;
     int64_t unit, low, high;
-    bool used; // has a threshold
+    bool used;        // has a threshold
+    int script, seat; // 1 + the script by which roles that go together agree on it; 0: none
 } variable;
 
 // `sign` 1 or -1 times a variable, plus an offset; `variable` -1: the offset alone.
@@ -198,9 +200,9 @@ typedef struct phase {
 typedef struct mbarrier {
     bool live;
     uint8_t parity;
-    uint16_t waiting; // roles that are held
-    uint16_t held;    // the access of one that waits
-    uint32_t warps;   // that wait
+    uint16_t waiting;                  // roles that are held
+    uint16_t held;                     // the access of one that waits
+    uint32_t warps;                    // that wait
     int32_t pending, expected, issued; // arrivals to come; bytes
     phase now, last, before;
 } mbarrier;
@@ -223,8 +225,8 @@ typedef struct script {
 // and A, the latter by state space.)
 typedef enum knowledge { KNOWN, SHARED_FENCED, GLOBAL_FENCED, KINDS_OF_KNOWLEDGE } knowledge;
 
-// What compares and hashes is the block from `generations` on, up to the last generation. Everything
-// in it is zero where it is not used.
+// What compares and hashes is the block from `generations` on, up to the last generation.
+// Everything in it is zero where it is not used.
 typedef struct state {
     uint64_t hash;
     int trip[32];     // by loop, for the report
@@ -234,7 +236,7 @@ typedef struct state {
     int generations; // the youngest; accesses get this one
     bool used;       // some entry has it
     bool guessed;    // something was chosen, trip by trip, that may never go together like this
-    uint32_t alive;             // warps that have something left to do
+    uint32_t alive;  // warps that have something left to touch
     uint64_t decided, taken;    // conditions
     uint32_t owner[BARRIERS];   // by barrier id: warps that used it last
     meeting meetings[BARRIERS]; // by barrier id
@@ -251,14 +253,14 @@ typedef struct state {
 // Where the variable part of a state has what; in bytes. A block of a generation: `planes` times a
 // row for each warp, and one more for what engines have completed: who knows of what this warp (its
 // first lane) did then. A warp that knows of itself: its lanes have met since. Behind the rows, by
-// state space, the warps that have fenced their own accesses since. Then, by teller and plane: warps
-// whose accesses of then those who came there know. Tellers are the named barriers, and two for each
-// mbarrier: its current phase, and the last one that is complete.
+// state space, the warps that have fenced their own accesses since. Then, by teller and plane:
+// warps whose accesses of then those who came there know. Tellers are the named barriers, and two
+// for each mbarrier: its current phase, and the last one that is complete.
 typedef struct shape {
     size_t scalars, tensors, cells, mbarriers, registers, scripts, generations, bytes;
     int planes, rows, firsts, fenced[KINDS_OF_KNOWLEDGE]; // a plane's number; -1
     int came_after; // the plane of what has happened before, whatever memory shows of it; -1
-    int own, told, words, barriers;                       // in a block; barriers that tell
+    int own, told, words, barriers; // in a block; barriers that tell
 } shape;
 
 typedef struct state_set {
@@ -295,14 +297,15 @@ typedef struct validator {
     int *registers_of;            // by value id: number of registers that wgmma works on, -1
     int32_t arrivals[MOST_SLOTS]; // by slot of an mbarrier
     const kg_value *mbarrier_root[MOST_SLOTS];
-    int seats[32]; // by script: roles
+    int seats[MOST_SCRIPTS]; // by script: roles
     shape at;
     const kg_value **tensors;
-    int *cell_byte;    // by cell: one of its bytes
-    bool *contested;   // by tensor: it is written, or an acquire may bring something new
-    bool *written;     // by tensor: some access writes it
-    bool any_computed; // some access of shared memory is at a computed place
-    int most_groups;   // above this many groups in flight nothing looks at the number
+    int *cell_byte;                                                  // by cell: one of its bytes
+    uint32_t *cell_users, *tensor_users, mbarrier_users[MOST_SLOTS]; // warps that come there at all
+    bool *contested;        // by tensor: it is written, or an acquire may bring something new
+    bool *written;          // by tensor: some access writes it
+    bool any_computed;      // some access of shared memory is at a computed place
+    int most_groups;        // above this many groups in flight nothing looks at the number
     state_set spare[SIZES]; // memory of states that are done with, by capacity
     int states, work;
     bool stop;
@@ -404,6 +407,8 @@ linear linear_sum(const linear *a, const linear *b, int64_t factor); // a + fact
 // The factor of a value; 0 when it is not there.
 int64_t linear_factor(const linear *a, const kg_value *value);
 bool linear_is_constant(const linear *a);
+// Equal in trips of roles that go together.
+bool linear_correspond(const validator *v, const linear *a, const linear *b);
 // From trip to trip of the loop.
 bool linear_changes_in(const kg_value *value, const kg_op *loop);
 
@@ -474,7 +479,7 @@ state *state_new(validator *v);
 state *state_copy(validator *v, const state *from);
 void state_free(validator *v, state *s);
 void state_push(validator *v, state_set *set, state *s);
-void state_unify(validator *v, state_set *set); // drops all but one of equal ones
+void state_unify(validator *v, state_set *set);               // drops all but one of equal ones
 bool state_known(validator *v, state_set *visited, state *s); // else adds a copy
 void state_hash(const validator *v, state *s);
 
@@ -494,8 +499,8 @@ const kg_op *validator_last_role(const validator *v, const kg_op *first);
 void validator_find_partners(validator *v);
 // What a role that came to this trip of its loop before has found; -1: it is the first.
 bool validator_is_far_behind(const validator *v, const state *s, const kg_op *role);
-int validator_follow(validator *v, state *s, const loop_model *l);
-void validator_lead(validator *v, state *s, const loop_model *l, int found);
+int validator_follow(validator *v, state *s, int which, int seat);
+void validator_lead(validator *v, state *s, int which, int seat, int found);
 void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_set *set);
 
 // ---- explore.c ----------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Who knows of what. Time is cut into generations, each begun by a synchronization. Of every
 // generation it is known which warps know what warp w did in it, what of that the async proxy sees,
-// and whether the lanes of w have met since. What everybody knows is forgotten: it can conflict with
-// nothing any more.
+// and whether the lanes of w have met since. What everybody knows is forgotten: it can conflict
+// with nothing any more.
 #include "passes/validate/model.h"
 
 #include <string.h>
@@ -12,6 +12,11 @@
 static bool by_first_lane(const validator *v, const entry *e)
 {
     return v->accesses.items[e->access].elected;
+}
+
+static bool of_first_lanes(const validator *v, int plane)
+{
+    return plane == v->at.came_after || (v->at.firsts == 2 && (plane & 1));
 }
 
 bool validator_ordered(const validator *v, const state *s, const entry *e, knowledge kind,
@@ -122,33 +127,36 @@ static void rename_all(const validator *v, state *s, const renaming *r)
 
 // ---- what nobody has to ask for any more --------------------------------------------------------
 
-static bool all_know(const validator *v, const state *s, int g, int plane, uint32_t of, bool self)
+static bool all_know(const validator *v, const state *s, int g, int plane, uint32_t of, bool self,
+                     uint32_t users)
 {
     const uint32_t *rows = rows_of(v, s, g, plane);
     for (; of; of &= of - 1) {
         int w = __builtin_ctz(of);
-        if (s->alive & ~(rows[w] | (self ? 1u << w : 0))) return false;
+        if (s->alive & users & ~(rows[w] | (self ? 1u << w : 0))) return false;
     }
     return true;
 }
 
-static bool forget_entry(const validator *v, const state *s, entry *e, knowledge space)
+// `users` come to these bytes at all.
+static bool forget_entry(const validator *v, const state *s, entry *e, knowledge space,
+                         uint32_t users)
 {
     if (!e->generation || e->phase) return false;
     bool first = by_first_lane(v, e), proxy = v->accesses.items[e->access].proxy;
     int plane = plane_of(v, KNOWN, first), fenced = plane_of(v, space, first);
     bool unseen = e->warps == engine(v) && !rows_of(v, s, e->generation, plane)[v->warps];
-    if (unseen || !all_know(v, s, e->generation, plane, e->warps, false)) return false;
-    if (!proxy && fenced >= 0 && !all_know(v, s, e->generation, fenced, e->warps, false))
+    if (unseen || !all_know(v, s, e->generation, plane, e->warps, false, users)) return false;
+    if (!proxy && fenced >= 0 && !all_know(v, s, e->generation, fenced, e->warps, false, users))
         return false;
     e->generation = 0;
     return true;
 }
 
-static void forget_event(const validator *v, const state *s, event *e)
+static void forget_event(const validator *v, const state *s, event *e, uint32_t users)
 {
-    bool known = e->generation &&
-                 all_know(v, s, e->generation, v->at.came_after, e->warps, true);
+    bool known =
+        e->generation && all_know(v, s, e->generation, v->at.came_after, e->warps, true, users);
     if (known) e->generation = 0;
 }
 
@@ -161,16 +169,17 @@ static void drop_known(event *events)
 }
 
 // Once everybody knows that a phase is over only those who saw it count, for the next one.
-static void forget_phase(const validator *v, const state *s, phase *p)
+static void forget_phase(const validator *v, const state *s, phase *p, uint32_t users)
 {
     bool over = !p->exists, came = true;
     for (int i = 0; i < MOST_EVENTS; i++) {
-        forget_event(v, s, &p->came[i]);
-        forget_event(v, s, &p->seen[i]);
+        forget_event(v, s, &p->came[i], users);
+        forget_event(v, s, &p->seen[i], users);
         over |= p->seen[i].warps && !p->seen[i].generation;
         came &= !p->came[i].generation;
     }
-    if (p->landed && all_know(v, s, p->landed, v->at.came_after, engine(v), false)) p->landed = 0;
+    if (p->landed && all_know(v, s, p->landed, v->at.came_after, engine(v), false, users))
+        p->landed = 0;
     if (!over && !(came && !p->landed)) return;
     memset(p->came, 0, sizeof p->came);
     drop_known(p->seen);
@@ -183,48 +192,96 @@ static bool forget_known(const validator *v, state *s)
     bool any = false;
     for (int i = 0; i < v->n_cells; i++) {
         cell *c = &cells_of(v, s)[i];
-        any |= forget_entry(v, s, &c->write, SHARED_FENCED);
+        any |= forget_entry(v, s, &c->write, SHARED_FENCED, v->cell_users[i]);
         for (int k = 0; k < c->count; k++)
-            any |= forget_entry(v, s, &c->entries[k], SHARED_FENCED);
+            any |= forget_entry(v, s, &c->entries[k], SHARED_FENCED, v->cell_users[i]);
     }
     for (int i = 0; i < v->n_tensors; i++) {
         tensor_state *t = &tensors_of(v, s)[i];
-        for (int k = 0; k < t->count; k++) any |= forget_entry(v, s, &t->entries[k], GLOBAL_FENCED);
+        for (int k = 0; k < t->count; k++)
+            any |= forget_entry(v, s, &t->entries[k], GLOBAL_FENCED, v->tensor_users[i]);
     }
     for (int i = 0; i < v->n_mbarriers; i++) {
         mbarrier *m = &mbarriers_of(v, s)[i];
-        for (int k = 0; k < MOST_EVENTS; k++) forget_event(v, s, &m->now.came[k]);
-        forget_phase(v, s, &m->last);
-        forget_phase(v, s, &m->before);
+        uint32_t users = v->mbarrier_users[i];
+        for (int k = 0; k < MOST_EVENTS; k++) forget_event(v, s, &m->now.came[k], users);
+        forget_phase(v, s, &m->last, users);
+        forget_phase(v, s, &m->before, users);
         memset(m->before.seen, 0, m->before.exists ? 0 : sizeof m->before.seen);
     }
     return any;
 }
 
-static uint64_t in_events(const phase *p)
+// What of a generation something is kept of: warps by their lanes, by their first lanes, and by
+// what they did at mbarriers.
+typedef struct kept {
+    uint32_t lanes, first, events;
+} kept;
+
+static void keep_entry(const validator *v, const entry *e, kept *of)
 {
-    uint64_t found = UINT64_C(1) << p->landed;
-    for (int i = 0; i < MOST_EVENTS; i++)
-        found |= UINT64_C(1) << p->came[i].generation | UINT64_C(1) << p->seen[i].generation;
-    return found;
+    if (!e->generation) return;
+    if (by_first_lane(v, e))
+        of[e->generation].first |= e->warps;
+    else
+        of[e->generation].lanes |= e->warps;
 }
 
-// Generations of which something is kept, as bits.
-static uint64_t generations_in_use(const validator *v, const state *s)
+static void keep_phase(const validator *v, const phase *p, kept *of)
 {
-    uint64_t found = 0;
+    for (int i = 0; i < MOST_EVENTS; i++) {
+        of[p->came[i].generation].events |= p->came[i].warps;
+        of[p->seen[i].generation].events |= p->seen[i].warps;
+    }
+    if (p->landed) of[p->landed].events |= engine(v);
+}
+
+static void find_kept(const validator *v, const state *s, kept *of)
+{
     for (int i = 0; i < v->n_cells; i++) {
         const cell *c = &cells_of(v, s)[i];
-        found |= UINT64_C(1) << c->write.generation;
-        for (int k = 0; k < c->count; k++) found |= UINT64_C(1) << c->entries[k].generation;
+        keep_entry(v, &c->write, of);
+        for (int k = 0; k < c->count; k++) keep_entry(v, &c->entries[k], of);
     }
     for (int i = 0; i < v->n_tensors; i++) {
         const tensor_state *t = &tensors_of(v, s)[i];
-        for (int k = 0; k < t->count; k++) found |= UINT64_C(1) << t->entries[k].generation;
+        for (int k = 0; k < t->count; k++) keep_entry(v, &t->entries[k], of);
     }
     for (int i = 0; i < v->n_mbarriers; i++) {
         const mbarrier *m = &mbarriers_of(v, s)[i];
-        found |= in_events(&m->now) | in_events(&m->last) | in_events(&m->before);
+        keep_phase(v, &m->now, of);
+        keep_phase(v, &m->last, of);
+        keep_phase(v, &m->before, of);
+    }
+}
+
+// Nobody will ask for the rest of a generation.
+static void drop_rest(const validator *v, state *s, int g, const kept *k)
+{
+    for (int p = 0; p < v->at.planes; p++) {
+        bool first = of_first_lanes(v, p);
+        uint32_t warps = p == v->at.came_after ? k->events : first ? k->first : k->lanes;
+        uint32_t *rows = rows_of(v, s, g, p);
+        for (int w = 0; w < v->at.rows; w++)
+            if (!(warps >> w & 1)) rows[w] = 0;
+        for (int t = 0; t < tellers(v); t++) *told_of(v, s, g, t, p) &= warps;
+    }
+    for (int space = SHARED_FENCED; space <= GLOBAL_FENCED; space++)
+        *own_of(v, s, g, (knowledge)space) &= k->lanes | k->first;
+}
+
+// Where there are mbarriers, many generations go by that not everybody ever hears of. Returns those
+// that something is kept of, as bits.
+static uint64_t tidy(const validator *v, state *s, bool *forgot)
+{
+    kept of[MOST_GENERATIONS] = {{0}};
+    uint64_t found = 0;
+    *forgot = forget_known(v, s);
+    find_kept(v, s, of);
+    for (int g = 1; g <= s->generations; g++) {
+        if (!(of[g].lanes | of[g].first | of[g].events)) continue;
+        found |= UINT64_C(1) << g;
+        drop_rest(v, s, g, &of[g]);
     }
     return found;
 }
@@ -251,9 +308,8 @@ void validator_begin_generation(validator *v, state *s)
 {
     renaming r = {{0}};
     int last = s->generations, next = 1, last_kept = 0; // as it is numbered still
-    // Where there are mbarriers, many generations go by that not everybody ever hears of.
-    bool forgot = v->n_mbarriers && forget_known(v, s);
-    uint64_t in_use = v->n_mbarriers ? generations_in_use(v, s) : ~UINT64_C(0);
+    bool forgot = false;
+    uint64_t in_use = v->n_mbarriers ? tidy(v, s, &forgot) : ~UINT64_C(0);
     for (int g = 1; g <= last; g++) {
         if (!(in_use >> g & 1) || known_to_all(v, s, g) || (g == last && !s->used)) continue;
         r.to[g] = (uint8_t)next;
@@ -277,11 +333,6 @@ void validator_begin_generation(validator *v, state *s)
 }
 
 // ---- what synchronizations do -------------------------------------------------------------------
-
-static bool of_first_lanes(const validator *v, int plane)
-{
-    return plane == v->at.came_after || (v->at.firsts == 2 && (plane & 1));
-}
 
 // Of these warps the threads that did it themselves need to be told nothing; `plane` says of what.
 static uint32_t self_known(const validator *v, const state *s, int g, int plane, uint32_t warps)
@@ -309,8 +360,7 @@ void validator_meet_lanes(const validator *v, state *s, uint32_t warps)
     for (int g = 1; g <= s->generations; g++)
         for (int p = 0; p < v->at.planes; p++) {
             uint32_t self = self_known(v, s, g, p, warps);
-            for (; self; self &= self - 1)
-                rows_of(v, s, g, p)[__builtin_ctz(self)] |= self & -self;
+            for (; self; self &= self - 1) rows_of(v, s, g, p)[__builtin_ctz(self)] |= self & -self;
         }
 }
 

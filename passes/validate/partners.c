@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Loops of several roles that make the same trips. However many these are, the roles make them
-// together: otherwise one could end while the other still waits for it. The role that is ahead finds
-// out, trip by trip, whether the loop goes on; a script keeps that for those who follow. It stays
-// short, for a ring lets nobody run far ahead. Nested loops have scripts of their own: with as many
-// trips in each run, it does not matter which run is taken for which.
+// together: otherwise one could end while the other still waits for it. The role that is ahead
+// finds out, trip by trip, whether the loop goes on; a script keeps that for those who follow. It
+// stays short, for a ring lets nobody run far ahead. Nested loops have scripts of their own: with
+// as many trips in each run, it does not matter which run is taken for which.
 #include "passes/validate/model.h"
 
 #include <string.h>
@@ -32,6 +32,47 @@ static bool same_trips(const loop_model *a, const loop_model *b)
     return a->op->code == KG_OP_FOR && b->op->code == KG_OP_FOR && a->trips.variable >= 0 &&
            a->trips.variable == b->trips.variable && a->trips.sign == b->trips.sign &&
            a->trips.offset == b->trips.offset && same_step(a, b);
+}
+
+static variable *variable_of(const validator *v, const loop_model *l)
+{
+    return l->trips.variable < 0 ? NULL : &v->variables.items[l->trips.variable];
+}
+
+// Each trip of `around` makes one run of the loop; how long it is may change with the trip.
+static bool once_a_trip(const loop_model *l, const kg_op *around)
+{
+    return around && l->op->parent->owner == around;
+}
+
+// As many trips in each run, because roles that go together compute it from what they go by.
+static bool twin_trips(const validator *v, const loop_model *a, const loop_model *b,
+                       const kg_op *around, const kg_op *others)
+{
+    const variable *x = variable_of(v, a), *y = variable_of(v, b);
+    if (!x || !y || x == y || a->op->code != KG_OP_FOR || b->op->code != KG_OP_FOR) return false;
+    if (a->trips.sign != b->trips.sign || a->trips.offset != b->trips.offset || x->unit != y->unit)
+        return false;
+    return x->script == 0 && once_a_trip(a, around) && once_a_trip(b, others) && same_step(a, b) &&
+           linear_correspond(v, &x->part, &y->part);
+}
+
+// One decides for all: what the one has to tell apart, they all do.
+static bool agree_on(validator *v, variable *x, variable *y)
+{
+    int64_t low = x->low < y->low ? x->low : y->low, high = x->high > y->high ? x->high : y->high;
+    if (high - low > MOST_VALUES) return false;
+    if (!y->script) {
+        y->script = 1 + v->n_scripts++;
+        y->seat = v->seats[y->script - 1]++;
+    }
+    x->script = y->script;
+    x->seat = v->seats[x->script - 1]++;
+    for (int i = 0; i < v->variables.count; i++) {
+        variable *z = &v->variables.items[i];
+        if (z->script == x->script) z->low = low, z->high = high;
+    }
+    return true;
 }
 
 static bool has_seat(const validator *v, int set, const kg_op *role)
@@ -79,10 +120,16 @@ void validator_find_partners(validator *v)
         for (int k = 0; role && k < i && a->partners < 0; k++) {
             loop_model *b = &v->loops.items[k];
             const kg_op *other = role_of(b->op, &others);
-            if (!other || other == role || !same_trips(a, b)) continue;
-            bool full = b->partners >= 0 && (has_seat(v, b->partners, role) ||
-                                             v->seats[b->partners] == MOST_ROLES);
-            if (other->parent == role->parent && as_deep(v, around, others) && !full)
+            if (!other || other == role) continue;
+            bool deep = as_deep(v, around, others);
+            bool twins = deep && twin_trips(v, a, b, around, others);
+            if (!twins && !same_trips(a, b)) continue;
+            bool full = b->partners >= 0 &&
+                        (has_seat(v, b->partners, role) || v->seats[b->partners] == MOST_ROLES);
+            bool fit =
+                other->parent == role->parent && deep && !full && v->n_scripts + 2 <= MOST_SCRIPTS;
+            if (fit && twins) fit = agree_on(v, variable_of(v, a), variable_of(v, b));
+            if (fit)
                 join(v, a, b);
             else
                 a->lonely = b->lonely = true;
@@ -104,28 +151,28 @@ bool validator_is_far_behind(const validator *v, const state *s, const kg_op *ro
     return false;
 }
 
-int validator_follow(validator *v, state *s, const loop_model *l)
+int validator_follow(validator *v, state *s, int which, int seat)
 {
-    script *t = &scripts_of(v, s)[l->partners];
-    if (t->at[l->seat] == t->count) return -1;
-    int found = t->found[t->at[l->seat]++], least = t->count;
-    for (int i = 0; i < v->seats[l->partners]; i++)
+    script *t = &scripts_of(v, s)[which];
+    if (t->at[seat] == t->count) return -1;
+    int found = t->found[t->at[seat]++], least = t->count;
+    for (int i = 0; i < v->seats[which]; i++)
         if (t->at[i] < least) least = t->at[i];
     if (!least) return found;
-    for (int i = 0; i < v->seats[l->partners]; i++) t->at[i] = (uint8_t)(t->at[i] - least);
+    for (int i = 0; i < v->seats[which]; i++) t->at[i] = (uint8_t)(t->at[i] - least);
     t->count = (uint8_t)(t->count - least);
     memmove(t->found, t->found + least, t->count);
     memset(t->found + t->count, 0, (size_t)(MOST_AHEAD - t->count));
     return found;
 }
 
-void validator_lead(validator *v, state *s, const loop_model *l, int found)
+void validator_lead(validator *v, state *s, int which, int seat, int found)
 {
-    script *t = &scripts_of(v, s)[l->partners];
+    script *t = &scripts_of(v, s)[which];
     if (t->count == MOST_AHEAD) {
         validator_give_up(v, "one role runs far ahead of another");
         return;
     }
     t->found[t->count++] = (uint8_t)found;
-    t->at[l->seat] = t->count;
+    t->at[seat] = t->count;
 }

@@ -231,6 +231,11 @@ static void visit_loop(validator *v, kg_op *op)
     if (v->loops.count > 32) validator_give_up(v, "more than 32 loops");
 }
 
+static int largest(int a, int b)
+{
+    return a > b ? a : b;
+}
+
 static void visit_op(validator *v, kg_op *op)
 {
     int64_t count = kg_op_int(op, KG_A_COUNT, 0);
@@ -247,7 +252,8 @@ static void visit_op(validator *v, kg_op *op)
         op->code == KG_OP_WAIT || op->code == KG_OP_BULK_WAIT || op->code == KG_OP_WGMMA_WAIT;
     if (waits && count > v->most_groups) v->most_groups = (int)count;
     if (op->code == KG_OP_ARRIVE || (op->code == KG_OP_BARRIER && op->parent->owner))
-        v->at.barriers = BARRIERS;
+        v->at.barriers =
+            largest(v->at.barriers, 1 + ((int)kg_op_int(op, KG_A_ID, 0) & (BARRIERS - 1)));
     if (op->code == KG_OP_IF && op->operands[0]->id >= 0 &&
         v->condition_of[op->operands[0]->id] < 0 && !kg_is_mutable(op->operands[0]) &&
         v->n_conditions < MOST_CONDITIONS)
@@ -299,6 +305,17 @@ static bool is_settled(const validator *v, int tensor)
             if (!never_clash(v, a, b)) return false;
         }
     return true;
+}
+
+static void find_users(validator *v)
+{
+    v->tensor_users = KG_NEW_ARRAY(v->arena, uint32_t, v->n_tensors + 1);
+    for (int i = 0; i < v->accesses.count; i++) {
+        const access_model *a = &v->accesses.items[i];
+        for (int k = 0; k < v->n_tensors; k++)
+            if (!a->shared && (a->tensor == k || a->tensor < 0)) v->tensor_users[k] |= a->region;
+        for (int k = 0; a->use && k < a->ring; k++) v->mbarrier_users[a->mbarrier + k] |= a->region;
+    }
 }
 
 static void find_contested(validator *v)
@@ -386,6 +403,7 @@ bool validator_prepare(validator *v)
     mark_matters(v, v->kernel->body);
     validator_find_guards(v);
     find_contested(v);
+    find_users(v);
     if (v->stop) return false;
     validator_make_cells(v);
     find_shape(v);

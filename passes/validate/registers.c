@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Fragments that wgmma works on. Between a wgmma and the wait for its group nothing else may use the
-// registers of its result and of an operand A; and between any other use and a wgmma there has to be
-// a wgmma_fence. An assignment is no use: the variable is the registers. A product that goes on with
-// the sum of the one before needs nothing between the two.
+// Fragments that wgmma works on. Between a wgmma and the wait for its group nothing else may use
+// the registers of its result and of an operand A; and between any other use and a wgmma there has
+// to be a wgmma_fence. An assignment is no use: the variable is the registers. A product that goes
+// on with the sum of the one before needs nothing between the two.
 #include "passes/validate/model.h"
 
 // ---- which --------------------------------------------------------------------------------------
@@ -106,8 +106,9 @@ static void use(validator *v, state *s, const kg_op *op, const kg_value *value, 
     registers *r = &registers_of(v, s)[k];
     if (r->flying & warps)
         complain(v, s, op, !writes,
-                 r->written ? "these registers are used while a wgmma that writes them is in flight"
-                            : "these registers are used while a wgmma that reads them is in flight");
+                 r->written
+                     ? "these registers are used while a wgmma that writes them is in flight"
+                     : "these registers are used while a wgmma that reads them is in flight");
     r->touched |= warps;
 }
 
@@ -147,7 +148,8 @@ static void multiply(validator *v, state *s, const kg_op *op)
     if (((a >= 0 ? r[a].touched : 0) | (c >= 0 ? r[c].touched : 0)) & warps)
         complain(v, s, op, true,
                  "these registers were used otherwise, and no wgmma_fence is between");
-    if (a >= 0) r[a] = (registers){.touched = r[a].touched, .flying = r[a].flying | warps, .phase = 1};
+    if (a >= 0)
+        r[a] = (registers){.touched = r[a].touched, .flying = r[a].flying | warps, .phase = 1};
     if (result >= 0) r[result] = (registers){.flying = warps, .phase = 1, .written = true};
 }
 

@@ -11,7 +11,7 @@ typedef struct crew {
     const kg_op *regions[MOST_ROLES];
     int count;
     bool copies[MOST_ROLES];
-    bool last; // nothing comes behind them
+    bool last; // behind them nobody touches anything
     state_set work, visited, out;
 } crew;
 
@@ -40,6 +40,16 @@ static bool copies_in_bulk(const kg_block *block)
         if (op->code == KG_OP_COPY_BULK) return true;
         for (int i = 0; i < op->n_blocks; i++)
             if (copies_in_bulk(op->blocks[i])) return true;
+    }
+    return false;
+}
+
+static bool accesses_from(const validator *v, const kg_op *op)
+{
+    for (; op; op = op->next) {
+        if (v->first_access[op->id] >= 0) return true;
+        for (int i = 0; i < op->n_blocks; i++)
+            if (accesses_from(v, op->blocks[i]->first)) return true;
     }
     return false;
 }
@@ -235,9 +245,9 @@ static void report_stuck(crew *c, const state *s)
     report_at_mbarrier(c, s);
 }
 
-// One that can go on; ROLE_NONE: none can. Who lets copies come does so only when nobody else can go
-// on, so that consumers wait for each copy at the same place. But one that others are far ahead of
-// comes first.
+// One that can go on; ROLE_NONE: none can. Who lets copies come does so only when nobody else can
+// go on, so that consumers wait for each copy at the same place. But one that others are far ahead
+// of comes first.
 static int choose(const crew *c, const state *s, bool *done)
 {
     int chosen = ROLE_NONE;
@@ -281,7 +291,7 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
         }
         if (op == last) break;
     }
-    c.last = !last->parent->owner && !skip(v, last->next);
+    c.last = !last->parent->owner && !accesses_from(v, last->next);
     for (int i = 0; i < set->count; i++) {
         state *s = set->items[i];
         for (int role = 0; c.last && role < c.count; role++)

@@ -21,8 +21,9 @@ static state *take(validator *v, size_t bytes)
     size_t capacity = (bytes + SIZE_STEP - 1) / SIZE_STEP;
     state_set *spare = &v->spare[capacity < SIZES ? capacity : 0];
     if (capacity >= SIZES) bytes = v->at.bytes;
-    state *s = spare->count ? spare->items[--spare->count]
-                            : kg_arena_alloc(v->arena, capacity < SIZES ? capacity * SIZE_STEP : bytes);
+    state *s = spare->count
+                   ? spare->items[--spare->count]
+                   : kg_arena_alloc(v->arena, capacity < SIZES ? capacity * SIZE_STEP : bytes);
     s->capacity = (uint8_t)(capacity < SIZES ? capacity : 0);
     return s;
 }

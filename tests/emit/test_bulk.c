@@ -301,13 +301,43 @@ static void refused_parts(void **state)
             "a box would not start at a multiple of 128 bytes");
 }
 
+// Maps are parameters, and those have room for 4096 bytes: 30 tensors with a map each.
+static kg_diag_id with_tensors(int count)
+{
+    static char text[16384];
+    world many;
+    int at = sprintf(text, "kernel k(");
+    for (int i = 0; i < count; i++)
+        at += sprintf(text + at, "%sx%d: global f32[64]", i ? ", " : "", i);
+    at += sprintf(text + at,
+                  ")\n  warps 4\n  grid one: 1\n" PLACED(
+                      272) "  shared s: f32[64] align 128 {offset=0, pitch=64}\n"
+                           "  shared full: i64[1] align 16 {offset=256, pitch=1, arrivals=1}\n"
+                           "  mbarrier_init full\n");
+    for (int i = 0; i < count; i++)
+        at += sprintf(text + at, "  copy_bulk s = x%d[..+64] on full\n", i);
+    sprintf(text + at, "}\n");
+    emit(&many, text);
+    kg_diag_id id = many.diags.first ? many.diags.first->id : 0;
+    bool made = many.out.ptx != NULL;
+    if (made == (many.diags.first != NULL)) fail_msg("%d tensors", count);
+    release(&many);
+    return made ? (kg_diag_id)-1 : id;
+}
+
+static void most_maps(void **state)
+{
+    assert_int_equal(with_tensors(30), (kg_diag_id)-1);
+    assert_int_equal(with_tensors(31), KG_D_C605);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_by_one),      cmocka_unit_test(guards),
         cmocka_unit_test(weakened),        cmocka_unit_test(maps),
         cmocka_unit_test(refused_tensors), cmocka_unit_test(refused_buffers),
-        cmocka_unit_test(refused_parts),
+        cmocka_unit_test(refused_parts),   cmocka_unit_test(most_maps),
     };
     return cmocka_run_group_tests_name("emit bulk", tests, emit_everything, release_everything);
 }

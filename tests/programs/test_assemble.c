@@ -2,8 +2,8 @@
 // ptxas takes every program of this folder for every generation of targets, and needs no local
 // memory for it: what the PTX machine runs, a GPU runs.
 //   test_assemble PTXAS            programs for everything
-//   test_assemble PTXAS TARGET     programs for one target, with synchronization of their own
-#include "synced.h"
+//   test_assemble PTXAS TARGET     programs for one target
+#include "runtime/kgen.h"
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -68,10 +68,7 @@ static void assemble_program(void **state)
         const char *target = only_target ? only_target : all_targets[i];
         kgen_program *program = NULL;
         kgen_compile_options options = {.name = name, .target = target};
-        kgen_status status = only_target
-                                 ? program_compile_synced(context, text, length, &options, &program)
-                                 : kgen_compile(context, text, length, &options, &program);
-        assert_int_equal(status, KGEN_OK);
+        assert_int_equal(kgen_compile(context, text, length, &options, &program), KGEN_OK);
         assemble(name, target, program);
         kgen_program_free(program);
     }

@@ -14,7 +14,7 @@
 
 static program_case of(const char *file)
 {
-    return (program_case){.file = file, .target = "sm_90a", .synced = true};
+    return (program_case){.file = file, .target = "sm_90a"};
 }
 
 // Tiles of 16 x 32 in a ring of three: fewer tiles than slots, as many, several turns, and tails.

@@ -71,11 +71,12 @@ kgen_program *shipped_program(kgen_context *context, const kgen_task *task,
 
 int shipped_main(void (*test)(void **state))
 {
-    struct CMUnitTest tests[64] = {{0}};
+    struct CMUnitTest tests[96] = {{0}};
+    const char *const *lists[] = {kgen_configurations, kgen_target_configurations};
     size_t n = 0;
-    for (; kgen_configurations[n] && n < sizeof tests / sizeof *tests; n++)
-        tests[n] = (struct CMUnitTest){.name = kgen_configurations[n],
-                                       .test_func = test,
-                                       .initial_state = (void *)kgen_configurations[n]};
+    for (int l = 0; l < 2; l++)
+        for (const char *const *line = lists[l]; *line && n < sizeof tests / sizeof *tests; line++)
+            tests[n++] = (struct CMUnitTest){
+                .name = *line, .test_func = test, .initial_state = (void *)*line};
     return _cmocka_run_group_tests("shipped", tests, n, NULL, NULL);
 }

@@ -27,16 +27,19 @@ static void first_only(const char *pass, const char *ir, void *user)
     if (!pass) *(char **)user = strdup(ir);
 }
 
-static void resume(kgen_context *context, const char *pass, const char *text, const char *end,
-                   const char *line)
+static void resume(kgen_context *context, const char *pass, const char *text,
+                   const kgen_program *whole, const char *line)
 {
+    kgen_program_info info;
     char *again = NULL;
     kgen_program *program = NULL;
-    kgen_compile_options options = {.name = pass, .after_pass = first_only, .user = &again};
+    assert_int_equal(kgen_program_get_info(whole, &info), KGEN_OK);
+    kgen_compile_options options = {
+        .name = pass, .target = info.target, .after_pass = first_only, .user = &again};
     kgen_status status = kgen_compile(context, text, strlen(text), &options, &program);
     if (status) fail_msg("%s: the text after %s: %s", line, pass, kgen_status_name(status));
     assert_string_equal(again, text);
-    assert_string_equal(kgen_program_ir(program), end);
+    assert_string_equal(kgen_program_ir(program), kgen_program_ir(whole));
     kgen_program_free(program);
     free(again);
 }
@@ -50,7 +53,7 @@ static void text_of_configuration(void **state)
     kgen_program *program = shipped_program(context, task, keep, &d);
     assert_true(d.n >= 8);
     for (int i = 0; i < d.n; i++) {
-        resume(context, d.pass[i], d.ir[i], kgen_program_ir(program), line);
+        resume(context, d.pass[i], d.ir[i], program, line);
         free(d.pass[i]);
         free(d.ir[i]);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Holds the validator against programs that are synchronized by hand: bulk copies, mbarriers, wgmma.
-// No synchronization is derived and no code is generated; a file is compiled up to its buffers'
-// places, and what it says of itself is checked:
+// Holds the validator against programs that are synchronized by hand: bulk copies, mbarriers,
+// wgmma. No synchronization is derived and no code is generated; a file is compiled up to its
+// buffers' places, and what it says of itself is checked:
 //
 //   // proof: proved                    or: refuted WORDS, unknown WORDS: part of what is reported
 //   // at: TEXT                         (refuted) a part of the line that it is reported at
@@ -10,9 +10,9 @@
 //   // proved: MUTANT, MUTANT           ... but for these, which are right as well,
 //   // unknown: MUTANT                  and these, of which the validator cannot tell
 //
-// A mutant's name is what is done to which op: `remove 12`, `up 12`, `down 12`, `less 12`, `more 12`,
-// `behind 12`: 12 is the line of the op. Arguments are paths; each is a test (TAP). --list PATH
-// prints what comes out; --time PATH how long it takes.
+// A mutant's name is what is done to which op: `remove 12`, `up 12`, `down 12`, `less 12`, `more
+// 12`, `behind 12`: 12 is the line of the op. Arguments are paths; each is a test (TAP). --list
+// PATH prints what comes out; --time PATH how long it takes.
 #include "ir/access.h"
 #include "passes/passes.h"
 #include "passes/validate/validate.h"
@@ -61,7 +61,8 @@ static void words_behind(const char *text, const char *key, char *out, size_t si
 
 // ---- compiling ----------------------------------------------------------------------------------
 
-// The accumulator's layout says which warpgroup reads what.
+// The accumulator's layout says which warpgroup reads what; texts below the pass `layout` state
+// others.
 static void lay_out_products(subject *s, kg_block *block)
 {
     for (kg_op *op = block->first; op; op = op->next) {
@@ -87,8 +88,10 @@ static void compile(subject *s)
     if (!s->unit) return;
     s->kernel = s->unit->kernels;
     if (!kg_verify(s->kernel, &s->diags)) return;
-    if (s->kernel->level < KG_LEVEL_PLACED) kg_run_pipeline(&context, s->kernel, &options);
-    lay_out_products(s, s->kernel->body);
+    if (s->kernel->level < KG_LEVEL_PLACED)
+        kg_run_pipeline(&context, s->kernel, &options);
+    else
+        lay_out_products(s, s->kernel->body);
     s->kernel->level = KG_LEVEL_SYNCED;
 }
 
@@ -133,7 +136,8 @@ static void check_verdict(subject *s)
     words_behind(s->text, "// at: ", place, sizeof place);
     size_t n = strlen(verdicts[proof]);
     const char *what = v.what ? v.what : "";
-    bool as_said = !strncmp(words, verdicts[proof], n) && (!words[n] || strstr(what, words + n + 1));
+    bool as_said =
+        !strncmp(words, verdicts[proof], n) && (!words[n] || strstr(what, words + n + 1));
     if (s->list)
         printf("%s: %s: %s, lines %d and %d, %s (%d states, %d cells)\n", s->path, verdicts[proof],
                what, line_of(v.a), line_of(v.b), v.schedule ? v.schedule : "", v.states, v.cells);
@@ -170,9 +174,9 @@ static void check_mutant(subject *s, const char *how, const kg_op *op)
                verdicts[proof], v.what ? v.what : "", line_of(v.a), line_of(v.b),
                v.schedule ? v.schedule : "");
     if (strcmp(expected, verdicts[proof]))
-        fail(s, "%s (%s): %s, not %s: %s, lines %d and %d, %s", name,
-             kg_op_info_of(op->code)->name, verdicts[proof], expected, v.what ? v.what : "",
-             line_of(v.a), line_of(v.b), v.schedule ? v.schedule : "");
+        fail(s, "%s (%s): %s, not %s: %s, lines %d and %d, %s", name, kg_op_info_of(op->code)->name,
+             verdicts[proof], expected, v.what ? v.what : "", line_of(v.a), line_of(v.b),
+             v.schedule ? v.schedule : "");
 }
 
 static bool synchronizes(const kg_op *op)
@@ -332,7 +336,8 @@ static bool test_file(int number, const char *path, bool list, bool timed)
 
 int main(int argc, char **argv)
 {
-    bool list = argc > 1 && !strcmp(argv[1], "--list"), timed = argc > 1 && !strcmp(argv[1], "--time");
+    bool list = argc > 1 && !strcmp(argv[1], "--list"),
+         timed = argc > 1 && !strcmp(argv[1], "--time");
     int first = list || timed ? 2 : 1;
     bool fine = argc > first;
     printf("1..%d\n", argc - first);
