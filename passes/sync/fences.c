@@ -2,6 +2,7 @@
 // Where fences stand. See fences.h.
 #include "passes/sync/fences.h"
 #include "passes/sync/hand.h"
+#include "passes/sync/phases.h"
 
 #include <string.h>
 
@@ -41,6 +42,25 @@ static kg_points places(const kg_sync_program *p, const kg_sync_plan *plan, int 
     return at;
 }
 
+// To ptxas registers that are fenced in front of a loop are not fenced behind it, and a wait for a
+// phase is a loop: it would put another fence behind. So of the points in the product's own block
+// those behind the last such wait, if there are any.
+static void behind_waits(const kg_sync_program *p, const kg_obligation *o, kg_points at)
+{
+    const kg_sync_node *b = kg_sync_node_at(p, p->accesses.items[o->b].node);
+    const kg_sync_block *block = kg_sync_block_at(p, b->block);
+    int from = 0;
+    bool any = false;
+    for (int i = 0; i < b->position; i++)
+        if (kg_sync_is_phase_wait(kg_sync_node_at(p, block->items[i])->op)) from = i + 1;
+    for (int i = from; i <= b->position; i++) any |= kg_points_has(at, block->first_point + i);
+    for (int i = 0; any && from && i <= block->count; i++) {
+        int point = block->first_point + i;
+        if (i < from || i > b->position)
+            at.words[point >> 6] &= ~(UINT64_C(1) << (point & 63));
+    }
+}
+
 void kg_fences_add(const kg_sync_program *p, const kg_obligations *o, const int64_t *cost,
                    kg_sync_plan *plan)
 {
@@ -48,8 +68,11 @@ void kg_fences_add(const kg_sync_program *p, const kg_obligations *o, const int6
     for (int f = KG_FENCE_SHARED; f < KG_FENCES; f++) {
         int n = 0;
         for (int i = 0; i < o->count; i++)
-            if ((int)o->items[i].fence == f && ours(&o->items[i]))
-                sets[n++] = places(p, plan, i, &o->items[i]);
+            if ((int)o->items[i].fence == f && ours(&o->items[i])) {
+                sets[n] = places(p, plan, i, &o->items[i]);
+                if (f == KG_FENCE_REGISTERS) behind_waits(p, &o->items[i], sets[n]);
+                n++;
+            }
         if (n) kg_cover_choose(p, sets, n, cost, plan->fence[f]);
     }
 }
