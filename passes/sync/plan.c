@@ -343,7 +343,8 @@ static void wait_later(const counter *c, kg_replay *replay)
         const kg_obligation *o = &l->o->items[i];
         int point = in_front(l, o);
         if (o->meet == KG_MEET_NONE && ours(o) && kg_waits_concern(l->p, o, c->group) &&
-            !kg_points_has(c->waits->at, point) && kg_points_has(l->plan->cuts[i], point))
+            !kg_points_has(c->waits->at, point) && kg_points_has(l->plan->cuts[i], point) &&
+            early[point] < 0)
             early[point] = earlier_wait(c, o, point);
     }
     for (int point = l->p->n_points - 1; point >= 0; point--) { // the latest that does
