@@ -52,10 +52,25 @@ static variable *variable_of(const validator *v, const loop_model *l)
     return l->trips.variable < 0 ? NULL : &v->variables.items[l->trips.variable];
 }
 
-// Each trip of `around` makes one run of the loop; how long it is may change with the trip.
-static bool once_a_trip(const loop_model *l, const kg_op *around)
+// The branch asks for trips of the loop, so it leaves none of its long runs out.
+static bool asks_for_trips(const validator *v, const kg_op *branch, const loop_model *l)
 {
-    return around && l->op->parent->owner == around;
+    const guard *g = branch->code == KG_OP_IF ? &v->guards[branch->id] : NULL;
+    if (!g || g->kind != GUARD_VALUE || g->equals || g->shift_loop >= 0 ||
+        g->of.variable != l->trips.variable)
+        return false;
+    // -x + offset > least is not x > offset - least - 1
+    bool same = g->of.sign == l->trips.sign, first = l->op->parent == branch->blocks[0];
+    int64_t least = same ? g->least - g->of.offset : g->of.offset - g->least - 1;
+    return (g->negated == same) != first && least + l->trips.offset <= l->most;
+}
+
+// Each trip of `around` makes one run of the loop; how long it is may change with the trip.
+static bool once_a_trip(const validator *v, const loop_model *l, const kg_op *around)
+{
+    const kg_op *owner = l->op->parent->owner;
+    if (around && owner != around && asks_for_trips(v, owner, l)) owner = owner->parent->owner;
+    return around && owner == around;
 }
 
 // As many trips in each run, because roles that go together compute it from what they go by.
@@ -66,7 +81,7 @@ static bool twin_trips(const validator *v, const loop_model *a, const loop_model
     int64_t trips;
     if (!x || !y || x == y || a->op->code != KG_OP_FOR || b->op->code != KG_OP_FOR) return false;
     if (x->unit != y->unit || !differ_by(a, b, &trips)) return false;
-    return x->script == 0 && once_a_trip(a, around) && once_a_trip(b, others) && same_step(a, b) &&
+    return x->script == 0 && once_a_trip(v, a, around) && once_a_trip(v, b, others) && same_step(a, b) &&
            linear_correspond(v, &x->part, &y->part);
 }
 
