@@ -27,6 +27,18 @@ static bool ours(const kg_obligation *o)
     return !o->found_by_hand && !o->by_author;
 }
 
+bool kg_fence_serves(const kg_sync_program *p, const kg_obligation *o, int point)
+{
+    const kg_sync_node *b = kg_sync_node_at(p, p->accesses.items[o->b].node);
+    const kg_sync_block *block = kg_sync_block_at(p, b->block);
+    int from = point - block->first_point;
+    if (o->fence != KG_FENCE_REGISTERS || p->points[point].block != b->block) return true;
+    // Behind the product: in front of it a trip later.
+    for (int i = from > b->position ? 0 : from; i < b->position; i++)
+        if (kg_sync_is_phase_wait(kg_sync_node_at(p, block->items[i])->op)) return false;
+    return true;
+}
+
 // The points of its cuts where the threads of the obligation meet, or all of them when they need
 // not.
 static kg_points places(const kg_sync_program *p, const kg_sync_plan *plan, int index,
@@ -39,26 +51,10 @@ static kg_points places(const kg_sync_program *p, const kg_sync_plan *plan, int 
         if (o->meet == KG_MEET_NONE) meet = ~UINT64_C(0);
         at.words[w] = plan->cuts[index].words[w] & meet;
     }
+    for (int i = 0; i < p->n_points; i++)
+        if (kg_points_has(at, i) && !kg_fence_serves(p, o, i))
+            at.words[i >> 6] &= ~(UINT64_C(1) << (i & 63));
     return at;
-}
-
-// To ptxas registers that are fenced in front of a loop are not fenced behind it, and a wait for a
-// phase is a loop: it would put another fence behind. So of the points in the product's own block
-// those behind the last such wait, if there are any.
-static void behind_waits(const kg_sync_program *p, const kg_obligation *o, kg_points at)
-{
-    const kg_sync_node *b = kg_sync_node_at(p, p->accesses.items[o->b].node);
-    const kg_sync_block *block = kg_sync_block_at(p, b->block);
-    int from = 0;
-    bool any = false;
-    for (int i = 0; i < b->position; i++)
-        if (kg_sync_is_phase_wait(kg_sync_node_at(p, block->items[i])->op)) from = i + 1;
-    for (int i = from; i <= b->position; i++) any |= kg_points_has(at, block->first_point + i);
-    for (int i = 0; any && from && i <= block->count; i++) {
-        int point = block->first_point + i;
-        if (i < from || i > b->position)
-            at.words[point >> 6] &= ~(UINT64_C(1) << (point & 63));
-    }
 }
 
 void kg_fences_add(const kg_sync_program *p, const kg_obligations *o, const int64_t *cost,
@@ -68,11 +64,8 @@ void kg_fences_add(const kg_sync_program *p, const kg_obligations *o, const int6
     for (int f = KG_FENCE_SHARED; f < KG_FENCES; f++) {
         int n = 0;
         for (int i = 0; i < o->count; i++)
-            if ((int)o->items[i].fence == f && ours(&o->items[i])) {
-                sets[n] = places(p, plan, i, &o->items[i]);
-                if (f == KG_FENCE_REGISTERS) behind_waits(p, &o->items[i], sets[n]);
-                n++;
-            }
+            if ((int)o->items[i].fence == f && ours(&o->items[i]))
+                sets[n++] = places(p, plan, i, &o->items[i]);
         if (n) kg_cover_choose(p, sets, n, cost, plan->fence[f]);
     }
 }
