@@ -54,7 +54,7 @@ static void reach_value(reach *r, const kg_value *value);
 
 static void reach_op(reach *r, const kg_op *op)
 {
-    if (!kg_op_within(op, r->o->loop) || r->seen[op->id]) return;
+    if (op == r->o->last || !kg_op_within(op, r->o->loop) || r->seen[op->id]) return;
     r->seen[op->id] = true;
     for (int i = op->code == KG_OP_ASSIGN; i < op->n_operands; i++)
         reach_value(r, op->operands[i]);
