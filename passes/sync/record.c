@@ -6,8 +6,8 @@
 #include "passes/sync/phases.h"
 
 // ---- questions about the plan -------------------------------------------------------------------
-// Of a wait in the trip and behind the start of what the obligation waits for: are there at least
-// as many younger groups as it leaves in flight?
+// Of a wait for products in the trip and behind the product that the obligation waits for: are there
+// at least as many younger groups as it leaves in flight?
 static bool completes(const kg_sync_outcome *c, const kg_obligation *o, int point)
 {
     const kg_sync_program *p = c->p;
@@ -15,7 +15,9 @@ static bool completes(const kg_sync_outcome *c, const kg_obligation *o, int poin
     const int *count = c->plan->waits[a->group].count;
     int source = kg_sync_source(p, a), younger = 0, end = p->points[point].position;
     const kg_sync_node *n = source < 0 ? NULL : kg_sync_node_at(p, source);
-    if (!n || n->block != p->points[point].block || n->position >= end || !count) return true;
+    if (a->group != KG_GROUP_WGMMA || !count || !n || n->block != p->points[point].block ||
+        n->position >= end)
+        return true;
     const kg_sync_block *block = kg_sync_block_at(p, n->block);
     for (int i = n->position + 1; i < end; i++)
         younger += kg_sync_commits(kg_sync_node_at(p, block->items[i])->op) == a->group;
