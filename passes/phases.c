@@ -196,14 +196,14 @@ static bool assigned_inside(const kg_value *slot, kg_op *owner)
 }
 
 // Out of branches, for a phase that is waited for in one arm only would be missed in the other; and
-// out of loops whose trips all mean one phase.
+// out of loops whose trips all mean one phase. Not out of a branch that goes on to other phases:
+// there are none of it in the other arm.
 static kg_op *out_of_regions(kg_op *op, const kg_value *slot)
 {
-    for (kg_op *owner; (owner = op->parent->owner); op = owner) {
-        bool branch = owner->code == KG_OP_IF && !made_inside(slot, owner);
-        bool loop = kg_is_loop(owner) && !made_inside(slot, owner) && !assigned_inside(slot, owner);
-        if (!branch && !loop) break;
-    }
+    for (kg_op *owner; (owner = op->parent->owner); op = owner)
+        if ((owner->code != KG_OP_IF && !kg_is_loop(owner)) || made_inside(slot, owner) ||
+            assigned_inside(slot, owner))
+            break;
     return op;
 }
 

@@ -2,6 +2,7 @@
 // Where fences stand. See fences.h.
 #include "passes/sync/fences.h"
 #include "passes/sync/hand.h"
+#include "passes/sync/phases.h"
 
 #include <string.h>
 
@@ -38,6 +39,18 @@ static void keep_near(const kg_sync_program *p, const kg_obligation *o, kg_point
         if (i < first || i > first + b->position) at.words[i >> 6] &= ~(UINT64_C(1) << (i & 63));
 }
 
+bool kg_fence_serves(const kg_sync_program *p, const kg_obligation *o, int point)
+{
+    const kg_sync_node *b = kg_sync_node_at(p, p->accesses.items[o->b].node);
+    const kg_sync_block *block = kg_sync_block_at(p, b->block);
+    int from = point - block->first_point;
+    if (o->fence != KG_FENCE_REGISTERS || p->points[point].block != b->block) return true;
+    // Behind the product: in front of it a trip later.
+    for (int i = from > b->position ? 0 : from; i < b->position; i++)
+        if (kg_sync_is_phase_wait(kg_sync_node_at(p, block->items[i])->op)) return false;
+    return true;
+}
+
 // The points of its cuts where the threads of the obligation meet, or all of them when they need
 // not.
 static kg_points places(const kg_sync_program *p, const kg_sync_plan *plan, int index,
@@ -51,6 +64,9 @@ static kg_points places(const kg_sync_program *p, const kg_sync_plan *plan, int 
         at.words[w] = plan->cuts[index].words[w] & meet;
     }
     if (o->fence == KG_FENCE_REGISTERS) keep_near(p, o, at);
+    for (int i = 0; i < p->n_points; i++)
+        if (kg_points_has(at, i) && !kg_fence_serves(p, o, i))
+            at.words[i >> 6] &= ~(UINT64_C(1) << (i & 63));
     return at;
 }
 

@@ -9,6 +9,9 @@
 #include "passes/sync/cover.h"
 
 // Adds plan->fence for what the plan's waits and rendezvous leave to be fenced.
+// A point among an obligation's cuts will do. To ptxas registers that are fenced in front of a loop
+// are not fenced behind it, and a wait for a phase is a loop: it would put another fence behind.
+bool kg_fence_serves(const kg_sync_program *p, const kg_obligation *o, int point);
 void kg_fences_add(const kg_sync_program *p, const kg_obligations *o, const int64_t *cost,
                    kg_sync_plan *plan);
 // The author's fences stand on every path of an obligation that needs one. For those between

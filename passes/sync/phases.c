@@ -63,11 +63,17 @@ static void add_release(const releaser *r, const kg_value *buffer)
     KG_PUSH(p->arena, &p->accesses, a);
 }
 
+static bool waits_for_slot(const kg_op *op)
+{
+    return kg_sync_is_phase_wait(op) && kg_op_int(op, KG_A_BEHIND, 0);
+}
+
 static bool find_copies(kg_op *op, void *user)
 {
     const releaser *r = user;
     if (!kg_sync_is_phase_wait(op) || kg_sync_mbarrier(op) != r->mbarrier) return true;
-    for (const kg_op *next = op->next; next; next = next->next)
+    // Up to where the copies stand that wait for other slots.
+    for (const kg_op *next = op->next; next && !waits_for_slot(next); next = next->next)
         if (brings(next)) add_release(r, kg_root(next->operands[0]));
     return true;
 }

@@ -320,6 +320,46 @@ static bool close_open(const counter *c, const kg_replay *replay)
     return changed;
 }
 
+// A wait that stands behind the start of what the obligation waits for, in its trip, and in front of
+// `point`; -1 when there is none.
+static int earlier_wait(const counter *c, const kg_obligation *o, int point)
+{
+    const kg_sync_program *p = c->l->p;
+    const kg_sync_node *a = kg_sync_node_at(p, p->accesses.items[o->a].node);
+    if (p->points[point].block != a->block) return -1;
+    for (int i = kg_sync_block_at(p, a->block)->first_point + a->position + 1; i < point; i++)
+        if (kg_points_has(c->waits->at, i)) return i;
+    return -1;
+}
+
+// One wait does for several products, if it comes in front of the first that needs one. Where the
+// others are needed later only, a second wait there leaves them in the tensor core until then.
+static void wait_later(const counter *c, kg_replay *replay)
+{
+    planner *l = c->l;
+    int *early = KG_NEW_ARRAY(l->p->arena, int, l->p->n_points + 1);
+    for (int i = 0; i < l->p->n_points; i++) early[i] = -1;
+    for (int i = 0; i < l->o->count; i++) {
+        const kg_obligation *o = &l->o->items[i];
+        int point = in_front(l, o);
+        if (o->meet == KG_MEET_NONE && ours(o) && kg_waits_concern(l->p, o, c->group) &&
+            !kg_points_has(c->waits->at, point) && kg_points_has(l->plan->cuts[i], point) &&
+            early[point] < 0)
+            early[point] = earlier_wait(c, o, point);
+    }
+    for (int point = l->p->n_points - 1; point >= 0; point--) { // the latest that does
+        kg_replay with;
+        if (early[point] < 0) continue;
+        kg_points_add(c->waits->at, point);
+        run_replay(c, &with);
+        if (with.bounded && !newly_open(c, &with) &&
+            with.count[early[point]] > replay->count[early[point]])
+            *replay = with;
+        else
+            drop_wait(c, point);
+    }
+}
+
 static void count_waits(planner *l, kg_group group)
 {
     counter c = {l, group, &l->plan->waits[group]};
@@ -328,6 +368,7 @@ static void count_waits(planner *l, kg_group group)
     while (replay.bounded && newly_open(&c, &replay) && close_open(&c, &replay))
         run_replay(&c, &replay);
     if (replay.bounded) {
+        if (group == KG_GROUP_WGMMA) wait_later(&c, &replay);
         guard_unseen(&c, &replay);
         prune_waits(&c, &replay);
     }
