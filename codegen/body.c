@@ -117,6 +117,7 @@ struct label {
 
 struct reader {
     struct cg_body *body;
+    uint8_t effects_from[128]; // by first letter: the row of `effects` to start at
     struct label *labels;
     unsigned label_count;
     bool unknown;
@@ -190,7 +191,9 @@ static int register_named(const struct cg_body *body, struct span word)
 {
     for (unsigned i = 0; i < body->class_count; i++) {
         const struct cg_register_class *c = &body->classes[i];
-        if (word.length <= c->name_length || memcmp(word.start, c->name, c->name_length)) continue;
+        if (word.length <= c->name_length || word.start[1] != c->name[1] ||
+            memcmp(word.start, c->name, c->name_length))
+            continue;
         unsigned number = 0;
         size_t k = c->name_length;
         for (; k < word.length && word.start[k] >= '0' && word.start[k] <= '9'; k++)
@@ -204,10 +207,8 @@ static void add_uses(struct cg_body *body, struct span text, bool reads, bool wr
 {
     const char *end = text.start + text.length;
     for (const char *at = text.start; at < end;) {
-        if (*at != '%') {
-            at++;
-            continue;
-        }
+        at = memchr(at, '%', (size_t)(end - at));
+        if (!at) return;
         const char *stop = at + 1;
         while (stop < end && is_word(*stop)) stop++;
         int index = register_named(body, (struct span){at, (size_t)(stop - at)});
@@ -224,12 +225,21 @@ static void add_uses(struct cg_body *body, struct span text, bool reads, bool wr
 
 // ---- statements ---------------------------------------------------------------------------------
 
-static const struct effect *effect_of(struct span mnemonic)
+// The rows are in the order of their letters.
+static void index_effects(struct reader *r)
+{
+    for (size_t i = sizeof effects / sizeof *effects; i-- > 0;)
+        r->effects_from[(unsigned char)effects[i].start[0]] = (uint8_t)i;
+}
+
+static const struct effect *effect_of(const struct reader *r, struct span mnemonic)
 {
     const struct effect *best = NULL;
     size_t best_size = 0;
-    for (size_t i = 0; i < sizeof effects / sizeof *effects; i++) {
-        if (effects[i].start[0] != mnemonic.start[0]) continue;
+    unsigned char letter = (unsigned char)*mnemonic.start;
+    size_t count = sizeof effects / sizeof *effects;
+    for (size_t i = letter < 128 ? r->effects_from[letter] : count;
+         i < count && effects[i].start[0] == (char)letter; i++) {
         size_t size = strlen(effects[i].start);
         bool fits = begins(mnemonic, effects[i].start) &&
                     (mnemonic.length == size || mnemonic.start[size] == '.');
@@ -289,7 +299,7 @@ static void read_statement(struct reader *r, struct span whole)
     size_t size = 0;
     while (size < s.length && !is_blank(s.start[size])) size++;
     struct span mnemonic = {s.start, size}, operands = trim(drop(s, size));
-    const struct effect *effect = size ? effect_of(mnemonic) : NULL;
+    const struct effect *effect = size ? effect_of(r, mnemonic) : NULL;
     r->unknown |= !effect;
     size_t result = effect && effect->writes ? first_operand(operands).length : 0;
     bool product = begins(mnemonic, "wgmma.mma_async");
@@ -467,15 +477,14 @@ static void find_flight(struct cg_body *body, uint64_t *now)
 
 // ---- the whole ----------------------------------------------------------------------------------
 
+// LLVM declares all of its registers before the first statement.
 static void declare_all(struct cg_body *body)
 {
     const char *end = body->text + body->length;
-    int depth = 0;
     for (const char *at = body->text; at < end;) {
-        struct span line = until((struct span){at, (size_t)(end - at)}, "\n");
-        if (!depth) declare(body, line);
-        for (size_t i = 0; i < line.length && line.start[i] != '/'; i++)
-            depth += (line.start[i] == '{') - (line.start[i] == '}');
+        struct span line = until((struct span){at, (size_t)(end - at)}, "\n"), s = trim(line);
+        if (s.length && *s.start != '.' && !begins(s, "//")) return;
+        declare(body, line);
         at += line.length + 1;
     }
 }
@@ -512,6 +521,7 @@ enum cg_body_status cg_body_read(const struct cg_allocator *allocator, const cha
     struct reader r = {.body = out};
     *out = (struct cg_body){.text = text, .length = length};
     if (length > UINT32_MAX) return CG_BODY_UNKNOWN;
+    index_effects(&r);
     declare_all(out);
     if (out->register_count >= REGISTER_LIMIT) return CG_BODY_UNKNOWN;
     if (!make_room(allocator, &r)) return CG_BODY_MEMORY;

@@ -196,6 +196,7 @@ cg_value cg_integer(struct cg_module *m, cg_type type, int64_t value); // wraps 
 cg_value cg_float(struct cg_module *m, cg_type type, double value);    // rounds to the type
 cg_value cg_undefined(struct cg_module *m, cg_type type);
 bool cg_is_constant(struct cg_module *m, cg_value value, int64_t *out); // integers only
+bool cg_is_zero(struct cg_module *m, cg_value value); // a constant without a set bit
 
 static inline cg_value cg_i32(struct cg_module *m, int32_t value)
 {
@@ -362,7 +363,7 @@ bool cg_template(struct cg_module *m, enum cg_ptx_id id, const cg_value *argumen
 cg_value cg_template1(struct cg_module *m, enum cg_ptx_id id, const cg_value *arguments,
                       unsigned count, const char *comment);
 // A run of templates as one inline assembly: what one step gives to the next stays in registers of
-// the text, where LLVM spends no time on it. For long rows of ldmatrix and mma.
+// the text, where LLVM spends no time on it. For long rows of ldmatrix and mma, and of copies.
 enum cg_run_kind {
     CG_RUN_VARIABLE,  // goes in and comes out
     CG_RUN_INPUT,     // goes in
@@ -375,6 +376,7 @@ struct cg_run_operand {
 };
 struct cg_run_step {
     enum cg_ptx_id id;
+    unsigned line, column; // of its .loc; 0: the run's
     struct cg_run_operand operands[CG_PTX_OPERAND_LIMIT]; // results, then arguments
 };
 struct cg_run {
@@ -382,9 +384,10 @@ struct cg_run {
     unsigned step_count;
     cg_value *variables; // F32 or I32; each is replaced by what the run leaves in it
     unsigned variable_count;
-    const cg_value *inputs; // 32 bits
+    const cg_value *inputs; // 32 or 64 bits
     unsigned input_count;
     unsigned temporary_count;
+    cg_value guard; // predicate of every step; NULL: none
 };
 bool cg_run_emit(struct cg_module *m, const struct cg_run *run);
 
@@ -441,9 +444,8 @@ struct cg_finish_options {
 };
 // Short on purpose. Never simplifycfg, jump-threading, loop-unroll: they copy or move barriers.
 // `instcombine` must be told not to verify its fixpoint: that check ends the process.
-// Without `sroa` variables would stay in local memory.
-#define CG_LEAST_PASSES "sroa<preserve-cfg>"
-#define CG_DEFAULT_PASSES "sroa<preserve-cfg>,early-cse,instcombine<no-verify-fixpoint>,dce"
+#define CG_LEAST_PASSES "dce"
+#define CG_DEFAULT_PASSES "early-cse,instcombine<no-verify-fixpoint>,dce"
 
 struct cg_output {
     char *ptx; // ends with a NUL, not counted

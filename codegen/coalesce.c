@@ -17,7 +17,6 @@
 #include "codegen/body.h"
 #include "codegen/internal.h"
 
-#include <stdio.h>
 #include <string.h>
 
 struct merger {
@@ -222,6 +221,16 @@ static char *copy_text(char *end, const char *from, const char *to)
     return end + (to - from);
 }
 
+static char *write_number(char *end, unsigned number)
+{
+    char digits[10];
+    int count = 0;
+    do digits[count++] = (char)('0' + number % 10);
+    while (number /= 10);
+    while (count) *end++ = digits[--count];
+    return end;
+}
+
 static char *write_declarations(char *end, const struct cg_body *body, const unsigned *used,
                                 const char **at)
 {
@@ -231,7 +240,10 @@ static char *write_declarations(char *end, const struct cg_body *body, const uns
         *at = c->declaration + c->declaration_length;
         if (used[i]) {
             end = copy_text(end, c->declaration, c->name + c->name_length);
-            end += sprintf(end, "<%u>;", used[i] + 1);
+            *end++ = '<';
+            end = write_number(end, used[i] + 1);
+            *end++ = '>';
+            *end++ = ';';
         } else if (**at == '\n') {
             ++*at;
         }
@@ -259,7 +271,7 @@ static char *write_statement(char *end, const struct merger *m, const struct cg_
         const struct cg_register_class *c = class_of(body, use->index);
         end = copy_text(end, *at, body->text + use->offset);
         end = copy_text(end, c->name, c->name + c->name_length);
-        end += sprintf(end, "%u", m->number[find(m, use->index)]);
+        end = write_number(end, m->number[find(m, use->index)]);
         *at = body->text + use->offset + use->length;
     }
     end = copy_text(end, *at, stop);

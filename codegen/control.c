@@ -51,6 +51,7 @@ void cg_loop_begin(struct cg_module *m, struct cg_loop *loop, cg_value lower, cg
     cg_block before = cg_block_current(m);
     loop->head = surely_runs(m, lower, upper) ? NULL : cg_block_new(m, "test");
     cg_branch(m, loop->head ? loop->head : loop->body);
+    cg_head_open(m, loop->head ? loop->head : loop->body);
     cg_block_enter(m, loop->head ? loop->head : loop->body);
     loop->index = cg_phi(m, cg_type_of(m, lower));
     cg_phi_add(m, loop->index, lower, before);
@@ -68,6 +69,7 @@ void cg_loop_end(struct cg_module *m, struct cg_loop *loop)
     else
         cg_branch_if(m, cg_slt(m, next, loop->upper), loop->body, loop->exit);
     cg_phi_add(m, loop->index, next, latch);
+    cg_head_close(m, loop->head ? loop->head : loop->body);
     if (loop->keep_rolled) cg_raw_keep_rolled(m, latch);
     cg_block_enter(m, loop->exit);
 }
@@ -77,6 +79,7 @@ void cg_while_begin(struct cg_module *m, struct cg_while *loop)
     loop->head = cg_block_new(m, "while");
     loop->exit = cg_block_new(m, "done");
     cg_branch(m, loop->head);
+    cg_head_open(m, loop->head);
     cg_block_enter(m, loop->head);
 }
 
@@ -90,5 +93,6 @@ void cg_while_test(struct cg_module *m, struct cg_while *loop, cg_value conditio
 void cg_while_end(struct cg_module *m, struct cg_while *loop)
 {
     if (!cg_block_ended(m)) cg_branch(m, loop->head);
+    cg_head_close(m, loop->head);
     cg_block_enter(m, loop->exit);
 }

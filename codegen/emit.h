@@ -72,6 +72,8 @@ typedef struct kg_emit {
     bool failed;
     cg_value **values;                   // by value id; NULL: not defined
     bool *written;                       // by parameter: some op writes it or an alias
+    int *readers;                        // by value id: how many operands it is
+    struct emit_run *chained;            // a product whose run goes on in the next one; NULL: none
     cg_value thread, lane, warp;         // of the CTA
     kg_region region;                    // that executes the current op
     cg_value region_thread, region_warp; // counted from the region's first warp
@@ -130,6 +132,7 @@ int emit_launch_registers(const kg_kernel *kernel);
 // -- emit_control.c -------------------------------------------------------------------------------
 void emit_enter_region(kg_emit *e, kg_region region);
 void emit_block(kg_emit *e, kg_block *block);
+void emit_op(kg_emit *e, kg_op *op);
 
 // -- emit_fragment.c: coordinates, and moving registers between layouts ---------------------------
 // Thread part of dimension d of a layout, in the current region.
@@ -227,6 +230,9 @@ kg_value *emit_root_of(kg_value *operand);
 
 // -- the rest -------------------------------------------------------------------------------------
 bool emit_elementwise(kg_emit *e, kg_op *op);
+// A run of such ops on large fragments from `op` on, some registers of all of them at a time; the
+// last op of the run, NULL when there is none.
+kg_op *emit_strips(kg_emit *e, kg_op *op);
 cg_value emit_unary(kg_emit *e, kg_opcode code, kg_dtype dtype, cg_value x);
 cg_value emit_binary(kg_emit *e, kg_opcode code, kg_dtype dtype, cg_value a, cg_value b);
 void emit_cast(kg_emit *e, kg_dtype from, kg_dtype to, const cg_value *in, int count,
@@ -262,8 +268,6 @@ void emit_proxy_fence(kg_emit *e, kg_op *op);
 
 // -- emit_wgmma.c: products of warpgroups ---------------------------------------------------------
 void emit_wgmma(kg_emit *e, kg_op *op);
-// Is the accumulator that goes in known to be zero, so that it need not go in?
-bool emit_wgmma_is_fresh(const kg_op *op);
 // The words of an A fragment, as wgmma takes them: steps of K, then blocks of 64 rows, then four.
 cg_value *emit_wgmma_words(kg_emit *e, const kg_op *op, int *count);
 

@@ -249,7 +249,7 @@ static void emit_memory(kg_emit *e, kg_op *op)
     }
 }
 
-static void emit_op(kg_emit *e, kg_op *op)
+void emit_op(kg_emit *e, kg_op *op)
 {
     e->op = op;
     cg_line(e->m, (unsigned)op->loc.line, (unsigned)op->loc.column);
@@ -285,7 +285,12 @@ static void emit_op(kg_emit *e, kg_op *op)
 void emit_block(kg_emit *e, kg_block *block)
 {
     int led = e->led.count;
-    for (kg_op *op = block->first; op && !e->failed && !cg_module_status(e->m); op = op->next)
-        emit_op(e, op);
+    for (kg_op *op = block->first; op && !e->failed && !cg_module_status(e->m); op = op->next) {
+        kg_op *last = emit_strips(e, op);
+        if (last)
+            op = last;
+        else
+            emit_op(e, op);
+    }
     e->led.count = led;
 }

@@ -24,6 +24,7 @@ typedef struct copying {
     bool by_bits, by_rows; // how coordinates split; neither: each chunk by itself
     bool constant;         // the source is not written while the kernel runs
     emit_place to, from;
+    cg_value size; // of every chunk: 0 where the fixed dimensions are outside; NULL: bytes
 } copying;
 
 static bool power_of_two(int64_t n)
@@ -159,13 +160,21 @@ static enum cg_ptx_id async_template(int bytes, bool fill)
     }
 }
 
+// How many of the chunk's bytes are read, the rest is zeros; NULL: all, whatever the thread.
+static cg_value chunk_size(const copying *c, const chunk *x)
+{
+    struct cg_module *m = c->e->m;
+    if (!x->from.inside) return c->size;
+    cg_value size = c->size ? c->size : cg_i32(m, c->bytes);
+    return cg_select(m, x->from.inside, size, cg_i32(m, 0));
+}
+
 static void async_chunk(copying *c, const chunk *x)
 {
     struct cg_module *m = c->e->m;
     cg_value arguments[3] = {emit_element_address(c->e, &c->to, x->to),
-                             emit_element_address(c->e, &c->from, x->from)};
-    bool fill = x->from.inside != NULL;
-    if (fill) arguments[2] = cg_select(m, x->from.inside, cg_i32(m, c->bytes), cg_i32(m, 0));
+                             emit_element_address(c->e, &c->from, x->from), chunk_size(c, x)};
+    bool fill = arguments[2] != NULL;
     cg_value mine = emit_and(c->e, x->mine, c->e->guard);
     enum cg_ptx_id id = async_template(c->bytes, fill);
     if (mine)
@@ -174,12 +183,51 @@ static void async_chunk(copying *c, const chunk *x)
         cg_template(m, id, arguments, fill ? 3 : 2, NULL, NULL);
 }
 
+// So many chunks are one run of instructions: more would have to hold all of their addresses.
+enum { RUN = 8 };
+
+static void async_run(copying *c, int64_t first, int64_t count)
+{
+    kg_emit *e = c->e;
+    struct cg_run_step items[RUN];
+    cg_value inputs[3 * RUN];
+    struct cg_run run = {.steps = items, .inputs = inputs, .guard = e->guard};
+    for (int64_t i = first; i < first + count && !e->failed; i++) {
+        chunk x = make_chunk(c, i);
+        bool near = x.from.offset >= 0 && x.from.offset <= INT32_MAX;
+        const cg_value arguments[] = {
+            x.to.address, near ? x.from.address : emit_element_address(e, &c->from, x.from),
+            chunk_size(c, &x)};
+        struct cg_run_step *step = &items[run.step_count++];
+        *step = (struct cg_run_step){.id = async_template(c->bytes, arguments[2] != NULL)};
+        for (int k = 0; k < 3 && arguments[k]; k++) {
+            unsigned at = 0;
+            while (at < run.input_count && inputs[at] != arguments[k]) at++;
+            if (at == run.input_count) inputs[run.input_count++] = arguments[k];
+            step->operands[k] = (struct cg_run_operand){.kind = CG_RUN_INPUT, .index = at};
+        }
+        step->operands[0].offset = (int32_t)x.to.offset;
+        step->operands[1].offset = near ? (int32_t)x.from.offset : 0;
+    }
+    if (!e->failed) cg_run_emit(e->m, &run);
+}
+
 static void copy_async(copying *c)
 {
     if (async_template(c->bytes, false) == CG_PTX_UNKNOWN) {
         emit_error(c->e, KG_D_L303, "cp.async moves 4, 8 or 16 bytes, not %d", c->bytes);
         return;
     }
+    // What decides for all chunks is decided once.
+    if (c->from.inside && (c->by_bits || c->by_rows)) {
+        cg_value none = cg_i32(c->e->m, 0);
+        c->size = cg_select(c->e->m, c->from.inside, cg_i32(c->e->m, c->bytes), none);
+        c->from.inside = NULL;
+    }
+    bool even = c->chunks % c->threads == 0 && (c->by_bits || c->by_rows);
+    for (int64_t i = 0; even && i < steps(c) && !c->e->failed; i += RUN)
+        async_run(c, i, steps(c) - i < RUN ? steps(c) - i : RUN);
+    if (even) return;
     for (int64_t i = 0; i < steps(c) && !c->e->failed; i++) {
         chunk x = make_chunk(c, i);
         async_chunk(c, &x);

@@ -5,7 +5,8 @@
 // An accumulator register of a thread stands for one element of each 16 x 8 tile; the loops here
 // run over the tiles of a warp and over steps of the inner dimension, the outermost one, so that
 // the operands of a step are loaded once for all tiles. Operand addresses are one thread part for
-// each operand, plus constants.
+// each operand, plus constants. Products that only add to the one before, dot(c, d, dot(a, b)), are
+// one run of instructions.
 #include "codegen/emit.h"
 #include "codegen/emit_dot.h"
 
@@ -74,15 +75,10 @@ typedef struct operand {
 
 typedef struct cg_run_operand word; // 32 bits of an operand, as the run knows them
 
-typedef struct dot {
-    kg_emit *e;
-    kg_op *op;
-    kg_dot_kind kind;
-    const kg_layout *acc;
-    emit_tiles tiles;
-    int k, step;
-    operand a, b;
-    // the run of ldmatrix and mma that the product becomes
+// The run of ldmatrix and mma that a product, or a chain of them, becomes.
+typedef struct emit_run {
+    const kg_value *result; // of the last product so far
+    cg_value *acc;
     struct {
         struct cg_run_step *items;
         int count, capacity;
@@ -92,24 +88,38 @@ typedef struct dot {
         int count, capacity;
     } inputs;
     uint32_t temporaries;
+} emit_run;
+
+typedef struct dot {
+    kg_emit *e;
+    kg_op *op;
+    kg_dot_kind kind;
+    const kg_layout *acc;
+    emit_tiles tiles;
+    int k, step;
+    operand a, b;
+    emit_run *run;
 } dot;
 
 // A value that goes into the run; addresses come again and again.
 static word run_input(dot *x, cg_value value)
 {
-    int at = x->inputs.count - 1;
-    while (at >= 0 && at > x->inputs.count - 32 && x->inputs.items[at] != value) at--;
-    if (at < 0 || x->inputs.items[at] != value) {
-        at = x->inputs.count;
-        KG_PUSH(x->e->arena, &x->inputs, value);
+    emit_run *run = x->run;
+    int at = run->inputs.count - 1;
+    while (at >= 0 && at > run->inputs.count - 32 && run->inputs.items[at] != value) at--;
+    if (at < 0 || run->inputs.items[at] != value) {
+        at = run->inputs.count;
+        KG_PUSH(x->e->arena, &run->inputs, value);
     }
     return (word){.kind = CG_RUN_INPUT, .index = (uint32_t)at};
 }
 
 static struct cg_run_step *run_step(dot *x, enum cg_ptx_id id)
 {
-    KG_PUSH(x->e->arena, &x->steps, (struct cg_run_step){.id = id});
-    return &x->steps.items[x->steps.count - 1];
+    struct cg_run_step step = {
+        .id = id, .line = (unsigned)x->op->loc.line, .column = (unsigned)x->op->loc.column};
+    KG_PUSH(x->e->arena, &x->run->steps, step);
+    return &x->run->steps.items[x->run->steps.count - 1];
 }
 
 // Every row of 16 bytes that ldmatrix reads must be aligned: pitch, swizzle, offset and starts.
@@ -261,7 +271,8 @@ static void load_matrices(dot *x, operand *o, emit_place *place, enum cg_ptx_id 
     struct cg_run_step *step = run_step(x, id);
     int count = (int)cg_ptx_operands(cg_ptx_get(id)).results;
     for (int i = 0; i < count; i++)
-        out[i] = step->operands[i] = (word){.kind = CG_RUN_TEMPORARY, .index = x->temporaries++};
+        out[i] = step->operands[i] =
+            (word){.kind = CG_RUN_TEMPORARY, .index = x->run->temporaries++};
     step->operands[count] = address;
 }
 
@@ -343,6 +354,23 @@ static bool mma_layout(const kg_layout *acc)
     return true;
 }
 
+// Does the result go nowhere but into the sum of a later product, with nothing between the two that
+// writes memory, waits, or branches? Then ldmatrix may as well stand there.
+static bool goes_on(const dot *x)
+{
+    const kg_value *result = x->op->results[0];
+    if (x->e->readers[result->id] != 1 || x->e->guard) return false;
+    for (const kg_op *op = x->op->next; op; op = op->next) {
+        if (op->code == KG_OP_DOT && op->operands[2] == result)
+            return kg_dot_kind_of(op) == x->kind && kg_layout_equal(op->results[0]->layout, x->acc);
+        kg_op_class cls = kg_op_info_of(op->code)->cls;
+        if (op->code != KG_OP_VIEW && op->code != KG_OP_TRANSPOSE && op->code != KG_OP_LOAD &&
+            cls != KG_CLASS_P && cls != KG_CLASS_U && cls != KG_CLASS_B && cls != KG_CLASS_C)
+            return false;
+    }
+    return false;
+}
+
 static void emit_mma(dot *x, cg_value *acc)
 {
     kg_emit *e = x->e;
@@ -362,14 +390,21 @@ static void emit_mma(dot *x, cg_value *acc)
                 if (tile_registers(x, map, x->tiles.m[i], x->tiles.n[j], regs))
                     multiply(x, a[i], b[j], regs);
     }
-    const struct cg_run run = {.steps = x->steps.items,
-                               .step_count = (unsigned)x->steps.count,
+    emit_run *chain = x->run;
+    const struct cg_run run = {.steps = chain->steps.items,
+                               .step_count = (unsigned)chain->steps.count,
                                .variables = acc,
                                .variable_count = (unsigned)kg_layout_registers(x->acc),
-                               .inputs = x->inputs.items,
-                               .input_count = (unsigned)x->inputs.count,
-                               .temporary_count = x->temporaries};
-    if (!e->failed) cg_run_emit(e->m, &run);
+                               .inputs = chain->inputs.items,
+                               .input_count = (unsigned)chain->inputs.count,
+                               .temporary_count = chain->temporaries};
+    if (e->failed) return;
+    chain->result = x->op->results[0];
+    chain->acc = acc;
+    if (goes_on(x))
+        e->chained = chain;
+    else
+        cg_run_emit(e->m, &run);
 }
 
 // -- the op ---------------------------------------------------------------------------------------
@@ -390,7 +425,14 @@ void emit_dot(kg_emit *e, kg_op *op)
                    kg_dtype_info_of(op->operands[0]->type.dtype)->name);
         return;
     }
-    cg_value *start = x.acc ? emit_read_as(e, op->operands[2], x.acc, count) : NULL;
+    x.run = e->chained;
+    e->chained = NULL;
+    if (!x.run) x.run = KG_NEW(e->arena, emit_run);
+    cg_value *start = NULL;
+    if (x.run->result)
+        start = x.run->acc;
+    else if (x.acc)
+        start = emit_read_as(e, op->operands[2], x.acc, count);
     if (!start) {
         emit_error(e, KG_D_L301, "a matmul without a layout");
         return;

@@ -322,27 +322,122 @@ static bool is_elementwise(kg_opcode code)
            code == KG_OP_FMA || code == KG_OP_BITCAST || code == KG_OP_CAST;
 }
 
+// An op in the making: what it reads and makes, by register.
+typedef struct making {
+    kg_op *op;
+    cg_value *operands[3], *out;
+    int count;
+} making;
+
+static bool open_making(kg_emit *e, kg_op *op, making *x)
+{
+    kg_value *result = op->results[0];
+    *x = (making){.op = op, .count = emit_register_count(result)};
+    for (int i = 0; i < op->n_operands && i < 3; i++)
+        if (!(x->operands[i] = emit_read_as(e, op->operands[i], result->layout, x->count)))
+            return false;
+    x->out = emit_new_registers(e, x->count);
+    emit_define(e, result, x->out);
+    return true;
+}
+
+static void make(kg_emit *e, const making *x, int first, int count)
+{
+    const kg_op *op = x->op;
+    cg_value each[3] = {NULL};
+    if (op->code == KG_OP_CAST) {
+        emit_cast(e, op->operands[0]->type.dtype, op->results[0]->type.dtype,
+                  x->operands[0] + first, count, x->out + first);
+        return;
+    }
+    for (int r = first; r < first + count; r++) {
+        for (int i = 0; i < op->n_operands && i < 3; i++) each[i] = x->operands[i][r];
+        x->out[r] = element(e, op, each);
+    }
+}
+
 bool emit_elementwise(kg_emit *e, kg_op *op)
 {
-    cg_value *operands[3] = {NULL}, x[3] = {NULL};
+    making x;
     if (op->code == KG_OP_CONST) {
         emit_const(e, op);
         return true;
     }
     if (!is_elementwise(op->code)) return false;
-    kg_value *result = op->results[0];
-    int count = emit_register_count(result);
-    cg_value *out = emit_new_registers(e, count);
-    emit_define(e, result, out);
-    for (int i = 0; i < op->n_operands && i < 3; i++)
-        if (!(operands[i] = emit_read_as(e, op->operands[i], result->layout, count))) return true;
-    if (op->code == KG_OP_CAST) {
-        emit_cast(e, op->operands[0]->type.dtype, result->type.dtype, operands[0], count, out);
-        return true;
-    }
-    for (int r = 0; r < count; r++) {
-        for (int i = 0; i < op->n_operands && i < 3; i++) x[i] = operands[i][r];
-        out[r] = element(e, op, x);
+    if (open_making(e, op, &x)) make(e, &x, 0, x.count);
+    return true;
+}
+
+// ---- strips -------------------------------------------------------------------------------------
+// Op by op, two results of 128 registers each would be alive at once. So where several ops follow
+// each other on large fragments, a few registers go through all of them before the next few.
+enum { STRIP = 16, STRIP_LEAST = 64, STRIP_OPS = 48 };
+
+static bool in_run(const making *run, int n, const kg_value *value)
+{
+    for (int i = 0; i < n; i++)
+        if (run[i].op->results[0] == value) return true;
+    return false;
+}
+
+static bool depends(const making *run, int n, const kg_op *op)
+{
+    for (int i = 0; i < op->n_operands; i++)
+        if (in_run(run, n, op->operands[i])) return true;
+    return false;
+}
+
+// Nothing moves between registers on the way from one op of the run to the next.
+static bool fits(const making *run, int n, const kg_op *op)
+{
+    const kg_value *result = op->results[0];
+    int count = emit_register_count(run[0].op->results[0]);
+    if (!result->layout || emit_register_count(result) != count) return false;
+    for (int i = 0; i < op->n_operands; i++) {
+        const kg_layout *from = op->operands[i]->layout;
+        if (in_run(run, n, op->operands[i]) &&
+            (!from || (from != result->layout && !kg_layout_equal(from, result->layout))))
+            return false;
     }
     return true;
+}
+
+// Without instructions of its own: constants, and what repeats one value.
+static bool only_names(const kg_op *op)
+{
+    return op->code == KG_OP_CONST || op->code == KG_OP_BROADCAST || op->code == KG_OP_EXPAND ||
+           op->code == KG_OP_VIEW;
+}
+
+static bool starts_run(const kg_op *op)
+{
+    return op->n_results && is_elementwise(op->code) && op->results[0]->layout &&
+           emit_register_count(op->results[0]) >= STRIP_LEAST;
+}
+
+kg_op *emit_strips(kg_emit *e, kg_op *op)
+{
+    making run[STRIP_OPS];
+    int n = 0;
+    kg_op *last = NULL;
+    if (!starts_run(op)) return NULL;
+    for (kg_op *next = op; next && n < STRIP_OPS && !e->failed; next = next->next) {
+        e->op = next;
+        if (only_names(next) && !depends(run, n, next)) {
+            emit_op(e, next);
+        } else {
+            if (!next->n_results || !is_elementwise(next->code)) break;
+            if (n && !fits(run, n, next)) break;
+            if (!open_making(e, next, &run[n++])) break;
+        }
+        last = next;
+    }
+    for (int first = 0; n && first < run[0].count && !e->failed; first += STRIP)
+        for (int i = 0; i < n; i++) {
+            int left = run[0].count - first;
+            e->op = run[i].op;
+            cg_line(e->m, (unsigned)e->op->loc.line, (unsigned)e->op->loc.column);
+            make(e, &run[i], first, left < STRIP ? left : STRIP);
+        }
+    return last;
 }

@@ -259,7 +259,7 @@ static void lead_operands(leading *l, const kg_op *from)
         for (int i = 0; i < op->n_blocks; i++) lead_operands(l, op->blocks[i]->first);
         if (op->code != KG_OP_WGMMA) continue;
         if (op->operands[0]->type.home == KG_HOME_FRAG) lead_value(l, op->operands[0], op, true);
-        if (!emit_wgmma_is_fresh(op)) lead_value(l, op->operands[2], op, false);
+        if (!kg_wgmma_is_fresh(op)) lead_value(l, op->operands[2], op, false);
     }
 }
 

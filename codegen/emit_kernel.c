@@ -219,16 +219,17 @@ cg_value emit_sexpr(kg_emit *e, const kg_sexpr *expr)
 // -- the entry ------------------------------------------------------------------------------------
 
 // An acquire may learn of writes to any tensor, by other CTAs or other kernels.
-static bool mark_written(kg_op *op, void *user)
+static bool note_uses(kg_op *op, void *user)
 {
     kg_emit *e = user;
     const kg_op_info *info = kg_op_info_of(op->code);
+    for (int i = 0; i < op->n_operands; i++) e->readers[op->operands[i]->id]++;
     for (int i = 0; i < info->n_effects; i++) {
         const kg_effect *effect = &info->effects[i];
         if (effect->mode == KG_MODE_R || effect->operand >= op->n_operands) continue;
         if (effect->operand == KG_OPERAND_ALL) {
             memset(e->written, true, sizeof *e->written * (size_t)e->kernel->n_params);
-            return false;
+            continue;
         }
         kg_value *root = kg_root(op->operands[effect->operand]);
         if (root && root->kind == KG_VALUE_PARAM) e->written[root->index] = true;
@@ -244,11 +245,11 @@ static const kg_value *alias_of(const kg_value *param)
 }
 
 // A parameter is written when it, or one that may be the same memory, is.
-static void find_written(kg_emit *e)
+static void find_uses(kg_emit *e)
 {
     kg_kernel *kernel = e->kernel;
     e->written = KG_NEW_ARRAY(e->arena, bool, kernel->n_params + 1);
-    kg_walk(kernel->body, mark_written, e);
+    kg_walk(kernel->body, note_uses, e);
     for (int i = 0; i < kernel->n_params; i++)
         for (int j = 0; j < kernel->n_params; j++)
             if (e->written[j] && alias_of(kernel->params[i]) == alias_of(kernel->params[j]))
@@ -411,7 +412,8 @@ static bool build(kg_emit *e)
     kg_kernel *kernel = e->kernel;
     int n_values = kg_kernel_number(kernel, NULL);
     e->values = KG_NEW_ARRAY(e->arena, cg_value *, n_values + 1);
-    find_written(e);
+    e->readers = KG_NEW_ARRAY(e->arena, int, n_values + 1);
+    find_uses(e);
     if (!check_limits(e) || !begin_kernel(e)) return report_module(e);
     emit_entry(e);
     emit_flight_open(e);

@@ -20,15 +20,15 @@ static cg_value polynomial(kg_emit *e, cg_value x, const float *c, int count)
 
 static cg_value exp_f32(kg_emit *e, cg_value x)
 {
-    return math1(e, CG_PTX_EX2_F32, cg_fmul(e->m, x, cg_f32(e->m, 1.44269504f)));
+    return math1(e, CG_PTX_EX2_FTZ_F32, cg_fmul(e->m, x, cg_f32(e->m, 1.44269504f)));
 }
 
 // 1 / (1 + 2^(-x log2 e)): 2^y overflows to infinity, whose reciprocal is the 0 that belongs there.
 static cg_value sigmoid_f32(kg_emit *e, cg_value x)
 {
     struct cg_module *m = e->m;
-    cg_value power = math1(e, CG_PTX_EX2_F32, cg_fmul(m, x, cg_f32(m, -1.44269504f)));
-    return math1(e, CG_PTX_RCP_F32, cg_fadd(m, power, cg_f32(m, 1.0f)));
+    cg_value power = math1(e, CG_PTX_EX2_FTZ_F32, cg_fmul(m, x, cg_f32(m, -1.44269504f)));
+    return math1(e, CG_PTX_RCP_FTZ_F32, cg_fadd(m, power, cg_f32(m, 1.0f)));
 }
 
 // Small arguments by x + x^3 P(x^2) (error 1e-8 of the value up to 0.6), others as 1 - 2 / (1 +
@@ -40,8 +40,8 @@ static cg_value tanh_f32(kg_emit *e, cg_value x)
     struct cg_module *m = e->m;
     cg_value size = cg_fabs(m, x), square = cg_fmul(m, x, x);
     cg_value small = cg_fma(m, cg_fmul(m, square, polynomial(e, square, p, 6)), x, x);
-    cg_value power = math1(e, CG_PTX_EX2_F32, cg_fmul(m, size, cg_f32(m, 2.88539008f)));
-    cg_value inverse = math1(e, CG_PTX_RCP_F32, cg_fadd(m, power, cg_f32(m, 1.0f)));
+    cg_value power = math1(e, CG_PTX_EX2_FTZ_F32, cg_fmul(m, size, cg_f32(m, 2.88539008f)));
+    cg_value inverse = math1(e, CG_PTX_RCP_FTZ_F32, cg_fadd(m, power, cg_f32(m, 1.0f)));
     cg_value large = cg_fma(m, inverse, cg_f32(m, -2.0f), cg_f32(m, 1.0f));
     return cg_select(m, cg_flt(m, size, cg_f32(m, 0.6f)), small, cg_copysign(m, large, x));
 }
@@ -82,7 +82,7 @@ static cg_value math_f32(kg_emit *e, kg_opcode code, cg_value x)
     case KG_OP_EXP:
         return exp_f32(e, x);
     case KG_OP_EXP2:
-        return math1(e, CG_PTX_EX2_F32, x);
+        return math1(e, CG_PTX_EX2_FTZ_F32, x);
     case KG_OP_LOG:
         return cg_fmul(m, math1(e, CG_PTX_LG2_F32, x), cg_f32(m, 0.693147181f));
     case KG_OP_LOG2:

@@ -297,16 +297,6 @@ static bool check_layout(product *x)
         "columns");
 }
 
-bool emit_wgmma_is_fresh(const kg_op *op)
-{
-    const kg_value *acc = op->operands[2];
-    if (acc->kind != KG_VALUE_RESULT || acc->op->code != KG_OP_BROADCAST) return false;
-    const kg_value *from = acc->op->operands[0];
-    if (from->kind != KG_VALUE_RESULT || from->op->code != KG_OP_CONST) return false;
-    const kg_attr *number = kg_op_attr(from->op, KG_A_VALUE_FLOAT);
-    return number && number->f == 0 && !__builtin_signbit(number->f);
-}
-
 static void run(product *x, bool in_registers, bool fresh, cg_value *out)
 {
     const struct cg_wgmma_run run = {.n = 8 * (unsigned)x->tiles.n_n,
@@ -332,7 +322,7 @@ static void multiply(product *x, cg_value *out)
     const kg_op *op = x->op;
     int count = kg_layout_registers(x->acc);
     bool in_registers = op->operands[0]->type.home == KG_HOME_FRAG;
-    bool fresh = emit_wgmma_is_fresh(op);
+    bool fresh = kg_wgmma_is_fresh(op);
     uint32_t words = 0;
     if (!open_matrix(x, &x->b, 8 * x->tiles.n_n)) return;
     if (in_registers)

@@ -171,6 +171,7 @@ bool cg_store_if(struct cg_module *m, const struct cg_access *access, cg_value i
     struct access_text x = {.count = 0};
     if (!cg_ready_with(m, &access->address, 1) || !cg_ready_with(m, values, count)) return false;
     if (!shape_of(m, cg_type_of(m, values[0]), count, &shape)) return false;
+    if (inside && cg_is_zero(m, inside)) return true;
     add_argument(&x, access->address, address_letter(access));
     for (unsigned i = 0; i < shape.words; i++)
         add_argument(&x, to_word(m, &shape, values + i * shape.per_word), shape.letter);

@@ -13,6 +13,7 @@ struct cg_common {
     enum cg_status status;
     char error[512];
     unsigned ptx; // lowest PTX version that the templates used so far need
+    struct cg_variables *variables;
 };
 
 struct cg_common *cg_common(struct cg_module *m);
@@ -56,9 +57,23 @@ cg_value cg_raw_asm(struct cg_module *m, const char *text, const char *constrain
                     unsigned argument_count);
 cg_value cg_raw_result(struct cg_module *m, cg_value call, unsigned index);
 
+// The line and column that instructions get now; zeros where the text has no .loc lines.
+void cg_raw_line(struct cg_module *m, unsigned *line, unsigned *column);
+
 // One load or store of any type, vectors included.
 cg_value cg_raw_load(struct cg_module *m, const struct cg_access *access, cg_type type);
 void cg_raw_store(struct cg_module *m, const struct cg_access *access, cg_value value);
+
+// A phi at the front of a block, for variables. Its operands come by cg_phi_add().
+cg_value cg_raw_phi(struct cg_module *m, cg_block block, cg_type type);
+bool cg_raw_drop_unused(struct cg_module *m, cg_value phi); // false: it is used
+// The blocks that branch to a block, one by one, once for each branch; NULL behind the last.
+cg_block cg_raw_predecessor(struct cg_module *m, cg_block block, unsigned index);
+// Around the time that branches back to a loop's head are still to come (variables.c): before it is
+// entered, and after the last of them.
+void cg_head_open(struct cg_module *m, cg_block head);
+void cg_head_close(struct cg_module *m, cg_block head);
+void cg_variables_free(struct cg_module *m);
 
 // Makes the latest branch of a loop say that nobody shall unroll it.
 void cg_raw_keep_rolled(struct cg_module *m, cg_block latch);

@@ -298,6 +298,7 @@ enum cg_status cg_module_new(struct cg_context *context, const struct cg_module_
 void cg_module_free(struct cg_module *m)
 {
     if (!m) return;
+    cg_variables_free(m);
     if (m->debug) LLVMDisposeDIBuilder(m->debug);
     LLVMDisposeBuilder(m->builder);
     LLVMDisposeModule(m->llvm);
@@ -472,6 +473,12 @@ void cg_line(struct cg_module *m, unsigned line, unsigned column)
     LLVMSetCurrentDebugLocation2(m->builder, m->location);
 }
 
+void cg_raw_line(struct cg_module *m, unsigned *line, unsigned *column)
+{
+    *line = m->location ? LLVMDILocationGetLine(m->location) : 0;
+    *column = m->location ? LLVMDILocationGetColumn(m->location) : 0;
+}
+
 // -- Blocks -------------------------------------------------------------------------------------
 
 cg_block cg_block_new(struct cg_module *m, const char *name)
@@ -581,45 +588,33 @@ void cg_phi_add(struct cg_module *m, cg_value phi, cg_value value, cg_block from
     LLVMAddIncoming(val(phi), &incoming, &block, 1);
 }
 
-// Variables live at the top of the kernel, where the sroa pass turns each into registers.
-cg_value cg_variable(struct cg_module *m, cg_type type, const char *name)
+cg_value cg_raw_phi(struct cg_module *m, cg_block block, cg_type type)
 {
-    if (!cg_ready(m)) return NULL;
     LLVMBasicBlockRef here = LLVMGetInsertBlock(m->builder);
-    LLVMBasicBlockRef entry = LLVMGetEntryBasicBlock(m->function);
-    LLVMValueRef first = LLVMGetFirstInstruction(entry);
+    LLVMValueRef first = LLVMGetFirstInstruction(block_of(block));
     if (first)
         LLVMPositionBuilderBefore(m->builder, first);
     else
-        LLVMPositionBuilderAtEnd(m->builder, entry);
-    LLVMValueRef variable = LLVMBuildAlloca(m->builder, type_of(m, type), name ? name : "");
+        LLVMPositionBuilderAtEnd(m->builder, block_of(block));
+    LLVMValueRef phi = LLVMBuildPhi(m->builder, type_of(m, type), "");
     LLVMPositionBuilderAtEnd(m->builder, here);
     LLVMSetCurrentDebugLocation2(m->builder, m->location);
-    return handle(variable);
+    return handle(phi);
 }
 
-static bool is_variable(struct cg_module *m, cg_value variable)
+bool cg_raw_drop_unused(struct cg_module *m, cg_value phi)
 {
-    if (LLVMIsAAllocaInst(val(variable))) return true;
-    return cg_fail(m, CG_ERROR_USAGE, "the value is no variable");
+    if (m->common.status || LLVMGetFirstUse(val(phi))) return false;
+    LLVMInstructionEraseFromParent(val(phi));
+    return true;
 }
 
-cg_value cg_get(struct cg_module *m, cg_value variable)
+cg_block cg_raw_predecessor(struct cg_module *m, cg_block block, unsigned index)
 {
-    if (!cg_ready_with(m, &variable, 1) || !is_variable(m, variable)) return NULL;
-    LLVMTypeRef type = LLVMGetAllocatedType(val(variable));
-    return handle(LLVMBuildLoad2(m->builder, type, val(variable), ""));
-}
-
-void cg_set(struct cg_module *m, cg_value variable, cg_value value)
-{
-    cg_value operands[] = {variable, value};
-    if (!cg_ready_with(m, operands, 2) || !is_variable(m, variable)) return;
-    if (LLVMGetAllocatedType(val(variable)) != LLVMTypeOf(val(value))) {
-        cg_fail(m, CG_ERROR_USAGE, "a variable is set to a value of another type");
-        return;
-    }
-    LLVMBuildStore(m->builder, val(value), val(variable));
+    if (m->common.status) return NULL;
+    LLVMUseRef use = LLVMGetFirstUse(LLVMBasicBlockAsValue(block_of(block)));
+    while (use && index--) use = LLVMGetNextUse(use);
+    return use ? (cg_block)LLVMGetInstructionParent(LLVMGetUser(use)) : NULL;
 }
 
 void cg_raw_keep_rolled(struct cg_module *m, cg_block latch)
@@ -671,6 +666,11 @@ bool cg_is_constant(struct cg_module *m, cg_value value, int64_t *out)
     if (m->common.status || !value || !LLVMIsAConstantInt(val(value))) return false;
     *out = LLVMConstIntGetSExtValue(val(value));
     return true;
+}
+
+bool cg_is_zero(struct cg_module *m, cg_value value)
+{
+    return !m->common.status && value && LLVMIsConstant(val(value)) && LLVMIsNull(val(value));
 }
 
 void cg_set_fast_math(struct cg_module *m, unsigned flags)
@@ -733,6 +733,18 @@ static const struct operation binary_ops[CG_BINARY_COUNT] = {
     [CG_FMAX_NAN] = {true, 0, "llvm.maximum"}, [CG_COPYSIGN] = {true, 0, "llvm.copysign"},
 };
 
+// a + (x + constant) as (a + x) + constant: the registers of a tile, which differ by constants,
+// then share a + x, and nobody keeps each x + constant for it.
+static LLVMValueRef add_outward(struct cg_module *m, LLVMValueRef a, LLVMValueRef b)
+{
+    if (!LLVMIsAInstruction(b) || LLVMGetInstructionOpcode(b) != LLVMAdd || LLVMIsAConstant(a))
+        return NULL;
+    LLVMValueRef constant = LLVMGetOperand(b, 1);
+    if (!LLVMIsAConstantInt(constant)) return NULL;
+    LLVMValueRef sum = LLVMBuildAdd(m->builder, a, LLVMGetOperand(b, 0), "");
+    return LLVMBuildAdd(m->builder, sum, constant, "");
+}
+
 cg_value cg_binary(struct cg_module *m, enum cg_binary_op op, cg_value a, cg_value b)
 {
     cg_value operands[] = {a, b};
@@ -745,6 +757,9 @@ cg_value cg_binary(struct cg_module *m, enum cg_binary_op op, cg_value a, cg_val
     }
     LLVMValueRef values[] = {val(a), val(b)};
     if (row->intrinsic) return intrinsic(m, row->intrinsic, type, values, 2);
+    LLVMValueRef outward = op == CG_ADD ? add_outward(m, val(a), val(b)) : NULL;
+    if (outward) return handle(outward);
+    if (op == CG_AND && (cg_is_zero(m, a) || cg_is_zero(m, b))) return cg_is_zero(m, a) ? a : b;
     return with_fast_math(m, LLVMBuildBinOp(m->builder, row->opcode, val(a), val(b), ""));
 }
 
@@ -794,6 +809,95 @@ cg_value cg_fma(struct cg_module *m, cg_value a, cg_value b, cg_value c)
     return intrinsic(m, "llvm.fma", type, values, 3);
 }
 
+// Bits of an integer that are surely 0, and surely 1.
+struct known_bits {
+    uint64_t zero, one;
+};
+
+static struct known_bits known_bits(LLVMValueRef value, unsigned depth);
+
+static struct known_bits known_shifted(LLVMValueRef value, unsigned depth)
+{
+    LLVMValueRef amount = LLVMGetOperand(value, 1);
+    if (!LLVMIsAConstantInt(amount)) return (struct known_bits){0, 0};
+    uint64_t n = LLVMConstIntGetZExtValue(amount) & 63, low = (UINT64_C(1) << n) - 1;
+    struct known_bits a = known_bits(LLVMGetOperand(value, 0), depth);
+    LLVMOpcode opcode = LLVMGetInstructionOpcode(value);
+    if (opcode == LLVMShl) return (struct known_bits){a.zero << n | low, a.one << n};
+    unsigned width = LLVMGetIntTypeWidth(LLVMTypeOf(value));
+    uint64_t inside = width < 64 ? (UINT64_C(1) << width) - 1 : ~UINT64_C(0);
+    bool zeros = opcode == LLVMLShr || (a.zero >> (width - 1) & 1);
+    if (!zeros) inside = 0; // copies of a sign that is not known: nothing is
+    return (struct known_bits){zeros ? (a.zero & inside) >> n | ~(inside >> n) : 0,
+                               (a.one & inside) >> n};
+}
+
+static struct known_bits known_bits(LLVMValueRef value, unsigned depth)
+{
+    if (LLVMIsAConstantInt(value)) {
+        uint64_t bits = LLVMConstIntGetZExtValue(value);
+        return (struct known_bits){~bits, bits};
+    }
+    if (!depth-- || !LLVMIsAInstruction(value)) return (struct known_bits){0, 0};
+    LLVMOpcode opcode = LLVMGetInstructionOpcode(value);
+    if (opcode == LLVMShl || opcode == LLVMLShr || opcode == LLVMAShr)
+        return known_shifted(value, depth);
+    if (opcode != LLVMAnd && opcode != LLVMOr && opcode != LLVMXor && opcode != LLVMAdd)
+        return (struct known_bits){0, 0};
+    struct known_bits a = known_bits(LLVMGetOperand(value, 0), depth);
+    struct known_bits b = known_bits(LLVMGetOperand(value, 1), depth);
+    if (opcode == LLVMAnd) return (struct known_bits){a.zero | b.zero, a.one & b.one};
+    if (opcode == LLVMXor)
+        return (struct known_bits){(a.zero & b.zero) | (a.one & b.one),
+                                   (a.zero & b.one) | (a.one & b.zero)};
+    // A sum without carries is an or.
+    if (opcode == LLVMAdd && ~(a.zero | b.zero)) return (struct known_bits){0, 0};
+    return (struct known_bits){a.zero & b.zero, a.one | b.one};
+}
+
+// Do the two differ in some bit whatever the thread is? Coordinates often do, and nobody but the
+// emitter takes out a store under a predicate that never holds.
+static bool surely_differ(LLVMValueRef a, LLVMValueRef b)
+{
+    enum { DEPTH = 6 };
+    struct known_bits x = known_bits(a, DEPTH), y = known_bits(b, DEPTH);
+    unsigned width = LLVMGetIntTypeWidth(LLVMTypeOf(a));
+    uint64_t bits = width < 64 ? (UINT64_C(1) << width) - 1 : ~UINT64_C(0);
+    return ((x.zero & y.one) | (x.one & y.zero)) & bits;
+}
+
+// value = *base + the result, none of them negative; false if that is not known.
+static bool split_constant(LLVMValueRef value, LLVMValueRef *base, int64_t *constant)
+{
+    enum { DEPTH = 6 };
+    *base = value;
+    *constant = 0;
+    if (LLVMIsAInstruction(value) && LLVMGetInstructionOpcode(value) == LLVMAdd &&
+        LLVMIsAConstantInt(LLVMGetOperand(value, 1))) {
+        *base = LLVMGetOperand(value, 0);
+        *constant = LLVMConstIntGetSExtValue(LLVMGetOperand(value, 1));
+    }
+    uint64_t sign = UINT64_C(1) << 31;
+    return !LLVMIsAConstant(*base) && *constant >= 0 && known_bits(value, DEPTH).zero & sign &&
+           known_bits(*base, DEPTH).zero & sign;
+}
+
+// x + 8 < y + 16 as x - y < 8: of two coordinates only the difference is kept, for all registers.
+static LLVMValueRef compare_difference(struct cg_module *m, enum cg_compare_op op, LLVMValueRef a,
+                                       LLVMValueRef b, LLVMIntPredicate predicate)
+{
+    LLVMValueRef x, y;
+    int64_t c, d;
+    bool ordered = op == CG_COMPARE_SLT || op == CG_COMPARE_SLE || op == CG_COMPARE_SGT ||
+                   op == CG_COMPARE_SGE;
+    if (!ordered || LLVMTypeOf(a) != LLVMInt32TypeInContext(m->context->llvm) ||
+        !split_constant(a, &x, &c) || !split_constant(b, &y, &d) || (!c && !d))
+        return NULL;
+    LLVMValueRef difference = LLVMBuildSub(m->builder, x, y, "");
+    LLVMValueRef limit = LLVMConstInt(LLVMTypeOf(a), (uint64_t)(d - c), true);
+    return LLVMBuildICmp(m->builder, predicate, difference, limit, "");
+}
+
 cg_value cg_compare(struct cg_module *m, enum cg_compare_op op, cg_value a, cg_value b)
 {
     static const LLVMIntPredicate integers[] = {
@@ -811,6 +915,12 @@ cg_value cg_compare(struct cg_module *m, enum cg_compare_op op, cg_value a, cg_v
         cg_fail(m, CG_ERROR_USAGE, "comparison %d does not take these types", op);
         return NULL;
     }
+    if ((op == CG_COMPARE_EQ || op == CG_COMPARE_NE) && !CG_LANES(type) && cg_is_integer(type) &&
+        surely_differ(val(a), val(b)))
+        return cg_integer(m, CG_I1, op == CG_COMPARE_NE);
+    LLVMValueRef apart =
+        floating ? NULL : compare_difference(m, op, val(a), val(b), integers[op]);
+    if (apart) return handle(apart);
     if (!floating)
         return handle(LLVMBuildICmp(m->builder, integers[op], val(a), val(b), ""));
     LLVMRealPredicate predicate = floats[op - CG_COMPARE_FEQ];
@@ -822,6 +932,8 @@ cg_value cg_select(struct cg_module *m, cg_value condition, cg_value a, cg_value
     cg_value operands[] = {condition, a, b};
     if (!cg_ready_with(m, operands, 3) || !expect(m, condition, CG_I1)) return NULL;
     if (!expect(m, b, cg_type_of(m, a))) return NULL;
+    if (LLVMIsAConstantInt(val(condition)))
+        return LLVMConstIntGetZExtValue(val(condition)) ? a : b;
     return handle(LLVMBuildSelect(m->builder, val(condition), val(a), val(b), ""));
 }
 

@@ -156,8 +156,7 @@ static bool match_store(matcher *x, const kg_op *op)
                 kg_layout_registers(op->operands[1]->layout) / (2 * matrices), 0, NULL);
 }
 
-// Blocks of 64 rows that a warpgroup has, times the steps of K; shape, types and majors are in the
-// text.
+// Blocks of 64 rows that a warpgroup has, times the steps of K; shape and types are in the text.
 static bool match_wgmma(matcher *x, const kg_op *op)
 {
     const kg_type *a = &op->operands[0]->type;

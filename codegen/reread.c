@@ -49,8 +49,14 @@ static bool starts(struct cg_span span, const char *prefix)
 // The piece up to one of the characters of `stops`, or all of it.
 static struct cg_span until(struct cg_span span, const char *stops)
 {
+    uint64_t stop[4] = {0}; // a set of characters
     size_t length = 0;
-    while (length < span.length && !strchr(stops, span.start[length])) length++;
+    for (; *stops; stops++) stop[(unsigned char)*stops / 64] |= UINT64_C(1) << (*stops & 63);
+    while (length < span.length) {
+        unsigned char c = (unsigned char)span.start[length];
+        if (stop[c / 64] >> (c & 63) & 1) break;
+        length++;
+    }
     return (struct cg_span){span.start, length};
 }
 
@@ -98,7 +104,9 @@ static bool matches(enum cg_ptx_id id, struct cg_span text, struct cg_instructio
         if (*want == ' ') {
             want++;
         } else if (*want == '$') {
-            unsigned number = (unsigned)strtoul(want + 1, (char **)&want, 10);
+            unsigned number = 0;
+            for (want++; *want >= '0' && *want <= '9'; want++)
+                number = 10 * number + (unsigned)(*want - '0');
             char letter = operands.letters[number];
             size_t length = operand_length(text, letter);
             if (!length) return false;
@@ -160,7 +168,8 @@ static enum cg_ptx_class class_by_name(struct cg_span statement)
         {"setmaxnreg.", CG_CLASS_CONTROL},
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (starts(statement, names[i].prefix)) return names[i].class;
+        if (*statement.start == *names[i].prefix && starts(statement, names[i].prefix))
+            return names[i].class;
     return CG_CLASS_COUNT;
 }
 

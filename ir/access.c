@@ -26,7 +26,8 @@ typedef struct walker {
     visit_fn visit;
     void *user;
     int thread;
-    bool warp_wide; // report each run for `lanes` lanes from `thread` on
+    bool warp_wide; // report each run for `lanes` lanes from `thread` on, in each warp of `warps`
+    uint32_t warps; // counted from that of `thread`
     int64_t run_start;
     int run_bytes;
     int lanes;
@@ -174,8 +175,11 @@ static void find_steps(walker *w)
 static void flush(walker *w)
 {
     if (!w->run_bytes) return;
-    for (int lane = 0; lane < (w->warp_wide ? w->lanes : 1); lane++)
-        w->visit(w->thread + lane, w->run_start, w->run_bytes, w->user);
+    if (!w->warp_wide) w->visit(w->thread, w->run_start, w->run_bytes, w->user);
+    for (uint32_t warps = w->warp_wide ? w->warps : 0; warps; warps &= warps - 1)
+        for (int lane = 0; lane < w->lanes; lane++)
+            w->visit(w->thread + 32 * __builtin_ctz(warps) + lane, w->run_start, w->run_bytes,
+                     w->user);
     w->run_bytes = 0;
 }
 
@@ -368,6 +372,7 @@ static warp_rows rows_of_warp(const kg_layout *layout, int dim, int warp, bool t
             rows.free_bits |= layout->basis[in][bit][dim];
     for (int bit = 0; together && bit < 2 && bit < layout->bits[KG_IN_WARP]; bit++)
         rows.free_bits |= layout->basis[KG_IN_WARP][bit][dim];
+    rows.own &= ~rows.free_bits;
     return rows;
 }
 
@@ -387,30 +392,45 @@ static int side_by_side(const walker *w, const warp_rows *rows, int inner, int e
     return contiguous && whole && together && even ? 8 : 1;
 }
 
-static void touch_operand(walker *w)
+// The rows or columns of the operand that each warp of its region needs.
+static void rows_of_warps(const walker *w, warp_rows *rows)
 {
     const kg_op *dot = w->access->op;
     const kg_type *type = &w->access->operand->type;
     const kg_layout *acc = dot->results[0]->layout;
     bool is_a = w->access->effect->operand == 0;
-    int inner = w->info.dim[1] == w->root_rank - 1 ? 1 : 0, outer = 1 - inner;
     kg_layout layout;
     if (acc && is_a)
         kg_layout_dot_a(kg_dot_kind_of(dot), acc, type->dims[1], &layout);
     else if (acc)
         kg_layout_dot_b(kg_dot_kind_of(dot), acc, type->dims[0], &layout);
+    for (int warp = 0; warp < w->region.n_warps; warp++)
+        rows[warp] = acc ? rows_of_warp(&layout, is_a ? 0 : 1, warp,
+                                        w->access->effect->agent == KG_AGENT_TENSOR)
+                         : (warp_rows){.free_bits = -1, .core = 1};
+}
+
+// Warps that need the same are gone through as one.
+static void touch_operand(walker *w)
+{
+    const kg_type *type = &w->access->operand->type;
+    int inner = w->info.dim[1] == w->root_rank - 1 ? 1 : 0, outer = 1 - inner;
+    warp_rows rows[32];
+    uint32_t done = 0;
+    rows_of_warps(w, rows);
     w->warp_wide = true;
     for (int warp = 0; warp < w->region.n_warps; warp++) {
-        warp_rows rows = {.free_bits = -1, .core = 1};
         int32_t coord[KG_MAX_RANK] = {0};
-        if (acc)
-            rows = rows_of_warp(&layout, is_a ? 0 : 1, warp,
-                                w->access->effect->agent == KG_AGENT_TENSOR);
-        int step = side_by_side(w, &rows, inner, type->dims[inner]);
+        if (done >> warp & 1) continue;
+        int step = side_by_side(w, &rows[warp], inner, type->dims[inner]);
         next_thread(w, (w->region.first_warp + warp) * 32);
+        w->warps = 0;
+        for (int other = warp; other < w->region.n_warps; other++)
+            if (rows[other].own == rows[warp].own) w->warps |= UINT32_C(1) << (other - warp);
+        done |= w->warps << warp;
         for (coord[outer] = 0; coord[outer] < type->dims[outer]; coord[outer]++)
             for (coord[inner] = 0; coord[inner] < type->dims[inner]; coord[inner] += step)
-                if (needs(&rows, coord)) touch_some(w, coord, step);
+                if (needs(&rows[warp], coord)) touch_some(w, coord, step);
     }
 }
 
@@ -460,6 +480,24 @@ static void walk(const kg_access *access, int lanes, visit_fn visit, void *user)
         touch_by_threads(&w);
     }
     flush(&w);
+}
+
+int kg_access_unit(const kg_access *access)
+{
+    walker w;
+    start_walk(&w, access);
+    if (access->effect->agent != KG_AGENT_WARP && access->effect->agent != KG_AGENT_TENSOR)
+        return w.bytes;
+    warp_rows rows[32];
+    const kg_type *type = &access->operand->type;
+    int inner = w.info.dim[1] == w.root_rank - 1 ? 1 : 0, least = 8;
+    rows_of_warps(&w, rows);
+    for (int warp = 0; warp < w.region.n_warps; warp++) {
+        int step = side_by_side(&w, &rows[warp], inner, type->dims[inner]);
+        least = step < least ? step : least;
+    }
+    int64_t bits = (int64_t)w.shared.pitch * w.bytes | (int64_t)least * w.bytes;
+    return (int)(bits & -bits);
 }
 
 void kg_access_bytes(const kg_access *access, visit_fn visit, void *user)

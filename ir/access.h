@@ -59,6 +59,9 @@ void kg_access_bytes(const kg_access *access,
 void kg_access_sharers(const kg_access *access,
                        void (*visit)(int thread, int64_t offset, int bytes, void *user),
                        void *user);
+// A number of bytes, a power of two, that divides each offset and length that such a visit would
+// report; known without the visit. `access` is exact.
+int kg_access_unit(const kg_access *access);
 
 // A view resolved for address computation: dimension d of the operand (after transposes) is
 // dimension dim[d] of the root with start `start[d]` (scalar or NULL = 0) or gather indices
@@ -89,9 +92,9 @@ int kg_view_vector_bytes(const kg_kernel *kernel, kg_value *operand, bool extent
 // when the dimension is not the contiguous one.
 int kg_shared_run_bytes(kg_value *operand, int d);
 
-// A store by stmatrix. A lane gives the address at row and column lane[i][0 and 1] for each bit i of
-// its number that is set; of two matrices lanes 0 to 15 alone. The instruction's k-th matrix has the
-// registers r | matrix[k] and r | matrix[k] | pair, for each r without any of these bits.
+// A store by stmatrix. A lane gives the address at row and column lane[i][0 and 1] for each bit i
+// of its number that is set; of two matrices lanes 0 to 15 alone. The instruction's k-th matrix has
+// the registers r | matrix[k] and r | matrix[k] | pair, for each r without any of these bits.
 typedef struct kg_matrix_store {
     int count;       // matrices: 4 or 2
     bool transposed; // the buffer is contiguous along the fragment's rows
@@ -113,6 +116,9 @@ typedef enum kg_dot_kind {
 // K % 16 == 0 is mma.m16n8k16; i8 with i32 accumulators and K % 32 == 0 is m16n8k32; anything else
 // FMA from shared operands. The op wgmma is KG_DOT_WGMMA.
 kg_dot_kind kg_dot_kind_of(const kg_op *dot);
+// Is the accumulator that goes into a wgmma zero, by the text alone? Then none goes in: the first
+// instruction does not add, and nobody has to make zeros.
+bool kg_wgmma_is_fresh(const kg_op *wgmma);
 // Accumulator layout for [M, N] with warps_m x warps_n warps; false when it does not divide. Of
 // wgmma: the four warps of a warpgroup take 64 rows, 16 each; warps_m counts these four; each
 // warpgroup has columns that lie side by side, at most 256 of them.

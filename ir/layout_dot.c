@@ -207,3 +207,13 @@ kg_dot_kind kg_dot_kind_of(const kg_op *dot)
     if (a->dtype == KG_TF32 && acc == KG_F32 && k % 8 == 0) return KG_DOT_MMA_TF32;
     return KG_DOT_FMA;
 }
+
+bool kg_wgmma_is_fresh(const kg_op *op)
+{
+    const kg_value *acc = op->operands[2];
+    if (acc->kind != KG_VALUE_RESULT || acc->op->code != KG_OP_BROADCAST) return false;
+    const kg_value *from = acc->op->operands[0];
+    if (from->kind != KG_VALUE_RESULT || from->op->code != KG_OP_CONST) return false;
+    const kg_attr *number = kg_op_attr(from->op, KG_A_VALUE_FLOAT);
+    return number && number->f == 0 && !__builtin_signbit(number->f);
+}

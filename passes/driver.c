@@ -12,6 +12,7 @@
 //   --passes=fold,home        fold home, and only on a kernel at tile
 //   --stop-after=home         fold home
 #include "passes/pass_list.h"
+#include "passes/sync/program.h"
 
 #include <string.h>
 
@@ -169,12 +170,14 @@ bool kg_run_pipeline(kg_pass_context *context, kg_kernel *kernel,
         return false;
     if (options->after)
         options->after(NULL, kernel, options->user);
-    for (int i = 0; i < todo.count; i++) {
+    bool fine = true;
+    context->footprints = KG_NEW(context->arena, kg_footprints);
+    for (int i = 0; i < todo.count && fine; i++) {
         const kg_pass *pass = &kg_passes[todo.pass[i]];
-        if (!run_pass(context, pass, kernel))
-            return false;
-        if (options->after)
+        fine = run_pass(context, pass, kernel);
+        if (fine && options->after)
             options->after(pass, kernel, options->user);
     }
-    return true;
+    context->footprints = NULL;
+    return fine;
 }

@@ -25,6 +25,9 @@ typedef struct kg_pass_context {
     struct kg_sync_report
         *sync_report; // sync: filled with the reasons when not NULL (passes/sync/report.h)
     struct kg_repairs *repairs; // repair, place: what was considered (passes/repair.h), or NULL
+    // The driver's: bytes that accesses touch (passes/sync/program.h). They stay as they are from
+    // `repair` on, so the passes behind it find what it computed. Outside of a pipeline NULL.
+    struct kg_footprints *footprints;
 } kg_pass_context;
 
 typedef struct kg_pass {

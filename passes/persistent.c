@@ -28,28 +28,41 @@ static kg_value *negate(const kg_place *place, kg_value *a)
     return kg_op_result(place->kernel, op, a->type, NULL);
 }
 
-static kg_value *narrow(const kg_place *place, kg_value *a)
+static kg_value *as_type(const kg_place *place, kg_value *a, kg_dtype dtype)
 {
-    if (a->type.dtype == KG_I32) return a;
+    if (a->type.dtype == dtype) return a;
     kg_op *op = kg_make(place, KG_OP_CAST, 1, &a);
-    kg_op_set_dtype(place->kernel, op, KG_A_DTYPE, KG_I32);
-    return kg_op_result(place->kernel, op, kg_scalar_type(KG_I32), NULL);
+    kg_op_set_dtype(place->kernel, op, KG_A_DTYPE, dtype);
+    return kg_op_result(place->kernel, op, kg_scalar_type(dtype), NULL);
 }
 
-// A size as a scalar of the program. Sizes of a grid are below 2^31.
-static kg_value *scalar_of(const kg_place *place, const kg_sexpr *e)
+static bool is_wide(const kg_sexpr *e)
+{
+    if (e->kind == KG_SX_INT) return e->value != (int32_t)e->value;
+    if (e->kind == KG_SX_PARAM) return e->param->type.dtype == KG_I64;
+    return is_wide(e->a) || is_wide(e->b);
+}
+
+// A size as a scalar of the program, computed in this type.
+static kg_value *scalar_of(const kg_place *place, const kg_sexpr *e, kg_dtype dtype)
 {
     static const kg_opcode codes[] = {
         [KG_SX_ADD] = KG_OP_ADD, [KG_SX_SUB] = KG_OP_SUB, [KG_SX_MUL] = KG_OP_MUL,
         [KG_SX_DIV] = KG_OP_DIV, [KG_SX_MOD] = KG_OP_MOD, [KG_SX_CEILDIV] = KG_OP_DIV,
         [KG_SX_MIN] = KG_OP_MIN, [KG_SX_MAX] = KG_OP_MAX};
-    if (e->kind == KG_SX_INT) return kg_make_int(place, KG_I32, e->value);
-    if (e->kind == KG_SX_PARAM) return narrow(place, e->param);
-    kg_value *a = scalar_of(place, e->a);
+    if (e->kind == KG_SX_INT) return kg_make_int(place, dtype, e->value);
+    if (e->kind == KG_SX_PARAM) return as_type(place, e->param, dtype);
+    kg_value *a = scalar_of(place, e->a, dtype);
     if (e->kind == KG_SX_CEILDIV) a = negate(place, a);
-    kg_value *b = scalar_of(place, e->b);
+    kg_value *b = scalar_of(place, e->b, dtype);
     kg_value *value = calculate(place, codes[e->kind], a, b);
     return e->kind == KG_SX_CEILDIV ? negate(place, value) : value;
+}
+
+// How long an axis of the grid is: below 2^31, whatever it is computed from.
+static kg_value *length_of(const kg_place *place, const kg_sexpr *e)
+{
+    return as_type(place, scalar_of(place, e, is_wide(e) ? KG_I64 : KG_I32), KG_I32);
 }
 
 static bool is_arithmetic(const kg_sexpr *e)
@@ -81,7 +94,7 @@ kg_tile_loop kg_make_linear_grid(kg_specializer *s, const kg_place *outside)
     t.n_old = k->n_grid;
     for (int i = 0; i < k->n_grid; i++) {
         t.old[i] = k->grid[i];
-        t.extent[i] = scalar_of(outside, k->grid[i].extent);
+        t.extent[i] = length_of(outside, k->grid[i].extent);
         t.tiles = i ? calculate(outside, KG_OP_MUL, t.tiles, t.extent[i]) : t.extent[i];
         all = i ? kg_sexpr_binary(arena, KG_SX_MUL, all, k->grid[i].extent) : k->grid[i].extent;
     }

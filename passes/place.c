@@ -370,8 +370,8 @@ int64_t kg_place_bytes_apart(kg_arena *arena, kg_kernel *kernel)
 
 bool kg_pass_place(kg_pass_context *context, kg_kernel *kernel)
 {
-    kg_footprints known = {0};
-    placer l = {.context = context, .kernel = kernel, .known = &known, .exact = true};
+    kg_footprints own = {0}, *known = context->footprints ? context->footprints : &own;
+    placer l = {.context = context, .kernel = kernel, .known = known, .exact = true};
     find_buffers(&l);
     int64_t alone = place_all(&l, SHARE_NOTHING, INT32_MAX);
     int64_t large = place_all(&l, SHARE_LARGE, INT32_MAX), bytes = alone;

@@ -51,7 +51,7 @@ typedef struct search {
         move *items;
         int count, capacity;
     } moves;
-    kg_footprints known;
+    kg_footprints own, *known;
     int tries, most_tries;
 } search;
 
@@ -79,7 +79,7 @@ static kg_cost price(search *s)
 {
     s->tries++;
     apply(s);
-    kg_cost cost = kg_place_and_price(s->context, s->kernel, &s->known);
+    kg_cost cost = kg_place_and_price(s->context, s->kernel, s->known);
     kg_walk(s->kernel->body, forget_offset, NULL);
     for (int i = 0; i < s->rings.count; i++) {
         const kg_widening *w = &s->rings.items[i];
@@ -324,6 +324,7 @@ static void find_candidates(search *s)
 static bool improve(kg_pass_context *context, kg_kernel *kernel)
 {
     search s = {.context = context, .kernel = kernel};
+    s.known = context->footprints ? context->footprints : &s.own;
     outcome best = {0};
     s.edits = (kg_edits){.arena = context->arena, .kernel = kernel};
     find_candidates(&s);

@@ -6,7 +6,8 @@
 //                                                    store_bulk c[m*128.., n*128..] = c.1
 //
 // A tile that the author has put into a buffer only to store it from there leaves from that buffer.
-// A store that the copy engine cannot do stays as it is.
+// A store that the copy engine cannot do stays as it is, and so does one to a tensor that the
+// kernel // reads.
 #include "passes/specialize_internal.h"
 
 typedef struct finder {
@@ -16,6 +17,36 @@ typedef struct finder {
         int count, capacity;
     } stores;
 } finder;
+
+typedef struct reader {
+    const kg_value *root;
+    bool found;
+} reader;
+
+// Somebody reads the tensor within the kernel, or is told (by a signal) that it can be read.
+static bool find_reader(kg_op *op, void *user)
+{
+    reader *r = user;
+    const kg_op_info *info = kg_op_info_of(op->code);
+    r->found |= op->code == KG_OP_SIGNAL;
+    for (int i = 0; i < info->n_effects && !r->found; i++) {
+        int operand = info->effects[i].operand;
+        if (info->effects[i].mode == KG_MODE_W || operand < 0 || operand >= op->n_operands)
+            continue;
+        const kg_value *root = kg_root(op->operands[operand]);
+        r->found = root && kg_roots_alias(root, r->root);
+    }
+    return !r->found;
+}
+
+// What leaves by the copy engine is there when the kernel has ended: good for results, not for what
+// goes from one CTA to another.
+static bool is_result(const kg_specializer *s, const kg_value *root)
+{
+    reader r = {.root = root};
+    kg_walk(s->kernel->body, find_reader, &r);
+    return !r.found;
+}
 
 static bool find_store(kg_op *op, void *user)
 {
@@ -27,7 +58,8 @@ static bool find_store(kg_op *op, void *user)
     if (view->type.home != KG_HOME_GLOBAL || view->type.rank != 2 ||
         op->operands[1]->type.rank != 2)
         return true;
-    if (!kg_bulk_misfit(f->s, view, &contiguous, &help) && contiguous == view->type.rank - 1)
+    if (!kg_bulk_misfit(f->s, view, &contiguous, &help) && contiguous == view->type.rank - 1 &&
+        is_result(f->s, kg_root(view)))
         KG_PUSH(f->s->context->arena, &f->stores, op);
     return true;
 }

@@ -23,6 +23,9 @@ static const kgen_task_key keys[] = {
 // CTAs that occupy a large GPU, one on each of 132 multiprocessors.
 enum { ENOUGH = 132 };
 
+// Positions are 32 bits wide, and the kernel looks three chunks ahead.
+enum { MOST_TOKENS = INT32_MAX - 256 };
+
 static int64_t length_of(int64_t longest, int64_t b)
 {
     return longest - 37 * b > 0 ? longest - 37 * b : 0;
@@ -146,8 +149,9 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
     if (v[K_STAGES] < 1 || v[K_STAGES] > 2)
         return plan_fail(error, "stages=%s: must be 1 or 2", texts[K_STAGES]);
     for (int64_t b = 0; b < v[K_B] && length_of(v[K_T], b); b++) total += length_of(v[K_T], b);
-    if (total > INT32_MAX)
-        return plan_fail(error, "B=%s T=%s: more than 2147483647 tokens", texts[K_B], texts[K_T]);
+    if (total > MOST_TOKENS)
+        return plan_fail(error, "B=%s T=%s: more than %d tokens", texts[K_B], texts[K_T],
+                         MOST_TOKENS);
     plan_tensors(task, v, texts[K_DTYPE], total);
     plan_scalar(task, "gates", kind);
     if (!rows) // all of them where that leaves enough CTAs; a quarter would not fit two warps

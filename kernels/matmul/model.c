@@ -21,7 +21,9 @@ enum {
     STORE_PORT = 64,   // bytes a cycle of a tile on its way out
     SHARED_BYTES = 227 * 1024,
     RESERVED = 2048, // mbarriers, alignment
-    MOST_STAGES = 8
+    MOST_STAGES = 8,
+    MOST_REGISTERS =
+        176 // of a thread for sums and bias; addresses and the activation take the rest
 };
 
 typedef struct candidate {
@@ -88,6 +90,14 @@ static int64_t stages_that_fit(const matmul_shape *shape, const candidate *c)
     return stages > MOST_STAGES ? MOST_STAGES : stages;
 }
 
+// A thread has a part of the sums, and beside them its columns of the bias: 2 of 8.
+static int64_t registers_of(const matmul_shape *shape, const candidate *c)
+{
+    bool addresses = (shape->curved && !shape->staged) || shape->splits > 1;
+    int64_t epilogue = addresses ? 56 : 0; // where tiles go, beside what is computed with them
+    return c->bm * c->bn / (c->warps * 32) + (shape->bias ? c->bn / 4 : 0) + epilogue;
+}
+
 // Rows of tiles that go together, so that CTAs which run at a time read the fewest bytes.
 static int64_t choose_raster(const matmul_shape *shape, const candidate *c)
 {
@@ -120,6 +130,12 @@ static bool judge(const matmul_shape *shape, const candidate *c, matmul_choice *
     if (stages < 2) {
         put(t, "%lldx%lldx%lld: two stages and its result do not fit into shared memory\n",
             (long long)c->bm, (long long)c->bn, (long long)c->bk);
+        return false;
+    }
+    if (registers_of(shape, c) > MOST_REGISTERS) {
+        put(t, "%lldx%lldx%lld: sums and epilogue are %lld registers of a thread, too many\n",
+            (long long)c->bm, (long long)c->bn, (long long)c->bk,
+            (long long)registers_of(shape, c));
         return false;
     }
     step_cost step = cost_of_step(c, stages);

@@ -32,9 +32,9 @@ bool kg_fence_serves(const kg_sync_program *p, const kg_obligation *o, int point
     const kg_sync_node *b = kg_sync_node_at(p, p->accesses.items[o->b].node);
     const kg_sync_block *block = kg_sync_block_at(p, b->block);
     int from = point - block->first_point;
-    if (o->fence != KG_FENCE_REGISTERS || p->points[point].block != b->block) return true;
-    // Behind the product: in front of it a trip later.
-    for (int i = from > b->position ? 0 : from; i < b->position; i++)
+    if (o->fence != KG_FENCE_REGISTERS) return true;
+    if (p->points[point].block != b->block || from > b->position) return false;
+    for (int i = from; i < b->position; i++)
         if (kg_sync_is_phase_wait(kg_sync_node_at(p, block->items[i])->op)) return false;
     return true;
 }

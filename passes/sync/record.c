@@ -39,6 +39,7 @@ bool kg_sync_meets_at(const kg_sync_outcome *c, const kg_obligation *o, int poin
     bool barrier = kg_points_has(plan->barrier, point) || kg_points_has(plan->hand, point);
     bool warp = kg_points_has(plan->warp_sync, point) || kg_points_has(plan->hand_warp, point);
     barrier &= kg_sync_group_meets(c->p, plan, point, o);
+    if (o->meet == KG_MEET_NONE && !o->wait) return waits_or_fences(c, o, point);
     return barrier || (warp && o->meet == KG_MEET_WARP) ||
            (o->meet == KG_MEET_NONE && waits_or_fences(c, o, point));
 }
@@ -85,6 +86,7 @@ static const char *deed(const kg_sync_access *a)
     if (!a->at.root) return a->writes ? "acquires" : "releases";
     if (a->phase) return a->writes ? "copies into" : "copies from";
     if (a->object) return "uses";
+    if (a->group == KG_GROUP_WGMMA) return "reads";
     if (a->async) return a->writes ? "copies into" : "copies from";
     return a->atomic ? "updates" : a->writes ? "writes" : "reads";
 }
@@ -176,7 +178,7 @@ static kg_sync_reason reason_of(const kg_sync_outcome *c, int index, bool wanted
         r.choices += __builtin_popcountll(c->plan->cuts[index].words[i]);
     if (!wanted) return r;
     find_witnesses(a, b, o, &r);
-    add_alone(c, index, &r);
+    if (!o->by_author) add_alone(c, index, &r);
     return r;
 }
 
@@ -376,6 +378,8 @@ void kg_sync_record(const kg_sync_outcome *c, kg_sync_report *report)
         report->reasons[i] = reason_of(c, i, report->wanted);
         answer(c, i, &report->reasons[i]);
     }
+    report->n_proxies = 0;
+    kg_sync_say_proxies(c, report);
     lister l = {c, report};
     kg_walk(c->p->kernel->body, list_sync, &l);
     for (int i = 0; i < report->n_syncs; i++) {

@@ -317,12 +317,20 @@ static kg_relation relate_by_thread(kg_apart apart, uint64_t distances, bool car
                          .byte = -1};
 }
 
+// Buffers whose slots have no byte in common.
+static bool lie_apart(const kg_sync_access *a, const kg_sync_access *b)
+{
+    return a->offset + a->ring * a->slot_bytes <= b->offset ||
+           b->offset + b->ring * b->slot_bytes <= a->offset;
+}
+
 static kg_relation relate_bytes(const kg_sync_access *a, const kg_sync_access *b,
                                 uint64_t distances, bool carried)
 {
     kg_relation r = {.byte = -1};
     bool one_root = a->at.root == b->at.root;
-    for (int i = 0; i < (one_root ? 1 : a->ring); i++)
+    if (!one_root && lie_apart(a, b)) distances = 0;
+    for (int i = 0; distances && i < (one_root ? 1 : a->ring); i++)
         for (int j = 0; j < (one_root ? 1 : b->ring); j++) {
             int64_t byte = -1;
             kg_apart here = kg_footprint_conflict(a->bytes, a->offset + i * a->slot_bytes, b->bytes,

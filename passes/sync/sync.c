@@ -67,7 +67,7 @@ bool kg_sync_derive(kg_pass_context *context, kg_kernel *kernel, kg_sync_report 
     kg_obligations obligations = {0};
     kg_sync_plan plan;
     kg_sync_commit_copies(kernel);
-    kg_sync_program *p = kg_sync_program_build(context->arena, kernel, true);
+    kg_sync_program *p = kg_sync_program_rebuild(context->arena, kernel, context->footprints);
     kg_sync_check_hand_written(p, context->diags);
     kg_sync_check_flags(p, context->diags);
     kg_sync_check_contents(p, context->diags);

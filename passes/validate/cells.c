@@ -44,6 +44,7 @@ static void note_alignment(int thread, int64_t offset, int bytes, void *user)
     *(int64_t *)user |= offset | bytes;
 }
 
+// Where an access is known to be as coarse as what was found already, nobody looks at its bytes.
 static int granule_of(const validator *v)
 {
     int64_t bits = LARGEST_GRANULE;
@@ -51,7 +52,8 @@ static int granule_of(const validator *v)
         const access_model *a = &v->accesses.items[i];
         if (!a->shared) continue;
         bits |= a->offset | a->slot_bytes;
-        if (a->at.exact && !a->use) kg_access_sharers(&a->at, note_alignment, &bits);
+        if (a->at.exact && !a->use && kg_access_unit(&a->at) < (bits & -bits))
+            kg_access_sharers(&a->at, note_alignment, &bits);
     }
     return __builtin_ctzll((uint64_t)bits);
 }
@@ -127,8 +129,11 @@ static int name_of_lane(partition *p, int64_t granule, int lane)
     return p->lanes_named[granule]++;
 }
 
+// Neighbours are alike as a rule: what was found for one is held against the next.
 static void refine(partition *p, int64_t first, const toucher *who, int64_t count)
 {
+    key last = {0};
+    int last_id = 0;
     p->round++;
     for (int64_t i = 0; i < count; i++) {
         if (!who[i].warps) continue;
@@ -138,13 +143,19 @@ static void refine(partition *p, int64_t first, const toucher *who, int64_t coun
         k.class = p->class[first + i];
         k.warps = who[i].warps;
         k.lane = name_of_lane(p, first + i, who[i].lane);
+        if (k.round == last.round && k.class == last.class && k.warps == last.warps &&
+            k.lane == last.lane) {
+            p->class[first + i] = last_id;
+            continue;
+        }
         if (2 * p->used >= p->size) grow(p);
         slot_of_table *s = look_up(p->table, p->size, &k);
         if (!s->taken) {
             *s = (slot_of_table){k, p->classes++, true};
             p->used++;
         }
-        p->class[first + i] = s->id;
+        last = k;
+        last_id = p->class[first + i] = s->id;
     }
 }
 

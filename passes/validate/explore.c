@@ -8,15 +8,26 @@
 
 #include <string.h>
 
-enum { MOST_STATES = 40000, MOST_WORK = 20000000, KNOWN_TRIPS = 40, NEAR_TRIPS = 8 };
+enum {
+    MOST_STATES = 40000,
+    DOUBTED_STATES = 8000,
+    MOST_WORK = 20000000,
+    KNOWN_TRIPS = 40,
+    NEAR_TRIPS = 8
+};
 
 static void run_block(validator *v, const kg_block *block, state_set *set);
 
 bool validator_spent(validator *v)
 {
-    if (v->states > MOST_STATES || v->work > MOST_WORK)
-        validator_give_up(v, "more than %d states", MOST_STATES);
-    return v->stop;
+    int most = v->in_doubt ? DOUBTED_STATES : MOST_STATES;
+    if (v->states <= most && v->work <= MOST_WORK) return v->stop;
+    if (v->in_doubt && !v->stop) {
+        *v->out = v->doubt; // it says more than that the states are too many
+        v->stop = true;
+    }
+    validator_give_up(v, "more than %d states", MOST_STATES);
+    return true;
 }
 
 // ---- unknown integers -------------------------------------------------------------------------

@@ -38,8 +38,8 @@ static bool spread(validator *v, const kg_block *block)
     bool added = false;
     for (const kg_op *op = block->first; op; op = op->next) {
         if (op->code == KG_OP_WGMMA) {
-            added |= want(v, op->operands[0]) | want(v, op->operands[2]);
-            added |= want(v, op->results[0]);
+            added |= want(v, op->operands[0]) | want(v, op->results[0]);
+            if (!kg_wgmma_is_fresh(op)) added |= want(v, op->operands[2]);
         }
         if (renamed(op) && number(v, renamed(op)) >= 0) added |= want(v, new_name(op));
         for (int i = 0; i < op->n_blocks; i++) added |= spread(v, op->blocks[i]);
@@ -67,7 +67,8 @@ static void check_sums(validator *v, const kg_block *block)
 {
     for (const kg_op *op = block->first; op; op = op->next) {
         int uses = 0;
-        if (op->code == KG_OP_WGMMA && lives_on(op, v->kernel->body, &uses) && uses > 1)
+        if (op->code == KG_OP_WGMMA && !kg_wgmma_is_fresh(op) &&
+            lives_on(op, v->kernel->body, &uses) && uses > 1)
             validator_give_up(v, "the sum that a wgmma starts from is used beside its result");
         for (int i = 0; i < op->n_blocks; i++) check_sums(v, op->blocks[i]);
     }
@@ -139,8 +140,8 @@ static void multiply(validator *v, state *s, const kg_op *op)
 {
     uint32_t warps = validator_warps_of(op);
     registers *r = registers_of(v, s);
-    int a = number(v, op->operands[0]), c = number(v, op->operands[2]);
-    int result = number(v, op->results[0]);
+    int a = number(v, op->operands[0]), result = number(v, op->results[0]);
+    int c = kg_wgmma_is_fresh(op) ? result : number(v, op->operands[2]);
     if (a >= 0 && r[a].written && (r[a].flying & warps))
         complain(v, s, op, true, "operand A is the result of a wgmma that is in flight");
     if (c >= 0 && !r[c].written && (r[c].flying & warps))

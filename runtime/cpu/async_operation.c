@@ -31,6 +31,25 @@ void ptxm_async_end(struct cta *issuer, uint32_t operation, enum async_part part
             (struct async_end){home->index, agent, ticket};
 }
 
+void ptxm_async_counts_on(struct warp *w, unsigned lane, uint32_t operation,
+                          struct mbarrier *barrier)
+{
+    if (!operation || !barrier)
+        return;
+    w->cta->shadow->operations[operation].barrier = barrier;
+    ptxm_clock_sent(w, lane);
+}
+
+void ptxm_clock_sent(struct warp *w, unsigned lane)
+{
+    struct shadow *s = w->cta->shadow;
+    struct knowledge *told = ptxm_clock_message(
+        w, 1u << lane, s->threads[ptxm_thread(w, lane)].know, s->generation, w->clock);
+    ptxm_knowledge_absorb(s->allocator, &s->sent, told);
+    ptxm_knowledge_free(s->allocator, told);
+    w->clock++; // what the lane does next is not behind this
+}
+
 void ptxm_agent_learn(struct warp *w, uint32_t mask, struct cta *home, uint32_t agent,
                       uint32_t count)
 {

@@ -158,6 +158,21 @@ void ptxm_clock_proxy_fence(struct warp *w, uint32_t mask, unsigned spaces)
     w->clock++;
 }
 
+void ptxm_clock_proxy_acquire(struct warp *w, uint32_t mask)
+{
+    struct shadow *s = w->cta->shadow;
+    struct allocator *a = s->allocator;
+    FOR_LANES (lane, mask) {
+        struct knowledge *all = ptxm_knowledge_join(a, s->base,
+                                                    s->threads[ptxm_thread(w, lane)].know);
+        struct knowledge *seen = all ? ptxm_knowledge_acquired(a, all) : NULL;
+        ptxm_clock_learn(w, 1u << lane, seen);
+        ptxm_knowledge_free(a, all);
+        ptxm_knowledge_free(a, seen);
+    }
+    w->clock++;
+}
+
 void ptxm_clock_warp_sync(struct warp *w, uint32_t mask)
 {
     struct shadow *s = w->cta->shadow;

@@ -149,7 +149,7 @@ void ptxm_cta_free(struct cta *cta)
 static const char *const kind_names[] = {"read", "write", "atomic", "cp.async read",
                                          "cp.async write", "asynchronous read",
                                          "asynchronous write", "asynchronous reduction",
-                                         "mbarrier"};
+                                         "mbarrier", "tensor map read"};
 
 const char *ptxm_cta_object(struct cta *cta, enum space space, uint64_t address, uint64_t *offset)
 {
@@ -198,6 +198,32 @@ void ptxm_describe(struct cta *cta, struct ptxm_place *out, const struct op *op,
     out->kind = kind_names[kind];
     out->object = ptxm_findings_string(&cta->findings,
                                        ptxm_cta_object(cta, space, address, &out->offset));
+}
+
+// Bytes that one lane of this op touches, a power of two to which they are aligned; 0 where the
+// text does not tell.
+static uint32_t access_bytes(const struct op *op, enum access_kind kind)
+{
+    step_fn *step = op->watch && op->watch->step ? op->watch->step : op->step;
+    if (kind == ACCESS_BARRIER || kind == ACCESS_MAP_READ)
+        return kind == ACCESS_BARRIER ? 8 : 128;
+    if (step == ptxm_step_ldmatrix || step == ptxm_step_stmatrix)
+        return 16;
+    if (step == ptxm_step_cp_async)
+        return op->immediate;
+    if (step == ptxm_step_load || step == ptxm_step_store || step == ptxm_step_st_async)
+        return ptxm_type_bits((enum type)op->type) / 8 * op->vector;
+    return step == ptxm_step_atomic ? ptxm_type_bits((enum type)op->type) / 8 : 0;
+}
+
+void ptxm_describe_stamp(struct cta *cta, struct ptxm_place *out, const struct op *op,
+                         uint32_t thread, enum space space, uint64_t address, unsigned bytes,
+                         enum access_kind kind)
+{
+    uint32_t size = access_bytes(op, kind);
+    address += bytes ? (unsigned)__builtin_ctz(bytes) : 0;
+    ptxm_describe(cta, out, op, thread, space, size ? address & ~(uint64_t)(size - 1) : address,
+                  size, kind);
 }
 
 void ptxm_finding(struct warp *w, const struct op *op, unsigned lane, enum rule rule,

@@ -483,6 +483,16 @@ static const char *reason_to_refuse(const struct statement *s)
     return NULL;
 }
 
+bool ptxm_d_refuse(struct decoder *d, const char *why)
+{
+    const struct statement *s = d->statement;
+    if (!d->function->refused) {
+        d->function->refused_at = s->opcode;
+        d->function->refused = ptxm_refusal_text(d->module, s->text, why);
+    }
+    return d->function->refused != NULL;
+}
+
 static bool refuse(struct decoder *d, bool known, bool modifiers_fit, size_t reached)
 {
     const struct statement *s = d->statement;
@@ -490,8 +500,8 @@ static bool refuse(struct decoder *d, bool known, bool modifiers_fit, size_t rea
     if (!why && !known)
         why = ptxm_d_not_supported(s);
     if (why)
-        ptxm_complain(d->parser, &s->opcode, "'%s': %s", s->text, why);
-    else if (!known)
+        return ptxm_d_refuse(d, why);
+    if (!known)
         ptxm_complain(d->parser, &s->opcode, "unknown instruction '%s'", s->text);
     else if (modifiers_fit)
         ptxm_complain(d->parser, &s->opcode, "wrong number of operands for '%s'", s->text);

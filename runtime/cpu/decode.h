@@ -70,6 +70,8 @@ int ptxm_d_atomic_operation(struct decoder *d); // an enum atomic_op, or -1
 // no row knows its opcode, NULL if there is nothing to say.
 bool ptxm_d_sort_modifiers(const struct statement *s, struct statement *sorted);
 const char *ptxm_d_not_supported(const struct statement *s);
+// Known, and not supported: the function is marked (see refusal.c). False without memory.
+bool ptxm_d_refuse(struct decoder *d, const char *why);
 
 #define BUILDERS(X)                                                                                \
     X(build_int) X(build_carry) X(build_bfi) X(build_mad24_hi) X(build_dp)                         \
@@ -87,6 +89,7 @@ const char *ptxm_d_not_supported(const struct statement *s);
     X(build_cp_async_arrive) X(build_cluster_barrier) X(build_mapa) X(build_st_async)           \
     X(build_bulk) X(build_bulk_group) X(build_fence_init) X(build_fence_proxy)  \
     X(build_tensor_load) X(build_tensor_store) X(build_tensor_refused) X(build_fence_tensormap)    \
+    X(build_map_replace) X(build_map_copy) X(build_fence_half)                                     \
     X(build_prefetch_map) X(build_wmma_memory) X(build_wmma_mma)
 #define X(name) builder_fn name;
 BUILDERS(X)

@@ -240,22 +240,38 @@ bool build_bulk_group(struct decoder *d, int wait)
     return op != NULL;
 }
 
-// st.async [to], value, [mbarrier]
-bool build_st_async(struct decoder *d, int argument)
+// Of red.async: which types an operation has.
+static bool can_reduce(struct decoder *d, int what)
+{
+    bool word = d->t == T_U32 || d->t == T_S32;
+    bool fits = what == ATOM_ADD                     ? word || d->t == T_U64
+              : what == ATOM_MIN || what == ATOM_MAX ? word
+              : what == ATOM_INC || what == ATOM_DEC ? d->t == T_U32 : d->t == T_B32;
+    return fits || ptxm_d_complain(d, NULL, "no such type for this operation");
+}
+
+// st.async and red.async [to], value, [mbarrier]
+bool build_st_async(struct decoder *d, int reduces)
 {
     const struct operand *o = d->statement->operands;
     struct bulk_form *f = ptxm_d_bulk_form(d);
     int32_t list[8];
     unsigned count = 0;
+    int what = reduces ? ptxm_d_atomic_operation(d) : 0;
+    if (reduces && !can_reduce(d, what))
+        return false;
     if (!f || !ptxm_d_bulk_address(d, &o[0], SPACE_CLUSTER, &f->address[BULK_TO], list, &count) ||
         !ptxm_d_bulk_address(d, &o[2], SPACE_CLUSTER, &f->address[BULK_BARRIER], list, &count))
         return false;
     f->size = (int8_t)count;
     for (unsigned i = 0; i < d->nsrc; i++) ptxm_d_bulk_source(list, &count, d->operands[i]);
     struct op *op = ptxm_d_bulk_op(d, ptxm_step_st_async, f, list, count);
-    if (op)
-        op->vector = (uint8_t)d->nsrc;
-    return op != NULL;
+    if (!op)
+        return false;
+    op->vector = (uint8_t)d->nsrc;
+    op->mode = (uint8_t)what;
+    op->flags = reduces ? OPF_REDUCES : 0;
+    return true;
 }
 
 // ---- fences -------------------------------------------------------------------------------------
@@ -274,5 +290,21 @@ bool build_fence_proxy(struct decoder *d, int argument)
     if (op)
         op->mode = ptxm_d_is(d, 'S', "global") ? FENCES_GLOBAL
                  : ptxm_d_has(d, 'S')          ? FENCES_SHARED : FENCES_SHARED | FENCES_GLOBAL;
+    return op != NULL;
+}
+
+// fence.proxy.async::generic.release and .acquire, of shared memory in the cluster
+bool build_fence_half(struct decoder *d, int argument)
+{
+    bool acquire = ptxm_d_is(d, 'o', "acquire");
+    struct op *op = ptxm_d_step(d, ptxm_step_fence_half, 0, 0, NULL);
+    d->function->asynchronous = true;
+    if (acquire == ptxm_d_is(d, 'r', "sync_restrict::shared::cta"))
+        return ptxm_d_complain(d, NULL, "a release is of .shared::cta, an acquire of "
+                                        ".shared::cluster");
+    if (op) {
+        op->sem = acquire ? SEM_ACQUIRE : SEM_RELEASE;
+        op->scope = (uint8_t)ptxm_d_scope(d);
+    }
     return op != NULL;
 }

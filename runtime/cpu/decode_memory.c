@@ -55,20 +55,32 @@ uint8_t ptxm_d_address_bytes(struct decoder *d, int32_t base)
     return base < 0 ? 8 : (uint8_t)ptxm_d_slot_bytes(d, base);
 }
 
+// False after a complaint: .v8 is there for elements of up to four bytes, .v4 of up to eight.
+static bool fits_in_access(struct decoder *d, unsigned elements)
+{
+    return elements * ptxm_type_bits(d->t) <= 256 ||
+           ptxm_d_complain(d, NULL, "a vector has at most 32 bytes: use several");
+}
+
 bool build_load(struct decoder *d, int argument)
 {
+    if (!fits_in_access(d, d->ndst))
+        return false;
     struct op *op = ptxm_d_access(d, ptxm_step_load, d->address, d->ndst, 0, d->operands);
     if (!op)
         return false;
     op->type2 = ptxm_d_address_bytes(d, op->operands[op->ndst]);
     op->flags = ptxm_d_has(d, 'n') ? OPF_NC : 0;
     op->vector = op->ndst;
+    op->transfer = d->lanes->load(d->t, op->vector, op->dst_bytes);
     return true;
 }
 
 bool build_store(struct decoder *d, int argument)
 {
     unsigned values = d->nsrc;
+    if (!fits_in_access(d, values))
+        return false;
     struct op *op = ptxm_d_access(d, ptxm_step_store, d->address, 0, values, d->operands);
     if (!op)
         return false;
@@ -79,6 +91,7 @@ bool build_store(struct decoder *d, int argument)
     op->dst_bytes = (uint8_t)ptxm_d_slot_bytes(d, d->operands[0]);
     if (d->operands[0] < 0)
         op->dst_bytes = (uint8_t)(ptxm_type_bits(d->t) <= 32 ? 4 : ptxm_type_bits(d->t) / 8);
+    op->transfer = d->lanes->store(d->t, op->vector, op->dst_bytes);
     return true;
 }
 
@@ -357,7 +370,7 @@ bool build_fence(struct decoder *d, int argument)
     if (op)
         op->scope = (uint8_t)ptxm_d_scope(d);
     if (op)
-        op->mode = !ptxm_d_is(d, 'o', "acq_rel"); // sequentially consistent
+        op->mode = ptxm_d_is(d, 'o', "sc") || ptxm_token_is(&d->statement->opcode, "membar");
     return op != NULL;
 }
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Builders of tensor copies and of the fences of tensor maps.
+// Builders of tensor copies, of the fences of tensor maps, and of what changes maps.
 #include "bulk.h"
 #include "decode.h"
 #include "machine_modes.h"
 #include "steps.h"
+#include "tensor_map.h"
 
 // [map, {c0, c1}]: the map's address, always generic, and its coordinates.
 static bool add_map(struct decoder *d, const struct operand *o, struct bulk_form *f, unsigned which,
@@ -86,7 +87,7 @@ bool build_tensor_store(struct decoder *d, int reduces)
 
 bool build_tensor_refused(struct decoder *d, int argument)
 {
-    return ptxm_d_complain(d, NULL, "only tile mode is supported: im2col and gather are not");
+    return ptxm_d_refuse(d, "only tile mode is supported: im2col and gather are not");
 }
 
 // fence.proxy.tensormap::generic.release.gpu, and .acquire.gpu [map], 128
@@ -114,5 +115,72 @@ bool build_prefetch_map(struct decoder *d, int argument)
     struct op *op = ptxm_d_access(d, ptxm_step_prefetch_map, d->address, 0, 0, list);
     if (op)
         op->type2 = ptxm_d_address_bytes(d, op->operands[0]);
+    return op != NULL;
+}
+
+// ---- maps that are changed ----------------------------------------------------------------------
+
+static enum map_field field_of(const struct decoder *d)
+{
+    static const char *const names[] = {"global_address", "rank", "box_dim", "global_dim",
+                                        "global_stride", "element_stride", "elemtype",
+                                        "interleave_layout", "swizzle_mode", "fill_mode"};
+    unsigned i = 0;
+    while (i < MAP_FILL && !ptxm_d_is(d, 'f', names[i])) i++;
+    return (enum map_field)i;
+}
+
+// What a constant means; false: it is not supported.
+static bool constant_of(struct decoder *d, enum map_field field, uint32_t *value)
+{
+    enum ptxm_tensor_type type = PTXM_TENSOR_UINT8;
+    uint64_t given = d->immediate;
+    const char *why = NULL;
+    if (field == MAP_TYPE && !ptxm_tensor_map_type(given, &type))
+        why = "this element type is not supported: use one that is neither packed nor flushed";
+    else if (field == MAP_INTERLEAVE && given)
+        why = "interleaved layouts are not supported: use 0";
+    else if (field == MAP_SWIZZLE && given > PTXM_TENSOR_SWIZZLE_128B)
+        why = "this swizzle is not supported: use 0 to 3";
+    else if (field == MAP_FILL && given)
+        why = "only zero fill is supported: use 0";
+    *value = field == MAP_TYPE ? (uint32_t)type : (uint32_t)given;
+    return !why || (ptxm_d_refuse(d, why), false);
+}
+
+// [map]{, dimension}, value
+bool build_map_replace(struct decoder *d, int constant)
+{
+    int32_t list[2] = {constant ? OPERAND_NONE : d->operands[0]};
+    enum map_field field = field_of(d);
+    uint32_t value = 0;
+    if (constant && !constant_of(d, field, &value))
+        return d->function->refused != NULL;
+    if (!constant && d->immediate >= TENSOR_MAX_RANK - (field == MAP_STRIDE))
+        return ptxm_d_complain(d, NULL, "a tensor has five dimensions, and four strides");
+    struct op *op = ptxm_d_access(d, ptxm_step_map_replace, d->address, 0, !constant, list);
+    if (!op)
+        return false;
+    op->type2 = ptxm_d_address_bytes(d, op->operands[!constant]);
+    op->mode = field;
+    op->target = value;
+    return true;
+}
+
+// [to], [from], 128
+bool build_map_copy(struct decoder *d, int argument)
+{
+    struct bulk_form *f = ptxm_d_bulk_form(d);
+    unsigned count = 0;
+    int32_t list[2];
+    if (d->immediate != 128)
+        return ptxm_d_complain(d, NULL, "the size of a tensor map is 128");
+    if (!f ||
+        !ptxm_d_bulk_address(d, d->address, SPACE_GLOBAL, &f->address[BULK_TO], list, &count) ||
+        !ptxm_d_bulk_address(d, d->address2, SPACE_SHARED, &f->address[BULK_FROM], list, &count))
+        return false;
+    struct op *op = ptxm_d_bulk_op(d, ptxm_step_map_copy, f, list, count);
+    if (op)
+        op->scope = (uint8_t)ptxm_d_scope(d);
     return op != NULL;
 }

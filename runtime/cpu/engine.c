@@ -191,6 +191,8 @@ bool ptxm_engine_issue(struct engine_job *job)
 {
     const struct cta *cta = job->warp->cta;
     struct cluster *c = cta->cluster;
+    if (cta->profile)
+        ptxm_profile_issue(job);
     append(job);
     if (c->grid->options.completion == PTXM_EAGER)
         while (c->first_job) ptxm_engine_step(c); // which frees the job
@@ -217,8 +219,7 @@ bool ptxm_engine_piece(struct engine_job *job, const struct place *from, const s
         p->initialised = to->allocation->initialised +
                          (to->address + to_offset - to->allocation->base);
     job->bytes += size;
-    if (cta->profile && !ptxm_profile_piece(job->warp, job->op, job->lane, from, from_offset, to,
-                                            to_offset, size)) {
+    if (cta->profile && !ptxm_profile_piece(job, from, from_offset, to, to_offset, size)) {
         ptxm_cta_out_of_memory(cta);
         return false;
     }

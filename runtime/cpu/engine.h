@@ -20,6 +20,12 @@ struct job_piece {
     uint32_t size;
 };
 
+// Chunks of 16 bytes of shared memory that a copy moves next to each other, at most 128 bytes.
+struct lines {
+    uint32_t count;
+    uint64_t at[8];
+};
+
 struct engine_job {
     struct engine_job *next;
     enum job_kind kind;
@@ -35,6 +41,7 @@ struct engine_job {
     struct job_piece *pieces;
     size_t piece_count, piece_capacity;
     uint8_t *buffer;           // what has been read, or what an st.async writes
+    struct lines lines;        // for profiles
 };
 
 // Each of these runs the job at once under eager completion. False: out of memory.

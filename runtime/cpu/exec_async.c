@@ -4,7 +4,7 @@
 // A copy reads and writes its bytes at one moment between its issue and its wait: at once (eager),
 // at the wait that needs it or at the thread's exit (late), or somewhere between, by seed. What the
 // checker says does not depend on the moment: it follows issue and wait.
-#include "shadow.h"
+#include "engine.h"
 
 #include <string.h>
 
@@ -89,6 +89,8 @@ static bool copy_lane(struct warp *w, const struct op *op, unsigned lane)
     struct async_copy *copy = issue(w);
     if (!copy)
         return false;
+    w->last_copy[lane] = op;
+    w->last_copy_batch[lane] = w->batch[lane];
     *copy = (struct async_copy){.to = d.host, .from = from, .shared = to, .bytes = (uint8_t)bytes,
                                 .valid = (uint8_t)valid, .lane = (uint8_t)lane,
                                 .group = w->group_open[lane], .batch = w->batch[lane],
@@ -180,15 +182,33 @@ enum step_result ptxm_step_cp_wait_all(struct warp *w, const struct op *op, uint
     return STEP_NEXT;
 }
 
+// An arrival at an mbarrier will tell of the copy: others may wait for it when its thread is gone.
+static bool announced(const struct warp *w, const struct async_copy *c)
+{
+    for (const struct engine_job *job = w->cta->cluster->first_job; job; job = job->next)
+        if (job->kind == JOB_ARRIVAL && job->warp == w && job->lane == c->lane &&
+            job->batch > c->batch)
+            return true;
+    return false;
+}
+
+// Threads exit: the copies that nobody is told of are findings, and over now.
 void ptxm_async_at_exit(struct warp *w, uint32_t mask)
 {
+    uint32_t silent = 0;
     for (size_t i = 0; i < w->copy_count; i++) {
+        const struct async_copy *c = &w->copies[i];
+        if (mask >> c->lane & 1 && !announced(w, c))
+            silent |= 1u << c->lane;
+    }
+    for (size_t i = 0; i < w->copy_count && silent; i++) {
         struct async_copy *c = &w->copies[i];
-        if (!(mask >> c->lane & 1))
+        if (!(silent >> c->lane & 1))
             continue;
         struct place p = {.space = SPACE_SHARED, .address = c->shared};
-        ptxm_finding(w, c->op, c->lane, RULE_COPY_AT_EXIT, &p, c->bytes, ACCESS_COPY_WRITE, "%s",
-                     ptxm_rule_message(RULE_COPY_AT_EXIT));
+        if (!announced(w, c))
+            ptxm_finding(w, c->op, c->lane, RULE_COPY_AT_EXIT, &p, c->bytes, ACCESS_COPY_WRITE,
+                         "%s", ptxm_rule_message(RULE_COPY_AT_EXIT));
         if (!c->done)
             land(w, c);
         c->group = 0;

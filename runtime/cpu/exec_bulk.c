@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// cp.async.bulk, cp.reduce.async.bulk, their groups, and st.async.
+// cp.async.bulk, cp.reduce.async.bulk, their groups, st.async and red.async.
 #include "engine.h"
 
 #include <string.h>
@@ -140,6 +140,7 @@ static enum step_result copy_to(const struct bulk *b, enum space space, uint64_t
         return STEP_ABORT;
     }
     job->operation = ptxm_async_begin(w, b->op, b->lane);
+    ptxm_async_counts_on(w, b->lane, job->operation, job->barrier);
     if (grouped)
         ptxm_bulk_join_group(w, b->lane, job);
     ptxm_async_access(w, b->op, b->lane, job->operation, from, b->size, ACCESS_ASYNC_READ);
@@ -190,20 +191,23 @@ enum step_result ptxm_step_bulk(struct warp *w, const struct op *op, uint32_t ma
     return STEP_NEXT;
 }
 
-// ---- st.async -----------------------------------------------------------------------------------
+// ---- st.async and red.async ---------------------------------------------------------------------
 
 static enum step_result store_lane(struct warp *w, const struct op *op, unsigned lane)
 {
     const struct bulk_form *form = ptxm_bulk_form(op);
     unsigned bytes = ptxm_type_bits((enum type)op->type) / 8, size = bytes * op->vector;
+    enum access_kind kind = op->flags & OPF_REDUCES ? ACCESS_ASYNC_REDUCE : ACCESS_ASYNC_WRITE;
     struct place to = ptxm_resolve(w, op, lane, SPACE_CLUSTER,
                                    ptxm_bulk_address(w, op, lane, &form->address[BULK_TO]), size,
-                                   size, ACCESS_ASYNC_WRITE);
+                                   size, kind);
     if (!to.host)
         return STEP_ABORT;
     struct engine_job *job = ptxm_engine_copy(w, op, lane);
     if (!job)
         return STEP_ABORT;
+    job->reduces = kind == ACCESS_ASYNC_REDUCE;
+    job->type = (enum type)op->type;
     job->barrier = ptxm_bulk_barrier(w, op, lane, SPACE_CLUSTER,
                               ptxm_bulk_address(w, op, lane, &form->address[BULK_BARRIER]), &to);
     job->buffer = ptxm_alloc(w->cta->grid->allocator, size);
@@ -217,7 +221,8 @@ static enum step_result store_lane(struct warp *w, const struct op *op, unsigned
                              (size_t)lane * bytes, bytes);
     job->has_read = true;
     job->operation = ptxm_async_begin(w, op, lane);
-    ptxm_async_access(w, op, lane, job->operation, &to, size, ACCESS_ASYNC_WRITE);
+    ptxm_async_access(w, op, lane, job->operation, &to, size, kind);
+    ptxm_async_counts_on(w, lane, job->operation, job->barrier);
     return ptxm_engine_issue(job) ? STEP_NEXT : STEP_ABORT;
 }
 

@@ -77,6 +77,8 @@ enum step_result ptxm_step_cluster_arrive(struct warp *w, const struct op *op, u
         w->cluster_ticket[lane] = c->barrier.generation;
     if (op->sem != SEM_RELAXED)
         release(w, mask);
+    FOR_LANES (lane, op->sem == SEM_RELAXED && w->cta->shadow ? mask : 0)
+        ptxm_clock_sent(w, lane);
     ptxm_mbarriers_publish(w, mask);
     c->barrier.arrived += (uint32_t)__builtin_popcount(mask);
     w->cta->stirred = w->cta->changed = true;
@@ -186,6 +188,22 @@ static void check_operations(struct cta *cta)
     }
 }
 
+// Copies that an mbarrier tells of, and nobody who was there to the end has heard.
+static void check_copies(struct cta *cta)
+{
+    for (uint32_t i = 0; i < cta->warp_count; i++) {
+        struct warp *w = &cta->warps[i];
+        for (unsigned lane = 0; lane < LANES; lane++) {
+            const struct thread_clock *t = &cta->shadow->threads[ptxm_thread(w, lane)];
+            uint32_t batch = w->last_copy_batch[lane];
+            if (w->last_copy[lane] && t->copy_agent && batch >= t->groups_now &&
+                !ptxm_knows_agent(cta->known_at_exit, cta->index, t->copy_agent - 1, batch))
+                exit_finding(cta, cta, ptxm_thread(w, lane), w->last_copy[lane],
+                             RULE_COPY_AT_EXIT, ptxm_rule_message(RULE_COPY_AT_EXIT));
+        }
+    }
+}
+
 // Lanes exit, live_threads says how many are left: what they know is what the CTA knows at its end.
 void ptxm_cluster_lanes_exit(struct cta *cta, struct warp *w, uint32_t mask)
 {
@@ -205,6 +223,7 @@ void ptxm_cluster_lanes_exit(struct cta *cta, struct warp *w, uint32_t mask)
     ptxm_knowledge_absorb(a, &cta->known_at_exit, s->base);
     check_visits(cta);
     check_operations(cta);
+    check_copies(cta);
     ptxm_mbarriers_at_exit(cta);
 }
 

@@ -133,6 +133,7 @@ enum step_result ptxm_step_mbarrier_arrive(struct warp *w, const struct op *op, 
             here |= (uint32_t)(at[lane] == b) << lane;
         rest &= ~here;
         release(w, op, b, here);
+        ptxm_phases_arrived(w, op, b, here);
         FOR_LANES (lane, here) {
             uint64_t state = make_state(b);
             if (op->mode & MBARRIER_EXPECT &&
@@ -158,6 +159,8 @@ enum step_result ptxm_step_mbarrier_bytes(struct warp *w, const struct op *op, u
         bool completes = op->mode & MBARRIER_COMPLETES;
         if (!b || !ptxm_mbarrier_add_bytes(w, op, lane, b, completes ? -(int64_t)bytes : bytes))
             return STEP_ABORT;
+        if (!completes)
+            ptxm_phases_expected(w, op, lane, b);
         ptxm_mbarrier_complete_bytes(b, 0, w->cta, 0); // the phase may be complete now
     }
     w->cta->stirred = w->cta->changed = true;
@@ -202,6 +205,7 @@ static void hear(struct warp *w, const struct op *op, struct mbarrier *b, uint32
     const struct phase_knowledge *p = &b->before;
     if (b->phase > b->first_phase)
         b->observed = b->phase;
+    ptxm_phases_seen(w, op, b, lanes);
     if (!s || !p->near)
         return;
     if (op->sem == SEM_ACQUIRE) {
@@ -262,6 +266,8 @@ enum step_result ptxm_step_mbarrier_wait(struct warp *w, const struct op *op, ui
         else if (!first)
             first = at[lane], asked = a;
     }
+    if (op->mode & MBARRIER_PARITY)
+        ptxm_phases_asked(w, op, mask, done, at);
     for (uint32_t rest = done; rest;) {
         struct mbarrier *b = at[__builtin_ctz(rest)];
         uint32_t here = 0;
@@ -307,6 +313,9 @@ enum step_result ptxm_step_cp_async_arrive(struct warp *w, const struct op *op, 
             misuse(w, op, lane, b, RULE_MBARRIER_EXCESS, "an arrival of", 1);
             return STEP_ABORT;
         }
+        ptxm_phases_arrived(w, op, b, 1u << lane);
+        if (w->cta->shadow)
+            ptxm_clock_sent(w, lane);
         if (!ptxm_engine_add_arrival(w, op, lane, b))
             return STEP_ABORT;
     }
@@ -326,5 +335,19 @@ enum step_result ptxm_step_fence_proxy(struct warp *w, const struct op *op, uint
 {
     if (w->cta->shadow)
         ptxm_clock_proxy_fence(w, mask, op->mode);
+    return STEP_NEXT;
+}
+
+// fence.proxy.async::generic: one half by who has written, one by who issues what the async proxy
+// does.
+enum step_result ptxm_step_fence_half(struct warp *w, const struct op *op, uint32_t mask)
+{
+    if (!w->cta->shadow)
+        return STEP_NEXT;
+    if (op->sem == SEM_RELEASE)
+        ptxm_clock_proxy_fence(w, mask, FENCES_RELEASED);
+    ptxm_clock_fence(w, mask, (enum scope)op->scope);
+    if (op->sem == SEM_ACQUIRE)
+        ptxm_clock_proxy_acquire(w, mask);
     return STEP_NEXT;
 }

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// cp.async.bulk.tensor and cp.reduce.async.bulk.tensor in tile mode, prefetches, and the fences of
-// tensor maps.
+// cp.async.bulk.tensor and cp.reduce.async.bulk.tensor in tile mode, and prefetches.
 //
 // A box is taken apart into rows along dimension 0. What of a row lies inside the tensor is copied;
 // the rest reads as zero and is not written. In shared memory the rows follow each other without
@@ -27,30 +26,6 @@ static bool bad_map(const struct box *b, const struct place *p, const char *what
     return false;
 }
 
-// A map that the CTA has written itself: released by the writer and acquired by this lane, both by
-// fences of the tensormap proxy, since the last write?
-static void check_fences(const struct box *b, const struct place *p)
-{
-    const struct shadow *s = b->w->cta->shadow;
-    const struct stamp *write = ptxm_shadow_write_of(b->w->cta, p->address);
-    uint32_t thread = ptxm_thread(b->w, b->lane);
-    if (!write || !write->generation)
-        return;
-    const struct thread_clock *t = &s->threads[thread], *writer = &s->threads[write->thread];
-    bool acquired = t->map_acquired.address == p->address &&
-                    t->map_acquired.generation == write->generation &&
-                    t->map_acquired.clock == write->clock &&
-                    t->map_acquired.thread == write->thread;
-    bool released = writer->map_released.generation > write->generation ||
-                    (writer->map_released.generation == write->generation &&
-                     writer->map_released.clock >= write->clock);
-    if (!acquired || !released)
-        ptxm_finding(b->w, b->op, b->lane, RULE_PROXY_TENSORMAP, p, 128, ACCESS_READ,
-                     "%s: written at line %u, %s", ptxm_rule_message(RULE_PROXY_TENSORMAP),
-                     b->w->cta->grid->module->ops[write->op].line,
-                     released ? "never acquired by this thread since" : "never released since");
-}
-
 static bool read_map(struct box *b, const struct bulk_address *a, unsigned rank)
 {
     struct place p = ptxm_resolve(b->w, b->op, b->lane, SPACE_GENERIC,
@@ -60,42 +35,13 @@ static bool read_map(struct box *b, const struct bulk_address *a, unsigned rank)
     if (p.space != SPACE_GLOBAL && p.space != SPACE_PARAM)
         return bad_map(b, &p, "it lies neither in global, constant nor parameter memory");
     if (!ptxm_tensor_map_read(p.host, &b->map))
-        return bad_map(b, &p, "these bytes were not made by ptxm_tensor_map_encode_tiled");
-    if (b->map.rank != rank)
-        return bad_map(b, &p, "its rank is not that of the instruction");
-    if (p.space == SPACE_GLOBAL && b->w->cta->shadow) {
-        ptxm_shadow_access(b->w, b->op, b->lane, &p, 128, ACCESS_READ, NULL);
-        check_fences(b, &p);
-    }
+        return bad_map(b, &p, "these bytes are no tensor map");
+    const char *wrong = ptxm_tensor_map_problem(&b->map);
+    if (wrong || b->map.rank != rank)
+        return bad_map(b, &p, wrong ? wrong : "its rank is not that of the instruction");
+    if (p.space == SPACE_GLOBAL && b->w->cta->shadow)
+        ptxm_map_use(b->w, b->op, b->lane, &p);
     return true;
-}
-
-// The fence's scope says whom the writes reach; map: the one that is acquired.
-enum step_result ptxm_step_fence_tensormap(struct warp *w, const struct op *op, uint32_t mask)
-{
-    struct shadow *s = w->cta->shadow;
-    if (!s)
-        return STEP_NEXT;
-    FOR_LANES (lane, mask) {
-        struct thread_clock *t = &s->threads[ptxm_thread(w, lane)];
-        if (op->sem == SEM_RELEASE) {
-            t->map_released.generation = s->generation;
-            t->map_released.clock = w->clock;
-            continue;
-        }
-        struct place p = ptxm_resolve(w, op, lane, SPACE_GENERIC, ptxm_address(w, op, lane), 128,
-                                      64, ACCESS_READ);
-        const struct stamp *write = p.host && p.space == SPACE_GLOBAL
-                                        ? ptxm_shadow_write_of(w->cta, p.address) : NULL;
-        if (write) {
-            t->map_acquired.address = p.address;
-            t->map_acquired.generation = write->generation;
-            t->map_acquired.clock = write->clock;
-            t->map_acquired.thread = write->thread;
-        }
-    }
-    ptxm_clock_fence(w, mask, (enum scope)op->scope);
-    return STEP_NEXT;
 }
 
 // ---- rows ---------------------------------------------------------------------------------------
@@ -168,6 +114,8 @@ static bool emit_row(const struct box *b, struct engine_job *job, const struct p
 {
     uint64_t size = row_bytes(&b->map), offset = index * size;
     struct row r = row_at(b, index);
+    if (!b->store && !emit(b, job, NULL, shared, offset, r.before, touch))
+        return false;
     if (r.inside) {
         struct place g = ptxm_resolve(b->w, b->op, b->lane, SPACE_GLOBAL, r.address,
                                       (uint32_t)r.inside, 1, b->global_kind);
@@ -177,8 +125,7 @@ static bool emit_row(const struct box *b, struct engine_job *job, const struct p
                           b->global_kind);
     }
     uint64_t after = r.before + r.inside;
-    return b->store || (emit(b, job, NULL, shared, offset, r.before, touch) &&
-                        emit(b, job, NULL, shared, offset + after, size - after, touch));
+    return b->store || emit(b, job, NULL, shared, offset + after, size - after, touch);
 }
 
 // All rows. Where the box fills whole lines and all of it is copied, shared memory is touched once.
@@ -250,6 +197,7 @@ static enum step_result copy(struct box *b, enum space space, uint64_t address, 
         fine = bad_map(b, NULL, "its elements cannot be reduced in this way");
     if (fine) {
         job->operation = ptxm_async_begin(b->w, b->op, b->lane);
+        ptxm_async_counts_on(b->w, b->lane, job->operation, job->barrier);
         if (grouped)
             ptxm_bulk_join_group(b->w, b->lane, job);
         fine = emit_box(b, job, &shared);
@@ -310,7 +258,7 @@ enum step_result ptxm_step_prefetch_map(struct warp *w, const struct op *op, uin
         struct place p = ptxm_resolve(w, op, lane, (enum space)op->space,
                                       ptxm_address(w, op, lane), 128, 64, ACCESS_READ);
         if (p.host && !ptxm_tensor_map_read(p.host, &b.map))
-            bad_map(&b, &p, "these bytes were not made by ptxm_tensor_map_encode_tiled");
+            bad_map(&b, &p, "these bytes are no tensor map");
     }
     return STEP_NEXT;
 }

@@ -5,7 +5,7 @@
 // wait for its group: at once (eager), at that wait (late), or somewhere between, by seed. Products
 // of a warpgroup run in order. What the checker says does not depend on the moment.
 #include "wgmma.h"
-#include "shadow.h"
+#include "mbarrier.h"
 
 #include <string.h>
 
@@ -175,6 +175,18 @@ enum step_result ptxm_step_wgmma_commit(struct warp *w, const struct op *op, uin
 
 // ---- wait --------------------------------------------------------------------------------------
 
+// The product has run, so all four warps have come to it.
+static void meet_warps(struct warp *w, const struct wgmma_record *last)
+{
+    const struct warp *first = w - w->index % WARPGROUP_WARPS;
+    for (unsigned i = 0; i < WARPGROUP_WARPS; i++) {
+        if (last->meetings[i] <= w->flight->meetings[i] || first + i == w)
+            continue;
+        w->flight->meetings[i] = last->meetings[i];
+        ptxm_phases_meet_warp(w, first + i, last->meetings[i]);
+    }
+}
+
 static void drop_retired(struct warpgroup *g)
 {
     size_t gone = 0;
@@ -204,6 +216,7 @@ enum step_result ptxm_step_wgmma_wait(struct warp *w, const struct op *op, uint3
         return result;
     for (uint32_t i = f->retired; i < end; i++) record_at(g, i)->retired |= (uint8_t)bit_of(w);
     f->retired = end;
+    meet_warps(w, record_at(g, end - 1));
     drop_retired(g);
     ptxm_agent_learn(w, mask, w->cta, g->agent, over);
     return STEP_NEXT;
@@ -366,11 +379,14 @@ enum step_result ptxm_step_wgmma(struct warp *w, const struct op *op, uint32_t m
     mark_registers(w->flight, op, w->flight->issued);
     show_reads(w, record);
     record->arrived |= (uint8_t)bit_of(w);
+    record->meetings[w->index % WARPGROUP_WARPS] = w->meetings;
     if (record->arrived != ALL_WARPS)
         return STEP_NEXT;
     w->cta->counters.matrix_multiplies++;
     w->cta->counters.multiply_adds += 64u * (op->immediate & 0xffff) * (op->immediate >> 16);
     ptxm_wgmma_check(w, record);
+    if (w->cta->profile)
+        ptxm_wgmma_profile(w, record);
     if (w->cta->grid->options.completion == PTXM_EAGER)
         run_until(w, w->flight->issued);
     wake(w);

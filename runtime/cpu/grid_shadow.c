@@ -33,6 +33,8 @@ struct cta_log {
     struct know_log *log;
     size_t count;
     struct async_operation *operations; // by id
+    struct map_use *uses;               // by id
+    size_t use_count;
 };
 
 struct grid_shadow {
@@ -78,6 +80,9 @@ void ptxm_grid_shadow_free(struct grid_shadow *g)
             ptxm_knowledge_free(g->allocator, g->logs[i].log[k].know);
         ptxm_free(g->allocator, g->logs[i].log);
         ptxm_free(g->allocator, g->logs[i].operations);
+        for (size_t k = 1; k < g->logs[i].use_count; k++)
+            ptxm_knowledge_free(g->allocator, g->logs[i].uses[k].know);
+        ptxm_free(g->allocator, g->logs[i].uses);
     }
     ptxm_free(g->allocator, g->logs);
     ptxm_free(g->allocator, g);
@@ -113,7 +118,7 @@ static const struct knowledge *knowledge_at(const struct grid_shadow *g, uint32_
     return NULL;
 }
 
-enum verdict { RACE, ORDERED, UNFENCED };
+enum verdict { RACE, ORDERED, UNFENCED, UNFENCED_MAP };
 
 // Does b, at its time, know that a is over, and does it see it, if b is by the async proxy?
 static enum verdict follows(const struct grid_shadow *g, uint32_t a_cta, const struct stamp *a,
@@ -129,6 +134,9 @@ static enum verdict follows(const struct grid_shadow *g, uint32_t a_cta, const s
     }
     if (!ptxm_knows(k, a_cta, a->generation, a->thread, a->clock))
         return RACE;
+    if (b->kind == ACCESS_MAP_READ && a->kind != ACCESS_MAP_READ)
+        return ptxm_knows_fenced(g->logs[b_cta].uses[b->value].know, PROXY_MAPS_WIDE, a_cta,
+                                 a->generation, a->thread, a->clock) ? ORDERED : UNFENCED_MAP;
     bool sees = !ptxm_is_async((enum access_kind)b->kind) ||
                 ptxm_knows_fenced(k, PROXY_GLOBAL, a_cta, a->generation, a->thread, a->clock);
     return sees ? ORDERED : UNFENCED;
@@ -145,7 +153,8 @@ static enum verdict judge(const struct grid_shadow *g, uint32_t a_cta, const str
 
 static bool writes(const struct stamp *s)
 {
-    return s->kind != ACCESS_READ && s->kind != ACCESS_COPY_READ && s->kind != ACCESS_ASYNC_READ;
+    return s->kind != ACCESS_READ && s->kind != ACCESS_COPY_READ && s->kind != ACCESS_ASYNC_READ &&
+           s->kind != ACCESS_MAP_READ;
 }
 
 static uint32_t cluster_of(const struct grid *grid, uint32_t cta)
@@ -201,6 +210,7 @@ static void report(struct cta *cta, uint64_t page, uint32_t cell, const struct g
     uint64_t address = page * PAGE_BYTES + cell * 4;
     bool swap = b->line < a->line, fresh;
     enum rule rule = verdict == UNFENCED           ? RULE_PROXY
+                   : verdict == UNFENCED_MAP      ? RULE_PROXY_TENSORMAP
                    : same_value(old, young, cell) ? RULE_RACE_CTAS_SAME : RULE_RACE_CTAS;
     struct finding_entry *e = ptxm_findings_note(&cta->findings, rule, swap ? b->line : a->line,
                                                  swap ? a->line : b->line, &fresh);
@@ -210,11 +220,12 @@ static void report(struct cta *cta, uint64_t page, uint32_t cell, const struct g
                                            (enum access_kind)young->stamp.kind, young->stamp.op);
     struct ptxm_finding *f = &e->finding;
     struct ptxm_place *theirs = swap ? &f->b : &f->a, *mine = swap ? &f->a : &f->b;
-    ptxm_describe(cta, theirs, a, stamp_at(old, cell)->thread, SPACE_GLOBAL, address, 4,
-                  (enum access_kind)old->stamp.kind);
+    unsigned bytes = old->bytes & young->bytes;
+    ptxm_describe_stamp(cta, theirs, a, stamp_at(old, cell)->thread, SPACE_GLOBAL, address, bytes,
+                        (enum access_kind)old->stamp.kind);
     describe_other(cta, old->cta, theirs);
-    ptxm_describe(cta, mine, b, stamp_at(young, cell)->thread, SPACE_GLOBAL, address, 4,
-                  (enum access_kind)young->stamp.kind);
+    ptxm_describe_stamp(cta, mine, b, stamp_at(young, cell)->thread, SPACE_GLOBAL, address, bytes,
+                        (enum access_kind)young->stamp.kind);
 }
 
 // ---- one page of one CTA ------------------------------------------------------------------------
@@ -363,8 +374,11 @@ static bool keep_log(struct grid_shadow *g, struct cta *cta)
     }
     g->synchronized |= s->log_count != 0 || cta->grid->kernel->synchronizes ||
                        cta->grid->kernel->asynchronous;
-    g->logs[cta->index] = (struct cta_log){s->log, s->log_count, s->operations};
+    g->logs[cta->index] = (struct cta_log){s->log, s->log_count, s->operations, s->uses,
+                                            s->use_count};
     s->operations = NULL;
+    s->uses = NULL;
+    s->use_count = 0;
     s->log = NULL;
     s->log_count = 0;
     return true;

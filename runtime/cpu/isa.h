@@ -71,6 +71,10 @@ enum { OPERAND_NONE = INT32_MIN };
 
 struct warp;
 struct op;
+// Between registers, one for each element of a vector, and memory + span->at, for some lanes.
+struct lane_span; // lanes.h
+typedef void transfer_fn(void *const *registers, uint8_t *memory, const struct lane_span *span,
+                         uint32_t mask, unsigned vector);
 typedef void lane_fn(void *d, const void *a, const void *b, const void *c, uint32_t immediate);
 
 enum step_result {
@@ -106,6 +110,7 @@ struct op {
     uint8_t mode;           // meaning is the step function's: atomic op, shuffle mode, shape...
     uint8_t flags;
     struct watch *watch;    // flight.c; NULL for nearly all
+    transfer_fn *transfer;  // ld, st: what moves the bytes of many lanes, or NULL
     const char *text;       // the opcode with its modifiers as written
 };
 

@@ -120,6 +120,7 @@ static void known_drop(struct allocator *a, const struct known *n)
 {
     ptxm_clocks_drop(a, n->seen.clocks);
     ptxm_clocks_drop(a, n->agents);
+    ptxm_clocks_drop(a, n->fenced_agents);
     for (int i = 0; i < PROXY_SPACES; i++) ptxm_clocks_drop(a, n->fenced[i].clocks);
 }
 
@@ -127,6 +128,7 @@ static void known_hold(const struct known *n)
 {
     ptxm_clocks_hold(n->seen.clocks);
     ptxm_clocks_hold(n->agents);
+    ptxm_clocks_hold(n->fenced_agents);
     for (int i = 0; i < PROXY_SPACES; i++) ptxm_clocks_hold(n->fenced[i].clocks);
 }
 
@@ -168,7 +170,8 @@ static void push_join(struct allocator *a, struct knowledge *k, const struct kno
                       const struct known *y)
 {
     struct known out = {.cta = x->cta, .seen = extent_join(a, &x->seen, &y->seen),
-                        .agents = clocks_join(a, x->agents, y->agents)};
+                        .agents = clocks_join(a, x->agents, y->agents),
+                        .fenced_agents = clocks_join(a, x->fenced_agents, y->fenced_agents)};
     for (int i = 0; i < PROXY_SPACES; i++)
         out.fenced[i] = extent_join(a, &x->fenced[i], &y->fenced[i]);
     k->of[k->count++] = out;
@@ -199,7 +202,8 @@ static bool known_covers(const struct known *mine, const struct known *n)
     for (int i = 0; i < PROXY_SPACES; i++)
         if (!extent_covers(&mine->fenced[i], &n->fenced[i]))
             return false;
-    return extent_covers(&mine->seen, &n->seen) && clocks_cover(mine->agents, n->agents);
+    return extent_covers(&mine->seen, &n->seen) && clocks_cover(mine->agents, n->agents) &&
+           clocks_cover(mine->fenced_agents, n->fenced_agents);
 }
 
 bool ptxm_knowledge_covers(const struct knowledge *k, const struct knowledge *more)
@@ -236,8 +240,9 @@ struct knowledge *ptxm_knowledge_only(struct allocator *a, struct knowledge *k,
 
 static bool is_empty(const struct known *n)
 {
-    return !n->seen.generation && !n->agents && !n->fenced[PROXY_SHARED].generation &&
-           !n->fenced[PROXY_GLOBAL].generation;
+    uint32_t any = n->seen.generation;
+    for (int i = 0; i < PROXY_SPACES; i++) any |= n->fenced[i].generation;
+    return !any && !n->agents && !n->fenced_agents;
 }
 
 struct knowledge *ptxm_knowledge_lasting(struct allocator *a, struct knowledge *k, uint32_t cta)
@@ -266,6 +271,19 @@ struct knowledge *ptxm_knowledge_fenced(struct allocator *a, const struct knowle
         for (int space = 0; space < PROXY_SPACES; space++)
             if (spaces >> space & 1)
                 n.fenced[space] = k->of[i].seen;
+        if (spaces >> PROXY_SHARED & 1)
+            n.fenced_agents = k->of[i].agents;
+        push(out, &n);
+    }
+    return out;
+}
+
+struct knowledge *ptxm_knowledge_acquired(struct allocator *a, const struct knowledge *k)
+{
+    struct knowledge *out = ptxm_knowledge_new(a, k->count);
+    for (uint32_t i = 0; out && i < k->count; i++) {
+        struct known n = {.cta = k->of[i].cta};
+        n.fenced[PROXY_SHARED] = k->of[i].fenced[PROXY_RELEASED];
         push(out, &n);
     }
     return out;
@@ -298,8 +316,21 @@ bool ptxm_knows_fenced(const struct knowledge *k, enum proxy_space space, uint32
     return n && ptxm_extent_holds(&n->fenced[space], generation, thread, clock);
 }
 
-bool ptxm_knows_agent(const struct knowledge *k, uint32_t cta, uint32_t agent, uint32_t ticket)
+uint32_t ptxm_known_tickets(const struct knowledge *k, uint32_t cta, uint32_t agent)
 {
     const struct known *n = ptxm_knowledge_of(k, cta);
-    return n && n->agents && agent < n->agents->count && ticket < n->agents->v[agent];
+    return n && n->agents && agent < n->agents->count ? n->agents->v[agent] : 0;
+}
+
+bool ptxm_knows_agent_fenced(const struct knowledge *k, uint32_t cta, uint32_t agent,
+                             uint32_t ticket)
+{
+    const struct known *n = ptxm_knowledge_of(k, cta);
+    return n && n->fenced_agents && agent < n->fenced_agents->count &&
+           ticket < n->fenced_agents->v[agent];
+}
+
+bool ptxm_knows_agent(const struct knowledge *k, uint32_t cta, uint32_t agent, uint32_t ticket)
+{
+    return ticket < ptxm_known_tickets(k, cta, agent);
 }

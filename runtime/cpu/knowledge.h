@@ -3,7 +3,8 @@
 //
 // For each CTA a record says how far its threads have got (G, the causality clock), how far its
 // agents have got (phases of mbarriers, groups of bulk copies and of wgmma: see shadow.h), and
-// which part of the first the async proxy sees (A, the proxy clock, one for each space).
+// which part of the first the async proxy sees (A, the proxy clock, one for each space) or has been
+// released to the tensormap proxy.
 #ifndef PTXM_KNOWLEDGE_H
 #define PTXM_KNOWLEDGE_H
 
@@ -23,13 +24,17 @@ struct extent {
     struct clocks *clocks;
 };
 
-enum proxy_space { PROXY_SHARED, PROXY_GLOBAL, PROXY_SPACES };
+// PROXY_RELEASED: of shared memory, by the half of a fence that another thread's half completes.
+// PROXY_MAPS_WIDE: what of PROXY_MAPS has been released beyond the CTA.
+enum proxy_space { PROXY_SHARED, PROXY_GLOBAL, PROXY_MAPS, PROXY_RELEASED, PROXY_MAPS_WIDE,
+                   PROXY_SPACES };
 
 struct known {
     uint32_t cta;
     struct extent seen;                 // G
     struct extent fenced[PROXY_SPACES]; // A: what a fence.proxy.async lies behind. A <= G
     struct clocks *agents;              // operations of agent a with a ticket below agents->v[a]
+    struct clocks *fenced_agents; // of those, what a fence.proxy.async of shared memory lies behind
 };
 
 struct knowledge {
@@ -65,6 +70,9 @@ struct knowledge *ptxm_knowledge_lasting(struct allocator *a, struct knowledge *
 struct knowledge *ptxm_knowledge_fenced(struct allocator *a, const struct knowledge *k,
                                         unsigned spaces);
 
+// What has been released to the async proxy of shared memory is now seen by it: k's part of that.
+struct knowledge *ptxm_knowledge_acquired(struct allocator *a, const struct knowledge *k);
+
 // k without how far threads have got: which operations are over.
 struct knowledge *ptxm_knowledge_agents(struct allocator *a, const struct knowledge *k);
 
@@ -74,6 +82,10 @@ bool ptxm_knows(const struct knowledge *k, uint32_t cta, uint32_t generation, ui
                 uint32_t clock);
 bool ptxm_knows_fenced(const struct knowledge *k, enum proxy_space space, uint32_t cta,
                        uint32_t generation, uint32_t thread, uint32_t clock);
+// Tickets of the agent that are known to be passed.
+uint32_t ptxm_known_tickets(const struct knowledge *k, uint32_t cta, uint32_t agent);
+bool ptxm_knows_agent_fenced(const struct knowledge *k, uint32_t cta, uint32_t agent,
+                             uint32_t ticket);
 bool ptxm_knows_agent(const struct knowledge *k, uint32_t cta, uint32_t agent, uint32_t ticket);
 
 #endif

@@ -46,6 +46,17 @@ struct matrix_step {
 };
 enum { MATRIX_MOST_N = 256, MATRIX_MOST_K = 64 };
 
+// Where the addresses of a warp's lanes lie, in bytes from some start. Lanes that take no part lie
+// where one lies that does.
+enum { SPAN_PARTS = 4 };
+struct lane_span {
+    uint32_t at[LANES];
+    uint32_t least[SPAN_PARTS], most[SPAN_PARTS]; // of eight lanes each
+    uint32_t bits; // of all of at, ored: what is aligned
+    bool far;      // a lane is not within 4 GiB behind the start: nothing else here holds
+    bool in_turn;  // all lanes take part, each `size` bytes behind the one before it
+};
+
 struct lane_table {
     lane_fn *(*integer)(enum lane_op op, enum type type);
     lane_fn *(*compare)(enum compare compare, enum type type, bool ftz);
@@ -63,6 +74,12 @@ struct lane_table {
     void (*canonical)(float *d);
     void (*halves)(uint32_t *d, const float *low, const float *high);
     void (*add_integers)(uint32_t *d, const float *sums, bool saturate);
+    // lanes_memory.c. wide: addresses are 64 bits; the mask has a lane. A transfer of this type
+    // for registers of 4, 8 or 16 bytes a lane: NULL if there is none.
+    void (*span)(struct lane_span *span, const void *addresses, bool wide, uint64_t start,
+                 uint32_t mask, uint32_t size);
+    transfer_fn *(*load)(enum type type, unsigned vector, unsigned register_bytes);
+    transfer_fn *(*store)(enum type type, unsigned vector, unsigned register_bytes);
 };
 const struct lane_table *ptxm_lanes(void); // the fastest that this processor runs
 

@@ -114,5 +114,9 @@ void COPY(ptxm_multiply)(const struct matrix_step *step);
 void COPY(ptxm_canonical)(float *d);
 void COPY(ptxm_halves)(uint32_t *d, const float *low, const float *high);
 void COPY(ptxm_add_integers)(uint32_t *d, const float *sums, bool saturate);
+void COPY(ptxm_span)(struct lane_span *span, const void *addresses, bool wide, uint64_t start,
+                     uint32_t mask, uint32_t size);
+transfer_fn *COPY(ptxm_transfer_load)(enum type type, unsigned vector, unsigned register_bytes);
+transfer_fn *COPY(ptxm_transfer_store)(enum type type, unsigned vector, unsigned register_bytes);
 
 #endif

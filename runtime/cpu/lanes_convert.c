@@ -399,5 +399,6 @@ const struct lane_table COPY(ptxm_lane_table) = {
     COPY(ptxm_lane_convert), COPY(ptxm_lane_pack),    COPY(ptxm_lane_testp),
     COPY(ptxm_multiply_add),
     COPY(ptxm_widen), COPY(ptxm_spread), COPY(ptxm_multiply), COPY(ptxm_canonical),
-    COPY(ptxm_halves), COPY(ptxm_add_integers),
+    COPY(ptxm_halves), COPY(ptxm_add_integers), COPY(ptxm_span),
+    COPY(ptxm_transfer_load), COPY(ptxm_transfer_store),
 };

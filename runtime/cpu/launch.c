@@ -41,6 +41,14 @@ static enum ptxm_status complain(const struct complaints *c, const char *format,
     return PTXM_ERROR_ARGUMENT;
 }
 
+static enum ptxm_status refuse(const struct complaints *c, const struct ptxm_kernel *k)
+{
+    struct ptxm_diagnostic d = {k->refused_line, 1, k->refused, ""};
+    if (c->fn)
+        c->fn(c->user, &d);
+    return PTXM_ERROR_PARSE;
+}
+
 static enum ptxm_status check_shape(const struct ptxm_launch *l, const struct ptxm_kernel *k,
                                     const struct complaints *c)
 {
@@ -456,12 +464,12 @@ static struct ptxm_report *make_report(struct grid *grid)
         if (!excused(grid, entries[i]))
             entries[kept++] = entries[i];
     count = grid->findings.count = kept;
-    ptxm_findings_where(&grid->findings, grid->module);
     for (size_t i = 0; i < count; i++) {
-        sorted[i] = entries[i]->finding;
-        name_cluster(grid, &sorted[i].a);
-        name_cluster(grid, &sorted[i].b);
+        name_cluster(grid, &entries[i]->finding.a);
+        name_cluster(grid, &entries[i]->finding.b);
     }
+    ptxm_findings_where(&grid->findings, grid->module);
+    for (size_t i = 0; i < count; i++) sorted[i] = entries[i]->finding;
     qsort(sorted, count, sizeof *sorted, by_place);
     report->allocator = grid->device->allocator; // it outlives the grid
     report->findings = grid->findings;
@@ -561,6 +569,8 @@ enum ptxm_status ptxm_launch(struct ptxm_device *device, struct ptxm_module *mod
     struct function *kernel = find_kernel(module, launch->kernel);
     if (!kernel)
         return PTXM_ERROR_NOT_FOUND;
+    if (kernel->info.refused)
+        return refuse(&complaints, &kernel->info);
     enum ptxm_status status = check_shape(launch, &kernel->info, &complaints);
     if (status == PTXM_OK)
         status = check_cluster(launch, &kernel->info, &complaints);

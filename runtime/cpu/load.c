@@ -106,6 +106,24 @@ static bool check_call(struct parser *p, struct op *op, struct function *callee)
     return true;
 }
 
+// A call that cannot be made: who makes it is not run.
+static void refuse_call(struct parser *p, struct op *op, const struct token *at, const char *name,
+                        const char *why)
+{
+    struct ptxm_module *m = p->module;
+    size_t number = (size_t)(op - m->ops);
+    for (size_t i = 0; i < m->function_count; i++) {
+        struct function *f = m->functions[i];
+        if (f->refused || number < f->first_op || number - f->first_op >= f->op_count)
+            continue;
+        f->refused_at = *at;
+        f->refused = ptxm_refusal_text(m, name, why);
+        m->arena.failed |= !f->refused;
+    }
+    op->step = ptxm_step_trap;
+    op->displacement = 0;
+}
+
 static void resolve_call(struct parser *p, struct op *op)
 {
     struct ptxm_module *m = p->module;
@@ -117,8 +135,8 @@ static void resolve_call(struct parser *p, struct op *op)
     if (!callee && (op->target = ptxm_host_function(op, name)) != HOST_NONE)
         op->step = ptxm_step_call_host;
     else if (!callee && (!strcmp(name, "malloc") || !strcmp(name, "free")))
-        ptxm_complain(p, &at, "'%s' on the device is not supported: allocate on the host and pass "
-                      "the address", name);
+        refuse_call(p, op, &at, name, "memory from the device's heap is not supported: allocate on "
+                                      "the host and pass the address");
     else if (!callee)
         ptxm_complain(p, &at, "function '%s' has no body in this text: link it in", name);
     else if (check_call(p, op, callee))
@@ -182,6 +200,8 @@ static bool list_kernel(struct ptxm_module *m, struct function *f)
     memcpy(f->info.max_threads, f->max_threads, sizeof f->max_threads);
     memcpy(f->info.required_threads, f->required_threads, sizeof f->required_threads);
     memcpy(f->info.required_cluster, f->required_cluster, sizeof f->required_cluster);
+    f->info.refused = f->refused;
+    f->info.refused_line = f->refused ? f->refused_at.line : 0;
     f->info.max_cluster_rank = f->max_cluster_rank;
     f->info.explicit_cluster = f->explicit_cluster;
     m->kernels[m->kernel_count++] = &f->info;
@@ -238,6 +258,8 @@ static bool finish(struct parser *p)
         if (m->ops[i].step == ptxm_step_call)
             resolve_call(p, &m->ops[i]);
     if (p->failed)
+        return false;
+    if (!ptxm_refusals_finish(p))
         return false;
     find_synchronization(m);
     m->register_bytes = SPECIAL_BYTES;

@@ -18,10 +18,13 @@
 
 // ---- device memory ------------------------------------------------------------------------------
 
+// WRITTEN_MAP: last as a tensor map, by an instruction for that.
+enum written { NEVER_WRITTEN, WRITTEN, WRITTEN_MAP };
+
 struct allocation {
     uint64_t base, size;
     uint8_t *host;        // NULL once freed
-    uint8_t *initialised; // a byte each; nonzero once written
+    uint8_t *initialised; // a byte each; nonzero once written: enum written
     char *name;
     bool read_only;
     bool adopted; // host is the caller's
@@ -121,12 +124,20 @@ struct warp {
     // Batches: the copies of a lane up to a commit or an arrival that stands for them. The last
     // eight commits tell with which batch a group ended.
     uint32_t batch[LANES], batch_done[LANES], group_batch[LANES][8];
+    const struct op *last_copy[LANES]; // and its batch; NULL: none
+    uint32_t last_copy_batch[LANES];
     // cp.async.bulk: the group that a lane fills, the first operation that may be of it
     uint32_t bulk_open[LANES], bulk_first[LANES];
     // barrier.cluster: lanes between arrive and wait, the generation they arrived in, lanes that
     // have ever waited
     uint32_t cluster_arrived, cluster_ticket[LANES], cluster_waited;
     struct flight *flight; // wgmma.h; NULL until the first
+    // phases.c: its agent (plus one) passes a ticket each time that all lanes meet behind a wait
+    // for an mbarrier; whether there was one since; those that only some lanes waited for.
+    uint32_t meeting_agent, meetings;
+    bool watches;
+    struct mbarrier *partly[8];
+    uint32_t partly_count;
 };
 
 struct barrier {
@@ -325,6 +336,7 @@ enum access_kind {
     ACCESS_ASYNC_WRITE,
     ACCESS_ASYNC_REDUCE,
     ACCESS_BARRIER, // the bytes are a live mbarrier
+    ACCESS_MAP_READ, // by the tensormap proxy
 };
 static inline bool ptxm_is_async(enum access_kind kind)
 {
@@ -382,6 +394,11 @@ void ptxm_finding(struct warp *w, const struct op *op, unsigned lane, enum rule 
                   const char *format, ...) __attribute__((format(printf, 8, 9)));
 void ptxm_describe(struct cta *cta, struct ptxm_place *out, const struct op *op, uint32_t thread,
                    enum space space, uint64_t address, uint32_t size, enum access_kind kind);
+// The same of an access that a cell has kept: `bytes` of the four from `address` on, a bit each.
+// What it touched in all follows from its op.
+void ptxm_describe_stamp(struct cta *cta, struct ptxm_place *out, const struct op *op,
+                         uint32_t thread, enum space space, uint64_t address, unsigned bytes,
+                         enum access_kind kind);
 // old op b (c: what cas writes), of the type.
 uint64_t ptxm_atomic_apply(enum atomic_op mode, enum type type, uint64_t old, uint64_t b,
                            uint64_t c);

@@ -10,8 +10,12 @@ enum barrier_mode { BARRIER_SYNC, BARRIER_ARRIVE, BARRIER_POPC, BARRIER_AND, BAR
 // Of mbarrier instructions, as bits.
 enum { MBARRIER_EXPECT = 1, MBARRIER_NO_COMPLETE = 2, MBARRIER_DROP = 4, MBARRIER_PARITY = 8,
        MBARRIER_TRY = 16, MBARRIER_COMPLETES = 32, MBARRIER_NO_INCREMENT = 64 };
-// Of fence.proxy.async: bits in the order of enum proxy_space.
-enum { FENCES_SHARED = 1, FENCES_GLOBAL = 2 };
+// Of fence.proxy.async and fence.proxy.tensormap: bits in the order of enum proxy_space.
+enum { FENCES_SHARED = 1, FENCES_GLOBAL = 2, FENCES_MAPS = 4, FENCES_RELEASED = 8,
+       FENCES_MAPS_WIDE = 16 };
+// Of tensormap.replace: the field.
+enum map_field { MAP_ADDRESS, MAP_RANK, MAP_BOX, MAP_DIM, MAP_STRIDE, MAP_STEP, MAP_TYPE,
+                 MAP_INTERLEAVE, MAP_SWIZZLE, MAP_FILL };
 enum wgmma_step { WGMMA_FENCE, WGMMA_COMMIT, WGMMA_WAIT };
 // op.flags of wgmma.mma_async
 enum wgmma_flag { WGMMA_NEGATE = 1, WGMMA_A_REGISTERS = 2, WGMMA_A_TRANSPOSED = 4,

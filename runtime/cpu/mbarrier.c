@@ -27,7 +27,8 @@ static struct mbarrier *make(struct cta *home, uint32_t address)
     if (!b)
         return NULL;
     *b = (struct mbarrier){.home = home, .address = address, .next = *bucket,
-                           .agent = ptxm_agent_create(home)};
+                           .agent = ptxm_agent_create(home),
+                           .seen_agent = ptxm_agent_create(home)};
     *bucket = b;
     return b;
 }
@@ -49,6 +50,7 @@ void ptxm_mbarriers_free(struct cta *cta)
             cta->mbarriers->buckets[i] = b->next;
             forget(a, &b->now);
             forget(a, &b->before);
+            ptxm_phases_free(b);
             ptxm_free(a, b);
         }
     ptxm_free(a, cta->mbarriers);
@@ -69,6 +71,7 @@ static void wake(struct cta *cta)
 static void complete_phase(struct mbarrier *b)
 {
     struct allocator *a = b->home->grid->allocator;
+    ptxm_phases_complete(b);
     forget(a, &b->before);
     b->before = b->now;
     b->now = (struct phase_knowledge){0};
@@ -192,6 +195,7 @@ void ptxm_mbarriers_at_exit(struct cta *cta)
 {
     for (int i = 0; cta->mbarriers && i < MBARRIER_BUCKETS; i++)
         for (struct mbarrier *b = cta->mbarriers->buckets[i]; b; b = b->next) {
+            ptxm_phases_at_exit(b);
             if (!b->visit.op ||
                 ptxm_knows_agent(cta->known_at_exit, cta->index, b->agent, b->visit.phase) ||
                 cta->cluster_waits > b->visit.cluster_generation)
@@ -233,6 +237,7 @@ static enum step_result init_lane(struct warp *w, const struct op *op, unsigned 
         ptxm_shadow_access(w, op, lane, &p, 8, ACCESS_BARRIER, NULL);
     forget(w->cta->grid->allocator, &b->now);
     forget(w->cta->grid->allocator, &b->before);
+    ptxm_phases_forget(b);
     // Phases go on counting where a barrier is made anew: the agent's tickets only grow.
     b->phase += b->phase & 1;
     b->observed = b->phase;
@@ -282,6 +287,7 @@ enum step_result ptxm_step_mbarrier_inval(struct warp *w, const struct op *op, u
             MISUSE(w, op, lane, b, RULE_MBARRIER_NONE,
                    "the mbarrier is invalidated while a thread waits for it");
         b->live = false;
+        ptxm_phases_forget(b);
         if (w->cta->shadow) {
             ptxm_shadow_access(w, op, lane, &p, 8, ACCESS_BARRIER, NULL);
             ptxm_shadow_plain(b->home, b->address, 8);

@@ -13,6 +13,28 @@ struct phase_knowledge {
     struct knowledge *lost; // of threads of peers, at CTA scope: nobody hears it
 };
 
+// A wait that has seen the phase before the current one complete (phases.c).
+struct watcher {
+    const struct op *op;
+    uint32_t warp, lanes, generation, clock;
+    uint32_t ticket; // of the warp: lanes that have met since are behind this wait
+};
+
+// A wait by parity that told its threads nothing new: they knew that phase already.
+struct repeated_wait {
+    const struct op *op;
+    uint32_t warp, lanes, generation, clock;
+    uint32_t phase;      // the current one, then
+    uint32_t operations; // of the CTA, issued before it
+};
+
+// mbarrier.expect_tx in the current phase, by a thread of some CTA.
+struct expectation {
+    const struct op *op;
+    const struct cta *cta;
+    uint32_t thread, generation, clock;
+};
+
 struct mbarrier {
     struct cta *home;
     struct mbarrier *next; // in the table
@@ -35,6 +57,16 @@ struct mbarrier {
         uint32_t thread, rank, phase, cluster_generation;
     } visit;
     struct phase_knowledge now, before; // of the current phase, of the last complete one
+    // What lies behind the arrivals of the current phase that release nothing: for phases.c only,
+    // no thread learns it.
+    struct knowledge *order;
+    bool visited; // by arrivals of peers, in this phase
+    uint32_t seen_agent; // passes a ticket for each phase that lanes have met behind
+    struct watcher *watchers;
+    struct repeated_wait *repeated;
+    struct expectation *expected;
+    size_t watcher_count, watcher_capacity, repeated_count, repeated_capacity, expected_count,
+        expected_capacity;
 };
 
 enum { MBARRIER_MAX = (1 << 20) - 1 }; // of counts and bytes
@@ -56,6 +88,31 @@ bool ptxm_mbarrier_add_bytes(struct warp *w, const struct op *op, unsigned lane,
                              struct mbarrier *b, int64_t bytes);
 // The CTA's last thread is gone: peers' arrivals must have been seen.
 void ptxm_mbarriers_at_exit(struct cta *cta);
+// ---- phases.c -----------------------------------------------------------------------------------
+
+// Lanes ask by parity, of which those in `done` get a yes. Before they hear it.
+void ptxm_phases_asked(struct warp *w, const struct op *op, uint32_t mask, uint32_t done,
+                       struct mbarrier *const at[LANES]);
+// The lanes have seen that the phase before the current one is complete. Before they learn it.
+void ptxm_phases_seen(struct warp *w, const struct op *op, struct mbarrier *b, uint32_t lanes);
+// A lane executes expect_tx; lanes arrive, in whatever order and scope.
+void ptxm_phases_expected(struct warp *w, const struct op *op, unsigned lane, struct mbarrier *b);
+void ptxm_phases_arrived(struct warp *w, const struct op *op, struct mbarrier *b, uint32_t lanes);
+// The current phase is about to complete.
+void ptxm_phases_complete(struct mbarrier *b);
+void ptxm_phases_forget(struct mbarrier *b); // it is made anew, or is gone
+void ptxm_phases_free(struct mbarrier *b);
+void ptxm_phases_at_exit(struct mbarrier *b);
+// All live lanes of the warp stand at one collective instruction.
+void ptxm_phases_meet(struct warp *w);
+// A warp learns how far the lanes of another one had met.
+void ptxm_phases_meet_warp(struct warp *w, const struct warp *other, uint32_t tickets);
+// A thread's access races with an operation that counts its bytes on an mbarrier: was there a wait,
+// for another phase? (generation, clock): of the thread's access.
+void ptxm_phases_explain(struct warp *w, const struct op *op, uint32_t thread, uint32_t generation,
+                         uint32_t clock, const struct cta *issuer, uint32_t operation,
+                         bool issued_before);
+
 // fence.mbarrier_init, and the arrival of its thread at the barrier of the cluster.
 void ptxm_mbarriers_fence_init(struct warp *w, uint32_t mask);
 void ptxm_mbarriers_publish(struct warp *w, uint32_t mask);

@@ -98,6 +98,10 @@ struct function {
     bool asynchronous; // uses the async proxy, mbarriers or clusters: set by the builders
     bool calls;
     unsigned line;
+    // The first instruction of it, or of what it may call, that is known and not supported: why,
+    // and where (which points into the text, so for the time of loading only). NULL: it can run.
+    const char *refused;
+    struct token refused_at;
     uint32_t first_op, op_count;
     uint32_t index;
     struct reg *regs;
@@ -199,6 +203,11 @@ struct parser;
 // decode.c: appends the op of one statement. False after it complained.
 bool ptxm_decode(struct parser *parser, struct function *function, const struct statement *s);
 // flow.c: places registers and orders the blocks of a function whose labels are resolved.
+// refusal.c: hands refusals from functions to their callers, and tells what the launch of a kernel
+// will say. A text of whose kernels none can run is refused: false, after complaints.
+bool ptxm_refusals_finish(struct parser *parser);
+// The words for an instruction, in the module's arena; NULL without memory.
+const char *ptxm_refusal_text(struct ptxm_module *module, const char *instruction, const char *why);
 // load.c: appends the implicit return of a function whose text has been read.
 // The function of this name that has a body, by way of aliases; NULL: there is none.
 struct function *ptxm_function_body(const struct ptxm_module *module, const char *name);

@@ -183,6 +183,11 @@ bool ptxm_variable_head(struct parser *p, struct variable_head *h)
             continue;
         } else if (ptxm_accept_dot(p, "attribute")) {
             while (p->token.kind != TOKEN_END && !ptxm_accept(p, ')')) ptxm_advance(p);
+        } else if (ptxm_accept_dot(p, "texref") || ptxm_accept_dot(p, "samplerref") ||
+                   ptxm_accept_dot(p, "surfref")) {
+            // Opaque, and in the way of nobody but those who use it: see refusal.c.
+            h->type = T_B64;
+            h->opaque = true;
         } else if ((h->type = ptxm_type_parse(at.text, at.length)) != T_NONE) {
             ptxm_advance(p);
         } else {
@@ -210,6 +215,16 @@ static bool set_initial(struct parser *p, struct variable *v, enum type type)
     v->initial = ptxm_arena_alloc(&p->module->arena, v->size);
     struct initialiser in = {v, ptxm_type_bits(type) / 8, 0, type};
     return v->initial && in.bytes && initial_list(p, &in, 0);
+}
+
+// = {addr_mode_0 = clamp_to_border, ...}: properties of a texture or a sampler.
+static void skip_properties(struct parser *p)
+{
+    while (p->token.kind != TOKEN_END && !ptxm_at_punct(p, ';') && !ptxm_at_punct(p, ','))
+        if (ptxm_at_punct(p, '{'))
+            while (p->token.kind != TOKEN_END && !ptxm_accept(p, '}')) ptxm_advance(p);
+        else
+            ptxm_advance(p);
 }
 
 // One declared variable after its head: name, array sizes, initial values.
@@ -250,6 +265,10 @@ struct variable *ptxm_variable(struct parser *p, enum space space, const struct 
             keep_variable(p, v);
         else if (space != SPACE_PARAM && p->function)
             ptxm_place_in_frame(p->function, v);
+    }
+    if (h->opaque) {
+        skip_properties(p);
+        return v;
     }
     return set_initial(p, v, h->type) ? v : NULL;
 }

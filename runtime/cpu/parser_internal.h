@@ -68,7 +68,7 @@ struct variable_head {
     enum type type;
     uint32_t align;
     unsigned vector;
-    bool pointer;
+    bool pointer, opaque; // opaque: of a texture, a sampler or a surface
 };
 bool ptxm_variable_head(struct parser *p, struct variable_head *head);
 struct variable *ptxm_variable(struct parser *p, enum space space, const struct variable_head *head,

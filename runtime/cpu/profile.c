@@ -7,6 +7,10 @@
 // writes). A part takes as many wavefronts as the bank with the most different words; the fewest
 // possible is one for each part with a lane in it.
 //
+// Bulk and tensor copies move 16 bytes to a chunk and eight chunks to a wavefront, in the order of
+// the box, swizzled. The tensor core reads core matrices of eight chunks, a wavefront each where
+// they lie in different banks: A and B once for the four warps of a wgmma.
+//
 // Global memory moves sectors of 32 bytes in lines of 128. The ideal is that of the different bytes
 // that were asked for, packed.
 #include "engine.h"
@@ -93,6 +97,17 @@ static void look_copy(struct sample *s, const struct warp *w, const struct op *o
     }
 }
 
+// What st.async and red.async write, lane by lane.
+static void look_remote(struct sample *s, const struct warp *w, const struct op *op, uint32_t mask,
+                        uint32_t size)
+{
+    struct lane_addresses *a = &s->access[s->count++];
+    *a = (struct lane_addresses){.space = SPACE_CLUSTER, .mask = mask, .size = size,
+                                 .writes = true};
+    FOR_LANES (lane, mask)
+        a->at[lane] = ptxm_bulk_address(w, op, lane, &ptxm_bulk_form(op)->address[BULK_TO]);
+}
+
 // The step function of the op itself, where a check of registers stands in its way.
 static step_fn *own_step(const struct op *op)
 {
@@ -119,6 +134,8 @@ void ptxm_profile_look(struct sample *s, const struct warp *w, const struct op *
         look_plain(s, w, op, rows, 16, false, true);
     else if (step == ptxm_step_cp_async)
         look_copy(s, w, op, mask);
+    else if (step == ptxm_step_st_async)
+        look_remote(s, w, op, mask, bytes * vector);
 }
 
 // ---- counting ----------------------------------------------------------------------------------
@@ -307,26 +324,79 @@ static bool is_first_target(const struct warp *w, const struct op *op, unsigned 
     return !ranks || rank == (uint32_t)__builtin_ctz(ranks);
 }
 
-bool ptxm_profile_piece(struct warp *w, const struct op *op, unsigned lane,
-                        const struct place *from, uint64_t from_offset, const struct place *to,
-                        uint64_t to_offset, uint32_t size)
+// One wavefront if the banks allow.
+static void count_chunks(counts *c, const uint64_t *at, uint32_t count)
 {
+    struct lane_addresses a = {.size = 16};
+    uint64_t wavefronts, ideal;
+    memcpy(a.at, at, count * sizeof *at);
+    ptxm_shared_wavefronts(&a, (1u << count) - 1, &wavefronts, &ideal);
+    c->shared_wavefronts += wavefronts;
+    c->shared_ideal += ideal;
+}
+
+static void count_lines(counts *c, struct lines *l, uint64_t address, uint32_t size)
+{
+    for (uint64_t at = address & ~(uint64_t)15; at < address + size; at += 16) {
+        if (l->count && l->at[l->count - 1] == at) // the rest of a chunk
+            continue;
+        if (l->count == 8) {
+            count_chunks(c, l->at, l->count);
+            l->count = 0;
+        }
+        l->at[l->count++] = at;
+    }
+}
+
+bool ptxm_profile_piece(struct engine_job *job, const struct place *from, uint64_t from_offset,
+                        const struct place *to, uint64_t to_offset, uint32_t size)
+{
+    struct warp *w = job->warp;
+    const struct op *op = job->op;
     counts *c = counts_of(w->cta->profile, (size_t)(op - w->cta->profile->module->ops));
     if (!c)
         return false;
-    if (from && from->space == SPACE_GLOBAL && is_first_target(w, op, lane, to)) {
+    if (own_step(op) == ptxm_step_st_async) // looked at with its warp
+        return true;
+    if (from && from->space == SPACE_GLOBAL && is_first_target(w, op, job->lane, to)) {
         c->global_read += size;
         count_range(c, from->address + from_offset, size);
     } else if (from && from->space == SPACE_SHARED) {
         c->shared_read += size;
+        count_lines(c, &job->lines, from->address + from_offset, size);
     }
     if (to && to->space == SPACE_GLOBAL) {
         c->global_written += size;
         count_range(c, to->address + to_offset, size);
     } else if (to) {
         c->shared_written += size;
+        if (!from || from->space != SPACE_SHARED)
+            count_lines(c, &job->lines, to->address + to_offset, size);
     }
     return true;
+}
+
+void ptxm_profile_issue(struct engine_job *job)
+{
+    const struct profile *p = job->warp->cta->profile;
+    counts *c = job->lines.count ? counts_of(job->warp->cta->profile,
+                                             (size_t)(job->op - p->module->ops)) : NULL;
+    if (!c)
+        return;
+    c->shared_accesses++;
+    count_chunks(c, job->lines.at, job->lines.count);
+    job->lines.count = 0;
+}
+
+void ptxm_profile_matrix(struct warp *w, const struct op *op, const uint64_t chunks[8], bool first)
+{
+    struct profile *p = w->cta->profile;
+    counts *c = counts_of(p, (size_t)(op - p->module->ops));
+    if (!c)
+        return ptxm_cta_out_of_memory(w->cta);
+    c->shared_accesses += first;
+    c->shared_read += 128;
+    count_chunks(c, chunks, 8);
 }
 
 // ---- sums --------------------------------------------------------------------------------------

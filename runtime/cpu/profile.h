@@ -36,11 +36,15 @@ void ptxm_profile_look(struct sample *sample, const struct warp *w, const struct
 // Behind it. False without memory.
 bool ptxm_profile_count(struct warp *w, const struct op *op, uint32_t mask,
                         const struct sample *sample);
-// A piece of a bulk or tensor copy, or what an st.async writes: contiguous bytes from here to there
-// (either may be NULL). Shared memory is counted in bytes only. False without memory.
-bool ptxm_profile_piece(struct warp *w, const struct op *op, unsigned lane,
-                        const struct place *from, uint64_t from_offset, const struct place *to,
-                        uint64_t to_offset, uint32_t size);
+// A piece of a bulk or tensor copy: contiguous bytes from here to there (either may be NULL).
+// False without memory. When all pieces are there, the job is issued.
+struct engine_job;
+bool ptxm_profile_piece(struct engine_job *job, const struct place *from, uint64_t from_offset,
+                        const struct place *to, uint64_t to_offset, uint32_t size);
+void ptxm_profile_issue(struct engine_job *job);
+// An operand of a wgmma: core matrices, as the addresses of eight chunks of 16 bytes each. The
+// first of an operand begins an access.
+void ptxm_profile_matrix(struct warp *w, const struct op *op, const uint64_t chunks[8], bool first);
 // One row for each statement that ran, in the order of the text. False without memory.
 bool ptxm_profile_report(const struct profile *profile, struct ptxm_report *report);
 

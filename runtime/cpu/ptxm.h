@@ -56,7 +56,9 @@ struct ptxm_load_options {
 
 struct ptxm_module;
 // Parses and decodes all of the text; whatever is not understood is refused here, before anything
-// runs. `text` need not end in a NUL (a NUL inside ends it). options may be NULL.
+// runs. What is understood and not supported is refused when a kernel that has it is launched, or
+// here, if that is so for every kernel. `text` need not end in a NUL (a NUL inside ends it).
+// options may be NULL.
 enum ptxm_status ptxm_module_load(const char *text, size_t length,
                                   const struct ptxm_load_options *options,
                                   struct ptxm_module **module);
@@ -80,6 +82,10 @@ struct ptxm_kernel {
     uint32_t max_cluster_rank;    // .maxclusterrank, 0 if absent
     bool explicit_cluster;        // .explicitcluster: the launch must say its clusters
     unsigned line;
+    // It has an instruction that this machine knows and does not support, as for textures: a
+    // launch is refused with this message, naming this line. NULL: it can run.
+    const char *refused;
+    unsigned refused_line;
 };
 
 size_t ptxm_module_kernel_count(const struct ptxm_module *module);
@@ -200,6 +206,10 @@ struct ptxm_launch_options {
     bool strict;                     // every tier that the ISA's letter demands
     bool no_counters;                // skip bank conflict and sector counting
     bool profile;                    // count for each instruction: ptxm_report_profile
+    // For whoever wants to know where the time goes, and looks here now and then, as from a signal
+    // handler: the text of the instruction that runs, NULL between two turns of warps. Kept by
+    // launches with one CPU thread that do not profile. NULL: not kept, and nothing is spent on it.
+    const char *volatile *running;
     size_t max_findings;             // distinct findings kept; 0: 1000
     // What printf of the kernel prints, a call at a time; NULL: dropped. Called with a lock held,
     // from the thread that runs the CTA. The text ends in a NUL that length does not count.

@@ -10,7 +10,7 @@
 // cells and in the spill list. An access is judged by two questions: is the earlier one known to
 // the thread (G), and, where an access by the generic proxy comes before one by the async proxy,
 // does the async proxy see it (A)?
-#include "shadow.h"
+#include "mbarrier.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -119,7 +119,8 @@ static bool fenced(const struct touch *t, unsigned rank, uint32_t thread, uint32
 
 static bool writes(enum access_kind kind)
 {
-    return kind != ACCESS_READ && kind != ACCESS_COPY_READ && kind != ACCESS_ASYNC_READ;
+    return kind != ACCESS_READ && kind != ACCESS_COPY_READ && kind != ACCESS_ASYNC_READ &&
+           kind != ACCESS_MAP_READ;
 }
 
 // ---- reports ------------------------------------------------------------------------------------
@@ -149,8 +150,22 @@ static void say_what_is_missing(const struct touch *t, struct finding_entry *e,
     }
 }
 
+// A race with a copy that completes on an mbarrier: perhaps the thread did wait, in vain.
+static COLD explain(const struct touch *t, const struct earlier *x)
+{
+    if (ptxm_is_async(x->kind))
+        ptxm_phases_explain(t->w, t->op, ptxm_thread(t->w, t->lane), t->w->cta->shadow->generation,
+                            t->w->clock, cta_of(t, x->rank), x->group, true);
+    else if (ptxm_is_async(t->kind))
+        ptxm_phases_explain(&cta_of(t, x->rank)->warps[x->thread / LANES],
+                            &t->w->cta->grid->module->ops[x->op], x->thread, x->generation,
+                            x->clock, t->w->cta, t->operation, false);
+}
+
 static COLD report(const struct touch *t, enum rule rule, const struct earlier *x)
 {
+    if (rule == RULE_RACE_OPERATION || rule == RULE_RACE)
+        explain(t, x);
     struct cta *cta = t->w->cta;
     const struct op *other = &cta->grid->module->ops[x->op];
     bool swap = t->op->line < other->line, fresh;
@@ -165,7 +180,8 @@ static COLD report(const struct touch *t, enum rule rule, const struct earlier *
     struct ptxm_place *mine = swap ? &f->a : &f->b, *theirs = swap ? &f->b : &f->a;
     ptxm_describe(cta, mine, t->op, ptxm_thread(t->w, t->lane), t->place->space, t->place->address,
                   t->size, t->kind);
-    ptxm_describe(cta, theirs, other, x->thread, t->place->space, t->address, 4, x->kind);
+    ptxm_describe_stamp(cta, theirs, other, x->thread, t->place->space, t->address, t->bytes,
+                        x->kind);
     memcpy(theirs->cta, cta_of(t, x->rank)->id, sizeof theirs->cta);
     if (rule == RULE_PROXY || rule == RULE_PROXY_COPY)
         say_what_is_missing(t, e, other);
@@ -190,18 +206,41 @@ static inline bool over(const struct touch *t, const struct earlier *x)
                           x->kind == ACCESS_ASYNC_READ ? ASYNC_READS : ASYNC_WRITES);
 }
 
-// The order is there; does the async proxy see the generic access, too?
+// An asynchronous store is over; does the async proxy see that?
+static bool store_fenced(const struct touch *t, const struct earlier *x)
+{
+    const struct shadow *s = t->w->cta->shadow;
+    const struct async_end *end =
+        &cta_of(t, x->rank)->shadow->operations[x->group].end[ASYNC_WRITES];
+    const struct knowledge *know = s->threads[ptxm_thread(t->w, t->lane)].know;
+    return ptxm_knows_agent_fenced(know, end->cta, end->agent, end->ticket) ||
+           ptxm_knows_agent_fenced(s->base, end->cta, end->agent, end->ticket);
+}
+
+// The order is there; does the async proxy see the generic access, too? st.async and red.async are
+// asynchronous, and in the generic proxy.
 static COLD judge_proxy(const struct touch *t, const struct earlier *x)
 {
     bool copy = x->kind == ACCESS_COPY_READ || x->kind == ACCESS_COPY_WRITE;
-    // st.async is asynchronous, and in the generic proxy.
-    if (ptxm_is_async(x->kind) || t->op->step == ptxm_step_st_async ||
-        fenced(t, x->rank, x->thread, x->generation, x->clock))
+    bool stored = t->w->cta->grid->module->ops[x->op].step == ptxm_step_st_async;
+    if (t->op->step == ptxm_step_st_async || (ptxm_is_async(x->kind) && !stored) ||
+        (stored ? store_fenced(t, x)
+                : fenced(t, x->rank, x->thread, x->generation, x->clock)))
         return;
     if (!copy)
         report(t, RULE_PROXY, x);
     else if (t->w->cta->grid->options.strict)
         report(t, RULE_PROXY_COPY, x);
+}
+
+// The order is there; has the write been released to the tensormap proxy, and acquired?
+static COLD judge_map(const struct touch *t, const struct earlier *x)
+{
+    const struct knowledge *acquired = t->w->cta->shadow->uses[t->operation].know;
+    if (!ptxm_is_async(x->kind) &&
+        !ptxm_knows_fenced(acquired, PROXY_MAPS, cta_of(t, x->rank)->index, x->generation,
+                           x->thread, x->clock))
+        report(t, RULE_PROXY_TENSORMAP, x);
 }
 
 // Would the two be ordered if every release and acquire between them had cluster scope?
@@ -240,6 +279,8 @@ static inline void judge_write(const struct touch *t, const struct stamp *p)
     if (over(t, &x)) {
         if (t->special && ptxm_is_async(t->kind))
             judge_proxy(t, &x);
+        else if (t->kind == ACCESS_MAP_READ)
+            judge_map(t, &x);
         return;
     }
     if (p->strong && t->strong)
@@ -390,6 +431,14 @@ static inline bool outlasts(const struct touch *t, const struct reader *r)
                                t->operation, r->group);
 }
 
+// The map that a lane reads again: this stands for what it has read before.
+static bool reads_map_again(const struct touch *t, const struct reader *r)
+{
+    return t->kind == ACCESS_MAP_READ && r->kind == ACCESS_MAP_READ && r->rank == t->rank &&
+           r->warp == t->w->index && r->lanes == 1u << t->lane && r->group == t->operation &&
+           r->epoch == t->w->cta->shadow->epoch;
+}
+
 // Puts the access at the head of a list that has others.
 static void push_reader(const struct touch *t, struct cell *c)
 {
@@ -403,7 +452,7 @@ static void push_reader(const struct touch *t, struct cell *c)
             e->sequence = t->sequence;
             return;
         }
-        if (outlasts(t, e)) {
+        if (outlasts(t, e) || reads_map_again(t, e)) {
             *e = make_reader(t, e->next, e->lasting);
             return;
         }
@@ -431,7 +480,7 @@ static inline void update_reader(const struct touch *t, struct cell *c)
 {
     struct shadow *s = t->cells;
     struct reader *r = &c->reader;
-    if (outlasts(t, r)) {
+    if (outlasts(t, r) || reads_map_again(t, r)) {
         *r = make_reader(t, r->next, r->lasting);
         return;
     }
@@ -559,6 +608,27 @@ static inline void touch_all(struct touch *t, const uint8_t *bytes)
     }
 }
 
+// One lane's access; t holds for all lanes of the instruction but for lane and place.
+static inline void touch_place(struct touch *t, const void *value)
+{
+    struct cell *c = t->global ? NULL : &t->cells->shared[t->place->address / 4];
+    if (c && t->size == 4 && !(t->place->address & 3) && !c->split) { // the frequent case
+        t->address = t->place->address;
+        t->bytes = 15;
+        t->value = 0;
+        if (value)
+            memcpy(&t->value, value, 4);
+        touch_cell(t, c);
+    } else {
+        touch_all(t, value);
+    }
+}
+
+static inline bool keeps_global(const struct cta *cta, const struct place *place)
+{
+    return !cta->grid->options.no_global_races && !place->allocation->read_only;
+}
+
 void ptxm_shadow_access(struct warp *w, const struct op *op, unsigned lane,
                         const struct place *place, uint32_t size, enum access_kind kind,
                         const void *value)
@@ -574,17 +644,30 @@ void ptxm_shadow_access(struct warp *w, const struct op *op, unsigned lane,
         t.sequence = atomic_fetch_add(&cta->grid->sequence, 1) + 1;
     if (t.global && cta->grid->options.check_global_init && kind != ACCESS_WRITE)
         ptxm_shadow_initialised(w, op, lane, place, size, kind);
-    if (t.global && (cta->grid->options.no_global_races || place->allocation->read_only))
-        return;
-    struct cell *c = t.global ? NULL : &t.cells->shared[place->address / 4];
-    if (c && size == 4 && !(place->address & 3) && !c->split) { // the frequent case
-        t.address = place->address;
-        t.bytes = 15;
-        if (value)
-            memcpy(&t.value, value, 4);
-        touch_cell(&t, c);
-    } else {
-        touch_all(&t, value);
+    if (!t.global || keeps_global(cta, place))
+        touch_place(&t, value);
+}
+
+void ptxm_shadow_lanes(struct warp *w, const struct op *op, uint32_t mask,
+                       const struct place *start, const uint32_t *at, uint32_t size,
+                       enum access_kind kind, const uint8_t *values, uint32_t pitch)
+{
+    struct cta *cta = w->cta;
+    struct place place = *start;
+    struct touch t = {.w = w, .op = op, .place = &place, .size = size, .kind = kind,
+                      .cells = cta->shadow, .rank = (uint8_t)cta->rank,
+                      .owner = (uint8_t)cta->rank, .has_value = values != NULL,
+                      .global = start->space == SPACE_GLOBAL};
+    bool initialised = t.global && cta->grid->options.check_global_init && kind != ACCESS_WRITE;
+    bool kept = !t.global || keeps_global(cta, start);
+    FOR_LANES (lane, mask) {
+        t.lane = lane;
+        place.address = start->address + at[lane];
+        place.host = start->host + at[lane];
+        if (initialised)
+            ptxm_shadow_initialised(w, op, lane, &place, size, kind);
+        if (kept)
+            touch_place(&t, values ? values + lane * pitch : NULL);
     }
 }
 
@@ -607,4 +690,16 @@ void ptxm_async_access(struct warp *w, const struct op *op, unsigned lane, uint3
     if (t.global && (cta->grid->options.no_global_races || place->allocation->read_only))
         return;
     touch_all(&t, NULL);
+}
+
+void ptxm_shadow_map_read(struct warp *w, const struct op *op, unsigned lane, uint32_t use,
+                          const struct place *place)
+{
+    struct cta *cta = w->cta;
+    struct touch t = {.w = w, .op = op, .lane = lane, .place = place, .size = 128,
+                      .kind = ACCESS_MAP_READ, .cells = cta->shadow, .rank = (uint8_t)cta->rank,
+                      .owner = (uint8_t)cta->rank, .operation = use, .global = true,
+                      .special = true};
+    if (!cta->grid->options.no_global_races && !place->allocation->read_only)
+        touch_all(&t, NULL);
 }

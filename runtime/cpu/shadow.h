@@ -26,9 +26,6 @@ struct thread_clock {
     struct { uint32_t groups, clock; } *waits; // both ascending
     size_t wait_count, wait_capacity;
     uint32_t bulk_agents[ASYNC_PARTS]; // plus one: bulk groups read, bulk groups done; 0: none yet
-    // Tensor maps: the last release by the tensormap fence, the last acquire and the write it saw.
-    struct { uint32_t generation, clock; } map_released;
-    struct { uint64_t address; uint32_t generation, clock, thread; } map_acquired;
     uint32_t copy_agent; // plus one: batches that have arrived at an mbarrier; 0: never
 };
 
@@ -44,6 +41,8 @@ struct knowledge *ptxm_clock_message(struct warp *w, uint32_t lanes, struct know
 void ptxm_clock_learn(struct warp *w, uint32_t mask, struct knowledge *what);
 // fence.proxy.async; spaces: a bit for each enum proxy_space.
 void ptxm_clock_proxy_fence(struct warp *w, uint32_t mask, unsigned spaces);
+// The other half of what was released by a fence of PROXY_RELEASED.
+void ptxm_clock_proxy_acquire(struct warp *w, uint32_t mask);
 void ptxm_clock_fence(struct warp *w, uint32_t mask, enum scope scope);
 // clock_fence.c: whether the fence just made is sequentially consistent; all threads meet; what
 // such fences let a relaxed write announce.
@@ -87,8 +86,10 @@ void ptxm_sync_free(struct sync_table *table);
 // warpgroup. It belongs to a CTA: the mbarrier's, the thread's.
 enum { NO_AGENT = UINT32_MAX };
 
+struct mbarrier;
 struct async_operation {
     const struct op *op;
+    struct mbarrier *barrier; // that it counts its bytes on, while its cluster lives; NULL: none
     uint32_t thread, generation, clock; // of the issue
     bool grouped;                       // it belongs to the bulk group that its thread fills
     struct async_end { uint32_t cta, agent, ticket; } end[ASYNC_PARTS];
@@ -100,8 +101,16 @@ uint32_t ptxm_agent_create(struct cta *home); // NO_AGENT without a shadow or wi
 uint32_t ptxm_async_begin(struct warp *w, const struct op *op, unsigned lane); // 0: likewise
 void ptxm_async_access(struct warp *w, const struct op *op, unsigned lane, uint32_t operation,
                        const struct place *place, uint32_t size, enum access_kind kind);
+// The tensormap proxy reads a map; use: an id (see struct map_use).
+void ptxm_shadow_map_read(struct warp *w, const struct op *op, unsigned lane, uint32_t use,
+                          const struct place *place);
 void ptxm_async_end(struct cta *issuer, uint32_t operation, enum async_part part, struct cta *home,
                     uint32_t agent, uint32_t ticket);
+// The lane's operation will count its bytes on this mbarrier (NULL: on none).
+void ptxm_async_counts_on(struct warp *w, unsigned lane, uint32_t operation,
+                          struct mbarrier *barrier);
+// The lane does something that others may follow without an order of memory (see phases.c).
+void ptxm_clock_sent(struct warp *w, unsigned lane);
 void ptxm_agent_learn(struct warp *w, uint32_t mask, struct cta *home, uint32_t agent,
                       uint32_t count);
 // Whether the reads of an older operation of this CTA are over when those of a newer one are, which
@@ -111,6 +120,24 @@ bool ptxm_async_outlasts(const struct cta *cta, const struct knowledge *know, ui
 // Whether somebody who knows `know`, in this CTA, knows that the operation's part is over.
 bool ptxm_async_over(const struct cta *cta, const struct knowledge *know,
                      const struct async_operation *operation, enum async_part part);
+
+// ---- tensor maps --------------------------------------------------------------------------------
+
+// Tensor copies read their maps in the tensormap proxy. A write of the kernel's is seen by it when
+// a release by fence.proxy.tensormap lies behind the write (which travels as the rest of what
+// threads know), and an acquire of that very map lies behind the release and before the copy. A use
+// knows what the acquires before it knew. See exec_map.c.
+struct map_acquire {
+    uint64_t address;
+    uint32_t warp, lanes, generation, clock;
+    struct knowledge *know;
+};
+struct map_use {
+    struct knowledge *know;
+};
+// A read of the map at this place by this lane: the shadow is asked.
+void ptxm_map_use(struct warp *w, const struct op *op, unsigned lane, const struct place *place);
+void ptxm_maps_free(struct shadow *shadow);
 
 // ---- cells --------------------------------------------------------------------------------------
 
@@ -178,6 +205,12 @@ struct shadow {
     struct async_operation *operations; // from 1 on
     size_t operation_count, operation_capacity;
     uint32_t agent_count;
+    // What lay before operations that an mbarrier tells of: no thread learns it.
+    struct knowledge *sent;
+    struct map_acquire *acquires;
+    size_t acquire_count, acquire_capacity;
+    struct map_use *uses; // by id, from 1 on
+    size_t use_count, use_capacity;
     struct spilled *spills;
     size_t spill_count, spill_capacity;
     struct sync_table *sync; // of shared memory
@@ -201,12 +234,15 @@ void ptxm_readers_forget(struct shadow *shadow, struct cell *c);
 void ptxm_readers_prune(struct shadow *shadow, struct cell *c, uint8_t own);
 void ptxm_readers_copy(struct cta *cta, struct cell *c);
 void ptxm_shadow_free(struct cta *cta);
+// Weak reads and writes by the lanes of a warp in memory of the CTA or of the device, `at` bytes
+// from `start` each. values: what is written, `pitch` bytes from lane to lane, or NULL.
+void ptxm_shadow_lanes(struct warp *w, const struct op *op, uint32_t mask,
+                       const struct place *start, const uint32_t *at, uint32_t size,
+                       enum access_kind kind, const uint8_t *values, uint32_t pitch);
 // One lane's access to resolved memory. value: what a plain write writes, else NULL.
 void ptxm_shadow_access(struct warp *w, const struct op *op, unsigned lane,
                         const struct place *place, uint32_t size, enum access_kind kind,
                         const void *value);
-// The last write that this CTA has made to a word of global memory, or NULL.
-const struct stamp *ptxm_shadow_write_of(struct cta *cta, uint64_t address);
 // The bytes of an mbarrier are plain memory from now on, last written by who invalidated it.
 void ptxm_shadow_plain(struct cta *cta, uint64_t address, uint32_t size);
 // In the order of CTA indices, under the grid's lock: checks against all earlier CTAs.

@@ -48,6 +48,7 @@ void ptxm_shadow_free(struct cta *cta)
     }
     ptxm_knowledge_free(a, s->base);
     ptxm_knowledge_free(a, s->fenced);
+    ptxm_knowledge_free(a, s->sent);
     ptxm_sync_free(s->sync);
     ptxm_free(a, s->threads);
     ptxm_free(a, s->log);
@@ -57,6 +58,7 @@ void ptxm_shadow_free(struct cta *cta)
     ptxm_free(a, s->readers[1]);
     ptxm_free(a, s->spills);
     ptxm_free(a, s->operations);
+    ptxm_maps_free(s);
     ptxm_free(a, s);
     cta->shadow = NULL;
 }
@@ -83,16 +85,6 @@ struct page *ptxm_shadow_page(struct cta *cta, uint64_t number)
     }
     s->last_page = p;
     return p;
-}
-
-const struct stamp *ptxm_shadow_write_of(struct cta *cta, uint64_t address)
-{
-    struct shadow *s = cta->shadow;
-    uint64_t number = address / PAGE_BYTES;
-    struct page *p = s->buckets[(number * 2654435761u >> 8) % PAGE_BUCKETS];
-    while (p && p->number != number) p = p->next;
-    return p && p->cells[address % PAGE_BYTES / 4].write.generation
-               ? &p->cells[address % PAGE_BYTES / 4].write : NULL;
 }
 
 static bool reserve_split(struct cta *cta)

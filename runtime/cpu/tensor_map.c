@@ -4,6 +4,7 @@
 // The documentation of the driver also asks that each stride be a multiple of the one before; the
 // driver takes others (layouts whose dimensions are permuted), and so does this.
 #include "tensor_map.h"
+#include "machine_modes.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -187,4 +188,90 @@ uint64_t ptxm_tensor_swizzle(const struct tensor_map *m, uint64_t address)
 {
     uint64_t chunks = swizzle_bytes(m->swizzle) / 16;
     return chunks ? address ^ ((address >> 7 & (chunks - 1)) << 4) : address;
+}
+
+// ---- changing -----------------------------------------------------------------------------------
+
+const char *ptxm_tensor_map_problem(const struct tensor_map *m)
+{
+    unsigned span = swizzle_bytes(m->swizzle);
+    if (m->address % 16)
+        return "its global address is not a multiple of 16";
+    for (uint32_t i = 1; i < m->rank; i++)
+        if (m->strides[i] % 16 || m->strides[i] >= (uint64_t)1 << 40)
+            return "a stride is no multiple of 16 below 2^40";
+    if (m->box[0] * m->element_bytes % 16)
+        return "the bytes of its box along dimension 0 are no multiple of 16";
+    if (span && m->box[0] * m->element_bytes > span)
+        return "its box has more bytes along dimension 0 than its swizzle";
+    return NULL;
+}
+
+bool ptxm_tensor_map_type(uint64_t number, enum ptxm_tensor_type *type)
+{
+    static const enum ptxm_tensor_type types[] = {
+        PTXM_TENSOR_UINT8,   PTXM_TENSOR_UINT16,      PTXM_TENSOR_UINT32,  PTXM_TENSOR_INT32,
+        PTXM_TENSOR_UINT64,  PTXM_TENSOR_INT64,       PTXM_TENSOR_FLOAT16, PTXM_TENSOR_FLOAT32,
+        PTXM_TENSOR_FLOAT32_FTZ, PTXM_TENSOR_FLOAT64, PTXM_TENSOR_BFLOAT16, PTXM_TENSOR_TFLOAT32,
+        PTXM_TENSOR_TFLOAT32_FTZ,
+    };
+    if (number >= sizeof types / sizeof *types || !element_bytes(types[number]))
+        return false;
+    *type = types[number];
+    return true;
+}
+
+static bool is_blank(const void *bytes)
+{
+    static const struct ptxm_tensor_map zeros;
+    return !memcmp(bytes, &zeros, sizeof zeros);
+}
+
+// Fields of dimensions hold their sizes less one.
+static const char *set_field(struct encoded *e, unsigned field, unsigned i, uint64_t value)
+{
+    switch (field) {
+    case MAP_ADDRESS: e->address = value; break;
+    case MAP_RANK:
+        if (value >= TENSOR_MAX_RANK)
+            return "the rank less one is 0 to 4";
+        e->rank = (uint8_t)(value + 1);
+        break;
+    case MAP_BOX:
+        if (value < 1 || value > 256)
+            return "a box has 1 to 256 elements along a dimension";
+        e->box[i] = (uint8_t)(value - 1);
+        break;
+    case MAP_DIM:
+        if (!value)
+            return "a tensor has at least one element along a dimension";
+        e->dims[i] = (uint32_t)value - 1;
+        break;
+    case MAP_STRIDE: e->strides[i] = value; break;
+    case MAP_STEP:
+        if (value < 1 || value > 8)
+            return "an element stride is 1 to 8";
+        e->steps[i] = (uint8_t)value;
+        break;
+    case MAP_TYPE: e->type = (uint8_t)value; break;
+    case MAP_SWIZZLE: e->swizzle = (uint8_t)value; break;
+    default: break; // no interleave, zero fill: there is nothing else
+    }
+    return NULL;
+}
+
+const char *ptxm_tensor_map_replace(void *bytes, unsigned field, unsigned index, uint64_t value)
+{
+    struct encoded e;
+    memcpy(&e, bytes, sizeof e);
+    if (is_blank(bytes))
+        e = (struct encoded){.mark = MAP_MARK, .rank = 1};
+    else if (e.mark != MAP_MARK || e.sum != sum_of(&e))
+        return "these bytes are neither a tensor map nor zeros";
+    const char *wrong = set_field(&e, field, index, value);
+    if (wrong)
+        return wrong;
+    e.sum = sum_of(&e);
+    memcpy(bytes, &e, sizeof e);
+    return NULL;
 }

@@ -5,6 +5,7 @@
 // that lanes meet again where their paths join. A fragment that has run long while others could is
 // set aside: lanes that spin until another lane of their warp writes get the write they wait for.
 #include "engine.h"
+#include "mbarrier.h"
 #include "profile.h"
 
 #include <string.h>
@@ -151,21 +152,33 @@ static bool count_one(struct warp *w, const struct op *op, uint32_t mask,
     return counted;
 }
 
+// The loop is made once for each: what a launch does not ask for costs it nothing.
+enum loop_form { LOOP_PLAIN, LOOP_PROFILED, LOOP_NOTED };
+
+static inline uint64_t lanes_in(uint32_t mask)
+{
+    return mask == UINT32_MAX ? LANES : (uint64_t)__builtin_popcount(mask);
+}
+
+static inline void note(const struct warp *w, enum loop_form form, const char *text)
+{
+    if (form == LOOP_NOTED)
+        *w->cta->grid->options.running = text;
+}
+
 // Runs a fragment until it blocks, splits, ends, has to look for others, or the quantum is used up.
-// Made twice: for launches that profile and for those that do not.
 static inline __attribute__((always_inline)) enum run_end
-run_loop(struct warp *w, struct fragment *f, uint64_t *left, bool profiled)
+run_loop(struct warp *w, struct fragment *f, uint64_t *left, enum loop_form form)
 {
     struct sample sample;
     const struct op *ops = w->cta->grid->module->ops;
     struct ptxm_counters *counters = &w->cta->counters;
-    bool alone = w->fragment_count == 1;
-    uint64_t fair = alone ? *left : FAIR_STEPS;
-    uint64_t start = *left, lanes = 0;
+    bool alone = w->fragment_count == 1, profiled = form == LOOP_PROFILED;
+    uint64_t start = alone || *left < FAIR_STEPS ? *left : FAIR_STEPS, room = start, lanes = 0;
     enum run_end end = RUN_STOP;
     bool first = true;
     w->current = f;
-    while (*left && fair) {
+    while (room) {
         const struct op *op = &ops[f->pc];
         if (!alone && op->leader && !first) {
             end = RUN_AGAIN;
@@ -173,9 +186,9 @@ run_loop(struct warp *w, struct fragment *f, uint64_t *left, bool profiled)
         }
         first = false;
         uint32_t mask = guarded(w, op, f->mask);
-        --*left;
-        --fair;
-        lanes += (uint64_t)__builtin_popcount(mask);
+        --room;
+        lanes += lanes_in(mask);
+        note(w, form, op->text);
         if (profiled && (op->lane || !mask) && !count_one(w, op, mask, NULL))
             break;
         if (op->lane) {
@@ -206,8 +219,8 @@ run_loop(struct warp *w, struct fragment *f, uint64_t *left, bool profiled)
             break;
         } else if (result == STEP_BLOCK) {
             // What is tried again is not counted twice.
-            ++*left;
-            lanes -= (uint64_t)__builtin_popcount(mask);
+            ++room;
+            lanes -= lanes_in(mask);
             block(w, f, mask);
             end = RUN_AGAIN;
             break;
@@ -219,16 +232,22 @@ run_loop(struct warp *w, struct fragment *f, uint64_t *left, bool profiled)
             break;
         }
     }
-    if (!alone && !fair)
+    note(w, form, NULL);
+    if (!alone && !room && start == FAIR_STEPS)
         end = RUN_AGAIN;
-    counters->warp_instructions += start - *left;
+    *left -= start - room;
+    counters->warp_instructions += start - room;
     counters->lane_instructions += lanes;
     return end;
 }
 
 static enum run_end run_fragment(struct warp *w, struct fragment *f, uint64_t *left)
 {
-    return w->cta->profile ? run_loop(w, f, left, true) : run_loop(w, f, left, false);
+    const struct ptxm_launch_options *o = &w->cta->grid->options;
+    if (w->cta->profile)
+        return run_loop(w, f, left, LOOP_PROFILED);
+    return o->running && o->threads == 1 ? run_loop(w, f, left, LOOP_NOTED)
+                                         : run_loop(w, f, left, LOOP_PLAIN);
 }
 
 bool ptxm_warp_run(struct warp *w, uint64_t quantum)
@@ -281,8 +300,11 @@ bool ptxm_warp_run(struct warp *w, uint64_t quantum)
 enum step_result ptxm_converge(struct warp *w, uint32_t mask, uint32_t need)
 {
     need &= w->live;
-    if ((need & ~mask) == 0)
+    if ((need & ~mask) == 0) {
+        if (w->watches && need == w->live)
+            ptxm_phases_meet(w);
         return STEP_NEXT;
+    }
     w->current->state = FRAGMENT_CONVERGE;
     w->current->wait = need;
     return STEP_BLOCK;

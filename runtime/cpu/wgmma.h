@@ -27,6 +27,7 @@ struct flight {
     uint32_t committed;       // products in them
     uint32_t registers;       // what setmaxnreg said last, 0: nothing yet
     uint32_t changes;         // by setmaxnreg
+    uint32_t meetings[WARPGROUP_WARPS]; // of the warps of its group: what it has learned
     struct flight_mark marks[];
 };
 
@@ -35,11 +36,12 @@ struct wgmma_record {
     uint64_t a, b;            // descriptors
     uint32_t group;           // of the warps that issued it
     uint8_t arrived, retired; // warps, a bit each
+    uint32_t meetings[WARPGROUP_WARPS]; // of each warp's lanes, when it came to this (phases.c)
     bool adds;                // scale-d
 };
 
 struct wgmma_scratch {
-    uint8_t raw[256 * 32];
+    uint8_t raw[256 * 32] __attribute__((aligned(16)));
     float flat[256 * 32], b[256 * 32], a[64 * 32];
     float d[128][LANES];
     float *registers[128];
@@ -75,6 +77,8 @@ void ptxm_wgmma_finding(struct warp *w, const struct op *op, unsigned lane, enum
 // wgmma_operand.c
 // Says what is wrong with the descriptors and the bytes that they name.
 void ptxm_wgmma_check(struct warp *w, const struct wgmma_record *record);
+// Counts the operands, for launches that profile.
+void ptxm_wgmma_profile(struct warp *w, const struct wgmma_record *record);
 // Shows the shadow what this warp's part reads: its 16 rows of A, all of B.
 void ptxm_wgmma_read(struct warp *w, const struct wgmma_record *record, uint32_t operation);
 // Reads the operands, multiplies, and writes the accumulators of all four warps.

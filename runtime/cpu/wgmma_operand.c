@@ -8,6 +8,7 @@
 // of a line by the line's number: bits 4 up of the address are xored with bits 7 up, less the base
 // offset when the pattern starts at no multiple of its size.
 #include "wgmma.h"
+#include "profile.h"
 #include "shadow.h"
 
 #include <string.h>
@@ -190,20 +191,47 @@ void ptxm_wgmma_read(struct warp *w, const struct wgmma_record *record, uint32_t
     show_view(w, record->op, operation, &b, 0, b.extent);
 }
 
+// ---- what profiles count -----------------------------------------------------------------------
+
+// Core matrices: eight rows of 16 bytes along k; MN-major, eight lines of k.
+static void profile_view(struct warp *w, const struct op *op, const struct view *v)
+{
+    uint32_t step = v->mn_major ? v->extent / 8 : 2, count = chunk_count(v);
+    uint64_t chunks[8];
+    for (uint32_t i = 0; i < count / 8; i++) {
+        uint32_t first = i / step * step * 8 + i % step;
+        for (uint32_t k = 0; k < 8; k++) chunks[k] = chunk_address(v, first + k * step);
+        ptxm_profile_matrix(w, op, chunks, i == 0);
+    }
+}
+
+void ptxm_wgmma_profile(struct warp *w, const struct wgmma_record *record)
+{
+    struct view a = view_a(record), b = view_b(record);
+    if (!(record->op->flags & WGMMA_A_REGISTERS))
+        profile_view(w, record->op, &a);
+    profile_view(w, record->op, &b);
+}
+
 // ---- reading -----------------------------------------------------------------------------------
 
-// K-major: out[row][k]; MN-major: out[k][row].
-static void read_view(const struct cta *cta, const struct view *v, struct wgmma_scratch *s,
-                      float *out)
+static void read_chunks(const struct cta *cta, const struct view *v, uint8_t *out)
 {
     uint32_t count = chunk_count(v);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t address = chunk_address(v, i);
         if (inside(cta, address))
-            memcpy(s->raw + i * CHUNK, cta->shared + address, CHUNK);
+            memcpy(out + i * CHUNK, cta->shared + address, CHUNK);
         else
-            memset(s->raw + i * CHUNK, 0, CHUNK);
+            memset(out + i * CHUNK, 0, CHUNK);
     }
+}
+
+// K-major: out[row][k]; MN-major: out[k][row].
+static void read_view(const struct cta *cta, const struct view *v, struct wgmma_scratch *s,
+                      float *out)
+{
+    read_chunks(cta, v, s->raw);
     ptxm_lanes()->widen(out, s->raw, (int)(v->extent * v->k), v->type);
 }
 
@@ -278,10 +306,62 @@ static void store_accumulators(struct warp *w, const struct wgmma_record *r,
     }
 }
 
+// ---- single bits -------------------------------------------------------------------------------
+
+enum { BIT_WORDS = K_BYTES / 4 }; // of a row of A, a column of B
+
+static uint32_t common_bits(const uint32_t *a, const uint32_t *b)
+{
+    uint32_t sum = 0;
+    for (unsigned i = 0; i < BIT_WORDS; i++) sum += (uint32_t)__builtin_popcount(a[i] & b[i]);
+    return sum;
+}
+
+// The 16 rows of A that a warp has, from its registers: lane 4 * row + t has words t and t + 4 of
+// its row in registers 0 and 2, of the row 8 below in 1 and 3.
+static void bits_of_registers(struct warp *w, const struct op *op, uint32_t rows[16][BIT_WORDS])
+{
+    for (unsigned k = 0; k < 4; k++) {
+        const uint32_t *words = ptxm_src(w, op, k);
+        for (unsigned lane = 0; lane < LANES; lane++)
+            rows[lane / 4 + k % 2 * 8][lane % 4 + k / 2 * 4] = words[lane];
+    }
+}
+
+// The number of bits that a row of A and a column of B have in common.
+static void compute_bits(struct cta *cta, uint32_t warpgroup, struct wgmma_scratch *s,
+                         const struct wgmma_record *r)
+{
+    const struct op *op = r->op;
+    struct view a = view_a(r), b = view_b(r);
+    uint32_t all[64][BIT_WORDS], rows[16][BIT_WORDS];
+    const uint32_t (*columns)[BIT_WORDS] = (const void *)s->raw;
+    bool registers = op->flags & WGMMA_A_REGISTERS;
+    read_chunks(cta, &b, s->raw);
+    if (!registers)
+        read_chunks(cta, &a, (uint8_t *)all);
+    for (uint32_t i = 0; i < WARPGROUP_WARPS; i++) {
+        struct warp *w = &cta->warps[warpgroup * WARPGROUP_WARPS + i];
+        if (registers)
+            bits_of_registers(w, op, rows);
+        else
+            memcpy(rows, all[i * 16], sizeof rows);
+        for (unsigned k = 0; k < op->ndst; k++) {
+            uint32_t *d = ptxm_dst(w, op, k);
+            for (unsigned lane = 0; lane < LANES; lane++)
+                d[lane] = (r->adds ? d[lane] : 0) +
+                          common_bits(rows[lane / 4 + k / 2 % 2 * 8],
+                                      columns[k / 4 * 8 + lane % 4 * 2 + k % 2]);
+        }
+    }
+}
+
 void ptxm_wgmma_compute(struct cta *cta, uint32_t warpgroup, struct wgmma_scratch *s,
                         const struct wgmma_record *r)
 {
     const struct op *op = r->op;
+    if (op->type == T_B1)
+        return compute_bits(cta, warpgroup, s, r);
     const struct lane_table *lanes = ptxm_lanes();
     struct view b = view_b(r);
     bool registers = op->flags & WGMMA_A_REGISTERS;

@@ -550,6 +550,26 @@ def check_kernel_name(kgen):
 
 
 @case
+def check_unsupported(kgen):
+    """an instruction that is not supported: only the kernel that has it is refused"""
+    text = Path(RACE).read_text() + """
+.visible .entry sampled(.param .u64 p)
+{
+    .reg .b64 %d<3>; .reg .f32 %f<6>;
+    ld.param.u64 %d1, [p];
+    tex.1d.v4.f32.f32 {%f1, %f2, %f3, %f4}, [%d1, {%f5}];
+    ret;
+}
+"""
+    path = kgen.file("two.ptx", text)
+    line = text[:text.index("tex.1d")].count("\n") + 1
+    arguments = ["check", path, "--block=64", "--shared=256", "--arg=buf:u32:64:zeros"]
+    kgen(*arguments, "--kernel=sampled", status=1,
+         err=rf"two\.ptx:{line}:1: .*textures are not supported: read the data through a pointer")
+    kgen(*arguments, "--kernel=neighbour", status=1, out=r"\[race\]")
+
+
+@case
 def check_not_ptx(kgen):
     """PTX that is not PTX: the line"""
     kgen("check", kgen.file("words.ptx", "hello\n"), status=1, err=r"words\.ptx:1:1: ")

@@ -96,6 +96,49 @@ static void shared_addresses_have_32_bits(void **state)
     bench_close(&bench);
 }
 
+// -- Runs --------------------------------------------------------------------------------------
+
+// An mma that adds to variables, from four inputs and two.
+static struct cg_run_step multiply(unsigned line)
+{
+    struct cg_run_step step = {.id = CG_PTX_MMA_M16N8K16_F32_BF16, .line = line, .column = 1};
+    for (unsigned i = 0; i < 4; i++) {
+        step.operands[i] = (struct cg_run_operand){.kind = CG_RUN_VARIABLE, .index = i};
+        step.operands[10 + i] = step.operands[i];
+        step.operands[4 + i] = (struct cg_run_operand){.kind = CG_RUN_INPUT};
+        step.operands[8 + i % 2] = (struct cg_run_operand){.kind = CG_RUN_INPUT};
+    }
+    return step;
+}
+
+// Two products into one sum. What starts as zeros is not set to zero register by register.
+static void runs_start_from_nothing(void **state)
+{
+    for (int zero = 0; zero < 2; zero++) {
+        struct bench bench;
+        bench_open(&bench, NULL);
+        struct cg_module *m = bench.m;
+        cg_value variables[4], input = argument(&bench, 1);
+        for (int i = 0; i < 4; i++)
+            variables[i] = zero ? cg_f32(m, 0) : cg_argument(m, ARGUMENT_F32);
+        const struct cg_run_step steps[] = {multiply(1), multiply(2)};
+        const struct cg_run run = {.steps = steps,
+                                   .step_count = 2,
+                                   .variables = variables,
+                                   .variable_count = 4,
+                                   .inputs = &input,
+                                   .input_count = 1};
+        assert_true(cg_run_emit(m, &run));
+        for (int i = 0; i < 4; i++) store_global(&bench, 4 * i, variables[i]);
+        const char *ptx = bench_ptx(&bench);
+        assert_int_equal(occurrences(ptx, "mma.sync"), 2);
+        assert_int_equal(occurrences(ptx, "{%kz, %kz, %kz, %kz};"), zero);
+        assert_int_equal(occurrences(ptx, "mov.b32"), zero ? 1 : 3);
+        if (*ptxas_path) assert_true(ptxas_accepts(ptx, "sm_80", NULL, 0));
+        bench_close(&bench);
+    }
+}
+
 // -- Control -----------------------------------------------------------------------------------
 
 static cg_value sum_loop(struct bench *bench, cg_value lower, cg_value upper, bool keep_rolled)
@@ -223,7 +266,100 @@ static void variables_are_registers(void **state)
     }
 }
 
+// Set before a loop, not in it: nobody carries it around. Set in one arm: one copy where they meet.
+static void variables_cost_what_they_change(void **state)
+{
+    struct bench bench;
+    struct cg_loop loop = {0};
+    struct cg_if test;
+    bench_open(&bench, NULL);
+    struct cg_module *m = bench.m;
+    cg_value still = cg_variable(m, CG_I32, "still"), moves = cg_variable(m, CG_I32, "moves");
+    cg_set(m, still, argument(&bench, 1));
+    cg_set(m, moves, argument(&bench, 1));
+    cg_loop_begin(m, &loop, cg_i32(m, 0), argument(&bench, 1), cg_i32(m, 1));
+    cg_if_begin(m, &test, cg_undecided(m, cg_eq(m, loop.index, cg_get(m, still))));
+    cg_set(m, moves, cg_mul(m, cg_get(m, moves), cg_get(m, still)));
+    cg_if_end(m, &test);
+    cg_loop_end(m, &loop);
+    store_global(&bench, 0, cg_get(m, moves));
+    store_global(&bench, 4, cg_get(m, still));
+    const char *ptx = bench_ptx(&bench);
+    assert_int_equal(occurrences(ptx, "mul.lo"), 1);
+    // The two that the loop carries are set in front of it: its index and `moves`.
+    assert_int_equal(occurrences(ptx, "mov.b32"), 2);
+    assert_false(bench.out.local_memory);
+    if (*ptxas_path) assert_true(ptxas_accepts(ptx, "sm_80", NULL, 0));
+    bench_close(&bench);
+}
+
+// The condition of a while reads what its body sets.
+static void whiles_carry_variables(void **state)
+{
+    struct bench bench;
+    struct cg_while loop;
+    bench_open(&bench, NULL);
+    struct cg_module *m = bench.m;
+    cg_value left = cg_variable(m, CG_I32, "left");
+    cg_set(m, left, argument(&bench, 1));
+    cg_while_begin(m, &loop);
+    cg_while_test(m, &loop, cg_undecided(m, cg_sgt(m, cg_get(m, left), cg_i32(m, 7))));
+    cg_set(m, left, cg_ashr(m, cg_get(m, left), cg_i32(m, 1)));
+    cg_while_end(m, &loop);
+    store_global(&bench, 0, cg_get(m, left));
+    const char *ptx = bench_ptx(&bench);
+    assert_int_equal(occurrences(ptx, "shr.s32"), 1);
+    assert_int_equal(occurrences(ptx, "setp.gt.s32"), 1);
+    assert_false(bench.out.local_memory);
+    if (*ptxas_path) assert_true(ptxas_accepts(ptx, "sm_80", NULL, 0));
+    bench_close(&bench);
+}
+
 // -- Arithmetic --------------------------------------------------------------------------------
+
+// Coordinates of a thread: four bits of its number, and a constant above or among them.
+static cg_value coordinate(struct cg_module *m, int32_t constant)
+{
+    cg_value low = cg_and(m, cg_special(m, CG_PTX_TID_X), cg_i32(m, 15));
+    return cg_add(m, low, cg_i32(m, constant));
+}
+
+static void stores_that_never_happen_are_not_built(void **state)
+{
+    for (int32_t other = 16; other <= 32; other += 16) {
+        struct bench bench;
+        bench_open(&bench, NULL);
+        struct cg_module *m = bench.m;
+        cg_value row = cg_ashr(m, coordinate(m, 16), cg_i32(m, 4));
+        cg_value column = cg_ashr(m, coordinate(m, other), cg_i32(m, 4));
+        cg_value value = cg_argument(m, ARGUMENT_F32);
+        struct cg_access access = global_access(&bench, 0);
+        cg_store_if(m, &access, cg_eq(m, row, column), &value, 1);
+        assert_int_equal(occurrences(bench_ptx(&bench), "st.global"), other == 16);
+        bench_close(&bench);
+    }
+}
+
+// x + c < y + d compares x - y with a constant, where neither side can be negative; elsewhere the
+// sums may wrap, and stay.
+static void comparisons_share_a_difference(void **state)
+{
+    for (int negative = 0; negative < 2; negative++) {
+        struct bench bench;
+        bench_open(&bench, NULL);
+        struct cg_module *m = bench.m;
+        cg_value x = cg_and(m, cg_special(m, CG_PTX_TID_X), cg_i32(m, 7));
+        cg_value y = cg_and(m, argument(&bench, 1), cg_i32(m, negative ? -1 : 15));
+        for (int i = 0; i < 2; i++) {
+            cg_value a = cg_add(m, x, cg_i32(m, 8 + 16 * i)), b = cg_add(m, y, cg_i32(m, 16));
+            store_global(&bench, 4 * i, cg_select(m, cg_slt(m, a, b), cg_i32(m, 1), cg_i32(m, 2)));
+        }
+        const char *ptx = bench_ptx(&bench);
+        assert_int_equal(occurrences(ptx, "sub.s32"), !negative);
+        assert_int_equal(occurrences(ptx, "add.s32") == 0, !negative);
+        bench_close(&bench);
+    }
+}
 
 static void contraction_is_a_choice(void **state)
 {
@@ -288,8 +424,8 @@ static void constants_are_exact(void **state)
     assert_true(number == INT64_MIN);
     assert_false(cg_is_constant(bench.m, cg_f32(bench.m, 1), &number));
     assert_false(cg_is_constant(bench.m, argument(&bench, 1), &number));
-    assert_true(cg_is_constant(bench.m, cg_add(bench.m, cg_i32(bench.m, 2), cg_i32(bench.m, 3)),
-                               &number));
+    assert_true(
+        cg_is_constant(bench.m, cg_add(bench.m, cg_i32(bench.m, 2), cg_i32(bench.m, 3)), &number));
     assert_int_equal(number, 5);
     bench_close(&bench);
 }
@@ -368,6 +504,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(read_only_loads_say_so),
         cmocka_unit_test(refuses_odd_accesses),
         cmocka_unit_test(shared_addresses_have_32_bits),
+        cmocka_unit_test(runs_start_from_nothing),
         cmocka_unit_test(loops_stay_loops),
         cmocka_unit_test(loops_may_run_zero_times),
         cmocka_unit_test(loops_and_branches_nest),
@@ -375,6 +512,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(switches_and_phis),
         cmocka_unit_test(contraction_is_a_choice),
         cmocka_unit_test(sums_keep_their_order),
+        cmocka_unit_test(stores_that_never_happen_are_not_built),
+        cmocka_unit_test(comparisons_share_a_difference),
         cmocka_unit_test(bits_travel_between_types),
         cmocka_unit_test(constants_are_exact),
         cmocka_unit_test(launch_bounds_are_stated),
@@ -382,6 +521,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_header_is_the_targets_own),
         cmocka_unit_test(the_same_calls_give_the_same_text),
         cmocka_unit_test(variables_are_registers),
+        cmocka_unit_test(variables_cost_what_they_change),
+        cmocka_unit_test(whiles_carry_variables),
     };
     if (argc > 1) ptxas_path = argv[1];
     return cmocka_run_group_tests_name("codegen builder", tests, NULL, NULL);

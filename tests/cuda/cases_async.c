@@ -15,6 +15,7 @@ static void tiles(struct trial *t, unsigned threads)
 }
 
 static void tiles_64(struct trial *t) { tiles(t, 64); }
+static void tiles_128(struct trial *t) { tiles(t, 128); }
 
 static void split_barrier(struct trial *t)
 {
@@ -28,6 +29,9 @@ static void split_barrier(struct trial *t)
 
 const struct cuda_case async_cases[] = {
     {"barrier_copy", tiles_64, {NULL, "race-async-copy", "race-async-copy|race"}},
+    {"hand_over", tiles_128,
+     {NULL, "race|mbarrier-stale-phase", "race|uninitialised-shared|mbarrier-phase-unobserved"}},
+    {"role_pipeline", tiles_128, {NULL, "race-async-copy|race"}},
     {"split_barrier", split_barrier, {NULL, "race|uninitialised-shared"}},
     {"block_pipeline", tiles_64, {NULL, "race-async-copy|race"}},
     {NULL, NULL, {NULL}},

@@ -24,6 +24,17 @@ static const char source_text[] = "kernel mm(a: global bf16[M, K], b: global bf1
                                   "  store c[m*64.., n*64..] = acc\n"
                                   "  signal flag[0] = 1\n}\n";
 
+// Products of a warpgroup, and a store by stmatrix.
+static const char wgmma_text[] =
+    "kernel chain(q: global bf16[64, 64], k: global bf16[N, 64], o: global bf16[64, 64], N: i32)\n"
+    "  warps 4\n  grid x: 1\n{\n"
+    "  shared sq: bf16[64, 64]\n  shared sk: bf16[16, 64] ring 3\n  shared so: bf16[64, 64]\n"
+    "  copy sq = q[0.., 0..]\n  frag acc: f32[64, 64] = 0.0\n"
+    "  for i in 0 .. N / 16 {\n    copy sk[i] = k[i*16.., 0..]\n"
+    "    s = wgmma(sq, transpose(sk[i]), 0.0)\n"
+    "    acc = wgmma(cast(s, bf16), sk[i], acc)\n  }\n"
+    "  store so = cast(acc, bf16)\n  store_bulk o[0.., 0..] = so\n}\n";
+
 typedef struct world {
     kg_arena arena;
     kg_diags diags;
@@ -36,15 +47,16 @@ typedef struct world {
 static world w;
 static jmp_buf no_memory;
 
-static int compile(void **state)
+static int compile_text(const char *text, const char *target_name)
 {
-    const struct cg_target *target = cg_target_find("sm_80");
+    const struct cg_target *target = cg_target_find(target_name);
     kg_machine machine = {target->name, (int32_t)target->sm, target->shared_cta, 255};
+    w = (world){0};
     kg_arena_init(&w.arena, NULL);
     w.arena.recovery = &no_memory;
     if (setjmp(no_memory)) return 1;
     w.diags.arena = &w.arena;
-    w.source = (kg_source){"mm.kg", source_text, sizeof source_text - 1};
+    w.source = (kg_source){"mm.kg", text, strlen(text)};
     kg_unit *unit = kg_parse(&w.arena, &w.diags, &w.source, NULL, 0);
     if (!unit) return 1;
     w.kernel = unit->kernels;
@@ -54,6 +66,16 @@ static int compile(void **state)
     kg_codegen_options options = {.target = target};
     return !kg_run_pipeline(&context, w.kernel, &pipeline) ||
            !kg_codegen_emit(w.codegen, w.kernel, &w.arena, &w.diags, &options, &w.out);
+}
+
+static int compile(void **state)
+{
+    return compile_text(source_text, "sm_80");
+}
+
+static int compile_wgmma(void **state)
+{
+    return compile_text(wgmma_text, "sm_90a");
 }
 
 static int release(void **state)
@@ -109,13 +131,22 @@ static bool matches_with(line old, const char *text, size_t length)
     return fine;
 }
 
-static const char *const kinds[] = {
-    "bar.sync", "cp.async.cg", "cp.async.commit_group", "cp.async.wait_group",
-    "mma.sync", "st.release"};
+static const char *const of_dot[] = {
+    "bar.sync",   "cp.async.cg", "cp.async.commit_group", "cp.async.wait_group", "mma.sync",
+    "st.release", NULL};
+static const char *const of_wgmma[] = {
+    "bar.sync",         "wgmma.fence", "wgmma.mma_async", "wgmma.commit_group",
+    "wgmma.wait_group", "stmatrix",    "fence.proxy",     NULL};
+
+static const char *const *all_kinds(void)
+{
+    return w.source.text == wgmma_text ? of_wgmma : of_dot;
+}
 
 static void removed(void **state)
 {
-    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
+    const char *const *kinds = all_kinds();
+    for (size_t k = 0; kinds[k]; k++) {
         int n = 0;
         for (line at; (at = find(kinds[k], n)).start; n++) assert_false(matches_with(at, "", 0));
         assert_true(n > 0);
@@ -124,9 +155,10 @@ static void removed(void **state)
 
 static void doubled(void **state)
 {
-    for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++)
+    const char *const *kinds = all_kinds();
+    for (size_t k = 0; kinds[k]; k++)
         for (int n = 0; find(kinds[k], n).start; n++) {
-            char text[512];
+            char text[4096];
             line at = find(kinds[k], n);
             assert_true(2 * at.length < sizeof text);
             memcpy(text, at.start, at.length);
@@ -145,6 +177,23 @@ static void weakened(void **state)
     assert_false(matches_with(find("bar.sync", 0), counted, sizeof counted - 1));
     assert_false(matches_with(find("bar.sync", 0), warp, sizeof warp - 1));
     assert_false(matches_with(find("st.release", 0), plain, sizeof plain - 1));
+}
+
+static void changed(void **state)
+{
+    static const char loose[] = "\twgmma.wait_group.sync.aligned 1;\n";
+    line product = find("wgmma.mma_async", 0);
+    char text[4096];
+    assert_false(matches_with(find("wgmma.wait_group", 0), loose, sizeof loose - 1));
+    assert_true(product.length < sizeof text);
+    memcpy(text, product.start, product.length);
+    text[product.length] = '\0';
+    char *shape = strstr(text, "m64n16k16");
+    assert_non_null(shape);
+    shape[4] = '2';
+    assert_false(matches_with(product, text, product.length));
+    memcpy(shape, "m64n16k16.f32.f16.f16   ", 24);
+    assert_false(matches_with(product, text, product.length));
 }
 
 // A guard is for copies alone; a barrier under one is not what the kernel asks for.
@@ -196,17 +245,27 @@ static void level_is_asked_for(void **state)
     w.kernel->level = KG_LEVEL_SYNCED;
 }
 
+#define DOT(test) cmocka_unit_test_setup_teardown(test, compile, release)
+#define WGMMA(test)                                                                                \
+    {                                                                                              \
+        "wgmma " #test, test, compile_wgmma, release, NULL                                         \
+    }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(as_emitted),
-        cmocka_unit_test(removed),
-        cmocka_unit_test(doubled),
-        cmocka_unit_test(weakened),
-        cmocka_unit_test(guarded),
-        cmocka_unit_test(added),
-        cmocka_unit_test(targets_and_limits),
-        cmocka_unit_test(level_is_asked_for),
+        DOT(as_emitted),
+        DOT(removed),
+        DOT(doubled),
+        DOT(weakened),
+        DOT(guarded),
+        DOT(added),
+        DOT(targets_and_limits),
+        DOT(level_is_asked_for),
+        WGMMA(as_emitted),
+        WGMMA(removed),
+        WGMMA(doubled),
+        WGMMA(changed),
     };
-    return cmocka_run_group_tests(tests, compile, release);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

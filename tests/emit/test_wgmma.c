@@ -200,7 +200,8 @@ static const char chain_source[] =
     "    acc = wgmma(p, sv[i - 1], acc)\n    wgmma_commit\n"
     "    wgmma_wait 1\n    scaled = s * 0.5\n"
     "    wgmma_wait 0\n    p = cast(scaled, bf16)\n  }\n"
-    "  wgmma_fence\n  acc = wgmma(p, sv[N / 32 - 1], acc)\n  wgmma_commit\n  wgmma_wait 0\n"
+    "  proxy_fence shared\n  barrier\n  wgmma_fence\n  acc = wgmma(p, sv[N / 32 - 1], acc)\n  "
+    "wgmma_commit\n  wgmma_wait 0\n"
     "  store o[0.., 0..] = acc\n}\n";
 
 static double as_bf16(double x)

@@ -74,12 +74,12 @@ static void keep(const kg_pass *pass, kg_kernel *kernel, void *user)
     if (l->count < DUMPS) l->dumps[l->count++] = text;
 }
 
-static bool run(kg_arena *arena, kg_kernel *kernel, bool no_share, line *l)
+static bool run(kg_arena *arena, kg_kernel *kernel, const kg_machine *machine, bool no_share,
+                line *l)
 {
     kg_diags diags = {.arena = arena};
     kg_pass_context context = {
-        .arena = arena, .diags = &diags, .machine = &plain, .no_share = no_share};
-    if (kernel->schedule.producers) context.machine = &hopper;
+        .arena = arena, .diags = &diags, .machine = machine, .no_share = no_share};
     bool done = kg_run_pipeline(&context, kernel,
                                 &(kg_pipeline_options){.after = l ? keep : NULL, .user = l});
     must(done || diags.errors);
@@ -91,12 +91,13 @@ static bool run(kg_arena *arena, kg_kernel *kernel, bool no_share, line *l)
 }
 
 // From one of the dumps, chosen by the input, so that over many inputs each has its turn.
-static void resume(kg_arena *arena, const line *l, size_t turn, bool done, bool no_share)
+static void resume(kg_arena *arena, const line *l, const kg_machine *machine, size_t turn,
+                   bool done, bool no_share)
 {
     const char *text = l->dumps[turn % (size_t)l->count], *end = l->dumps[l->count - 1];
     kg_kernel *kernel = read(arena, text, strlen(text));
     must(kernel != NULL);
-    must(run(arena, kernel, no_share, NULL) == done);
+    must(run(arena, kernel, machine, no_share, NULL) == done);
     if (done) must(!strcmp(end, kg_print_kernel(arena, kernel)));
 }
 
@@ -106,8 +107,9 @@ static void compile(kg_arena *arena, const uint8_t *data, size_t size)
     bool no_share = size & 1;
     kg_kernel *kernel = read(arena, (const char *)data, size);
     if (!kernel) return;
-    bool done = run(arena, kernel, no_share, &l);
-    if (l.count) resume(arena, &l, size / 2, done, no_share);
+    const kg_machine *machine = kernel->schedule.producers ? &hopper : &plain;
+    bool done = run(arena, kernel, machine, no_share, &l);
+    if (l.count) resume(arena, &l, machine, size / 2, done, no_share);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -79,6 +79,41 @@ static void an_op_as_a_whole(void **state)
     fixture_close(&f);
 }
 
+// Accumulators of a warpgroup by stmatrix: each matrix finds its rows on banks of their own, in
+// buffers of 128-byte rows with their swizzle, whichever way round.
+static void matrices(void **state)
+{
+    fixture f;
+    fixture_open(&f, 4);
+    for (int transposed = 0; transposed < 2; transposed++) {
+        kg_matrix_store s;
+        kg_access access;
+        kg_layout layout;
+        kg_value *buffer = build_shared(&f, KG_BF16, 64, 64), *view = buffer;
+        kg_value *tile =
+            build(&f, KG_OP_LOAD, tile_type(KG_HOME_FRAG, KG_BF16, 64, 64), 1, &buffer);
+        assert_true(kg_layout_dot_acc(KG_DOT_WGMMA, 64, 64, 4, 1, &layout));
+        tile->layout = &layout;
+        if (transposed) view = build(&f, KG_OP_TRANSPOSE, buffer->type, 1, &buffer);
+        kg_op *store =
+            kg_op_new(&f.kernel, KG_OP_STORE, (kg_loc){0}, 2, (kg_value *[]){view, tile});
+        kg_block_append(&f.body, store);
+        kg_shared_layout plain = {.pitch = 64, .rows = 64}, swizzled = plain;
+        swizzled.panel = 64;
+        swizzled.chunk_log2 = 4;
+        swizzled.bits = 3;
+        assert_true(kg_matrix_store_of(store, &s));
+        assert_int_equal(s.count, 4);
+        assert_int_equal(s.transposed, transposed);
+        assert_int_equal(kg_op_accesses(store, &access), 1);
+        kg_bank_count count = kg_bank_of_matrices(&access, &s, &swizzled);
+        assert_int_equal(count.issues, 4);
+        assert_int_equal(count.wavefronts, 16);
+        assert_int_equal(kg_bank_of_matrices(&access, &s, &plain).wavefronts, 8 * 16);
+    }
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -86,6 +121,7 @@ int main(void)
         cmocka_unit_test(columns_of_words),
         cmocka_unit_test(phases_by_width),
         cmocka_unit_test(an_op_as_a_whole),
+        cmocka_unit_test(matrices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

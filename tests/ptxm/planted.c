@@ -64,6 +64,7 @@ void planted_run(struct bench *b, const struct planted *p, unsigned variant, voi
     b->options.completion = completions[variant];
     b->options.seed = seeds[variant];
     b->options.instruction_budget = 1 << 24;
+    b->options.strict = p->strict;
     for (uint32_t i = 0; i < 4096; i++) words[i] = i;
     uint64_t from = bench_buffer(b, sizeof words, words), to = bench_buffer(b, 4096, zeros);
     struct ptxm_launch launch = {.kernel = "k", .grid = {p->grid ? p->grid : 1, 1, 1},

@@ -11,6 +11,7 @@ struct planted {
     const char *body, *rule; // NULL: clean; "one|two": one of them
     unsigned grid, block, cluster; // 0: 1, 64 and none
     const char *words; // that the message must have; NULL: any
+    bool strict;       // by the letter
 };
 
 // The kernel around a body: %r1 thread, %r2 its 4-byte offset, %r3 address of s + offset, %r4 of s

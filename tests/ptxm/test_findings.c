@@ -102,11 +102,11 @@ static void test_shared_races(void **state)
 static void test_bytes(void **state)
 {
     static const struct planted list[] = {
-        {" .reg .b16 %h<4>; shl.b32 %r5, %r1, 1; add.s32 %r5, %r4, %r5; cvt.u16.u32 %h1, %r1;"
-         " st.shared.u16 [%r5], %h1;" BS " ld.shared.u32 %r6, [%r3];", "uninitialised-shared"},
-        {" .reg .b16 %h<4>; shl.b32 %r5, %r1, 1; add.s32 %r5, %r4, %r5; cvt.u16.u32 %h1, %r1;"
-         " st.shared.u16 [%r5], %h1;" BS " ld.shared.u16 %h2, [%r5];", NULL},
-        {" .reg .b16 %h<4>; cvt.u16.u32 %h1, %r1; add.s32 %r5, %r4, %r1; st.shared.u8 [%r5], %h1;"
+        {" .reg .b16 %h<4>; shl.b32 %r5, %r1, 1; add.s32 %r5, %r4, %r5; cvt.u16.u32 %r1, %r1;"
+         " st.shared.u16 [%r5], %r1;" BS " ld.shared.u32 %r6, [%r3];", "uninitialised-shared"},
+        {" .reg .b16 %h<4>; shl.b32 %r5, %r1, 1; add.s32 %r5, %r4, %r5; cvt.u16.u32 %r1, %r1;"
+         " st.shared.u16 [%r5], %r1;" BS " ld.shared.u16 %h2, [%r5];", NULL},
+        {" .reg .b16 %h<4>; cvt.u16.u32 %r1, %r1; add.s32 %r5, %r4, %r1; st.shared.u8 [%r5], %r1;"
          " xor.b32 %r6, %r1, 1; add.s32 %r6, %r4, %r6; ld.shared.u8 %h2, [%r6];", "race-in-warp", 1,
          32},
     };
@@ -318,6 +318,42 @@ static void test_places(void **state)
     bench_free(&b);
 }
 
+// Each end of a finding is told with its own first byte and its own size.
+static void test_sizes(void **state)
+{
+    static const struct {
+        const char *body, *rule;
+        unsigned grid, a_bytes, a_offset, b_bytes, b_offset;
+    } list[] = {
+        {" setp.ne.u32 %p1, %r1, 0; @%p1 bra R; st.shared.u16 [%r4+6], %r1; bra E;\n"
+         "R: setp.ne.u32 %p1, %r1, 33; @%p1 bra E; ld.shared.u8 %r5, [%r4+7];\nE:",
+         "race", 1, 2, 6, 1, 7},
+        {" setp.ne.u32 %p1, %r1, 0; @%p1 bra R; ld.shared.u8 %r5, [%r4+7]; bra E;\n"
+         "R: setp.ne.u32 %p1, %r1, 33; @%p1 bra E;\n"
+         " st.shared.v2.u32 [%r4], {%r1, %r1};\nE:", "race", 1, 1, 7, 8, 0},
+        {" setp.ne.u32 %p1, %r1, 0; @%p1 bra R; st.shared.v4.u32 [%r4+16], {%r1, %r1, %r1, %r1};"
+         " bra E;\nR: setp.ne.u32 %p1, %r1, 33; @%p1 bra E; ld.shared.u32 %r5, [%r4+24];\nE:",
+         "race", 1, 16, 16, 4, 24},
+        {" setp.ne.u32 %p1, %r1, 0; @%p1 bra E; mov.u32 %r6, %ctaid.x; setp.ne.u32 %p1, %r6, 0;"
+         " @%p1 bra R; st.global.u16 [%d1+10], %r1; bra E;\nR: ld.global.u64 %d5, [%d1+8];\nE:",
+         "race-between-ctas", 2, 2, 10, 8, 8},
+        {" setp.ne.u32 %p1, %r1, 0; @%p1 bra R; st.shared.u8 [%r4+9], %r1; bra E;\n"
+         "R: setp.ne.u32 %p1, %r1, 33; @%p1 bra E; cp.async.ca.shared.global [%r4+8], [%d1], 8;\n"
+         " cp.async.wait_all;\nE:", "race", 1, 1, 9, 8, 8},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        struct bench b = {.status = PTXM_OK};
+        struct planted p = {list[i].body, list[i].rule, list[i].grid};
+        run_planted(&p, &b);
+        const struct ptxm_finding *f = bench_found(&b, list[i].rule);
+        assert_int_equal(f->a.size, list[i].a_bytes);
+        assert_int_equal(f->a.offset, list[i].a_offset);
+        assert_int_equal(f->b.size, list[i].b_bytes);
+        assert_int_equal(f->b.offset, list[i].b_offset);
+        bench_free(&b);
+    }
+}
+
 static void test_uninitialised_global(void **state)
 {
     struct bench b;
@@ -365,7 +401,8 @@ int main(void)
         cmocka_unit_test(test_barriers), cmocka_unit_test(test_endless_waits),
         cmocka_unit_test(test_copies),
         cmocka_unit_test(test_ctas),         cmocka_unit_test(test_signal_too_early),
-        cmocka_unit_test(test_places),       cmocka_unit_test(test_uninitialised_global),
+        cmocka_unit_test(test_places),       cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_uninitialised_global),
         cmocka_unit_test(test_limit_and_determinism),
     };
     return cmocka_run_group_tests_name("findings", tests, NULL, NULL);

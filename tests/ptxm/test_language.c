@@ -216,6 +216,8 @@ static void test_refusals(void **state)
         {KERNEL("", " vmad.s32.s32.s32 %r2, %r1.b0, %r1, %r1;"), "video instructions"},
         {KERNEL("", " alloca.u64 %d4, %d2, 16;"), "known at run time"},
         {KERNEL("", " .reg .b128 %q; atom.global.exch.b128 %q, [%d1], %q;"), "128 bits"},
+        {KERNEL("", " ld.global.v8.b64 {%d1,%d1,%d1,%d1,%d2,%d2,%d2,%d2}, [%d1];"), "32 bytes"},
+        {KERNEL("", " .reg .b128 %q; st.global.v4.b128 [%d1], {%q,%q,%q,%q};"), "32 bytes"},
         {KERNEL(".extern .func (.param .b64 r) malloc(.param .b64 n);\n",
                 " { .param .b64 a; .param .b64 c; st.param.b64 [a], 8; call (c), malloc, (a); }"),
          "allocate on the host"},

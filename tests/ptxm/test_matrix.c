@@ -467,8 +467,8 @@ static void test_refused(void **state)
         {"sm_90a", "wgmma.mma_async.sync.aligned.m64n40k32.s32.s8.s8 {c0, c1, c2, c3, c4, c5, c6,"
                    " c7, c0, c1, c2, c3, c4, c5, c6, c7, c0, c1, c2, c3}, d0, d1, p;",
          "multiple of 16"},
-        {"sm_90a", "wgmma.mma_async.sync.aligned.m64n8k256.s32.b1.b1.and.popc " ACC ", d0, d1, p;",
-         "single bits"},
+        {"sm_90a", "wgmma.mma_async.sync.aligned.m64n8k256.s32.b1.b1.xor.popc " ACC ", d0, d1, p;",
+         "unknown modifier '.xor'"},
         {"sm_90a", "setmaxnreg.inc.sync.aligned.u32 100;", "multiple of 8"},
         {"sm_90a", "setmaxnreg.dec.sync.aligned.u32 16;", "24 to 256"},
         {"sm_90", "setmaxnreg.dec.sync.aligned.u32 24;", "sm_90a"},

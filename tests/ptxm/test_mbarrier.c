@@ -194,6 +194,15 @@ static void test_copies(void **state)
          " cp.async.ca.shared.global [%r3+256], [%d2], 4; cp.async.commit_group;"
          " cp.async.wait_group 1; bar.sync 0;" READ_NEIGHBOUR " ld.shared.u32 %r7, [%r6+256];"
          " cp.async.wait_all;", "race-async-copy"},
+        // the copying threads leave, others wait for the mbarrier, or nobody does
+        {INIT(32) " setp.lt.u32 %p3, %r1, 32; @%p3 bra WAITS;" COPY
+         " cp.async.mbarrier.arrive.noinc.shared.b64 [%r5]; ret;\nWAITS:" WAIT("W", 0)
+         READ_NEIGHBOUR, NULL},
+        {INIT(32) " setp.lt.u32 %p3, %r1, 32; @%p3 bra LEAVES;" COPY
+         " cp.async.mbarrier.arrive.noinc.shared.b64 [%r5];\nLEAVES:", "async-copy-at-exit"},
+        {INIT(32) " setp.lt.u32 %p3, %r1, 32; @%p3 bra WAITS;"
+         " cp.async.mbarrier.arrive.noinc.shared.b64 [%r5];" COPY " ret;\nWAITS:" WAIT("W", 0),
+         "async-copy-at-exit"},
     };
     PLANTED(list);
     planted_starve(&list[1]);

@@ -274,6 +274,11 @@ static void test_warpgroup(void **state)
     assert_int_equal(row(&b, "st.global.f32", 0)->global_written, 512); // of what is in flight
     assert_int_equal(product->executions, 4);
     assert_int_equal(product->multiply_adds, 64 * 8 * 16);
+    // A is 64 rows of 32 bytes, B 8: core matrices of 128 bytes
+    assert_int_equal(product->shared_accesses, 2);
+    assert_int_equal(product->shared_read, 72 * 32);
+    assert_int_equal(product->shared_wavefronts, 18);
+    assert_int_equal(product->shared_ideal, 18);
     assert_int_equal(store->executions, 4);
     assert_int_equal(store->global_written, 1024);
     assert_int_equal(store->global_sectors, 32);
@@ -300,11 +305,15 @@ static void test_bulk(void **state)
     assert_int_equal(load->lanes, 1);
     assert_int_equal(load->global_read, 272);
     assert_int_equal(load->shared_written, 272);
+    assert_int_equal(load->shared_accesses, 1);
+    assert_int_equal(load->shared_wavefronts, 3);
+    assert_int_equal(load->shared_ideal, 3);
     assert_int_equal(load->global_sectors, 9); // bytes 16 to 287
     assert_int_equal(load->global_ideal_sectors, 9);
     assert_int_equal(load->global_lines, 3);
     assert_int_equal(store->global_written, 128);
     assert_int_equal(store->shared_read, 128);
+    assert_int_equal(store->shared_wavefronts, 1);
     assert_int_equal(store->global_sectors, 4);
     assert_int_equal(row(&b, "mbarrier.arrive", 0)->arrivals, 1);
     assert_int_equal(row(&b, "mbarrier.try_wait", 0)->waits, 64);
@@ -337,6 +346,8 @@ static void test_multicast(void **state)
     assert_int_equal(load->global_read, 256); // once, for both CTAs
     assert_int_equal(load->global_sectors, 8);
     assert_int_equal(load->shared_written, 512);
+    assert_int_equal(load->shared_accesses, 2); // there, for each
+    assert_int_equal(load->shared_wavefronts, 4);
     row_of *arrive = row(&b, "barrier.cluster.arrive", 0);
     row_of *wait = row(&b, "barrier.cluster.wait", 0);
     assert_int_equal(arrive->arrivals, 2);
@@ -345,6 +356,70 @@ static void test_multicast(void **state)
     assert_int_equal(wait->waits, 2);
     assert_int_equal(wait->executions, 2);
     bench_free(&b);
+}
+
+// Boxes with rows of 64 bytes, in every swizzle, and partly outside of the tensor.
+static void test_tensor(void **state)
+{
+    static const char text[] =
+        ".version 8.6\n.target sm_90a\n.address_size 64\n"
+        ".visible .entry k(.param .align 64 .b8 map[128], .param .b32 x)\n{\n"
+        " .reg .b32 %r<9>; .reg .b64 %d<4>; .reg .pred %p<4>;\n"
+        " .shared .align 1024 .b8 s[1024]; .shared .align 8 .b8 m[8];\n"
+        " mov.b64 %d1, map; cvta.param.u64 %d2, %d1; ld.param.b32 %r1, [x]; mov.u32 %r2, 0;\n"
+        " mov.u32 %r5, m; mov.u32 %r6, s; mbarrier.init.shared.b64 [%r5], 1;\n"
+        " mbarrier.arrive.expect_tx.shared.b64 _, [%r5], 1024;\n"
+        " cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%r6],"
+        " [%d2, {%r1, %r2}], [%r5];\n"
+        "W: mbarrier.try_wait.parity.shared.b64 %p2, [%r5], 0; @!%p2 bra W; ret;\n}\n";
+    for (int i = 0; i < 8; i++) {
+        struct { struct ptxm_tensor_map map; int32_t x; } a = {.x = i & 1 ? -5 : 8};
+        static const uint8_t bytes[64 * 64 * 2];
+        struct bench b;
+        bench_load(&b, text);
+        struct ptxm_tensor t = {.type = PTXM_TENSOR_FLOAT16, .rank = 2,
+                                .address = bench_buffer(&b, sizeof bytes, bytes),
+                                .dims = (uint64_t[]){64, 64}, .strides = (uint64_t[]){128},
+                                .box = (uint32_t[]){i / 2 == 1 ? 16 : 32, i / 2 == 1 ? 32 : 16},
+                                .element_strides = (uint32_t[]){1, 1},
+                                .swizzle = (enum ptxm_tensor_swizzle)(i / 2)};
+        assert_int_equal(ptxm_tensor_map_encode_tiled(&a.map, &t, NULL, NULL), PTXM_OK);
+        b.options.profile = true;
+        bench_run(&b, "k", 1, 1, 0, &a, sizeof a);
+        bench_clean(&b);
+        row_of *load = row(&b, "cp.async.bulk.tensor", 0);
+        assert_int_equal(load->shared_accesses, 1);
+        assert_int_equal(load->shared_written, 1024);
+        assert_int_equal(load->shared_wavefronts, 8);
+        assert_int_equal(load->shared_ideal, 8);
+        bench_free(&b);
+    }
+}
+
+// Stores to the cluster count lane by lane, in the banks of their target.
+static void test_remote(void **state)
+{
+    static const struct { unsigned shift, wavefronts; } cases[] = {{2, 1}, {3, 2}, {7, 32}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char body[1024];
+        struct bench b;
+        snprintf(body, sizeof body,
+                 " .shared .align 8 .b64 m; .reg .b32 %%b; mov.u32 %%b, m; setp.eq.u32 %%p1, %%r1,"
+                 " 0;\n @%%p1 mbarrier.init.shared.b64 [%%b], 1; bar.sync 0;\n"
+                 " @%%p1 mbarrier.arrive.expect_tx.shared.b64 _, [%%b], 128;\n"
+                 " shl.b32 %%r5, %%r1, %u; add.u32 %%r5, %%r5, %%r4;\n"
+                 " st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.u32 [%%r5], %%r1,"
+                 " [%%b];\nW: mbarrier.try_wait.parity.shared.b64 %%p2, [%%b], 0; @!%%p2 bra W;",
+                 cases[i].shift);
+        run(&b, body, 1, 32, 1);
+        bench_clean(&b);
+        row_of *store = row(&b, "st.async", 0);
+        assert_int_equal(store->shared_accesses, 1);
+        assert_int_equal(store->shared_written, 128);
+        assert_int_equal(store->shared_wavefronts, cases[i].wavefronts);
+        assert_int_equal(store->shared_ideal, 1);
+        bench_free(&b);
+    }
 }
 
 static void test_places(void **state)
@@ -472,6 +547,46 @@ static void test_no_memory(void **state)
     assert_int_equal(hook.live, 0);
 }
 
+// ---- what runs ---------------------------------------------------------------------------------
+
+static const char *volatile running;
+static const char *seen; // what runs while the kernel prints
+
+static void look(void *user, const char *text, size_t length)
+{
+    seen = running;
+}
+
+static void test_running(void **state)
+{
+    static const char text[] =
+        HEAD ".extern .func (.param .b32 r) vprintf(.param .b64 f, .param .b64 a);\n"
+        ".global .align 1 .b8 format[3] = {97, 10, 0};\n"
+        ".visible .entry k() {\n .reg .b64 %f; mov.u64 %f, format; cvta.global.u64 %f, %f;\n"
+        " { .param .b64 f; .param .b64 a; .param .b32 r; st.param.b64 [f], %f;"
+        " st.param.b64 [a], 0; call.uni (r), vprintf, (f, a); }\n bar.sync 0; ret;\n}\n";
+    static const char untouched[] = "untouched";
+    for (int i = 0; i < 4; i++) {
+        struct bench b;
+        bench_load(&b, text);
+        b.options = (struct ptxm_launch_options){.print = look, .threads = i == 1 ? 2 : i > 1,
+                                                 .profile = i == 2,
+                                                 .running = i == 3 ? NULL : &running};
+        running = untouched;
+        seen = NULL;
+        RUN(&b, "k", 1, 64, 0, 0);
+        assert_int_equal(b.status, PTXM_OK);
+        if (i == 0) {
+            assert_string_equal(seen, "call.uni");
+            assert_null(running);
+        } else { // with several threads, with a profile, unless it is asked for
+            assert_ptr_equal(seen, untouched);
+            assert_ptr_equal(running, untouched);
+        }
+        bench_free(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -479,10 +594,11 @@ int main(void)
         cmocka_unit_test(test_global),   cmocka_unit_test(test_lanes),
         cmocka_unit_test(test_bytes),    cmocka_unit_test(test_barriers),
         cmocka_unit_test(test_products), cmocka_unit_test(test_bulk),
+        cmocka_unit_test(test_tensor),   cmocka_unit_test(test_remote),
         cmocka_unit_test(test_warpgroup),
         cmocka_unit_test(test_multicast), cmocka_unit_test(test_places),
         cmocka_unit_test(test_threads),  cmocka_unit_test(test_not_asked_for),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_memory), cmocka_unit_test(test_running),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,16 +54,20 @@ static void place(kgen_context *context, const kgen_task *task, const char *what
 
 static void test_placed(void **state)
 {
-    static const char *const rests[] = {"out=bf16", "out=f32", "out=f16 dtype=f16 a_col=true",
+    static const char *const rests[] = {"out=bf16",
+                                        "out=f32",
+                                        "out=f16 dtype=f16 a_col=true",
                                         "out=bf16 b_col=true bias=true activation=gelu",
-                                        "out=f32 splits=2"};
+                                        "out=f32 splits=2",
+                                        "out=bf16 splits=2",
+                                        "out=f32 activation=gelu"};
     kgen_context *context = shipped_context();
     for (int i = 0; i < EXTENTS * EXTENTS; i++) {
         char shape[128];
         int64_t m = extents[i / EXTENTS], n = extents[i % EXTENTS];
         snprintf(shape, sizeof shape, "M=%lld N=%lld K=%lld", (long long)m, (long long)n,
                  (long long)extents[(i * 5 + 3) % EXTENTS]);
-        kgen_task *task = plan(shape, rests[i % 5]);
+        kgen_task *task = plan(shape, rests[i % 7]);
         assert_non_null(strstr(task->reasons, "chosen: "));
         if (i % 4 == 0) place(context, task, shape);
         kgen_task_free(task);
@@ -130,6 +134,19 @@ static void test_same_again(void **state)
     }
 }
 
+// A row of bias beside the sums does not fit into the registers of the widest tile.
+static void test_bias(void **state)
+{
+    kgen_task *without = plan("M=4096 N=4096 K=4096", "out=bf16"),
+              *with = plan("M=4096 N=4096 K=4096", "out=bf16 bias=true");
+    assert_int_equal(constant(without, "BN"), 256);
+    assert_int_equal(constant(with, "BM"), 256);
+    assert_int_equal(constant(with, "BN"), 128);
+    assert_non_null(strstr(with->reasons, "192 registers of a thread, too many"));
+    kgen_task_free(without);
+    kgen_task_free(with);
+}
+
 static void test_left_alone(void **state)
 {
     static const char *const shapes[] = {"M=16 N=4096 K=4096", "M=256 N=256 K=100",
@@ -145,8 +162,8 @@ static void test_left_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_placed), cmocka_unit_test(test_every_tile),
+        cmocka_unit_test(test_placed),    cmocka_unit_test(test_every_tile),
         cmocka_unit_test(test_attention), cmocka_unit_test(test_same_again),
-        cmocka_unit_test(test_left_alone)};
+        cmocka_unit_test(test_bias),      cmocka_unit_test(test_left_alone)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

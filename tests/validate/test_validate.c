@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
 // Holds the validator against programs that are synchronized by hand: bulk copies, mbarriers,
-// wgmma. No synchronization is derived and no code is generated; a file is compiled up to its
-// buffers' places, and what it says of itself is checked:
+// wgmma. No code is generated; a file is compiled up to its buffers' places, and what it says of
+// itself is checked:
 //
+//   // derived                          the pass `sync` puts in what is missing
 //   // proof: proved                    or: refuted WORDS, unknown WORDS: part of what is reported
 //   // at: TEXT                         (refuted) a part of the line that it is reported at
 //   // mutants: all                     each synchronization removed, weakened, or moved past its
 //                                       neighbour in turn must be refuted ...
+//   // mutants: removed                 (or removed or weakened only)
 //   // proved: MUTANT, MUTANT           ... but for these, which are right as well,
 //   // unknown: MUTANT                  and these, of which the validator cannot tell
 //
 // A mutant's name is what is done to which op: `remove 12`, `up 12`, `down 12`, `less 12`, `more
-// 12`, `behind 12`: 12 is the line of the op. Arguments are paths; each is a test (TAP). --list
-// PATH prints what comes out; --time PATH how long it takes.
+// 12`, `behind 12`: 12 is the line of the op; or `remove barrier 12`. Arguments are paths; each is
+// a test (TAP). --list PATH prints what comes out; --time PATH how long it takes.
 #include "ir/access.h"
 #include "passes/passes.h"
 #include "passes/validate/validate.h"
@@ -34,7 +36,7 @@ typedef struct subject {
     kg_kernel *kernel;
     char proved[WORDS], unknown[WORDS]; // mutants
     int mutants, refuted;
-    bool list;
+    bool list, moves;
     char failure[2048];
 } subject;
 
@@ -88,6 +90,7 @@ static void compile(subject *s)
     if (!s->unit) return;
     s->kernel = s->unit->kernels;
     if (!kg_verify(s->kernel, &s->diags)) return;
+    if (strstr(s->text, "// derived")) options = (kg_pipeline_options){.stop_after = "sync"};
     if (s->kernel->level < KG_LEVEL_PLACED)
         kg_run_pipeline(&context, s->kernel, &options);
     else
@@ -160,13 +163,14 @@ static bool listed(const char *list, const char *name)
 
 static void check_mutant(subject *s, const char *how, const kg_op *op)
 {
-    char name[64];
+    char name[64], full[96];
     kg_validation v;
     kg_verdict proof = validate(s, &v);
     snprintf(name, sizeof name, "%s %d", how, op->loc.line);
-    const char *expected = listed(s->proved, name)    ? "proved"
-                           : listed(s->unknown, name) ? "unknown"
-                                                      : "refuted";
+    snprintf(full, sizeof full, "%s %s %d", how, kg_op_info_of(op->code)->name, op->loc.line);
+    bool right = listed(s->proved, name) || listed(s->proved, full);
+    bool unclear = listed(s->unknown, name) || listed(s->unknown, full);
+    const char *expected = right ? "proved" : unclear ? "unknown" : "refuted";
     s->mutants++;
     s->refuted += proof == KG_WITNESS;
     if (s->list)
@@ -255,7 +259,7 @@ static void mutate(subject *s, kg_block *block)
         kg_op_remove(op);
         check_mutant(s, "remove", op);
         put_before(block, next, op);
-        move(s, op);
+        if (s->moves) move(s, op);
     }
 }
 
@@ -305,6 +309,7 @@ static void check(subject *s, bool timed)
     words_behind(s->text, "// mutants: ", words, sizeof words);
     words_behind(s->text, "// proved: ", s->proved, sizeof s->proved);
     words_behind(s->text, "// unknown: ", s->unknown, sizeof s->unknown);
+    s->moves = !strcmp(words, "all");
     if (words[0]) mutate(s, s->kernel->body);
 }
 

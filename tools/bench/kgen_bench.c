@@ -125,27 +125,35 @@ static const bench_case executed[] = {
 };
 enum { N_EXECUTED = sizeof executed / sizeof *executed };
 
+// A run takes milliseconds, and other processes may want the core: the fastest of several.
 static bool bench_machine(cli_session *session, const bench_case *c, bool checked, json_t *rows)
 {
+    enum { RUNS = 15 };
     char error[256];
+    double seconds = 0;
+    uint64_t lane_instructions = 0;
     run_settings settings = {.device_kind = "cpu"};
     settings.device.cpu_threads = 1;
     settings.device.unchecked = !checked;
     int n_keys = 0;
     while (c->keys[n_keys].name) n_keys++;
     kgen_task *task = kgen_task_create(kgen_family_named(c->family), c->keys, n_keys, 0, error);
-    run_result result;
-    bool ok = task && task_run(session, task, &settings, &result);
     if (!task) return say_error("%s: %s", c->family, error), false;
-    const kgen_statistics *s = &result.statistics;
+    bool ok = true;
+    for (int i = 0; ok && i < RUNS; i++) {
+        run_result result;
+        ok = task_run(session, task, &settings, &result);
+        if (!i || result.statistics.seconds < seconds) seconds = result.statistics.seconds;
+        lane_instructions = result.statistics.lane_instructions;
+        run_result_free(&result);
+    }
     if (ok)
         json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:f, s:I, s:f}", "kernel",
                                               task->family, "name", task->shape, "checks",
-                                              checked ? "on" : "off", "seconds", s->seconds,
-                                              "lane_instructions", (json_int_t)s->lane_instructions,
+                                              checked ? "on" : "off", "seconds", seconds,
+                                              "lane_instructions", (json_int_t)lane_instructions,
                                               "lane_instructions_per_second",
-                                              (double)s->lane_instructions / s->seconds));
-    run_result_free(&result);
+                                              (double)lane_instructions / seconds));
     kgen_task_free(task);
     return ok;
 }

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+// The programs of scheduled/ against plain C: the same text for a target that has copy engine and
+// wgmma, where the schedule makes roles of it, and for one that has neither.
+#include "harness.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#define IN PROGRAM_INPUT
+#define OUT PROGRAM_OUTPUT
+
+static const char *const targets[] = {"sm_80", "sm_90a"};
+enum { TARGETS = sizeof targets / sizeof *targets };
+
+// y[m, n] += sum over k of x[m, k] * w[k, n], with strides in elements.
+typedef struct product {
+    int64_t m, n, k;
+    const double *x, *w;
+    int64_t x_row, x_column, w_row, w_column;
+    double *y;
+} product;
+
+static void multiply(const product *p)
+{
+    for (int64_t i = 0; i < p->m * p->n; i++)
+        for (int64_t j = 0; j < p->k; j++)
+            p->y[i] += p->x[i / p->n * p->x_row + j * p->x_column] *
+                       p->w[j * p->w_row + i % p->n * p->w_column];
+}
+
+static void scalars(program_case *c, int64_t m, int64_t n, int64_t k)
+{
+    program_scalar(c, "M", m);
+    program_scalar(c, "N", n);
+    program_scalar(c, "K", k);
+}
+
+// Few tiles, many, tails; more CTAs than tiles, and one for all.
+static void batched(void **state)
+{
+    static const struct {
+        int64_t batch, m, n, k;
+        const char *defines;
+    } cases[] = {{1, 64, 64, 32, "CTAS=132"},
+                 {2, 200, 136, 72, "CTAS=5"},
+                 {1, 328, 72, 128, "CTAS=3,GROUP=4"},
+                 {3, 72, 72, 40, "CTAS=1,GROUP=1"}};
+    for (int i = 0; i < TARGETS * 4; i++) {
+        int64_t batch = cases[i / TARGETS].batch, m = cases[i / TARGETS].m,
+                n = cases[i / TARGETS].n, k = cases[i / TARGETS].k;
+        program_case c = {.file = "scheduled/batched.kg",
+                          .target = targets[i % TARGETS],
+                          .defines = cases[i / TARGETS].defines};
+        double *a = program_add(&c, "a", "bf16", IN, 0, batch * m * k),
+               *b = program_add(&c, "b", "bf16", IN, 0, batch * k * n),
+               *y = program_add(&c, "c", "bf16", OUT, 0x1p-7, batch * m * n);
+        program_scalar(&c, "B", batch);
+        scalars(&c, m, n, k);
+        for (int64_t s = 0; s < batch; s++)
+            multiply(&(product){m, n, k, a + s * m * k, b + s * k * n, k, 1, n, 1, y + s * m * n});
+        program_run(&c);
+    }
+}
+
+static void grouped(void **state)
+{
+    int64_t groups = 3, m = 136, n = 72, k = 72;
+    static const double lengths[] = {136, 0, 64};
+    for (int i = 0; i < TARGETS; i++) {
+        program_case c = {.file = "scheduled/grouped.kg", .target = targets[i]};
+        double *a = program_add(&c, "a", "f16", IN, 0, groups * m * k),
+               *b = program_add(&c, "b", "f16", IN, 0, k * n),
+               *y = program_add(&c, "c", "f32", PROGRAM_ZEROED, 1e-4, groups * m * n),
+               *length = program_add(&c, "length", "i32", IN, 0, groups);
+        program_scalar(&c, "G", groups);
+        scalars(&c, m, n, k);
+        for (int64_t g = 0; g < groups; g++) {
+            length[g] = lengths[g];
+            multiply(
+                &(product){(int64_t)lengths[g], n, k, a + g * m * k, b, k, 1, n, 1, y + g * m * n});
+        }
+        program_run(&c);
+    }
+}
+
+static void chained(void **state)
+{
+    int64_t m = 136, n = 72, k = 70, l = 104, first = 1;
+    for (int i = 0; i < TARGETS; i++) {
+        program_case c = {.file = "scheduled/chained.kg", .target = targets[i]};
+        double *a = program_add(&c, "a", "bf16", IN, 0, m * k),
+               *b = program_add(&c, "b", "bf16", IN, 0, k * n),
+               *d = program_add(&c, "d", "bf16", IN, 0, m * l),
+               *e = program_add(&c, "e", "bf16", IN, 0, l * n),
+               *y = program_add(&c, "c", "f32", OUT, 1e-4, m * n);
+        program_scalar(&c, "first", first);
+        program_scalar(&c, "L", l);
+        scalars(&c, m, n, k);
+        multiply(&(product){m, n, k, a, b, 1, m, n, 1, y});
+        for (int64_t j = 0; j < m * n; j++) y[j] = y[j] > 0 ? y[j] : 0;
+        multiply(
+            &(product){m, n, l - 32 * first, d + 32 * first, e + 32 * first * n, l, 1, n, 1, y});
+        program_run(&c);
+    }
+}
+
+static void scores(void **state)
+{
+    int64_t sq = 200, sk = 150;
+    for (int i = 0; i < TARGETS; i++) {
+        program_case c = {.file = "scheduled/scores.kg", .target = targets[i]};
+        double *q = program_add(&c, "q", "bf16", IN, 0, sq * 64),
+               *k = program_add(&c, "k", "bf16", IN, 0, sk * 64),
+               *v = program_add(&c, "v", "bf16", IN, 0, sk * 64),
+               *y = program_add(&c, "o", "f32", OUT, 0x1p-5, sq * 64);
+        program_scalar(&c, "SQ", sq);
+        program_scalar(&c, "SK", sk);
+        for (int64_t r = 0; r < sq * sk; r++) {
+            double s = 0;
+            for (int64_t j = 0; j < 64; j++) s += q[r / sk * 64 + j] * k[r % sk * 64 + j];
+            for (int64_t j = 0; j < 64 && s > 0; j++)
+                y[r / sk * 64 + j] += s * 0.125 * v[r % sk * 64 + j];
+        }
+        program_run(&c);
+    }
+}
+
+static void stores(void **state)
+{
+    static const int64_t sizes[][3] = {{64, 64, 64}, {3, 8, 8}, {133, 136, 200}};
+    for (int i = 0; i < TARGETS * 3; i++) {
+        int64_t m = sizes[i / TARGETS][0], n = sizes[i / TARGETS][1], k = sizes[i / TARGETS][2];
+        program_case c = {.file = "scheduled/stores.kg", .target = targets[i % TARGETS]};
+        double *a = program_add(&c, "a", "f16", IN, 0, m * k),
+               *b = program_add(&c, "b", "f16", IN, 0, n * k),
+               *y = program_add(&c, "c", "f16", OUT, 0x1p-9, m * n),
+               *z = program_add(&c, "d", "f32", OUT, 1e-4, m * n);
+        scalars(&c, m, n, k);
+        multiply(&(product){m, n, k, a, b, k, 1, 1, k, y});
+        for (int64_t j = 0; j < m * n; j++) z[j] = 2 * y[j];
+        program_run(&c);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(batched), cmocka_unit_test(grouped), cmocka_unit_test(chained),
+        cmocka_unit_test(scores),  cmocka_unit_test(stores),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
