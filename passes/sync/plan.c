@@ -320,8 +320,8 @@ static bool close_open(const counter *c, const kg_replay *replay)
     return changed;
 }
 
-// A wait that stands behind the start of what the obligation waits for, in its trip, and in front of
-// `point`; -1 when there is none.
+// A wait that stands behind the start of what the obligation waits for, in its trip, and in front
+// of `point`; -1 when there is none.
 static int earlier_wait(const counter *c, const kg_obligation *o, int point)
 {
     const kg_sync_program *p = c->l->p;

@@ -6,8 +6,8 @@
 #include "passes/sync/phases.h"
 
 // ---- questions about the plan -------------------------------------------------------------------
-// Of a wait for products in the trip and behind the product that the obligation waits for: are there
-// at least as many younger groups as it leaves in flight?
+// Of a wait for products in the trip and behind the product that the obligation waits for: are
+// there at least as many younger groups as it leaves in flight?
 static bool completes(const kg_sync_outcome *c, const kg_obligation *o, int point)
 {
     const kg_sync_program *p = c->p;
