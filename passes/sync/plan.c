@@ -43,8 +43,8 @@ static void respect_open_groups(planner *l)
             !kg_points_has(l->plan->hand, point))
             continue;
         for (int k = 0; k < l->o->count; k++)
-            for (int at = point - 1;
-                 at <= point && kg_waits_concern(l->p, &l->o->items[k], group); at++)
+            for (int at = point - 1; at <= point && kg_waits_concern(l->p, &l->o->items[k], group);
+                 at++)
                 l->plan->cuts[k].words[at >> 6] &= ~(UINT64_C(1) << (at & 63));
     }
 }
@@ -144,6 +144,32 @@ static void wait_where_served(planner *l, kg_rendezvous meets, kg_points rendezv
     }
 }
 
+// Where the fewest loops are around: what is needed behind a loop only is not waited for in each of
+// its trips, where groups that go on would have to be drained for it.
+static kg_points outermost(const planner *l, kg_points cuts)
+{
+    kg_points out = kg_points_new(l->p);
+    int least = INT32_MAX;
+    for (int i = 0; i < l->p->n_points; i++) {
+        int loops = kg_sync_block_at(l->p, l->p->points[i].block)->loops;
+        if (kg_points_has(cuts, i) && loops < least) least = loops;
+    }
+    for (int i = 0; i < l->p->n_points; i++)
+        if (kg_points_has(cuts, i) && kg_sync_block_at(l->p, l->p->points[i].block)->loops == least)
+            kg_points_add(out, i);
+    return out;
+}
+
+// A wait for the tensor core hands all sums on: in one arm of a branch they would have to be moved.
+static const int64_t *cost_of_waits(const planner *l, kg_group group)
+{
+    if (group != KG_GROUP_WGMMA) return l->cost;
+    int64_t *cost = KG_NEW_ARRAY(l->p->arena, int64_t, l->p->n_points + 1);
+    for (int i = 0; i < l->p->n_points; i++)
+        cost[i] = l->cost[i] + l->cost[i] / 16 * arms_around(l->p, l->p->points[i].block);
+    return cost;
+}
+
 // What only the issuer is concerned with: points for each kind of groups by itself.
 static void choose_waits(planner *l, kg_group group)
 {
@@ -152,9 +178,9 @@ static void choose_waits(planner *l, kg_group group)
     for (int i = 0; i < l->o->count; i++) {
         const kg_obligation *o = &l->o->items[i];
         if (o->meet == KG_MEET_NONE && ours(o) && kg_waits_concern(l->p, o, group))
-            sets[n++] = l->plan->cuts[i];
+            sets[n++] = outermost(l, l->plan->cuts[i]);
     }
-    kg_cover_choose(l->p, sets, n, l->cost, l->plan->waits[group].at);
+    kg_cover_choose(l->p, sets, n, cost_of_waits(l, group), l->plan->waits[group].at);
 }
 
 static int64_t cost_of(const planner *l, kg_points chosen)
