@@ -145,7 +145,16 @@ static int id_of(line l)
     return atoi(l.start + word_at(l, 2));
 }
 
-// The id swapped for the program's next one, or for a new one if it has no other.
+// Some threads arrive at the id without waiting there: at least two ops have to name the same one.
+static bool is_arrived_at(const program *p, int id)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (is_op(p->lines[i], "arrive") && id_of(p->lines[i]) == id) return true;
+    return false;
+}
+
+// The id swapped for the program's next one, or for a new one if it has no other and that is not
+// merely another name.
 static void add_swapped(mutant_list *out, const program *p, size_t at)
 {
     enum { IDS = 16 };
@@ -155,6 +164,7 @@ static void add_swapped(mutant_list *out, const program *p, size_t at)
     for (size_t i = 0; i < p->count; i++)
         if (id_of(p->lines[i]) >= 0 && id_of(p->lines[i]) < IDS) used[id_of(p->lines[i])] = true;
     for (other = (id + 1) % IDS; other != id && !used[other];) other = (other + 1) % IDS;
+    if (other == id && !is_arrived_at(p, id)) return;
     if (other == id) other = id + 1 < IDS ? id + 1 : id - 1;
     char word[24], how[32];
     snprintf(word, sizeof word, "%d", other);
@@ -267,12 +277,24 @@ static bool meets(line l)
     return is_op(l, "barrier") || is_op(l, "warp_sync") || is_op(l, "mbarrier_arrive");
 }
 
+static bool is_asynchronous(line l)
+{
+    const char *product = strstr(l.start, "= wgmma(");
+    return is_op(l, "store_bulk") || is_op(l, "copy_bulk") ||
+           (product && product < l.start + l.length);
+}
+
+// A fence may stand with those who wrote, in front of their barrier, or behind it with the one who
+// goes on from there; but not behind the copy or product itself.
 static void mutants_of_fence(mutant_list *out, const program *p, size_t at)
 {
-    bool last = at + 1 == p->count;
+    enum { NEAR = 24 };
+    size_t behind = at + 1;
     if (at && (waits(p->lines[at - 1]) || is_op(p->lines[at - 1], "mbarrier_wait")))
         add_moved(out, p, at, -1, "moved in front of the wait");
-    if (!last && meets(p->lines[at + 1])) add_moved(out, p, at, 1, "moved behind its barrier");
+    while (behind < p->count && !is_asynchronous(p->lines[behind])) behind++;
+    if (behind < p->count && behind - at < NEAR)
+        add_moved(out, p, at, (int)(behind - at), "moved behind what it is for");
     if (!strncmp(p->lines[at].start + word_at(p->lines[at], 1), "shared", 6))
         add_replaced(out, p, at, word_at(p->lines[at], 1), "global", "with another scope");
 }
