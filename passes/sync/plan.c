@@ -404,12 +404,34 @@ static void count_waits(planner *l, kg_group group)
     c.waits->binding = replay.binding;
 }
 
+// Behind its commit every way to the end leads past a wait for all, whatever a replay could or
+// could not follow.
+static bool retired(const planner *l, kg_group group)
+{
+    const kg_sync_program *p = l->p;
+    const kg_sync_waits *waits = &l->plan->waits[group];
+    kg_points by = kg_points_new(p);
+    for (int i = 0; i < p->n_points; i++)
+        if (kg_points_has(waits->at, i) && !waits->count[i]) kg_points_add(by, i);
+    for (int i = 0; i < p->nodes.count; i++) {
+        const kg_sync_node *n = kg_sync_node_at(p, i);
+        if (kg_sync_waits_for(n->op) == group && !kg_sync_hand_count(l->plan, i, n->op))
+            kg_points_add(by, kg_sync_block_at(p, n->block)->first_point + n->position);
+    }
+    for (int i = 0; i < p->accesses.count; i++) {
+        const kg_sync_access *a = &p->accesses.items[i];
+        int commit = a->group == group ? kg_sync_source(p, a) : -1;
+        if (a->group == group && (commit < 0 || kg_sync_end_open(p, commit, by))) return false;
+    }
+    return true;
+}
+
 // No thread may end while something of its is in flight: what nobody waits for is drained at the
 // end.
 static void drain(planner *l, kg_group group)
 {
     kg_replay replay = {0};
-    if (!l->p->has_async[group]) return;
+    if (!l->p->has_async[group] || retired(l, group)) return;
     kg_waits_replay(l->p, l->o, l->plan, group, &replay);
     const kg_sync_block *body = kg_sync_block_at(l->p, 0);
     int end = body->first_point + body->count;
