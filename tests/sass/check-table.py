@@ -4,10 +4,12 @@
 
 usage: tests/sass/check-table.py [KGEN] [--update] [--toolkit=DIRECTORY]
 
-For each line of kernels/configurations.c: registers, spills, local memory, barriers of the kernel,
-and the instruction mix of an iteration of its main loop (the innermost loop with most tensor
-instructions, or else with most instructions). kernels.txt beside this script holds them; any other
-number fails, better ones too, so that what was gained is kept. Reports in TAP.
+For each line of kernels/configurations.c, the shapes of GOALS, and Triton's kernels of triton/:
+registers, spills, local memory, barriers of the kernel, and the instruction mix of an iteration of
+its main loop (the loop with most tensor instructions, or else the innermost one with most
+instructions). kernels.txt beside this script holds them; any other number fails, better ones too,
+so that what was gained is kept. A spill, local memory, a warning of ptxas or one of its remarks
+(C75xx: wgmma serialized, ...) fails in any case, but for Triton's. Reports in TAP.
 
   KGEN       the kgen that compiles (build/tools/kgen)
   --update   write kernels.txt anew; read the difference (git diff) before you commit it
@@ -28,21 +30,36 @@ sys.path.insert(0, str(ROOT / "tools"))
 sys.dont_write_bytecode = True
 from sass import flow, inputs, kinds, toolkit, words  # noqa: E402
 
-TABLE = Path(__file__).with_name("kernels.txt")
+HERE = Path(__file__).parent
+TABLE = HERE / "kernels.txt"
+TRITON = "triton/"  # how the rows of another compiler's PTX begin, and their folder
 TARGETS = ("sm_80", "sm_90a")
+# What the goals for speed are about; only compiled, so the shapes may be as large as they are.
+GOALS = ("matmul M=4096 N=4096 K=4096 out=bf16 target=sm_90a",
+         "matmul M=8192 N=8192 K=8192 out=bf16 b_col=true target=sm_90a",
+         "attention B=2 H=16 HKV=16 SQ=4096 SK=4096 D=128 target=sm_90a",
+         "attention B=2 H=16 HKV=16 SQ=4096 SK=4096 D=128 causal=true target=sm_90a",
+         "attention B=2 H=32 HKV=32 SQ=4096 SK=4096 D=64 target=sm_90a")
 KERNEL = ("regs", "spill", "local", "bars", "BAR", "fence")
-LOOP = ("MMA", "BAR", "wait", "fence", "async", "shared", "global", "other", "total")
+LOOP = ("MMA", "BAR", "group", "mbar", "wait", "fence", "async", "shared", "global", "MUFU",
+        "float", "int", "other", "total")
 NAMES = ("registers", "spilled bytes", "local memory", "barrier ids", "BAR", "fences")
-OF_LLVM = ("registers", "main loop other", "main loop total")  # what another LLVM may change
+WIDTH = 3  # of a column, so that a row is a line; no kernel has a thousand of anything
+# What another LLVM may change.
+OF_LLVM = ("registers",) + tuple(f"main loop {name}" for name in ("MUFU", "float", "int", "other",
+                                                                 "total"))
 HEAD = """\
 # SPDX-License-Identifier: MIT
 # The machine code of the shipped kernels, for {targets}, by LLVM {llvm}, by ptxas {ptxas}.
 # Written by tests/sass/check-table.py --update; what changes here, a kernel pays for.
 #
-# Of the kernel: registers; bytes spilled (stores and loads); bytes of local memory; barriers (ids)
-# that it takes; BAR instructions; fences. Of an iteration of its main loop: tensor instructions
-# (HMMA), BAR, waits (LDGDEPBAR, DEPBAR), fences, asynchronous copies (LDGSTS), accesses to shared
-# memory (LDS, LDSM, STS) and to global memory, the other instructions, all of them.
+# Of the kernel: registers (where roles have budgets: at the launch); bytes spilled (stores and
+# loads); bytes of local memory; barriers (ids) that it takes; BAR instructions; fences.
+# Of an iteration of its main loop, waiting for mbarriers once: tensor instructions (HMMA, HGMMA),
+# BAR, WARPGROUP (ARRIVE, DEPBAR), SYNCS (mbarriers), other waits (LDGDEPBAR, DEPBAR), fences,
+# asynchronous copies (LDGSTS, UTMALDG), accesses to shared memory (LDS, LDSM, STS) and to global
+# memory, MUFU, arithmetic and conversions of floats, integers with uniform ones and moves, the
+# other instructions, all of them.
 """
 
 
@@ -52,9 +69,10 @@ def measure(function, resources):
     main = flow.main_loop(function)
     whole = kinds.by_kind(function.instructions)
     code = flow.body(function, main) if main else []
-    mix = kinds.by_kind(code)
-    named = [mix[name] for name in ("tensor", "barrier", "wait", "fence", "async", "shared",
-                                    "global")]
+    mix = kinds.by_fine_kind(code)
+    named = [mix[name] for name in ("tensor", "barrier", "group", "mbarrier", "wait", "fence",
+                                    "async", "shared", "global", "special", "float", "integer")]
+    assert len(code) < 10 ** WIDTH, f"a main loop of {len(code)} instructions: widen the table"
     return (resources["registers"], resources["spill_stores"] + resources["spill_loads"],
             resources["stack"], resources["barriers"], whole["barrier"], whole["fence"],
             *named, len(code) - sum(named), len(code))
@@ -64,7 +82,8 @@ def compile_one(tools, kgen, line, target):
     """{(kernel, target): numbers}, warnings of ptxas."""
     options = inputs.Options(arch=target, kgen=kgen)
     with inputs.Reader(tools, options) as reader:
-        unit = reader.from_kernel(kgen, line, line)
+        unit = (reader.from_ptx((HERE / line).read_text(), line) if line.startswith(TRITON)
+                else reader.from_kernel(kgen, line, line))
     rows = {}
     for function in unit.functions:
         resources = unit.resources_of(function)
@@ -73,12 +92,20 @@ def compile_one(tools, kgen, line, target):
             kernels = sum(function.entry for function in unit.functions)
             name = line if kernels == 1 else f"{line} : {function.name}"
             rows[name, target] = measure(function, resources)
-    return rows, unit.warnings
+    return rows, [] if line.startswith(TRITON) else unit.warnings
 
 
-def compile_all(tools, kgen, lines):
-    """In the order of the configurations: (line, target, rows, warnings) or an exception."""
-    jobs = [(line, target) for line in lines for target in TARGETS]
+def all_jobs():
+    """(line, target), in the order of the table. A line that names its target has only that."""
+    lines = [*inputs.configurations(), *GOALS]
+    jobs = [(line, target) for line in lines
+            for target in ([inputs.target_of(line)] if inputs.target_of(line) else TARGETS)]
+    return jobs + [(f"{TRITON}{path.name}", TARGETS[-1])
+                   for path in sorted((HERE / TRITON).glob("*.ptx"))]
+
+
+def compile_all(tools, kgen, jobs):
+    """In the order of the jobs: (line, target, rows, warnings) or an exception."""
     with concurrent.futures.ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         futures = [pool.submit(compile_one, tools, kgen, *job) for job in jobs]
         for (line, target), future in zip(jobs, futures):
@@ -102,8 +129,7 @@ def read_table(text):
 
 
 def row_text(target, cells):
-    widths = [max(len(word), 3) for word in KERNEL + LOOP]
-    cut = [f"{cell:>{width}}" for cell, width in zip(cells, widths)]
+    cut = [f"{str(cell)[:WIDTH]:>{WIDTH}}" for cell in cells]
     kernel, loop = " ".join(cut[:len(KERNEL)]), " ".join(cut[len(KERNEL):])
     return f"{target:8} {kernel} | {loop}"
 
@@ -132,14 +158,16 @@ def judge(expected, rows, warnings, same_llvm=True):
             yield f"{' '.join(key)}: it is not in the table"
         elif (changes := differences(expected[key], cells, same_llvm)):
             yield f"{' '.join(key)}: {', '.join(changes)}"
+        if any(cells[1:3]) and not key[0].startswith(TRITON):
+            yield f"{' '.join(key)}: a shipped kernel neither spills nor has local memory"
     yield from (f"ptxas: {line}" for warning in warnings for line in warning.splitlines())
 
 
 def check(tools, kgen, expected, same_llvm):
-    lines = inputs.configurations()
-    print(f"1..{len(lines) * len(TARGETS) + 1}")
+    jobs = all_jobs()
+    print(f"1..{len(jobs) + 1}")
     bad, seen = 0, set()
-    for number, (line, target, rows, warnings) in enumerate(compile_all(tools, kgen, lines), 1):
+    for number, (line, target, rows, warnings) in enumerate(compile_all(tools, kgen, jobs), 1):
         wrong = list(judge(expected, rows, warnings, same_llvm))
         seen.update(rows)
         bad += bool(wrong)
@@ -147,8 +175,7 @@ def check(tools, kgen, expected, same_llvm):
         for text in wrong:
             print(f"# {text}")
     stale = [key for key in expected if key not in seen]
-    number = len(lines) * len(TARGETS) + 1
-    print(f"{'not ok' if stale else 'ok'} {number} - each row has its kernel")
+    print(f"{'not ok' if stale else 'ok'} {len(jobs) + 1} - each row has its kernel")
     for key in stale:
         print(f"# {' '.join(key)}: no kernel of this name is compiled any more")
     if bad or stale:
@@ -163,9 +190,10 @@ def update(tools, kgen, versions, known):
               f"to change that, remove {TABLE.relative_to(ROOT)} first", file=sys.stderr)
         return 2
     table = {}
-    for _, _, rows, warnings in compile_all(tools, kgen, inputs.configurations()):
-        if warnings:
-            print("\n".join(warnings), file=sys.stderr)
+    for line, _, rows, warnings in compile_all(tools, kgen, all_jobs()):
+        bad = warnings + [words for words in judge(rows, rows, [])]
+        if bad:
+            print(f"{line}:", *bad, sep="\n", file=sys.stderr)
             return 1
         table.update(rows)
     text = table_text(versions, table)

@@ -4,11 +4,12 @@
 say. Needs none of them."""
 import importlib.util
 import sys
+import tempfile
 from pathlib import Path
 
 from support import compared, function, functions, run, same
 
-from sass import flow, kinds, listing, report, toolkit, words
+from sass import flow, inputs, kinds, listing, report, toolkit, words
 from sass.compare import Side, align
 from sass.normalise import normalise
 
@@ -158,6 +159,73 @@ def main_without_tensor():
     """without tensor instructions the longest innermost loop is the main one"""
     code = function(NEST.replace("HMMA.16816.F32 R12, R8, R16, R12", "FMUL R1, R2, R3"))
     same([loop.main for loop in flow.find_loops(code)], [False, True, False])
+
+
+WAITING = """
+S2R R0, SR_TID.X
+BODY:
+SYNCS.PHASECHK.TRANS64.TRYWAIT P0, [UR4], R2
+@!P0 BRA (SPIN)
+GO:
+WARPGROUP.ARRIVE
+HGMMA.64x256x16.F32.BF16 R24, gdesc[UR8], R24
+UIADD3 UR4, UR4, 0x1, URZ
+@P1 BRA (BODY)
+BRA (COPY)
+SPIN:
+SYNCS.PHASECHK.TRANS64.TRYWAIT P0, [UR4], R2
+@!P0 BRA (SPIN)
+BRA (GO)
+COPY:
+LDG.E R4, [R2.64]
+IADD3 R2, R2, 0x4, RZ
+IADD3 R3, R3, 0x4, RZ
+IADD3 R6, R6, 0x4, RZ
+IADD3 R7, R7, 0x4, RZ
+IADD3 R8, R8, 0x4, RZ
+IADD3 R9, R9, 0x4, RZ
+@P2 BRA (COPY)
+EXIT
+"""
+
+
+def main_with_waits_inside():
+    """a loop that waits for an mbarrier inside is a main loop, and the waiting is none"""
+    code = function(WAITING)
+    flow.find_loops(code)
+    (main,) = (loop for loop in code.loops if loop.main)
+    same(kinds.by_kind(flow.body(code, main))["tensor"], 1)
+    same(len(main.inner), 1)
+    # Without tensor instructions: still not the one that waits, though it lies deeper.
+    code = function(WAITING.replace("HGMMA.64x256x16.F32.BF16 R24, gdesc[UR8], R24", "NOP"))
+    flow.find_loops(code)
+    (main,) = (loop for loop in code.loops if loop.main)
+    same(kinds.by_kind(flow.body(code, main))["wait"], 0)
+
+
+def finer_kinds():
+    """what the tables of main loops tell apart"""
+    for opcode, kind in (("WARPGROUP.DEPBAR.LE gsb0, 0x0", "group"), ("MUFU.EX2 R1, R2", "special"),
+                         ("SYNCS.ARRIVE.TRANS64 RZ, [UR4], RZ", "mbarrier"),
+                         ("DEPBAR.LE SB0, 0x1", "wait"), ("FFMA.FTZ R1, R2, R3, R4", "float"),
+                         ("F2FP.BF16.F32.PACK_AB R1, R2, R3", "float"),
+                         ("UMOV UR4, UR5", "integer"),
+                         ("R2UR UR4, R5", "integer"), ("IMAD.WIDE R2, R3, R4, R6", "integer"),
+                         ("SHFL.BFLY PT, R1, R2, 0x1, 0x1f", "other"),
+                         ("FENCE.VIEW.ASYNC.S", "fence")):
+        same((opcode, kinds.fine_kind_of(function(opcode).instructions[0])), (opcode, kind))
+
+
+def configurations_of_one_target():
+    """a configuration over two lines is one, and its target is read"""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "kernels")
+        path.mkdir()
+        Path(path, "configurations.c").write_text(
+            'const char *a[] = {\n    "matmul M=1 "\n    "target=sm_90a",\n    "copy",\n};\n')
+        lines = inputs.configurations(Path(folder))
+    same(lines, ["matmul M=1 target=sm_90a", "copy"])
+    same([inputs.target_of(line) for line in lines], ["sm_90a", None])
 
 
 def never_executed():
@@ -344,7 +412,7 @@ def table_of_kernels():
     table = load_table_script()
     code = function(LOOP)
     row = table.measure(code, toolkit.resources(40, 0, 0, 0, 0, 1))
-    same(row, (40, 0, 0, 1, 1, 0, 1, 1, 1, 0, 0, 1, 0, 3, 7))
+    same(row, (40, 0, 0, 1, 1, 0, 1, 1, 0, 0, 1, 0, 0, 1, 0, 0, 0, 2, 1, 7))
     rows = {("matmul M=1", "sm_80"): row, ("matmul M=1", "sm_90a"): row, ("b", "sm_80"): row}
     versions = "22", "13.0"
     same(table.read_table(table.table_text(versions, rows)), (versions, rows))
@@ -353,9 +421,14 @@ def table_of_kernels():
     same(list(table.judge(rows, {("b", "sm_80"): worse}, [])), [
         "b sm_80: spilled bytes 0 -> 12 (+12), local memory 0 -> 8 (+8), BAR 1 -> 2 (+1), "
         "fences 0 -> 1 (+1), main loop BAR 1 -> 2 (+1), main loop fence 0 -> 1 (+1), "
-        "main loop total 7 -> 9 (+2)"])
+        "main loop total 7 -> 9 (+2)",
+        "b sm_80: a shipped kernel neither spills nor has local memory"])
+    same(list(table.judge({("b", "sm_80"): worse}, {("b", "sm_80"): worse}, [])),
+         ["b sm_80: a shipped kernel neither spills nor has local memory"])
+    spilling = {("triton/b.ptx", "sm_90a"): worse}
+    same(list(table.judge(spilling, spilling, [])), [])
     same(list(table.judge(rows, {("b", "sm_80"): row}, [])), [])
-    other_llvm = (52, *row[1:-2], row[-2] + 3, row[-1] + 3)
+    other_llvm = (52, *row[1:-3], row[-3] + 1, row[-2] + 2, row[-1] + 3)
     same(list(table.judge(rows, {("b", "sm_80"): other_llvm}, [], False)), [])
     same(list(table.judge(rows, {("b", "sm_80"): worse}, [], False))[0][:60],
          "b sm_80: spilled bytes 0 -> 12 (+12), local memory 0 -> 8 (+")
@@ -364,7 +437,8 @@ def table_of_kernels():
 
 
 CASES = (blocks_and_padding, unused_labels, conditional_operand, meeting_points, calls,
-         computed_branch, scheduling, loops, nested_loops, main_without_tensor, never_executed,
+         computed_branch, scheduling, loops, nested_loops, main_without_tensor,
+         main_with_waits_inside, finer_kinds, configurations_of_one_target, never_executed,
          opcode_kinds, renaming, return_address, equal_code, other_registers, one_barrier_more,
          inserted_block, other_target, order, moved_block, alignment_is_complete, depth_counts,
          hunks_are_unified, what_ptxas_says, what_cuobjdump_says, suggestions,

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from sass import kinds
 
+WAITING = 8  # instructions of a loop that only waits, at most
+
 
 @dataclass
 class Loop:
@@ -94,9 +96,30 @@ def body(function, loop):
             for instruction in function.blocks[index].instructions]
 
 
+def waits_only(function, loop):
+    """A loop that asks until something has come: `SYNCS.PHASECHK` and a branch back, no work."""
+    code = body(function, loop)
+    mix = kinds.by_kind(code)
+    return not loop.inner and mix["wait"] > 0 and len(code) <= WAITING \
+        and mix["wait"] + mix["control"] + mix["other"] == len(code)
+
+
 def main_loop(function):
-    """The innermost loop with most tensor instructions, then most instructions; None: no loop."""
+    """The loop of most tensor instructions, where no loop inside has any; without tensor
+    instructions the innermost one of most instructions. A loop that only waits is none, and what
+    it stands in is as good as innermost. None: no loop."""
+    loops = {loop.head: loop for loop in function.loops if not waits_only(function, loop)}
+    own = {head: kinds.by_kind(body(function, loop))["tensor"] for head, loop in loops.items()}
+
+    def inside(loop):
+        for head in loop.inner:
+            if head in loops:
+                yield head
+                yield from inside(loops[head])
+
     def weight(loop):
-        code = body(function, loop)
-        return kinds.by_kind(code)["tensor"], len(code), -loop.head
-    return max((loop for loop in function.loops if not loop.inner), key=weight, default=None)
+        return own[loop.head], len(body(function, loop)), -loop.head
+    with_tensor = [loop for loop in loops.values()
+                   if own[loop.head] and not any(own[head] for head in inside(loop))]
+    innermost = [loop for loop in loops.values() if not any(True for _ in inside(loop))]
+    return max(with_tensor or innermost, key=weight, default=None)

@@ -57,7 +57,15 @@ def configurations(source=ROOT):
     path = source / "kernels/configurations.c"
     if not path.exists():
         raise Trouble("'all' needs kernels/configurations.c, which this tree does not have")
-    return re.findall(r'^    "([^"]+)",$', path.read_text(), re.M)
+    # Of each array the strings, those that stand side by side being one.
+    text = re.sub(r'"\s*\n\s*"', "", path.read_text())
+    return re.findall(r'^    "([^"]+)",$', text, re.M)
+
+
+def target_of(line):
+    """The one GPU that a configuration is for; None: any."""
+    named = re.search(r"\btarget=(sm_\w+)", line)
+    return named[1] if named else None
 
 
 class Reader:
@@ -160,7 +168,8 @@ class Reader:
     def from_name(self, kgen, name, title, source):
         """A shipped kernel, `all`, or a .kg file (searched in `source` first): its units."""
         if name == "all":
-            return [self.from_kernel(kgen, line, line) for line in configurations(source)]
+            return [self.from_kernel(kgen, line, line) for line in configurations(source)
+                    if self.options.arch in (None, target_of(line) or self.options.arch)]
         if name.endswith(".kg"):
             for folder in (source, Path(".")):
                 if (folder / name).is_file():

@@ -25,6 +25,31 @@ NAMES = tuple(name for name, _ in KINDS) + ("other",)
 FRONT = ("barrier", "wait", "fence", "async", "shared", "global", "local")
 _TABLE = tuple((name, re.compile(f"(?:{pattern})$")) for name, pattern in KINDS)
 
+# What `other` consists of, and what `wait` has of its own: for tables of main loops.
+FINE = (
+    ("group", r"WARPGROUP"),
+    ("mbarrier", r"SYNCS"),
+    ("special", r"MUFU"),
+    ("float", r"F(ADD|MUL|FMA|MNMX3?|SEL|SETP?|SWZADD|CHK)(32I)?|(ADD|MUL|FMA|MNMX)2|H(ADD|MUL|FMA|"
+              r"MNMX|SET|SETP)2?(_\w+)?|F2FP?|F2F|I2FP?|F2I|D\w+"),
+    ("integer", r"I\w+|U(?!TMA)\w+|LOP3?|LEA|SHF|SHL|SHR|SEL|SGXT|BFE|BFI|BMSK|FLO|POPC|PRMT|MOV|"
+                r"MOVM|CS2R|S2U?R|R2UR|R2P|P2R|LDC|PLOP3|VOTEU?|VIADD\w*|VIMNMX\w*|VABSDIFF\w*"),
+)
+_FINE = tuple((name, re.compile(f"(?:{pattern})$")) for name, pattern in FINE)
+
+
+def fine_kind_of(instruction):
+    """The kind; for waits and what is `other`, the name in FINE if there is one."""
+    kind = kind_of(instruction)
+    if kind in ("wait", "other") and instruction.guard not in ("@!PT", "@!UPT"):
+        for name, pattern in _FINE:
+            if pattern.match(instruction.base) and (kind == "wait") == (name in FINE_WAITS):
+                return name
+    return kind
+
+
+FINE_WAITS = ("group", "mbarrier")
+
 
 def kind_of(instruction):
     """The kind of an instruction. One that is never executed (`@!PT`) holds a slot, no more."""
@@ -44,6 +69,11 @@ def by_kind(instructions):
     """How many of each kind, with zeros, in the order of NAMES."""
     counts = Counter(kind_of(instruction) for instruction in instructions)
     return {name: counts[name] for name in NAMES}
+
+
+def by_fine_kind(instructions):
+    """How many of each kind, `wait` and `other` taken apart as FINE has it."""
+    return Counter(fine_kind_of(instruction) for instruction in instructions)
 
 
 def by_opcode(instructions):
