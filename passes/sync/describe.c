@@ -215,6 +215,10 @@ static const char *wait_text(kg_arena *arena, const kg_kernel *kernel, const kg_
                                                  (long long)count, count == 1 ? "" : "s")
                                : "none in flight";
     if (!e->copy) return kg_arena_printf(arena, "copies complete, %s", flying);
+    if (kg_sync_waits_for(e->op) != KG_GROUP_COPY)
+        return kg_arena_printf(arena, "%s is complete before %s, %s",
+                               kg_sync_op_text(arena, e->copy), kg_sync_op_text(arena, e->access),
+                               flying);
     return kg_arena_printf(arena, "copy into %s (line %d) complete before %s, %s",
                            kg_sync_buffer_name(arena, kernel, kg_root(e->copy->operands[0])),
                            e->copy->loc.line, kg_sync_op_text(arena, e->access), flying);
@@ -234,7 +238,8 @@ const char *kg_sync_summary(kg_arena *arena, const kg_kernel *kernel, const kg_s
     if (phase) return cut_to(arena, phase, room);
     if (kg_sync_commits(e->op) != KG_GROUP_NONE)
         return cut_to(arena, group_text(arena, kernel, e), room);
-    if (kg_sync_waits_for(e->op) == KG_GROUP_COPY && (e->copy || e->n_reasons))
+    kg_group group = kg_sync_waits_for(e->op);
+    if (group == KG_GROUP_COPY ? e->copy || e->n_reasons : group != KG_GROUP_NONE && e->copy)
         return cut_to(arena, wait_text(arena, kernel, e), room);
     if (!e->n_reasons) return e->by_hand ? "by hand" : "";
     const char *more =
