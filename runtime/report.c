@@ -213,7 +213,8 @@ static bool sharing_only(const report_maker *m, const kg_sync_entry *e)
 static int count_of(const kg_op *op)
 {
     bool counts = op->code == KG_OP_WAIT || op->code == KG_OP_WGMMA_WAIT ||
-                  op->code == KG_OP_BULK_WAIT || op->code == KG_OP_BARRIER || op->code == KG_OP_ARRIVE;
+                  op->code == KG_OP_BULK_WAIT || op->code == KG_OP_BARRIER ||
+                  op->code == KG_OP_ARRIVE;
     return counts ? (int)kg_op_int(op, KG_A_COUNT, 0) : -1;
 }
 
