@@ -5,8 +5,8 @@
 //   copy in a loop fills a ring.
 // Guarantees: every bulk copy counts towards a phase of a mbarrier, whose bytes are announced;
 //   every reader of the buffer stands behind a wait for that phase; where readers are of another
-//   role, the copy of a later trip stands behind a wait for their arrivals, which stand behind their
-//   last reads of a slot. What arrivals have to wait for in turn is the pass sync's business.
+//   role, the copy of a later trip stands behind a wait for their arrivals, which stand behind
+//   their last reads of a slot. What arrivals have to wait for in turn is the pass sync's business.
 // Never: touches copies that have a mbarrier already.
 //
 // Buffers that are filled together and read first by the same op share a mbarrier; others have
