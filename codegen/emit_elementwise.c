@@ -371,7 +371,7 @@ bool emit_elementwise(kg_emit *e, kg_op *op)
 // ---- strips -------------------------------------------------------------------------------------
 // Op by op, two results of 128 registers each would be alive at once. So where several ops follow
 // each other on large fragments, a few registers go through all of them before the next few.
-enum { STRIP = 16, STRIP_LEAST = 64, STRIP_OPS = 48 };
+enum { STRIP = 16, STRIP_LEAST = 96, STRIP_OPS = 48 };
 
 static bool in_run(const making *run, int n, const kg_value *value)
 {

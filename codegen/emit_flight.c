@@ -349,6 +349,28 @@ static void lead(leading *l, const kg_op *op, enum cg_ptx_id id, const cg_value 
     }
 }
 
+// Does the wait stand behind work that is to be done while products run: work behind a wait for
+// fewer groups?
+static bool leaves_work_in_front(const kg_op *wait)
+{
+    int64_t groups = kg_op_int(wait, KG_A_COUNT, 0);
+    bool work = false;
+    for (const kg_op *op = wait->prev; op && op->code != KG_OP_WGMMA; op = op->prev) {
+        if (op->code == KG_OP_WGMMA_WAIT) return work && kg_op_int(op, KG_A_COUNT, 0) > groups;
+        work |= op->n_blocks || (kg_is_computed(op) && op->results[0]->type.rank > 0);
+    }
+    return false;
+}
+
+// To ptxas a wait depends on no arithmetic, and what the wait lets go on is a long way to go: it
+// moves the wait up, in front of all of it. It does not do so over a branch. This one is never
+// taken, which ptxas does not know: a grid has CTAs.
+static void hold(kg_emit *e)
+{
+    cg_value none = cg_eq(e->m, cg_special(e->m, CG_PTX_NCTAID_X), cg_i32(e->m, 0));
+    cg_template_if(e->m, CG_PTX_TRAP, none, NULL, 0, "holds the wait here");
+}
+
 void emit_flight_op(kg_emit *e, kg_op *op)
 {
     leading l = {.e = e};
@@ -357,6 +379,7 @@ void emit_flight_op(kg_emit *e, kg_op *op)
         cg_template(e->m, CG_PTX_WGMMA_COMMIT, NULL, 0, NULL, emit_sync_comment(e, op));
     } else if (op->code == KG_OP_WGMMA_WAIT) {
         if (e->flight) lead_targets(&l, op, e->flight->at[op->id]);
+        if (leaves_work_in_front(op)) hold(e);
         lead(&l, op, CG_PTX_WGMMA_WAIT, &groups, 1);
     } else {
         if (e->flight) {

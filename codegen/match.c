@@ -134,6 +134,16 @@ static bool match_dot(matcher *x, const kg_op *op)
     return true;
 }
 
+// A trap that is never taken may hold it at its place.
+static bool match_wgmma_wait(matcher *x, const kg_op *op)
+{
+    int64_t groups = kg_op_int(op, KG_A_COUNT, 0);
+    const struct cg_instruction *found =
+        x->next < x->text->count ? &x->text->instructions[x->next] : NULL;
+    if (found && found->id == CG_PTX_TRAP && found->guarded) x->next++;
+    return take(x, op, CG_PTX_WGMMA_WAIT, 1, 1, &groups);
+}
+
 // Two registers for each matrix.
 static bool match_store(matcher *x, const kg_op *op)
 {
@@ -297,7 +307,7 @@ static bool match_op(matcher *x, const kg_op *op)
     case KG_OP_WGMMA_COMMIT:
         return take(x, op, CG_PTX_WGMMA_COMMIT, 1, 0, NULL);
     case KG_OP_WGMMA_WAIT:
-        return take(x, op, CG_PTX_WGMMA_WAIT, 1, 1, &groups);
+        return match_wgmma_wait(x, op);
     case KG_OP_ATOMIC_ADD:
     case KG_OP_ATOMIC_MAX:
     case KG_OP_ATOMIC_MIN:

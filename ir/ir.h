@@ -178,7 +178,8 @@ typedef struct kg_grid_axis {
 // How a kernel is to be spread over roles of warps and over the GPU: the clause `schedule`. It
 // changes no result. The pass that does what it asks for takes it off the kernel. 0: not asked for.
 typedef struct kg_schedule {
-    int32_t producers, registers[2], persistent, raster, bulk_store, fallback; // schedule.def
+    // schedule.def
+    int32_t producers, registers[2], persistent, raster, bulk_store, overlap, fallback;
     kg_loc loc;
 } kg_schedule;
 

@@ -4,15 +4,16 @@
 #include "kernels/kernels.h"
 
 const char *const kgen_target_configurations[] = {
-    "matmul M=256 N=256 K=128 target=sm_90a",
-    "matmul M=300 N=200 K=136 sms=2 out=f16 dtype=f16 target=sm_90a",
-    "matmul M=256 N=256 K=128 a_col=true b_col=true sms=3 target=sm_90a",
-    "matmul M=256 N=512 K=128 tile_m=128 tile_n=256 out=bf16 activation=silu sms=2 target=sm_90a",
-    "matmul M=512 N=200 K=128 tile_m=256 tile_n=128 out=bf16 bias=true activation=silu sms=3 "
-    "target=sm_90a",
-    "matmul M=130 N=72 K=72 tile_m=256 tile_n=64 out=bf16 sms=2 target=sm_90a",
+    // More trips than slots, so that every ring goes round.
+    "matmul M=256 N=256 K=320 stages=3 target=sm_90a",
+    "matmul M=300 N=200 K=264 stages=3 sms=2 out=f16 dtype=f16 target=sm_90a",
+    "matmul M=256 N=256 K=320 stages=3 a_col=true b_col=true sms=3 target=sm_90a",
+    "matmul M=256 N=512 K=320 tile_m=128 tile_n=256 out=bf16 activation=silu sms=4 target=sm_90a",
+    "matmul M=512 N=200 tile_m=256 tile_n=128 out=bf16 bias=true activation=silu "
+    "sms=3 target=sm_90a",
+    "matmul M=130 N=72 K=200 stages=2 tile_m=256 tile_n=64 out=bf16 sms=2 target=sm_90a",
     "attention SQ=200 SK=300 D=128 causal=true target=sm_90a",
-    "attention SQ=300 SK=200 H=2 sms=4 D=64 dtype=f16 target=sm_90a",
+    "attention SQ=300 SK=300 H=2 sms=4 D=64 dtype=f16 stages=2 target=sm_90a",
     NULL,
 };
 

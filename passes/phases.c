@@ -4,10 +4,9 @@
 // Needs: level laid_out. Copies by the copy engine (copy_bulk) name their slots by trip numbers; a
 //   copy in a loop fills a ring.
 // Guarantees: every bulk copy counts towards a phase of a mbarrier, whose bytes are announced;
-// every
-//   reader of the buffer stands behind a wait for that phase; where readers are of another role,
-//   the copy of a later trip stands behind a wait for their arrivals, which stand behind their last
-//   reads of a slot. What arrivals have to wait for in turn is the pass sync's business.
+//   every reader of the buffer stands behind a wait for that phase; where readers are of another
+//   role, the copy of a later trip stands behind a wait for their arrivals, which stand behind
+//   their last reads of a slot. What arrivals have to wait for in turn is the pass sync's business.
 // Never: touches copies that have a mbarrier already.
 //
 // Buffers that are filled together and read first by the same op share a mbarrier; others have
@@ -196,14 +195,14 @@ static bool assigned_inside(const kg_value *slot, kg_op *owner)
 }
 
 // Out of branches, for a phase that is waited for in one arm only would be missed in the other; and
-// out of loops whose trips all mean one phase.
+// out of loops whose trips all mean one phase. Not out of a branch that goes on to other phases:
+// there are none of it in the other arm.
 static kg_op *out_of_regions(kg_op *op, const kg_value *slot)
 {
-    for (kg_op *owner; (owner = op->parent->owner); op = owner) {
-        bool branch = owner->code == KG_OP_IF && !made_inside(slot, owner);
-        bool loop = kg_is_loop(owner) && !made_inside(slot, owner) && !assigned_inside(slot, owner);
-        if (!branch && !loop) break;
-    }
+    for (kg_op *owner; (owner = op->parent->owner); op = owner)
+        if ((owner->code != KG_OP_IF && !kg_is_loop(owner)) || made_inside(slot, owner) ||
+            assigned_inside(slot, owner))
+            break;
     return op;
 }
 
@@ -339,12 +338,127 @@ static kg_op *place_of_release(const pass *s, const reading *r)
     return r->last->next;
 }
 
+// ---- a trip later ------------------------------------------------------------------------------
+// Products of a loop that go on with one accumulator need not wait for each other. Each trip gives
+// back the slot of the trip before, whose product is waited for while the next one runs:
+//
+//   for k in lo .. hi {                     for k in lo .. hi {
+//     acc = wgmma(sa[k], sb[k], acc)   =>     acc = wgmma(sa[k], sb[k], acc)
+//   }                                         if lo < k { mbarrier_arrive empty_sa[k - 1] }
+//                                           }
+//                                           if lo < hi { mbarrier_arrive empty_sa[hi - 1] }
+enum { SLOTS_TO_KEEP_TWO = 3 }; // one is filled while two are read
+
+typedef struct assignments {
+    const kg_value *target;
+    kg_op *last;
+    int count;
+} assignments;
+
+static bool count_assignments(kg_op *op, void *user)
+{
+    assignments *a = user;
+    if (op->code != KG_OP_ASSIGN || op->operands[0] != a->target) return true;
+    a->last = op;
+    a->count++;
+    return true;
+}
+
+// The slot's number is one more in each trip of `loop`, and changes behind `op` if it does within.
+static bool counts_trips(const kg_value *slot, kg_op *loop, const kg_op *op)
+{
+    int64_t by;
+    kg_block *body = loop->blocks[0];
+    if (slot == body->arg) return kg_const_int(loop->operands[2], &by) && by == 1;
+    assignments a = {.target = slot};
+    kg_walk(body, count_assignments, &a);
+    if (a.count != 1 || a.last->parent != body) return false;
+    const kg_value *next = a.last->operands[1];
+    if (next->kind != KG_VALUE_RESULT || next->op->code != KG_OP_ADD ||
+        next->op->operands[0] != slot || !kg_const_int(next->op->operands[1], &by) || by != 1)
+        return false;
+    while (op && op != a.last) op = op->next;
+    return op != NULL;
+}
+
+// Every reader of the class in this block is a product there, all operands in shared memory, whose
+// result nothing in the block uses but products.
+static bool chains(const pass *s, const reading *r)
+{
+    for (int i = 0; i < s->p->accesses.count; i++) {
+        const kg_sync_access *a = &s->p->accesses.items[i];
+        const kg_op *op = kg_sync_node_at(s->p, a->node)->op;
+        bool ours = false;
+        for (int k = 0; k < s->streams.count && !a->global && !a->phase; k++)
+            ours |=
+                s->streams.items[k].class == r->class && s->streams.items[k].buffer == a->at.root;
+        if (!ours || !kg_op_within(op, r->block->owner)) continue;
+        if (kg_op_info_of(op->code)->cls != KG_CLASS_D || op->parent != r->block ||
+            op->operands[0]->type.home == KG_HOME_FRAG || !same_slot(a->at.slot, r->slot))
+            return false;
+        const kg_value *fragment = kg_sync_fragment(s->p, op->results[0]);
+        for (const kg_op *user = r->block->first; user; user = user->next)
+            if (uses_product(s->p, user, fragment)) return false;
+    }
+    return true;
+}
+
+static bool fits_a_trip_later(const pass *s, const reading *r)
+{
+    const stream *head = &s->streams.items[r->class];
+    kg_op *loop = r->block->owner;
+    if (!loop || loop->code != KG_OP_FOR || !r->slot ||
+        kg_op_int(head->buffer->op, KG_A_RING, 1) < SLOTS_TO_KEEP_TWO ||
+        kg_is_mutable(loop->operands[0]) || kg_is_mutable(loop->operands[1]))
+        return false;
+    return counts_trips(r->slot, loop, r->last) && chains(s, r);
+}
+
+static void arrive_if(pass *s, kg_place place, const stream *head, kg_value *condition,
+                      kg_value *number)
+{
+    kg_op *guard = kg_make(&place, KG_OP_IF, 1, &condition);
+    kg_place inner = kg_place_end(s->kernel, kg_op_add_block(s->kernel, guard), place.loc);
+    kg_op_add_block(s->kernel, guard);
+    kg_value *one = kg_make_int(&inner, number->type.dtype, 1);
+    kg_value *before = kg_make_binary(&inner, KG_OP_SUB, number, one);
+    make_sync(&inner, KG_OP_MBARRIER_ARRIVE, head->empty, before);
+}
+
+static kg_place behind(const pass *s, const reading *r, kg_op *op)
+{
+    kg_place place = op->next ? kg_place_before(s->kernel, op->next)
+                              : kg_place_end(s->kernel, op->parent, op->loc);
+    place.loc = r->last->loc;
+    return place;
+}
+
+static void free_a_trip_later(pass *s, const reading *r)
+{
+    const stream *head = &s->streams.items[r->class];
+    kg_op *loop = r->block->owner;
+    kg_value *index = loop->blocks[0]->arg, *lo = loop->operands[0], *hi = loop->operands[1];
+    kg_op *last = r->last, *next = last->next; // acc = wgmma(..) is one line
+    if (next && next->code == KG_OP_ASSIGN && next->operands[1] == last->results[0]) last = next;
+    kg_place place = behind(s, r, last);
+    arrive_if(s, place, head, kg_make_binary(&place, KG_OP_LT, lo, index), r->slot);
+    // Slots that nobody fills again need not be given back.
+    if (head->sites.count == 1 && !in_loop(loop)) return;
+    place = behind(s, r, loop);
+    arrive_if(s, place, head, kg_make_binary(&place, KG_OP_LT, lo, hi),
+              r->slot == index ? hi : r->slot);
+}
+
 static void wait_and_free(pass *s, const reading *r)
 {
     const stream *head = &s->streams.items[r->class];
     kg_place front = kg_place_before(s->kernel, r->first);
     make_sync(&front, KG_OP_MBARRIER_WAIT, head->full, r->slot);
     if (!head->empty || r->region < 0 || r->region == head->region) return;
+    if (fits_a_trip_later(s, r)) {
+        free_a_trip_later(s, r);
+        return;
+    }
     kg_op *next = place_of_release(s, r);
     kg_place behind =
         next ? kg_place_before(s->kernel, next) : kg_place_end(s->kernel, r->block, r->last->loc);

@@ -263,7 +263,8 @@ static void split_roles(kg_specializer *s)
     fill_producer(s, &producer, &t);
     fill_consumer(s, &consumer, first, &t);
     k->warps = s->consumers + 4;
-    k->schedule = (kg_schedule){0};
+    k->schedule = (kg_schedule){.overlap = s->schedule.overlap, .loc = s->schedule.loc};
+    if (s->schedule.overlap) k->schedule.fallback = s->schedule.fallback; // the pass overlap's
     if (s->schedule.bulk_store) kg_specialize_stores(s, consumer.block);
 }
 

@@ -7,7 +7,7 @@
 //
 // A tile that the author has put into a buffer only to store it from there leaves from that buffer.
 // A store that the copy engine cannot do stays as it is, and so does one to a tensor that the
-// kernel // reads.
+// kernel reads.
 #include "passes/specialize_internal.h"
 
 typedef struct finder {

@@ -287,6 +287,9 @@ typedef struct kgen_report {
     int n_timelines;
     const kgen_change *changes;
     int n_changes;
+    // For each buffer of the copy engine or the tensor core: its fences, or why it has none.
+    const char *const *proxies;
+    int n_proxies;
     const char *fewest; // how near the barriers are to the fewest there can be; NULL: not asked
     // As in kgen_program_info; NULL with no_validate.
     const char *proof, *proof_reason;

@@ -61,6 +61,8 @@ static void report_obligations(report_maker *m)
     m->out->same_thread = m->syncs->spared.one_thread;
     m->out->by_ring = m->syncs->spared.by_ring;
     m->out->apart = m->syncs->spared.apart;
+    m->out->proxies = m->syncs->proxies;
+    m->out->n_proxies = m->syncs->n_proxies;
 }
 
 // ---- what was tried, and the proof --------------------------------------------------------------
@@ -210,7 +212,9 @@ static bool sharing_only(const report_maker *m, const kg_sync_entry *e)
 
 static int count_of(const kg_op *op)
 {
-    bool counts = op->code == KG_OP_WAIT || op->code == KG_OP_BARRIER || op->code == KG_OP_ARRIVE;
+    bool counts = op->code == KG_OP_WAIT || op->code == KG_OP_WGMMA_WAIT ||
+                  op->code == KG_OP_BULK_WAIT || op->code == KG_OP_BARRIER ||
+                  op->code == KG_OP_ARRIVE;
     return counts ? (int)kg_op_int(op, KG_A_COUNT, 0) : -1;
 }
 

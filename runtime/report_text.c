@@ -52,7 +52,12 @@ static const char *pair_text(kg_arena *arena, const kgen_sync_info *s, const kge
 
 static bool is_wait(const kgen_sync_info *s)
 {
-    return !strcmp(s->kind, "wait");
+    return strstr(s->kind, "wait") && strcmp(s->kind, "mbarrier_wait");
+}
+
+static bool is_fence(const kgen_sync_info *s)
+{
+    return !strcmp(s->kind, "proxy_fence") || !strcmp(s->kind, "wgmma_fence");
 }
 
 // A wait's obligations are listed where their threads meet.
@@ -73,7 +78,7 @@ static void say_obligations(writer *w, const kgen_report *report, const kgen_syn
     const char **texts = KG_NEW_ARRAY(w->arena, const char *, s->n_obligations + 1);
     for (int i = 0; i < s->n_obligations; i++) {
         const kgen_obligation *o = &report->obligations[s->obligations[i]];
-        if (o->sync == s->id) texts[i] = pair_text(w->arena, s, o);
+        if (o->sync == s->id || is_fence(s)) texts[i] = pair_text(w->arena, s, o);
     }
     for (int i = 0; i < s->n_obligations; i++) {
         if (!texts[i]) continue;
@@ -160,7 +165,7 @@ static void say_others(writer *w, const kgen_report *r)
     int together = 0, by_author = 0, complete = 0;
     for (int i = 0; i < r->n_obligations; i++) {
         complete += complete_anyway(&r->obligations[i]);
-        by_author += r->obligations[i].by_author;
+        by_author += r->obligations[i].by_author && !r->obligations[i].sync;
         together += r->obligations[i].by_hand && !r->obligations[i].sync;
     }
     if (together)
@@ -172,6 +177,8 @@ static void say_others(writer *w, const kgen_report *r)
     if (by_author)
         SAY(w, "\n%d obligation%s between roles left to the author's barriers\n", by_author,
             by_author == 1 ? " is" : "s are");
+    if (r->n_proxies) say(w, "\nfences between threads and the async proxy\n");
+    for (int i = 0; i < r->n_proxies; i++) SAY(w, "  %s\n", r->proxies[i]);
 }
 
 static void say_changes(writer *w, const kgen_report *r)

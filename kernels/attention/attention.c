@@ -95,6 +95,7 @@ static void plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
     plan_define_int(task, "BN", KEYS);
     plan_define_int(task, "WARPS", 8);
     plan_define_int(task, "PRODUCERS", 1);
+    plan_define_int(task, "OVERLAP", 1);
     plan_define_int(task, "PERSISTENT", persistent ? v[K_SMS] : 0);
     plan_define_int(task, "BULK_STORE", 1);
 }

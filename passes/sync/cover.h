@@ -37,6 +37,8 @@ bool kg_sync_path_open(const kg_sync_program *p, const kg_obligation *o, kg_poin
 // The same for the paths that begin behind node `a`.
 bool kg_sync_path_open_from(const kg_sync_program *p, const kg_obligation *o, int a, int carrier,
                             kg_points by);
+// A path from node a to the kernel's end passes none of the points.
+bool kg_sync_end_open(const kg_sync_program *p, int a, kg_points by);
 // A barrier at that point would be met by all threads of the obligation.
 bool kg_sync_legal(const kg_sync_program *p, const kg_obligation *o, int point);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Synchronizations, accesses and buffers in words. See report.h.
 #include "passes/sync/groups.h"
+#include "passes/sync/phases.h"
 #include "passes/sync/report.h"
 
 #include <stdlib.h>
@@ -135,8 +136,15 @@ const char *kg_sync_where(kg_arena *arena, const kg_op *sync)
 const char *kg_sync_name(kg_arena *arena, const kg_op *op)
 {
     const char *name = kg_op_info_of(op->code)->name;
-    if (op->code == KG_OP_WAIT)
-        return kg_arena_printf(arena, "wait %lld", (long long)kg_op_int(op, KG_A_COUNT, 0));
+    if (kg_sync_waits_for(op) != KG_GROUP_NONE)
+        return kg_arena_printf(arena, "%s %lld%s", name, (long long)kg_op_int(op, KG_A_COUNT, 0),
+                               kg_op_int(op, KG_A_READ, 0) ? " read" : "");
+    if (op->code == KG_OP_PROXY_FENCE)
+        return kg_arena_printf(arena, "%s %s", name, kg_op_attr(op, KG_A_SCOPE)->name);
+    const kg_value *mbarrier = kg_sync_mbarrier(op);
+    if (mbarrier)
+        return kg_arena_printf(arena, "%s %s", name,
+                               kg_sync_buffer_name(arena, op->parent->kernel, mbarrier));
     if (op->code == KG_OP_WARP_SYNC) return "warp sync";
     const kg_attr *ids = kg_op_attr(op, KG_A_IDS);
     if (ids) {
@@ -185,12 +193,18 @@ static const char *pair_text(kg_arena *arena, const kg_kernel *kernel, const kg_
 static const char *group_text(kg_arena *arena, const kg_kernel *kernel, const kg_sync_entry *e)
 {
     const char *text = "closes the group of";
+    bool copies = kg_sync_commits(e->op) == KG_GROUP_COPY;
     if (!e->n_copies) return "closes a group without copies of its own";
-    for (int i = 0; i < e->n_copies; i++)
-        text =
-            kg_arena_printf(arena, "%s%s %s (line %d)", text, i ? "," : "",
-                            kg_sync_buffer_name(arena, kernel, kg_root(e->copies[i]->operands[0])),
-                            e->copies[i]->loc.line);
+    for (int i = 0; i < e->n_copies; i++) {
+        const kg_op *op = e->copies[i];
+        if (i && op == e->copies[i - 1]) continue; // two accesses of one op
+        const char *what =
+            copies ? kg_arena_printf(arena, "%s (line %d)",
+                                     kg_sync_buffer_name(arena, kernel, kg_root(op->operands[0])),
+                                     op->loc.line)
+                   : kg_sync_op_text(arena, op);
+        text = kg_arena_printf(arena, "%s%s %s", text, i ? "," : "", what);
+    }
     return text;
 }
 
@@ -201,6 +215,10 @@ static const char *wait_text(kg_arena *arena, const kg_kernel *kernel, const kg_
                                                  (long long)count, count == 1 ? "" : "s")
                                : "none in flight";
     if (!e->copy) return kg_arena_printf(arena, "copies complete, %s", flying);
+    if (kg_sync_waits_for(e->op) != KG_GROUP_COPY)
+        return kg_arena_printf(arena, "%s is complete before %s, %s",
+                               kg_sync_op_text(arena, e->copy), kg_sync_op_text(arena, e->access),
+                               flying);
     return kg_arena_printf(arena, "copy into %s (line %d) complete before %s, %s",
                            kg_sync_buffer_name(arena, kernel, kg_root(e->copy->operands[0])),
                            e->copy->loc.line, kg_sync_op_text(arena, e->access), flying);
@@ -216,8 +234,12 @@ static const char *cut_to(kg_arena *arena, const char *text, int room)
 const char *kg_sync_summary(kg_arena *arena, const kg_kernel *kernel, const kg_sync_report *report,
                             const kg_sync_entry *e, int room)
 {
-    if (e->op->code == KG_OP_COMMIT) return cut_to(arena, group_text(arena, kernel, e), room);
-    if (e->op->code == KG_OP_WAIT && (e->copy || e->n_reasons))
+    const char *phase = kg_sync_phase_text(arena, kernel, e->op);
+    if (phase) return cut_to(arena, phase, room);
+    if (kg_sync_commits(e->op) != KG_GROUP_NONE)
+        return cut_to(arena, group_text(arena, kernel, e), room);
+    kg_group group = kg_sync_waits_for(e->op);
+    if (group == KG_GROUP_COPY ? e->copy || e->n_reasons : group != KG_GROUP_NONE && e->copy)
         return cut_to(arena, wait_text(arena, kernel, e), room);
     if (!e->n_reasons) return e->by_hand ? "by hand" : "";
     const char *more =

@@ -2,6 +2,7 @@
 // Where fences stand. See fences.h.
 #include "passes/sync/fences.h"
 #include "passes/sync/hand.h"
+#include "passes/sync/phases.h"
 
 #include <string.h>
 
@@ -26,15 +27,16 @@ static bool ours(const kg_obligation *o)
     return !o->found_by_hand && !o->by_author;
 }
 
-// The fence of registers stands in the block of the product. In front of a loop it would do as
-// well, but the machine has one for every batch of products (WARPGROUP.ARRIVE), and where the
-// program has it elsewhere ptxas puts it in by itself, with moves of registers, and says so (C7519).
-static void keep_near(const kg_sync_program *p, const kg_obligation *o, kg_points at)
+bool kg_fence_serves(const kg_sync_program *p, const kg_obligation *o, int point)
 {
     const kg_sync_node *b = kg_sync_node_at(p, p->accesses.items[o->b].node);
-    int first = kg_sync_block_at(p, b->block)->first_point;
-    for (int i = 0; i < p->n_points; i++)
-        if (i < first || i > first + b->position) at.words[i >> 6] &= ~(UINT64_C(1) << (i & 63));
+    const kg_sync_block *block = kg_sync_block_at(p, b->block);
+    int from = point - block->first_point;
+    if (o->fence != KG_FENCE_REGISTERS) return true;
+    if (p->points[point].block != b->block || from > b->position) return false;
+    for (int i = from; i < b->position; i++)
+        if (kg_sync_is_phase_wait(kg_sync_node_at(p, block->items[i])->op)) return false;
+    return true;
 }
 
 // The points of its cuts where the threads of the obligation meet, or all of them when they need
@@ -49,7 +51,9 @@ static kg_points places(const kg_sync_program *p, const kg_sync_plan *plan, int 
         if (o->meet == KG_MEET_NONE) meet = ~UINT64_C(0);
         at.words[w] = plan->cuts[index].words[w] & meet;
     }
-    if (o->fence == KG_FENCE_REGISTERS) keep_near(p, o, at);
+    for (int i = 0; i < p->n_points; i++)
+        if (kg_points_has(at, i) && !kg_fence_serves(p, o, i))
+            at.words[i >> 6] &= ~(UINT64_C(1) << (i & 63));
     return at;
 }
 

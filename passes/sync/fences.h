@@ -9,6 +9,12 @@
 #include "passes/sync/cover.h"
 
 // Adds plan->fence for what the plan's waits and rendezvous leave to be fenced.
+// A point among an obligation's cuts will do. The fence of registers stands in the block of the
+// product, and behind the last wait for a phase there, which is a loop. In front of a loop it would
+// do as well, but the machine has one for every batch of products (WARPGROUP.ARRIVE), and where the
+// program has it elsewhere ptxas puts it in by itself, with moves of registers, and says so
+// (C7519).
+bool kg_fence_serves(const kg_sync_program *p, const kg_obligation *o, int point);
 void kg_fences_add(const kg_sync_program *p, const kg_obligations *o, const int64_t *cost,
                    kg_sync_plan *plan);
 // The author's fences stand on every path of an obligation that needs one. For those between

@@ -104,10 +104,15 @@ static bool same_start(const kg_value *a, const kg_value *b)
     return constant && x == y;
 }
 
+// What is moved; of an op that moves nothing, its object.
+static const kg_value *moved(const kg_op *op)
+{
+    return op->n_results ? op->results[0] : op->operands[op->n_operands > 1];
+}
+
 static bool same_layout(const kg_op *a, const kg_op *b)
 {
-    const kg_value *x = a->n_results ? a->results[0] : a->operands[1],
-                   *y = b->n_results ? b->results[0] : b->operands[1];
+    const kg_value *x = moved(a), *y = moved(b);
     if (x->layout && y->layout) return kg_layout_equal(x->layout, y->layout);
     return x->layout == y->layout && x->type.home == y->type.home && x->type.rank == y->type.rank;
 }

@@ -205,6 +205,14 @@ bool kg_sync_path_open(const kg_sync_program *p, const kg_obligation *o, kg_poin
     return a < 0 || kg_sync_path_open_from(p, o, a, o->carrier, by);
 }
 
+bool kg_sync_end_open(const kg_sync_program *p, int a, kg_points by)
+{
+    walker w = {p, by};
+    if (!leaves(&w, &a, 0)) return false;
+    return passable_range(&w, 0, kg_sync_node_at(p, a)->position + 1,
+                          kg_sync_block_at(p, 0)->count);
+}
+
 bool kg_sync_path_open_from(const kg_sync_program *p, const kg_obligation *o, int a, int carrier,
                             kg_points by)
 {

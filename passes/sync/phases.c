@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Questions about phases of mbarriers. See phases.h.
 #include "passes/sync/phases.h"
+#include "passes/sync/report.h"
 
 kg_value *kg_sync_mbarrier(const kg_op *op)
 {
@@ -62,11 +63,17 @@ static void add_release(const releaser *r, const kg_value *buffer)
     KG_PUSH(p->arena, &p->accesses, a);
 }
 
+static bool waits_for_slot(const kg_op *op)
+{
+    return kg_sync_is_phase_wait(op) && kg_op_int(op, KG_A_BEHIND, 0);
+}
+
 static bool find_copies(kg_op *op, void *user)
 {
     const releaser *r = user;
     if (!kg_sync_is_phase_wait(op) || kg_sync_mbarrier(op) != r->mbarrier) return true;
-    for (const kg_op *next = op->next; next; next = next->next)
+    // Up to where the copies stand that wait for other slots.
+    for (const kg_op *next = op->next; next && !waits_for_slot(next); next = next->next)
         if (brings(next)) add_release(r, kg_root(next->operands[0]));
     return true;
 }
@@ -158,4 +165,60 @@ const kg_op *kg_sync_phase_answer(const kg_sync_program *p, const kg_obligation 
     if (a->phase && !b->phase) return wait_before(p, b->node, kg_sync_mbarrier(a->at.op));
     if (b->phase && !a->phase) return arrival_behind(p, a->node, b->at.root);
     return NULL;
+}
+
+// ---- words --------------------------------------------------------------------------------------
+typedef struct lister {
+    kg_arena *arena;
+    const kg_kernel *kernel;
+    const kg_value *mbarrier;
+    const char *buffers;
+} lister;
+
+static void list_buffer(lister *l, const kg_op *copy)
+{
+    const char *name = kg_sync_buffer_name(l->arena, l->kernel, kg_root(copy->operands[0]));
+    l->buffers = l->buffers ? kg_arena_printf(l->arena, "%s, %s", l->buffers, name) : name;
+}
+
+static bool list_counted(kg_op *op, void *user)
+{
+    lister *l = user;
+    if (brings(op) && kg_sync_mbarrier(op) == l->mbarrier) list_buffer(l, op);
+    return true;
+}
+
+// The buffers that are filled behind a wait for this mbarrier.
+static bool list_freed(kg_op *op, void *user)
+{
+    lister *l = user;
+    if (!kg_sync_is_phase_wait(op) || kg_sync_mbarrier(op) != l->mbarrier) return true;
+    for (const kg_op *next = op->next; next; next = next->next) {
+        if (kg_sync_is_phase_wait(next)) break;
+        if (brings(next)) list_buffer(l, next);
+    }
+    return l->buffers == NULL;
+}
+
+const char *kg_sync_phase_text(kg_arena *arena, const kg_kernel *kernel, const kg_op *op)
+{
+    lister l = {arena, kernel, kg_sync_mbarrier(op), NULL};
+    if (!l.mbarrier || brings(op)) return NULL;
+    int64_t ring = kg_op_int(l.mbarrier->op, KG_A_RING, 1);
+    int64_t arrivals = kg_op_int(l.mbarrier->op, KG_A_ARRIVALS, 1);
+    if (op->code == KG_OP_MBARRIER_INIT)
+        return kg_arena_printf(arena, "%lld slot%s, a phase ends with %lld arrival%s",
+                               (long long)ring, ring == 1 ? "" : "s", (long long)arrivals,
+                               arrivals == 1 ? "" : "s");
+    bool counts = op->code == KG_OP_MBARRIER_EXPECT;
+    kg_walk(kernel->body, counts ? list_counted : list_freed, &l);
+    if (!l.buffers) return NULL;
+    if (counts)
+        return kg_arena_printf(arena, "announces the %lld bytes that come into %s",
+                               (long long)kg_op_int(op, KG_A_BYTES, 0), l.buffers);
+    if (kg_sync_is_arrival(op))
+        return kg_arena_printf(arena, "the slot of %s has been read, and may be filled again",
+                               l.buffers);
+    return kg_arena_printf(arena, "the slot of %s is free: read %lld trip%s before", l.buffers,
+                           (long long)ring, ring == 1 ? "" : "s");
 }

@@ -28,4 +28,7 @@ kg_apart kg_sync_freed_by(const kg_sync_access *a, const kg_sync_access *b);
 bool kg_sync_by_phase(const kg_sync_program *p, const kg_obligation *o);
 // The op among the mbarriers' that answers for such an obligation: the wait in front of b for the
 // copy a, the arrival behind the reads a; NULL when there is none.
+// What the op is for, in words; NULL where the obligations that it answers for say it (a wait for
+// what copies bring), and for ops without an mbarrier.
+const char *kg_sync_phase_text(kg_arena *arena, const kg_kernel *kernel, const kg_op *op);
 const kg_op *kg_sync_phase_answer(const kg_sync_program *p, const kg_obligation *o);

@@ -43,8 +43,8 @@ static void respect_open_groups(planner *l)
             !kg_points_has(l->plan->hand, point))
             continue;
         for (int k = 0; k < l->o->count; k++)
-            for (int at = point - 1;
-                 at <= point && kg_waits_concern(l->p, &l->o->items[k], group); at++)
+            for (int at = point - 1; at <= point && kg_waits_concern(l->p, &l->o->items[k], group);
+                 at++)
                 l->plan->cuts[k].words[at >> 6] &= ~(UINT64_C(1) << (at & 63));
     }
 }
@@ -144,6 +144,32 @@ static void wait_where_served(planner *l, kg_rendezvous meets, kg_points rendezv
     }
 }
 
+// Where the fewest loops are around: what is needed behind a loop only is not waited for in each of
+// its trips, where groups that go on would have to be drained for it.
+static kg_points outermost(const planner *l, kg_points cuts)
+{
+    kg_points out = kg_points_new(l->p);
+    int least = INT32_MAX;
+    for (int i = 0; i < l->p->n_points; i++) {
+        int loops = kg_sync_block_at(l->p, l->p->points[i].block)->loops;
+        if (kg_points_has(cuts, i) && loops < least) least = loops;
+    }
+    for (int i = 0; i < l->p->n_points; i++)
+        if (kg_points_has(cuts, i) && kg_sync_block_at(l->p, l->p->points[i].block)->loops == least)
+            kg_points_add(out, i);
+    return out;
+}
+
+// A wait for the tensor core hands all sums on: in one arm of a branch they would have to be moved.
+static const int64_t *cost_of_waits(const planner *l, kg_group group)
+{
+    if (group != KG_GROUP_WGMMA) return l->cost;
+    int64_t *cost = KG_NEW_ARRAY(l->p->arena, int64_t, l->p->n_points + 1);
+    for (int i = 0; i < l->p->n_points; i++)
+        cost[i] = l->cost[i] + l->cost[i] / 16 * arms_around(l->p, l->p->points[i].block);
+    return cost;
+}
+
 // What only the issuer is concerned with: points for each kind of groups by itself.
 static void choose_waits(planner *l, kg_group group)
 {
@@ -152,9 +178,9 @@ static void choose_waits(planner *l, kg_group group)
     for (int i = 0; i < l->o->count; i++) {
         const kg_obligation *o = &l->o->items[i];
         if (o->meet == KG_MEET_NONE && ours(o) && kg_waits_concern(l->p, o, group))
-            sets[n++] = l->plan->cuts[i];
+            sets[n++] = outermost(l, l->plan->cuts[i]);
     }
-    kg_cover_choose(l->p, sets, n, l->cost, l->plan->waits[group].at);
+    kg_cover_choose(l->p, sets, n, cost_of_waits(l, group), l->plan->waits[group].at);
 }
 
 static int64_t cost_of(const planner *l, kg_points chosen)
@@ -320,6 +346,46 @@ static bool close_open(const counter *c, const kg_replay *replay)
     return changed;
 }
 
+// A wait that stands behind the start of what the obligation waits for, in its trip, and in front
+// of `point`; -1 when there is none.
+static int earlier_wait(const counter *c, const kg_obligation *o, int point)
+{
+    const kg_sync_program *p = c->l->p;
+    const kg_sync_node *a = kg_sync_node_at(p, p->accesses.items[o->a].node);
+    if (p->points[point].block != a->block) return -1;
+    for (int i = kg_sync_block_at(p, a->block)->first_point + a->position + 1; i < point; i++)
+        if (kg_points_has(c->waits->at, i)) return i;
+    return -1;
+}
+
+// One wait does for several products, if it comes in front of the first that needs one. Where the
+// others are needed later only, a second wait there leaves them in the tensor core until then.
+static void wait_later(const counter *c, kg_replay *replay)
+{
+    planner *l = c->l;
+    int *early = KG_NEW_ARRAY(l->p->arena, int, l->p->n_points + 1);
+    for (int i = 0; i < l->p->n_points; i++) early[i] = -1;
+    for (int i = 0; i < l->o->count; i++) {
+        const kg_obligation *o = &l->o->items[i];
+        int point = in_front(l, o);
+        if (o->meet == KG_MEET_NONE && ours(o) && kg_waits_concern(l->p, o, c->group) &&
+            !kg_points_has(c->waits->at, point) && kg_points_has(l->plan->cuts[i], point) &&
+            early[point] < 0)
+            early[point] = earlier_wait(c, o, point);
+    }
+    for (int point = l->p->n_points - 1; point >= 0; point--) { // the latest that does
+        kg_replay with;
+        if (early[point] < 0) continue;
+        kg_points_add(c->waits->at, point);
+        run_replay(c, &with);
+        if (with.bounded && !newly_open(c, &with) &&
+            with.count[early[point]] > replay->count[early[point]])
+            *replay = with;
+        else
+            drop_wait(c, point);
+    }
+}
+
 static void count_waits(planner *l, kg_group group)
 {
     counter c = {l, group, &l->plan->waits[group]};
@@ -328,6 +394,7 @@ static void count_waits(planner *l, kg_group group)
     while (replay.bounded && newly_open(&c, &replay) && close_open(&c, &replay))
         run_replay(&c, &replay);
     if (replay.bounded) {
+        if (group == KG_GROUP_WGMMA) wait_later(&c, &replay);
         guard_unseen(&c, &replay);
         prune_waits(&c, &replay);
     }
@@ -337,12 +404,34 @@ static void count_waits(planner *l, kg_group group)
     c.waits->binding = replay.binding;
 }
 
+// Behind its commit every way to the end leads past a wait for all, whatever a replay could or
+// could not follow.
+static bool retired(const planner *l, kg_group group)
+{
+    const kg_sync_program *p = l->p;
+    const kg_sync_waits *waits = &l->plan->waits[group];
+    kg_points by = kg_points_new(p);
+    for (int i = 0; i < p->n_points; i++)
+        if (kg_points_has(waits->at, i) && !waits->count[i]) kg_points_add(by, i);
+    for (int i = 0; i < p->nodes.count; i++) {
+        const kg_sync_node *n = kg_sync_node_at(p, i);
+        if (kg_sync_waits_for(n->op) == group && !kg_sync_hand_count(l->plan, i, n->op))
+            kg_points_add(by, kg_sync_block_at(p, n->block)->first_point + n->position);
+    }
+    for (int i = 0; i < p->accesses.count; i++) {
+        const kg_sync_access *a = &p->accesses.items[i];
+        int commit = a->group == group ? kg_sync_source(p, a) : -1;
+        if (a->group == group && (commit < 0 || kg_sync_end_open(p, commit, by))) return false;
+    }
+    return true;
+}
+
 // No thread may end while something of its is in flight: what nobody waits for is drained at the
 // end.
 static void drain(planner *l, kg_group group)
 {
     kg_replay replay = {0};
-    if (!l->p->has_async[group]) return;
+    if (!l->p->has_async[group] || retired(l, group)) return;
     kg_waits_replay(l->p, l->o, l->plan, group, &replay);
     const kg_sync_block *body = kg_sync_block_at(l->p, 0);
     int end = body->first_point + body->count;

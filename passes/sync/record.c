@@ -6,11 +6,31 @@
 #include "passes/sync/phases.h"
 
 // ---- questions about the plan -------------------------------------------------------------------
+// Of a wait for products in the trip and behind the product that the obligation waits for: are
+// there at least as many younger groups as it leaves in flight?
+static bool completes(const kg_sync_outcome *c, const kg_obligation *o, int point)
+{
+    const kg_sync_program *p = c->p;
+    const kg_sync_access *a = &p->accesses.items[o->a];
+    const int *count = c->plan->waits[a->group].count;
+    int source = kg_sync_source(p, a), younger = 0, end = p->points[point].position;
+    const kg_sync_node *n = source < 0 ? NULL : kg_sync_node_at(p, source);
+    if (a->group != KG_GROUP_WGMMA || !count || !n || n->block != p->points[point].block ||
+        n->position >= end)
+        return true;
+    const kg_sync_block *block = kg_sync_block_at(p, n->block);
+    for (int i = n->position + 1; i < end; i++)
+        younger += kg_sync_commits(kg_sync_node_at(p, block->items[i])->op) == a->group;
+    return count[point] <= younger;
+}
+
 static bool waits_or_fences(const kg_sync_outcome *c, const kg_obligation *o, int point)
 {
     kg_group group = c->p->accesses.items[o->a].group;
-    if (o->wait) return kg_points_has(c->plan->waits[group].at, point);
-    return o->fence != KG_FENCE_NONE && kg_points_has(c->plan->fence[o->fence], point);
+    if (o->wait)
+        return kg_points_has(c->plan->waits[group].at, point) && completes(c, o, point);
+    return o->fence != KG_FENCE_NONE && kg_points_has(c->plan->fence[o->fence], point) &&
+           kg_fence_serves(c->p, o, point);
 }
 
 bool kg_sync_meets_at(const kg_sync_outcome *c, const kg_obligation *o, int point)
@@ -19,6 +39,7 @@ bool kg_sync_meets_at(const kg_sync_outcome *c, const kg_obligation *o, int poin
     bool barrier = kg_points_has(plan->barrier, point) || kg_points_has(plan->hand, point);
     bool warp = kg_points_has(plan->warp_sync, point) || kg_points_has(plan->hand_warp, point);
     barrier &= kg_sync_group_meets(c->p, plan, point, o);
+    if (o->meet == KG_MEET_NONE && !o->wait) return waits_or_fences(c, o, point);
     return barrier || (warp && o->meet == KG_MEET_WARP) ||
            (o->meet == KG_MEET_NONE && waits_or_fences(c, o, point));
 }
@@ -65,6 +86,7 @@ static const char *deed(const kg_sync_access *a)
     if (!a->at.root) return a->writes ? "acquires" : "releases";
     if (a->phase) return a->writes ? "copies into" : "copies from";
     if (a->object) return "uses";
+    if (a->group == KG_GROUP_WGMMA) return "reads";
     if (a->async) return a->writes ? "copies into" : "copies from";
     return a->atomic ? "updates" : a->writes ? "writes" : "reads";
 }
@@ -156,7 +178,7 @@ static kg_sync_reason reason_of(const kg_sync_outcome *c, int index, bool wanted
         r.choices += __builtin_popcountll(c->plan->cuts[index].words[i]);
     if (!wanted) return r;
     find_witnesses(a, b, o, &r);
-    add_alone(c, index, &r);
+    if (!o->by_author) add_alone(c, index, &r);
     return r;
 }
 
@@ -186,10 +208,11 @@ static const kg_op *wait_at(const kg_sync_outcome *c, int point, kg_group group)
 // The fence that stands for an obligation, at the first of its points that has one.
 static const kg_op *fence_for(const kg_sync_outcome *c, int index)
 {
-    kg_fence fence = c->o->items[index].fence;
-    for (int i = 0; fence != KG_FENCE_NONE && i < c->p->n_points; i++)
-        if (kg_points_has(c->plan->fence[fence], i) && kg_points_has(c->plan->cuts[index], i))
-            return standing_at(c, i, kg_fence_code(fence));
+    const kg_obligation *o = &c->o->items[index];
+    for (int i = 0; o->fence != KG_FENCE_NONE && i < c->p->n_points; i++)
+        if (kg_points_has(c->plan->fence[o->fence], i) && kg_points_has(c->plan->cuts[index], i) &&
+            kg_fence_serves(c->p, o, i))
+            return standing_at(c, i, kg_fence_code(o->fence));
     return NULL;
 }
 
@@ -355,6 +378,8 @@ void kg_sync_record(const kg_sync_outcome *c, kg_sync_report *report)
         report->reasons[i] = reason_of(c, i, report->wanted);
         answer(c, i, &report->reasons[i]);
     }
+    report->n_proxies = 0;
+    kg_sync_say_proxies(c, report);
     lister l = {c, report};
     kg_walk(c->p->kernel->body, list_sync, &l);
     for (int i = 0; i < report->n_syncs; i++) {

@@ -25,6 +25,8 @@ double kg_sync_runs_at(const kg_sync_outcome *outcome, int point);
 int kg_sync_cheapest_alone(const kg_sync_outcome *outcome, int obligation);
 
 void kg_sync_record(const kg_sync_outcome *outcome, kg_sync_report *report);
+// Fills report->proxies (proxies.c).
+void kg_sync_say_proxies(const kg_sync_outcome *outcome, kg_sync_report *report);
 // The repairs that were there beside what stands at `point` (consider.c).
 void kg_sync_consider(const kg_sync_outcome *outcome, const kg_sync_report *report, int point,
                       kg_sync_entry *entry);

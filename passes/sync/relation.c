@@ -257,6 +257,100 @@ static bool apart_forever(const view_pair *pair, int64_t distance)
     return false;
 }
 
+// ---- one tile a trip ----------------------------------------------------------------------------
+// Numbers that follow from where a view lies: if t / n and t mod n are among them, so is t. A loop
+// over numbered tiles takes another tile with each trip when they lead to its index.
+enum { NUMBERS = 2 * KG_MAX_RANK + 4 };
+typedef struct numbers {
+    const kg_value *items[NUMBERS];
+    int count;
+} numbers;
+
+static bool has_number(const numbers *known, const kg_value *value)
+{
+    for (int i = 0; i < known->count; i++)
+        if (known->items[i] == value || kg_same_value(known->items[i], value)) return true;
+    return false;
+}
+
+typedef struct start {
+    kg_affine form;
+    int64_t extent;
+    bool gathered;
+} start;
+
+static start start_of(const kg_sync_program *p, const kg_sync_access *a, int dim)
+{
+    kg_view_info view;
+    kg_value *value;
+    start s;
+    kg_view_resolve(a->at.operand, &view);
+    axis_of(&view, &a->at.operand->type, dim, &value, &s.extent, &s.gathered);
+    s.form = kg_affine_of(&p->assigns, value, a->at.op, 0);
+    s.gathered |= !value;
+    return s;
+}
+
+// Both begin at `factor` times a number, and end before that of the next.
+static void note_start(const start *x, const start *y, numbers *known)
+{
+    if (x->gathered || y->gathered || !x->form.known || !y->form.known || x->form.n != 1 ||
+        y->form.n != 1)
+        return;
+    kg_value *value = x->form.term[0].value;
+    int64_t factor = x->form.term[0].factor, low = x->form.constant, high = low + x->extent;
+    if (y->form.constant < low) low = y->form.constant;
+    if (y->form.constant + y->extent > high) high = y->form.constant + y->extent;
+    if (value != y->form.term[0].value || factor != y->form.term[0].factor || kg_is_mutable(value))
+        return;
+    if ((factor < 0 ? -factor : factor) >= high - low) known->items[known->count++] = value;
+}
+
+static bool same_operand(const kg_op *x, const kg_op *y, int i)
+{
+    return x->operands[i] == y->operands[i] || kg_same_value(x->operands[i], y->operands[i]);
+}
+
+// t of t / n and t mod n; NULL for two other numbers.
+static const kg_value *put_together(const kg_value *x, const kg_value *y, const kg_op *loop)
+{
+    bool digits = x->kind == KG_VALUE_RESULT && y->kind == KG_VALUE_RESULT &&
+                  x->op->code == KG_OP_DIV && y->op->code == KG_OP_MOD;
+    const kg_value *n = digits ? x->op->operands[1] : NULL;
+    bool changes = n && (kg_is_mutable(n) || (n->op && kg_op_inside(n->op, loop)));
+    int64_t number;
+    if (n && kg_const_int(n, &number)) changes = false;
+    return digits && !changes && same_operand(x->op, y->op, 0) && same_operand(x->op, y->op, 1)
+               ? x->op->operands[0]
+               : NULL;
+}
+
+static void put_all_together(numbers *known, const kg_op *loop)
+{
+    for (int i = 0; i < known->count; i++)
+        for (int k = 0; k < i; k++) {
+            const kg_value *t = put_together(known->items[i], known->items[k], loop);
+            if (!t) t = put_together(known->items[k], known->items[i], loop);
+            if (t && known->count < NUMBERS && !has_number(known, t))
+                known->items[known->count++] = t;
+        }
+}
+
+static bool another_tile_each_trip(const kg_sync_program *p, const kg_sync_access *a,
+                                   const kg_sync_access *b, const kg_op *carrier)
+{
+    numbers known = {{NULL}, 0};
+    if (!carrier || carrier->code != KG_OP_FOR || !same_shape(a->at.root, b->at.root) ||
+        !strides_separate(a->at.root))
+        return false;
+    for (int d = 0; d < a->at.root->type.rank; d++) {
+        start x = start_of(p, a, d), y = start_of(p, b, d);
+        note_start(&x, &y, &known);
+    }
+    put_all_together(&known, carrier);
+    return has_number(&known, carrier->blocks[0]->arg);
+}
+
 static kg_relation relate_views(const kg_sync_program *p, const kg_sync_access *a,
                                 const kg_sync_access *b, const kg_op *carrier, uint64_t slots)
 {
@@ -373,7 +467,8 @@ static kg_relation relate(const kg_sync_program *p, const kg_sync_access *a,
     if (!a->at.root || !b->at.root) return relate_all(a, b, carrier != NULL);
     if (a->global != b->global) return never;
     if (a->global) {
-        if (!kg_sync_may_alias(a->at.root, b->at.root)) return never;
+        if (!kg_sync_may_alias(a->at.root, b->at.root) || another_tile_each_trip(p, a, b, carrier))
+            return never;
         return relate_views(p, a, b, carrier, any_distance);
     }
     if (a->at.root != b->at.root) return relate_bytes(a, b, any_distance, carrier != NULL);

@@ -56,6 +56,7 @@ typedef struct replay {
     kg_scalars s;
     needs *needs;   // by access b
     bool *follows;  // by value id: computed from a mutable scalar, so evaluated where it stands
+    int *home;      // by value id: the context that a mutable scalar was declared in
     bool *relevant; // by node
     int *node_of;   // by op id, -1
     uint8_t *pair;  // by access pair a * n + b: SEEN, OPEN

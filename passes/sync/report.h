@@ -62,6 +62,8 @@ typedef struct kg_sync_report {
     kg_sync_reason *reasons;
     int n_reasons;
     kg_sync_spared spared;
+    const char **proxies; // for each buffer of the async proxy, which fences it has and why
+    int n_proxies;
 } kg_sync_report;
 
 // ---- words (describe.c); all strings in the arena ----------------------------------------------

@@ -70,7 +70,7 @@ static void run_accesses(runner *r, const kg_sync_node *n)
     bool noted = false;
     for (int i = n->first_access; i < n->first_access + n->n_accesses; i++) {
         const kg_sync_access *a = &r->p->accesses.items[i];
-        if (a->global) continue;
+        if (a->global || a->object) continue;
         kg_timeline_event e = {.buffer = a->at.root, .slot = slot_of(r, a)};
         e.kind = a->async && a->writes ? KG_TIMELINE_COPY
                  : a->writes           ? KG_TIMELINE_WRITE

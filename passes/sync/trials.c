@@ -3,7 +3,7 @@
 // program can produce is among the runs.
 #include "passes/sync/replay.h"
 
-enum { EXTRA_TRIPS = 2, OUTER_TRIPS = 3 };
+enum { EXTRA_TRIPS = 2, OUTER_TRIPS = 3, WIDEST_BOUND = 256 };
 
 // Trips after which slots come back as they were: a common multiple of the rings' lengths and of
 // what the loop computes residues of.
@@ -123,7 +123,9 @@ void kg_trials_of_loop(replay *r, int block)
         try_trips(r, block, trips);
         return;
     }
-    bool understood = kg_const_int(op->operands[2], &step) && step > 0;
+    // Of long strides (a CTA's tiles are far apart) the trips alone are tried.
+    bool understood =
+        kg_const_int(op->operands[2], &step) && step > 0 && step <= WIDEST_BOUND / trips;
     bool constant_lo = kg_const_int(op->operands[0], &lo);
     int residues = constant_lo ? 0 : ring - 1;
     understood = understood && try_bound(r, op->operands[0], op, 0, residues) &&

@@ -95,7 +95,8 @@ static bool served(replay *r, int copy, int access, const need *n, int context)
         const event *e = &r->events.items[i];
         met |= rendezvous(r, e, n->meet, &n->ties) && certain_for(r, e->context, context);
         if (e->kind != EVENT_WAIT || !met || (e->read && n->full) ||
-            !happens_to(r, e->context, issuer, context)) continue;
+            !happens_to(r, e->context, issuer, context))
+            continue;
         int groups = groups_between(r, commit, i, issuer, context);
         if (e->fixed >= 0) {
             if (e->fixed <= groups) return true;
@@ -299,7 +300,9 @@ static void run_scalar(replay *r, const kg_op *op, int context)
         bool known = kg_scalars_eval(&r->s, op->operands[op->code == KG_OP_ASSIGN], &number);
         const kg_leaf *leaf = known ? NULL : kg_scalars_leaf(&r->s, target);
         if (leaf) number = kg_leaf_number(&r->s, leaf);
-        set_value(r, target, (known || leaf) && (context == 0 || op->code == KG_OP_FRAG), number);
+        if (op->code == KG_OP_FRAG) r->home[target->id] = context;
+        // In a context of its own the assignment may not have come about for who reads it later.
+        set_value(r, target, (known || leaf) && r->home[target->id] == context, number);
     } else if (r->follows[target->id]) {
         bool known = kg_scalars_compute(&r->s, op, &number);
         set_value(r, target, known, number);
@@ -356,7 +359,8 @@ static void collect_needs(replay *r)
         while (k < list->count && list->items[k].a != o->a) k++;
         if (k == list->count) {
             const kg_sync_access *a = &p->accesses.items[o->a], *b = &p->accesses.items[o->b];
-            need n = {.a = o->a, .one_ring = !a->global && a->at.root == b->at.root && a->ring > 1};
+            bool one_root = a->at.root == (b->released ? b->released : b->at.root);
+            need n = {.a = o->a, .one_ring = !a->global && one_root && a->ring > 1};
             n.full = a->at.effect && a->at.effect->completes == KG_COMPLETES_BULK_FULL;
             n.ties = kg_ties_none(p->kernel->warps);
             KG_PUSH(p->arena, list, n);
@@ -426,6 +430,7 @@ static void prepare(replay *r, int n_values, int n_ops)
     r->s.trip = KG_NEW_ARRAY(arena, int, p->blocks.count);
     r->follows = KG_NEW_ARRAY(arena, bool, n_values + 1);
     r->s.frozen = r->follows;
+    r->home = KG_NEW_ARRAY(arena, int, n_values + 1);
     r->latest = KG_NEW_ARRAY(arena, int, p->accesses.count + 1);
     r->copied = KG_NEW_ARRAY(arena, bool, p->accesses.count + 1);
     r->pair = KG_NEW_ARRAY(arena, uint8_t, p->accesses.count * p->accesses.count + 1);

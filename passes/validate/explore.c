@@ -234,17 +234,13 @@ static void go_to_one_of(validator *v, state_set *heads, state *s, int loop, int
     }
 }
 
-// What a trip leaves behind goes on to the next: closer to the end by a step, or still too far to
-// tell, or at one of the distances that come first when it can be told.
-void validator_go_on(validator *v, const kg_op *op, state_set *heads, state *s)
+// Closer to the end by a step, or still too far to tell, or at one of the distances that come first
+// when it can be told.
+static void come_closer(validator *v, state_set *heads, state *s, int loop)
 {
-    int loop = v->loop_of[op->id];
     const loop_model *l = &v->loops.items[loop];
     int64_t step = l->step / l->unit, first = 0, last = l->most;
     bool far = s->distance[loop] == FAR;
-    forget_trip(v, l, s);
-    s->trip[loop]++;
-    pass(l, s, loop);
     if (!far) first = l->step ? s->distance[loop] - step : 0, last = s->distance[loop] - 1;
     if (!far && l->step) last = first;
     if (far && l->step && l->most >= step) first = l->most - step + 1;
@@ -256,6 +252,17 @@ void validator_go_on(validator *v, const kg_op *op, state_set *heads, state *s)
     go_to_one_of(v, heads, s, loop, first, last, far);
 }
 
+// What a trip leaves behind goes on to the next.
+void validator_go_on(validator *v, const kg_op *op, state_set *heads, state *s)
+{
+    int loop = v->loop_of[op->id];
+    const loop_model *l = &v->loops.items[loop];
+    forget_trip(v, l, s);
+    s->trip[loop]++;
+    pass(l, s, loop);
+    come_closer(v, heads, s, loop);
+}
+
 void validator_leave(validator *v, const kg_op *op, state *s)
 {
     int loop = v->loop_of[op->id];
@@ -263,6 +270,28 @@ void validator_leave(validator *v, const kg_op *op, state *s)
     s->least[loop] = 0;
     s->index[loop] = s->passed[loop] = 0;
     s->trip[loop] = 0;
+}
+
+// From the start of the longest of its partners on: trips that this loop does not make pass by.
+static void come_in(validator *v, state_set *heads, state *s, int loop)
+{
+    const loop_model *l = &v->loops.items[loop];
+    state_set here = {0};
+    set_index(v, &here, s, loop);
+    for (int i = 0; i < here.count && l->index_wanted; i++) {
+        int64_t index = (here.items[i]->index[loop] - l->lag * l->step) % v->modulus;
+        here.items[i]->index[loop] = (int16_t)(index < 0 ? index + v->modulus : index);
+    }
+    for (int lag = 0; lag < l->lag; lag++) {
+        state_set next = {0};
+        for (int i = 0; i < here.count; i++)
+            if (here.items[i]->distance[loop] > 0)
+                come_closer(v, &next, here.items[i], loop);
+            else
+                state_push(v, &next, here.items[i]);
+        here = next;
+    }
+    for (int i = 0; i < here.count; i++) state_push(v, heads, here.items[i]);
 }
 
 void validator_enter(validator *v, const kg_op *op, state_set *heads, state_set *set)
@@ -273,15 +302,16 @@ void validator_enter(validator *v, const kg_op *op, state_set *heads, state_set 
     for (int i = 0; i < set->count; i++) {
         state *s = set->items[i];
         int64_t distance = validator_number(v, s, &l->trips);
-        int64_t step = l->step ? l->step / l->unit : 1;
+        int64_t step = l->step ? l->step / l->unit : 1, lag = l->lag * step;
         bool known = l->trips.variable < 0;
+        if (distance > -FAR && distance < FAR) distance += lag;
         bool near = distance <= l->most + (known ? KNOWN_TRIPS : NEAR_TRIPS) * step;
         s->distance[loop] = (int16_t)(distance <= 0 ? 0 : near ? distance : FAR);
         s->guessed |= known && !near; // its end will be tried before it is due
-        set_least(l, s, loop, s->distance[loop] == FAR ? least_distance(v, s, &l->trips) : 0);
+        set_least(l, s, loop, s->distance[loop] == FAR ? lag + least_distance(v, s, &l->trips) : 0);
         s->trip[loop] = 0;
         if (s->distance[loop] > 0)
-            set_index(v, heads, s, loop);
+            come_in(v, heads, s, loop);
         else
             state_push(v, heads, s);
     }

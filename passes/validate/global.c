@@ -188,19 +188,6 @@ static how_apart threads_of(const access_model *a, const access_model *b)
 
 // ---- one tile a trip ----------------------------------------------------------------------------
 
-// `t op n`, times at least the extent.
-static bool is_digit(const range *r, kg_opcode code, const kg_value **t, const kg_value **n)
-{
-    if (r->scattered || !r->start.known || r->start.count != 1) return false;
-    const kg_value *value = r->start.terms[0].value;
-    int64_t factor = r->start.terms[0].factor;
-    if (value->kind != KG_VALUE_RESULT || value->op->code != code || factor < r->extent)
-        return false;
-    *t = value->op->operands[0];
-    *n = value->op->operands[1];
-    return true;
-}
-
 static bool is_same(const kg_value *a, const kg_value *b)
 {
     linear x = linear_of(a), y = linear_of(b), d = linear_sum(&x, &y, -1);
@@ -222,22 +209,68 @@ static bool counts_trips(const kg_value *t, const kg_op *loop)
     return x.known && own;
 }
 
-// Tiles in rows t / n and columns t mod n: another t is another tile. Both views are the same one.
-static bool by_number(const access_model *a, const kg_view_info *view, const kg_op *loop)
+// What the places of two views have in common: integers of which each, where it differs, makes them
+// lie apart.
+enum { MOST_DIGITS = 16 };
+typedef struct digits {
+    const kg_value *items[MOST_DIGITS];
+    int count;
+} digits;
+
+// Along a dimension both are `factor` times the digit and something, and no longer than that.
+static void add_digit(digits *known, const range *x, const range *y)
 {
-    const kg_value *t, *n, *u, *m;
-    int rank = a->at.root->type.rank;
-    for (int d = 0; d < rank; d++) {
-        range row = range_of(view, &a->at.operand->type, d);
-        if (!is_digit(&row, KG_OP_DIV, &t, &n) || !counts_trips(t, loop) ||
-            linear_changes_in(n, loop))
-            continue;
-        for (int e = 0; e < rank; e++) {
-            range column = range_of(view, &a->at.operand->type, e);
-            if (is_digit(&column, KG_OP_MOD, &u, &m) && is_same(t, u) && is_same(n, m)) return true;
+    linear d = linear_sum(&y->start, &x->start, -1);
+    if (x->scattered || y->scattered || !x->start.known || x->start.count != 1 ||
+        !linear_is_constant(&d))
+        return;
+    int64_t factor = x->start.terms[0].factor, at = d.constant;
+    int64_t length = at > 0 ? at + y->extent : y->extent;
+    if (length < x->extent) length = x->extent;
+    if (at < 0 && length < x->extent - at) length = x->extent - at;
+    if (factor < 0) factor = -factor;
+    if (factor >= length && known->count < MOST_DIGITS)
+        known->items[known->count++] = x->start.terms[0].value;
+}
+
+static const kg_op *computed_by(const kg_value *value, kg_opcode code)
+{
+    return value->kind == KG_VALUE_RESULT && value->op->code == code ? value->op : NULL;
+}
+
+// t / n and t mod n say what t is. True once the digits say which trip of the loop it was.
+static bool digits_count(digits *known, const kg_op *loop)
+{
+    for (int i = 0; i < known->count; i++) {
+        if (counts_trips(known->items[i], loop)) return true;
+        const kg_op *high = computed_by(known->items[i], KG_OP_DIV);
+        for (int k = 0; high && k < known->count && known->count < MOST_DIGITS; k++) {
+            const kg_op *low = computed_by(known->items[k], KG_OP_MOD);
+            bool fit = low && is_same(high->operands[0], low->operands[0]) &&
+                       is_same(high->operands[1], low->operands[1]) &&
+                       !linear_changes_in(high->operands[1], loop);
+            if (!fit) continue;
+            known->items[known->count++] = high->operands[0];
+            i = -1; // it may be half of something too
+            known->items[k] = known->items[--known->count];
+            break;
         }
     }
     return false;
+}
+
+static bool by_number(const access_model *a, const access_model *b, const kg_op *loop)
+{
+    kg_view_info va, vb;
+    digits known = {{NULL}, 0};
+    kg_view_resolve(a->at.operand, &va);
+    kg_view_resolve(b->at.operand, &vb);
+    for (int d = 0; d < a->at.root->type.rank; d++) {
+        range x = range_of(&va, &a->at.operand->type, d);
+        range y = range_of(&vb, &b->at.operand->type, d);
+        add_digit(&known, &x, &y);
+    }
+    return digits_count(&known, loop);
 }
 
 how_apart validator_relate(const validator *v, const access_model *a, const access_model *b,
@@ -251,7 +284,7 @@ how_apart validator_relate(const validator *v, const access_model *a, const acce
     if (!same_tensor(a->at.root, b->at.root)) return MAY_MEET;
     kg_view_resolve(a->at.operand, &va);
     kg_view_resolve(b->at.operand, &vb);
-    if (loop && a == b && by_number(a, &va, loop)) return NEVER_MEET;
+    if (loop && by_number(a, b, loop)) return NEVER_MEET;
     for (int d = 0; d < a->at.root->type.rank; d++) {
         range x = range_of(&va, &a->at.operand->type, d);
         range y = range_of(&vb, &b->at.operand->type, d);

@@ -135,6 +135,7 @@ typedef struct loop_model {
     int64_t most_passed; // above this one from the start; -1: nothing looks at it at all
     int partners;        // number of a set of roles' loops that make the same trips; -1
     int seat;            // which of the set's roles
+    int lag;             // how many trips fewer it makes than the longest of them, at its start
     const kg_op *role;   // the region that it stands in, if it has partners
     bool lonely;         // a role's loop without partners, though others make the same trips
     bool index_wanted;   // some slot depends on its index

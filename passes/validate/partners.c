@@ -4,6 +4,9 @@
 // finds out, trip by trip, whether the loop goes on; a script keeps that for those who follow. It
 // stays short, for a ring lets nobody run far ahead. Nested loops have scripts of their own: with
 // as many trips in each run, it does not matter which run is taken for which.
+//
+// A role may make its first trips, a constant number of them, in front of its loop: that loop lags
+// behind the others, and begins with what these found out about so many trips.
 #include "passes/validate/model.h"
 
 #include <string.h>
@@ -27,11 +30,21 @@ static bool same_step(const loop_model *a, const loop_model *b)
     return x.known && y.known && linear_is_constant(&d) && d.constant == 0;
 }
 
+// By how many trips a loop's run is shorter than the other's, given the same number to go by.
+static bool differ_by(const loop_model *a, const loop_model *b, int64_t *trips)
+{
+    enum { MOST = 4 };
+    int64_t step = a->step ? a->step / a->unit : 0, apart = b->trips.offset - a->trips.offset;
+    *trips = step ? apart / step : 0;
+    return a->trips.sign == b->trips.sign && a->unit == b->unit && *trips * step == apart &&
+           *trips >= -MOST && *trips <= MOST;
+}
+
 static bool same_trips(const loop_model *a, const loop_model *b)
 {
+    int64_t trips;
     return a->op->code == KG_OP_FOR && b->op->code == KG_OP_FOR && a->trips.variable >= 0 &&
-           a->trips.variable == b->trips.variable && a->trips.sign == b->trips.sign &&
-           a->trips.offset == b->trips.offset && same_step(a, b);
+           a->trips.variable == b->trips.variable && same_step(a, b) && differ_by(a, b, &trips);
 }
 
 static variable *variable_of(const validator *v, const loop_model *l)
@@ -39,10 +52,25 @@ static variable *variable_of(const validator *v, const loop_model *l)
     return l->trips.variable < 0 ? NULL : &v->variables.items[l->trips.variable];
 }
 
-// Each trip of `around` makes one run of the loop; how long it is may change with the trip.
-static bool once_a_trip(const loop_model *l, const kg_op *around)
+// The branch asks for trips of the loop, so it leaves none of its long runs out.
+static bool asks_for_trips(const validator *v, const kg_op *branch, const loop_model *l)
 {
-    return around && l->op->parent->owner == around;
+    const guard *g = branch->code == KG_OP_IF ? &v->guards[branch->id] : NULL;
+    if (!g || g->kind != GUARD_VALUE || g->equals || g->shift_loop >= 0 ||
+        g->of.variable != l->trips.variable)
+        return false;
+    // -x + offset > least is not x > offset - least - 1
+    bool same = g->of.sign == l->trips.sign, first = l->op->parent == branch->blocks[0];
+    int64_t least = same ? g->least - g->of.offset : g->of.offset - g->least - 1;
+    return (g->negated == same) != first && least + l->trips.offset <= l->most;
+}
+
+// Each trip of `around` makes one run of the loop; how long it is may change with the trip.
+static bool once_a_trip(const validator *v, const loop_model *l, const kg_op *around)
+{
+    const kg_op *owner = l->op->parent->owner;
+    if (around && owner != around && asks_for_trips(v, owner, l)) owner = owner->parent->owner;
+    return around && owner == around;
 }
 
 // As many trips in each run, because roles that go together compute it from what they go by.
@@ -50,10 +78,11 @@ static bool twin_trips(const validator *v, const loop_model *a, const loop_model
                        const kg_op *around, const kg_op *others)
 {
     const variable *x = variable_of(v, a), *y = variable_of(v, b);
+    int64_t trips;
     if (!x || !y || x == y || a->op->code != KG_OP_FOR || b->op->code != KG_OP_FOR) return false;
-    if (a->trips.sign != b->trips.sign || a->trips.offset != b->trips.offset || x->unit != y->unit)
-        return false;
-    return x->script == 0 && once_a_trip(a, around) && once_a_trip(b, others) && same_step(a, b) &&
+    if (x->unit != y->unit || !differ_by(a, b, &trips)) return false;
+    if (!once_a_trip(v, a, around) || !once_a_trip(v, b, others)) return false;
+    return x->script == 0 && same_step(a, b) &&
            linear_correspond(v, &x->part, &y->part);
 }
 
@@ -100,16 +129,24 @@ static void join(validator *v, loop_model *a, loop_model *b)
         b->seat = v->seats[b->partners]++;
         b->role = role_of(b->op, &around);
     }
+    int64_t less = 0;
+    differ_by(a, b, &less);
     a->role = role_of(a->op, &around);
     a->partners = b->partners;
     a->seat = v->seats[a->partners]++;
+    a->lag = b->lag + (int)less;
     for (int i = 0; i < v->loops.count; i++) {
         loop_model *l = &v->loops.items[i];
         if (l->partners != a->partners) continue;
         a->most = l->most > a->most ? l->most : a->most;
     }
-    for (int i = 0; i < v->loops.count; i++)
-        if (v->loops.items[i].partners == a->partners) v->loops.items[i].most = a->most;
+    int longest = a->lag < 0 ? a->lag : 0;
+    for (int i = 0; i < v->loops.count; i++) {
+        loop_model *l = &v->loops.items[i];
+        if (l->partners != a->partners) continue;
+        l->most = a->most;
+        l->lag -= longest;
+    }
 }
 
 void validator_find_partners(validator *v)

@@ -197,7 +197,7 @@ struct cta {
     uint64_t polls, steps;
     // Whether this turn (from ptxm_cta_run to its return) changed memory, ended a thread, read a
     // clock or ran a warp that does not poll; turns in a row in which nothing of that happened in
-    // the whole grid (see launch.c).
+    // the whole grid (see workers.c).
     bool changed;
     bool stirred; // in this round: an mbarrier, memory or a thread's life changed
     struct poll {
@@ -259,6 +259,8 @@ struct grid {
     struct sync_table *sync;    // release clocks of memory words
 };
 
+// Runs all clusters, on the calling thread and as many others as the options say.
+void ptxm_grid_run(struct grid *grid);
 struct cluster *ptxm_cluster_create(struct grid *grid, uint64_t index);
 void ptxm_cluster_free(struct cluster *cluster); // and its CTAs
 enum cta_state ptxm_cluster_run(struct cluster *cluster);

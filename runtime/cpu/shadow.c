@@ -10,43 +10,17 @@
 // cells and in the spill list. An access is judged by two questions: is the earlier one known to
 // the thread (G), and, where an access by the generic proxy comes before one by the async proxy,
 // does the async proxy see it (A)?
-#include "mbarrier.h"
+#include "touch.h"
 
-#include <stdio.h>
 #include <string.h>
 
-// Off the ordinary path.
-#define COLD __attribute__((noinline, cold)) void
-
 // ---- order --------------------------------------------------------------------------------------
-
-struct touch {
-    struct warp *w;
-    const struct op *op;
-    unsigned lane;
-    const struct place *place;
-    struct shadow *cells; // whose cells: of the CTA itself, or of a peer in the cluster
-    uint32_t size, value, sequence, observed;
-    uint32_t operation; // id, of an asynchronous access
-    uint64_t address;   // of the cell
-    enum access_kind kind;
-    uint8_t bytes;      // of the cell, a bit each
-    uint8_t strong, rank, owner; // rank of the accessing CTA, of the one that has the cells
-    bool has_value, global;
-    bool special; // by the async proxy, by a peer, or of an mbarrier
-};
-
-static inline const struct cta *cta_of(const struct touch *t, unsigned rank)
-{
-    const struct cta *cta = t->w->cta;
-    return rank == cta->rank ? cta : cta->cluster->ctas[rank];
-}
 
 static bool ordered_with_peer(const struct touch *t, unsigned rank, uint32_t thread,
                               uint32_t generation, uint32_t clock)
 {
     const struct shadow *s = t->w->cta->shadow;
-    uint32_t peer = cta_of(t, rank)->index;
+    uint32_t peer = ptxm_touch_cta(t, rank)->index;
     return ptxm_knows(s->threads[ptxm_thread(t->w, t->lane)].know, peer, generation, thread,
                       clock) ||
            ptxm_knows(s->base, peer, generation, thread, clock);
@@ -71,14 +45,14 @@ static inline bool ordered(const struct touch *t, unsigned rank, uint32_t thread
 static bool copy_over(const struct touch *t, unsigned rank, uint32_t thread, uint32_t group,
                       uint32_t generation, uint32_t clock)
 {
-    const struct shadow *s = cta_of(t, rank)->shadow;
+    const struct shadow *s = ptxm_touch_cta(t, rank)->shadow;
     const struct thread_clock *c = &s->threads[thread];
     if (rank == t->rank && thread == ptxm_thread(t->w, t->lane))
         if (group < c->groups_now)
             return true;
     if (c->copy_agent) {
         const struct shadow *mine = t->w->cta->shadow;
-        uint32_t cta = cta_of(t, rank)->index;
+        uint32_t cta = ptxm_touch_cta(t, rank)->index;
         if (ptxm_knows_agent(mine->threads[ptxm_thread(t->w, t->lane)].know, cta,
                              c->copy_agent - 1, group) ||
             ptxm_knows_agent(mine->base, cta, c->copy_agent - 1, group))
@@ -100,97 +74,15 @@ static bool copy_over(const struct touch *t, unsigned rank, uint32_t thread, uin
 
 static bool operation_over(const struct touch *t, unsigned rank, uint32_t id, enum async_part part)
 {
-    const struct cta *issuer = cta_of(t, rank), *cta = t->w->cta;
+    const struct cta *issuer = ptxm_touch_cta(t, rank), *cta = t->w->cta;
     return ptxm_async_over(cta, cta->shadow->threads[ptxm_thread(t->w, t->lane)].know,
                            &issuer->shadow->operations[id], part);
-}
-
-// A, of the thread that issues an asynchronous access, holds this access of the generic proxy.
-static bool fenced(const struct touch *t, unsigned rank, uint32_t thread, uint32_t generation,
-                   uint32_t clock)
-{
-    const struct shadow *s = t->w->cta->shadow;
-    enum proxy_space space = t->global ? PROXY_GLOBAL : PROXY_SHARED;
-    uint32_t cta = cta_of(t, rank)->index;
-    return ptxm_knows_fenced(s->threads[ptxm_thread(t->w, t->lane)].know, space, cta, generation,
-                             thread, clock) ||
-           ptxm_knows_fenced(s->base, space, cta, generation, thread, clock);
 }
 
 static bool writes(enum access_kind kind)
 {
     return kind != ACCESS_READ && kind != ACCESS_COPY_READ && kind != ACCESS_ASYNC_READ &&
            kind != ACCESS_MAP_READ;
-}
-
-// ---- reports ------------------------------------------------------------------------------------
-
-// An earlier access, as the cells keep it.
-struct earlier {
-    uint32_t op, thread, generation, clock, rank;
-    uint32_t group; // of a cp.async; the id of an operation
-    enum access_kind kind;
-};
-
-static void say_what_is_missing(const struct touch *t, struct finding_entry *e,
-                                const struct op *other)
-{
-    char text[320];
-    struct findings *f = &t->w->cta->findings;
-    const char *space = t->global ? "global" : "shared::cta", *copy;
-    snprintf(text, sizeof text,
-             "the generic access at line %u is ordered before the asynchronous one at line %u, but "
-             "the async proxy does not see it: fence.proxy.async.%s is missing, by the thread of "
-             "line %u between its access and its arrival or release, or by the issuer between its "
-             "wait and line %u",
-             other->line, t->op->line, space, other->line, t->op->line);
-    if ((copy = ptxm_findings_string(f, text))) {
-        e->finding.message = copy;
-        e->own_message = true;
-    }
-}
-
-// A race with a copy that completes on an mbarrier: perhaps the thread did wait, in vain.
-static COLD explain(const struct touch *t, const struct earlier *x)
-{
-    if (ptxm_is_async(x->kind))
-        ptxm_phases_explain(t->w, t->op, ptxm_thread(t->w, t->lane), t->w->cta->shadow->generation,
-                            t->w->clock, cta_of(t, x->rank), x->group, true);
-    else if (ptxm_is_async(t->kind))
-        ptxm_phases_explain(&cta_of(t, x->rank)->warps[x->thread / LANES],
-                            &t->w->cta->grid->module->ops[x->op], x->thread, x->generation,
-                            x->clock, t->w->cta, t->operation, false);
-}
-
-static COLD report(const struct touch *t, enum rule rule, const struct earlier *x)
-{
-    if (rule == RULE_RACE_OPERATION || rule == RULE_RACE)
-        explain(t, x);
-    struct cta *cta = t->w->cta;
-    const struct op *other = &cta->grid->module->ops[x->op];
-    bool swap = t->op->line < other->line, fresh;
-    struct finding_entry *e = ptxm_findings_note(&cta->findings, rule,
-                                                 swap ? t->op->line : other->line,
-                                                 swap ? other->line : t->op->line, &fresh);
-    if (!e || !fresh)
-        return;
-    e->optimistic = ptxm_shadow_optimistic(t->kind, (uint32_t)(t->op - cta->grid->module->ops),
-                                           x->kind, x->op);
-    struct ptxm_finding *f = &e->finding;
-    struct ptxm_place *mine = swap ? &f->a : &f->b, *theirs = swap ? &f->b : &f->a;
-    ptxm_describe(cta, mine, t->op, ptxm_thread(t->w, t->lane), t->place->space, t->place->address,
-                  t->size, t->kind);
-    ptxm_describe_stamp(cta, theirs, other, x->thread, t->place->space, t->address, t->bytes,
-                        x->kind);
-    memcpy(theirs->cta, cta_of(t, x->rank)->id, sizeof theirs->cta);
-    if (rule == RULE_PROXY || rule == RULE_PROXY_COPY)
-        say_what_is_missing(t, e, other);
-}
-
-static COLD uninitialised(const struct touch *t)
-{
-    ptxm_finding(t->w, t->op, t->lane, RULE_UNINIT_SHARED, t->place, t->size, t->kind, "%s",
-                 ptxm_rule_message(RULE_UNINIT_SHARED));
 }
 
 // ---- judgement ----------------------------------------------------------------------------------
@@ -206,49 +98,12 @@ static inline bool over(const struct touch *t, const struct earlier *x)
                           x->kind == ACCESS_ASYNC_READ ? ASYNC_READS : ASYNC_WRITES);
 }
 
-// An asynchronous store is over; does the async proxy see that?
-static bool store_fenced(const struct touch *t, const struct earlier *x)
-{
-    const struct shadow *s = t->w->cta->shadow;
-    const struct async_end *end =
-        &cta_of(t, x->rank)->shadow->operations[x->group].end[ASYNC_WRITES];
-    const struct knowledge *know = s->threads[ptxm_thread(t->w, t->lane)].know;
-    return ptxm_knows_agent_fenced(know, end->cta, end->agent, end->ticket) ||
-           ptxm_knows_agent_fenced(s->base, end->cta, end->agent, end->ticket);
-}
-
-// The order is there; does the async proxy see the generic access, too? st.async and red.async are
-// asynchronous, and in the generic proxy.
-static COLD judge_proxy(const struct touch *t, const struct earlier *x)
-{
-    bool copy = x->kind == ACCESS_COPY_READ || x->kind == ACCESS_COPY_WRITE;
-    bool stored = t->w->cta->grid->module->ops[x->op].step == ptxm_step_st_async;
-    if (t->op->step == ptxm_step_st_async || (ptxm_is_async(x->kind) && !stored) ||
-        (stored ? store_fenced(t, x)
-                : fenced(t, x->rank, x->thread, x->generation, x->clock)))
-        return;
-    if (!copy)
-        report(t, RULE_PROXY, x);
-    else if (t->w->cta->grid->options.strict)
-        report(t, RULE_PROXY_COPY, x);
-}
-
-// The order is there; has the write been released to the tensormap proxy, and acquired?
-static COLD judge_map(const struct touch *t, const struct earlier *x)
-{
-    const struct knowledge *acquired = t->w->cta->shadow->uses[t->operation].know;
-    if (!ptxm_is_async(x->kind) &&
-        !ptxm_knows_fenced(acquired, PROXY_MAPS, cta_of(t, x->rank)->index, x->generation,
-                           x->thread, x->clock))
-        report(t, RULE_PROXY_TENSORMAP, x);
-}
-
 // Would the two be ordered if every release and acquire between them had cluster scope?
 static bool scope_missed(const struct touch *t, const struct earlier *x)
 {
     const struct shadow *s = t->w->cta->shadow;
-    return ptxm_knows(s->threads[ptxm_thread(t->w, t->lane)].missed, cta_of(t, x->rank)->index,
-                      x->generation, x->thread, x->clock);
+    return ptxm_knows(s->threads[ptxm_thread(t->w, t->lane)].missed,
+                      ptxm_touch_cta(t, x->rank)->index, x->generation, x->thread, x->clock);
 }
 
 static enum rule race_rule(const struct touch *t, const struct earlier *x)
@@ -278,9 +133,9 @@ static inline void judge_write(const struct touch *t, const struct stamp *p)
         return;
     if (over(t, &x)) {
         if (t->special && ptxm_is_async(t->kind))
-            judge_proxy(t, &x);
+            ptxm_touch_judge_proxy(t, &x);
         else if (t->kind == ACCESS_MAP_READ)
-            judge_map(t, &x);
+            ptxm_touch_judge_map(t, &x);
         return;
     }
     if (p->strong && t->strong)
@@ -290,7 +145,7 @@ static inline void judge_write(const struct touch *t, const struct stamp *p)
         rule = RULE_RACE_SAME;
     if (rule == RULE_RACE_SAME && stored_by_many(t, &x))
         return;
-    report(t, rule, &x);
+    ptxm_touch_report(t, rule, &x);
 }
 
 static inline bool reader_relevant(const struct touch *t, const struct reader *r)
@@ -310,11 +165,11 @@ static inline void judge_reader(const struct touch *t, const struct reader *r)
         struct earlier x = {r->op, r->warp * LANES + lane, r->generation, r->clock, r->rank,
                             r->group, (enum access_kind)r->kind};
         if (!over(t, &x)) {
-            report(t, race_rule(t, &x), &x);
+            ptxm_touch_report(t, race_rule(t, &x), &x);
             return;
         }
         if (ptxm_is_async(t->kind))
-            judge_proxy(t, &x);
+            ptxm_touch_judge_proxy(t, &x);
     }
 }
 
@@ -409,7 +264,7 @@ static bool superseded(const struct touch *t, const struct reader *head, const s
     if (r->kind != head->kind || r->rank != head->rank || r->strong != head->strong)
         return false;
     if (ptxm_is_async((enum access_kind)r->kind)) {
-        const struct async_operation *all = cta_of(t, r->rank)->shadow->operations;
+        const struct async_operation *all = ptxm_touch_cta(t, r->rank)->shadow->operations;
         enum async_part part = r->kind == ACCESS_ASYNC_READ ? ASYNC_READS : ASYNC_WRITES;
         const struct async_end *old = &all[r->group].end[part], *now = &all[head->group].end[part];
         return old->agent != NO_AGENT && old->agent == now->agent && old->cta == now->cta &&
@@ -518,13 +373,6 @@ static inline void judge_readers(struct touch *t, const struct cell *c)
     }
 }
 
-static COLD misuse_of_barrier(const struct touch *t, const struct stamp *p)
-{
-    const struct op *init = &t->w->cta->grid->module->ops[p->op];
-    ptxm_finding(t->w, t->op, t->lane, RULE_MBARRIER_BYTES, t->place, t->size, t->kind,
-                 "%s: initialised at line %u", ptxm_rule_message(RULE_MBARRIER_BYTES), init->line);
-}
-
 static inline void touch_cell(struct touch *t, struct cell *c)
 {
     const struct shadow *s = t->cells;
@@ -535,10 +383,10 @@ static inline void touch_cell(struct touch *t, struct cell *c)
         if (!t->global && !c->reader.generation && t->kind != ACCESS_WRITE &&
             t->kind != ACCESS_COPY_WRITE && t->kind != ACCESS_ASYNC_WRITE &&
             t->kind != ACCESS_BARRIER)
-            uninitialised(t);
+            ptxm_touch_uninitialised(t);
     } else if (t->special || c->write.generation == s->generation || c->write.lasting) {
         if (c->write.kind == ACCESS_BARRIER && t->kind != ACCESS_BARRIER)
-            misuse_of_barrier(t, &c->write);
+            ptxm_touch_barrier(t, &c->write);
         judge_write(t, &c->write);
     }
     if (c->reader.generation &&

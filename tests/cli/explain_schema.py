@@ -30,7 +30,10 @@ REPAIR = {"repair": TEXT, "verdict": among("chosen", "rejected", "equal", "not t
           "runs": maybe(REAL), "text": TEXT}
 SYNC = {
     "id": SYNC_ID,
-    "kind": among("barrier", "arrive", "warp_sync", "commit", "wait", "fence"), "name": TEXT,
+    "kind": among("barrier", "arrive", "warp_sync", "commit", "wait", "fence", "proxy_fence",
+                  "mbarrier_init", "mbarrier_expect", "mbarrier_arrive", "mbarrier_wait",
+                  "bulk_commit", "bulk_wait", "wgmma_fence", "wgmma_commit", "wgmma_wait"),
+    "name": TEXT,
     "count": maybe(NUMBER), "line": maybe(NUMBER), "after_line": NUMBER, "ir_line": NUMBER,
     "where": TEXT, "summary": TEXT, "loops": NUMBER, "runs": maybe(REAL), "by_hand": TRUTH,
     "sharing_only": TRUTH, "obligations": each(NUMBER), "repairs": each(REPAIR),
@@ -59,7 +62,7 @@ REPORT = {
     "shared": {"bytes": NUMBER, "limit": NUMBER, "bytes_apart": NUMBER, "buffers": each(BUFFER),
                "overlaps": each(OVERLAP)},
     "points": each(POINT), "timelines": each(TIMELINE), "changes": each(CHANGE),
-    "fewest": maybe(TEXT), "proof": maybe(PROOF)}
+    "fewest": maybe(TEXT), "proxies": each(TEXT), "proof": maybe(PROOF)}
 
 
 def check(value, kind, path):

@@ -431,33 +431,11 @@ def check_fillings(kgen):
     kgen("check", COPY, *COPY_ARGS, "--arg=i64:128", status=1, err="4 bytes, 8 are given")
 
 
-# A tile that the copy engine brings, all synchronization by hand.
-TILE = """kernel tile(x: global f32[M, N], y: global f32[8, 8], M: i32, N: i32)
-  assume N % 4 == 0
-  level synced
-  shared_bytes 272
-  layout #0 = core [8, 8] reps [1, 1] reg [] lane [[0, 1], [0, 2], [0, 4], [1, 0], [2, 0]] warp \
-[[4, 0], [0, 0]]
-{
-  shared s: f32[8, 8] align 256 {offset=0, pitch=8, swizzle=[4, 1, 2]}
-  shared full: i64[1] align 16 {offset=256, pitch=1, arrivals=1}
-  %0 = i32(0)
-  mbarrier_init full
-  barrier
-  mbarrier_expect full {bytes=256}
-  copy_bulk s = x[%0 ..+8, %0 ..+8] on full
-  mbarrier_wait full
-  %1 @#0 = load s {vec=1}
-  store y[%0 ..+8, %0 ..+8] = %1 {vec=1}
-}
-"""
-
-
 @case
 def check_maps(kgen):
     """tensor maps as arguments"""
     ptx = str(kgen.scratch / "tile.ptx")
-    kgen("build", kgen.file("tile.kg", TILE), "--target=sm_90a", "-o", ptx)
+    kgen("build", str(HERE / "tile.kg"), "--target=sm_90a", "-o", ptx)
     arguments = ["check", ptx, "--block=128", "--shared=272", "--arg=buf:f32:96:iota",
                  "--arg=buf:f32:64:zeros", "--arg=i32:8", "--arg=i32:12"]
     kgen(*arguments, "--arg=map:1:f32:12,8:8,8:swizzle=32", out="tile: no findings")

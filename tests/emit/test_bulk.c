@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The copy engine and mbarriers in PTX: every instruction is held against its op, and what the
 // engine cannot do is refused with the reason. Kernels stand here at level synced, as text.
-#include "codegen/codegen.h"
 #include "ir/tensor_map.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+
+#include "world.h"
 
 #define PLACED(bytes) "  level synced\n  shared_bytes " #bytes "\n{\n"
 
@@ -39,37 +40,13 @@ static const char everything[] =
                "      store_bulk y[t ..+16, %0 ..+32] = s[t; ..+16, ..+32]\n"
                "      bulk_commit\n      bulk_wait 1 {read=1}\n    }\n    bulk_wait 0\n  }\n}\n";
 
-typedef struct world {
-    kg_arena arena;
-    kg_diags diags;
-    kg_source source;
-    kg_kernel *kernel;
-    kg_codegen *codegen;
-    kg_codegen_output out;
-} world;
-
-static jmp_buf no_memory;
-
 // Parses and emits; the diagnostics say how it went.
 static void emit(world *w, const char *text)
 {
-    *w = (world){.codegen = kg_codegen_new(NULL)};
-    assert_non_null(w->codegen);
-    kg_arena_init(&w->arena, NULL);
-    w->arena.recovery = &no_memory;
-    w->diags.arena = &w->arena;
-    w->source = (kg_source){"bulk.kg", text, strlen(text)};
-    kg_unit *unit = kg_parse(&w->arena, &w->diags, &w->source, NULL, 0);
-    w->kernel = unit ? unit->kernels : NULL;
+    open_world(w, "bulk.kg", text);
     kg_codegen_options options = {.target = cg_target_find("sm_90a")};
     if (w->kernel && kg_verify(w->kernel, &w->diags))
         kg_codegen_emit(w->codegen, w->kernel, &w->arena, &w->diags, &options, &w->out);
-}
-
-static void release(world *w)
-{
-    kg_codegen_free(w->codegen);
-    kg_arena_free(&w->arena);
 }
 
 // ---- the match ----------------------------------------------------------------------------------
@@ -86,17 +63,8 @@ static int emit_everything(void **state)
 
 static int release_everything(void **state)
 {
-    release(&w);
+    close_world(&w);
     return 0;
-}
-
-static bool matches(const char *ptx)
-{
-    kg_diags diags = {.arena = &w.arena};
-    bool fine = kg_codegen_check(w.kernel, ptx, strlen(ptx), NULL, &w.arena, &diags);
-    assert_int_equal(fine, diags.errors == 0);
-    if (!fine) assert_int_equal(diags.first->id, KG_D_C604);
-    return fine;
 }
 
 // Start of the line with the n-th `what`; NULL: there are fewer.
@@ -116,7 +84,7 @@ static bool matches_with(const char *line, const char *instead)
     char *changed = malloc(w.out.ptx_length + strlen(instead) + 1);
     assert_non_null(changed);
     sprintf(changed, "%.*s%s%s", (int)before, w.out.ptx, instead, rest);
-    bool fine = matches(changed);
+    bool fine = matches_kernel(&w, changed, strlen(changed));
     free(changed);
     return fine;
 }
@@ -143,7 +111,7 @@ static const struct {
 static void one_by_one(void **state)
 {
     char twice[1024];
-    assert_true(matches(w.out.ptx));
+    assert_true(matches_kernel(&w, w.out.ptx, w.out.ptx_length));
     for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
         int n = 0;
         for (const char *line; (line = line_of(kinds[k].what, n)); n++) {
@@ -233,7 +201,7 @@ static void refuses(const char *assume, const char *buffer, const char *copy, co
     if (!found || !strstr(found->text, because))
         fail_msg("%s: '%s', not '%s'\n%s", copy, found ? found->text : "nothing", because, text);
     assert_int_equal(found->id, KG_D_L304);
-    release(&bad);
+    close_world(&bad);
 }
 
 static void refused_tensors(void **state)
@@ -321,7 +289,7 @@ static kg_diag_id with_tensors(int count)
     kg_diag_id id = many.diags.first ? many.diags.first->id : 0;
     bool made = many.out.ptx != NULL;
     if (made == (many.diags.first != NULL)) fail_msg("%d tensors", count);
-    release(&many);
+    close_world(&many);
     return made ? (kg_diag_id)-1 : id;
 }
 

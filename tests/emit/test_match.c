@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The match of emitted PTX with the kernel: what was emitted passes, and every change to a
 // synchronizing, asynchronous or tensor-core instruction is found.
-#include "codegen/codegen.h"
 #include "passes/passes.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
+
+#include "world.h"
 
 static const char source_text[] = "kernel mm(a: global bf16[M, K], b: global bf16[K, N], c: global "
                                   "f32[M, N], flag: global i32[1])\n"
@@ -35,34 +36,17 @@ static const char wgmma_text[] =
     "    acc = wgmma(cast(s, bf16), sk[i], acc)\n  }\n"
     "  store so = cast(acc, bf16)\n  store_bulk o[0.., 0..] = so\n}\n";
 
-typedef struct world {
-    kg_arena arena;
-    kg_diags diags;
-    kg_source source;
-    kg_kernel *kernel;
-    kg_codegen *codegen;
-    kg_codegen_output out;
-} world;
-
 static world w;
-static jmp_buf no_memory;
 
 static int compile_text(const char *text, const char *target_name)
 {
     const struct cg_target *target = cg_target_find(target_name);
     kg_machine machine = {target->name, (int32_t)target->sm, target->shared_cta, 255};
-    w = (world){0};
-    kg_arena_init(&w.arena, NULL);
-    w.arena.recovery = &no_memory;
     if (setjmp(no_memory)) return 1;
-    w.diags.arena = &w.arena;
-    w.source = (kg_source){"mm.kg", text, strlen(text)};
-    kg_unit *unit = kg_parse(&w.arena, &w.diags, &w.source, NULL, 0);
-    if (!unit) return 1;
-    w.kernel = unit->kernels;
+    open_world(&w, "mm.kg", text);
+    if (!w.kernel) return 1;
     kg_pass_context context = {.arena = &w.arena, .diags = &w.diags, .machine = &machine};
     kg_pipeline_options pipeline = {0};
-    w.codegen = kg_codegen_new(NULL);
     kg_codegen_options options = {.target = target};
     return !kg_run_pipeline(&context, w.kernel, &pipeline) ||
            !kg_codegen_emit(w.codegen, w.kernel, &w.arena, &w.diags, &options, &w.out);
@@ -80,24 +64,13 @@ static int compile_wgmma(void **state)
 
 static int release(void **state)
 {
-    kg_codegen_free(w.codegen);
-    kg_arena_free(&w.arena);
+    close_world(&w);
     return 0;
-}
-
-// Does the text match? A finding must have the right id.
-static bool matches(const char *ptx, size_t length)
-{
-    kg_diags diags = {.arena = &w.arena};
-    bool fine = kg_codegen_check(w.kernel, ptx, length, NULL, &w.arena, &diags);
-    assert_int_equal(fine, diags.errors == 0);
-    if (!fine) assert_int_equal(diags.first->id, KG_D_C604);
-    return fine;
 }
 
 static void as_emitted(void **state)
 {
-    assert_true(matches(w.out.ptx, w.out.ptx_length));
+    assert_true(matches_kernel(&w, w.out.ptx, w.out.ptx_length));
     assert_false(w.out.local_memory);
 }
 
@@ -126,7 +99,7 @@ static bool matches_with(line old, const char *text, size_t length)
     memcpy(changed + before, text, length);
     memcpy(changed + before + length, old.start + old.length, after);
     changed[before + length + after] = '\0';
-    bool fine = matches(changed, before + length + after);
+    bool fine = matches_kernel(&w, changed, before + length + after);
     free(changed);
     return fine;
 }

@@ -6,6 +6,7 @@
 //   test_emit_wgmma [PTXAS [TEST]]
 //
 // The programs have all of their synchronization by hand, so that this tests code generation alone.
+#include "tests/programs/assemble.h"
 #include "tests/programs/harness.h"
 #include "tests/programs/synced.h"
 #include <math.h>
@@ -41,25 +42,6 @@ static void show(const kgen_diagnostic *d, void *user)
 
 // ---- ptxas --------------------------------------------------------------------------------------
 
-// Serialized or injected synchronization is "info" to ptxas, with numbers C75...
-static void assemble_ptx(const char *name, const char *ptx, size_t length)
-{
-    char path[] = "/tmp/kgen-wgmma-XXXXXX", command[1024], said[4096];
-    int file = mkstemp(path);
-    assert_true(file >= 0);
-    assert_int_equal(write(file, ptx, length), length);
-    close(file);
-    snprintf(command, sizeof command, "'%s' -arch=sm_90a -v -o /dev/null '%s' 2>&1", ptxas, path);
-    FILE *pipe = popen(command, "r");
-    assert_non_null(pipe);
-    said[fread(said, 1, sizeof said - 1, pipe)] = 0;
-    int status = pclose(pipe);
-    unlink(path);
-    const char *clean = " 0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads";
-    if (status || strstr(said, "arning") || strstr(said, "(C") || !strstr(said, clean))
-        fail_msg("%s: %s\n%s", name, said, ptx);
-}
-
 static void assemble(const char *name, const char *source)
 {
     kgen_context *context = NULL;
@@ -71,7 +53,7 @@ static void assemble(const char *name, const char *source)
     assert_int_equal(program_compile_synced(context, source, strlen(source), &options, &program),
                      KGEN_OK);
     const char *ptx = kgen_program_ptx(program, &length);
-    assemble_ptx(name, ptx, length);
+    program_assemble(ptxas, name, "sm_90a", ptx, length);
     kgen_program_free(program);
     kgen_context_free(context);
 }
@@ -107,6 +89,22 @@ static void write_source(const product *p, char *out)
              p->ring == 1 ? "    barrier\n" : "", p->in_flight ? "  wgmma_wait 0\n" : "");
 }
 
+// c = a b, by hand: as p says, but for the sizes.
+static void add_product(program_case *c, const product *p, int64_t m, int64_t n, int64_t k)
+{
+    double *a = program_add(c, "a", p->type, IN, 0, m * k);
+    double *b = program_add(c, "b", p->type, IN, 0, k * n);
+    double *y = program_add(c, "c", "f32", OUT, 2e-5, m * n);
+    program_scalar(c, "M", m);
+    program_scalar(c, "N", n);
+    program_scalar(c, "K", k);
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++)
+            for (int64_t l = 0; l < k; l++)
+                y[i * n + j] +=
+                    a[p->a_column ? l * m + i : i * k + l] * b[p->b_column ? j * k + l : l * n + j];
+}
+
 static void run_product(const product *p)
 {
     char source[SOURCE], name[96];
@@ -116,17 +114,7 @@ static void run_product(const product *p)
              p->a_column ? " A by columns" : "", p->b_column ? " B by columns" : "",
              p->a_in_registers ? " A in registers" : "", p->ring);
     program_case c = {.file = name, .source = source, .target = "sm_90a", .synced = true};
-    double *a = program_add(&c, "a", p->type, IN, 0, m * k);
-    double *b = program_add(&c, "b", p->type, IN, 0, k * n);
-    double *y = program_add(&c, "c", "f32", OUT, 2e-5, m * n);
-    program_scalar(&c, "M", m);
-    program_scalar(&c, "N", n);
-    program_scalar(&c, "K", k);
-    for (int64_t i = 0; i < m; i++)
-        for (int64_t j = 0; j < n; j++)
-            for (int64_t l = 0; l < k; l++)
-                y[i * n + j] +=
-                    a[p->a_column ? l * m + i : i * k + l] * b[p->b_column ? j * k + l : l * n + j];
+    add_product(&c, p, m, n, k);
     program_run(&c);
     assemble(name, source);
 }
@@ -312,15 +300,7 @@ static void roles(void **state)
         int64_t m = sizes[i][0], n = sizes[i][1], k = sizes[i][2];
         program_case c = {
             .file = "roles", .source = roles_source, .target = "sm_90a", .synced = true};
-        double *a = program_add(&c, "a", "bf16", IN, 0, m * k);
-        double *b = program_add(&c, "b", "bf16", IN, 0, k * n);
-        double *y = program_add(&c, "c", "f32", OUT, 2e-5, m * n);
-        program_scalar(&c, "M", m);
-        program_scalar(&c, "N", n);
-        program_scalar(&c, "K", k);
-        for (int64_t x = 0; x < m; x++)
-            for (int64_t j = 0; j < n; j++)
-                for (int64_t l = 0; l < k; l++) y[x * n + j] += a[x * k + l] * b[l * n + j];
+        add_product(&c, &(product){.type = "bf16"}, m, n, k);
         program_run(&c);
     }
     assemble("roles", roles_source);

@@ -19,25 +19,7 @@ import timings  # noqa: E402
 from driver import Driver, DriverError, pack  # noqa: E402
 
 # One tile by the copy engine, all synchronization by hand.
-TILE = """kernel tile(x: global f32[M, N], y: global f32[8, 8], M: i32, N: i32)
-  assume N % 4 == 0
-  level synced
-  shared_bytes 272
-  layout #0 = core [8, 8] reps [1, 1] reg [] lane [[0, 1], [0, 2], [0, 4], [1, 0], [2, 0]] warp \
-[[4, 0], [0, 0]]
-{
-  shared s: f32[8, 8] align 256 {offset=0, pitch=8, swizzle=[4, 1, 2]}
-  shared full: i64[1] align 16 {offset=256, pitch=1, arrivals=1}
-  %0 = i32(0)
-  mbarrier_init full
-  barrier
-  mbarrier_expect full {bytes=256}
-  copy_bulk s = x[%0 ..+8, %0 ..+8] on full
-  mbarrier_wait full
-  %1 @#0 = load s {vec=1}
-  store y[%0 ..+8, %0 ..+8] = %1 {vec=1}
-}
-"""
+TILE = os.path.join(HERE, "..", "cli", "tile.kg")
 ONE = {"bf16": (0x3F80, 2), "f32": (0x3F800000, 4)}  # the bits of 1.0, and its bytes
 
 tests = Tests()
@@ -88,11 +70,9 @@ def a_plan_is_launched_and_right():
     assert set(result) == {64.0}, set(result)
 
 
-def compiled(text):
+def compiled(source):
     with tempfile.TemporaryDirectory() as folder:
-        source, ptx = os.path.join(folder, "k.kg"), os.path.join(folder, "k.ptx")
-        with open(source, "w", encoding="utf-8") as file:
-            file.write(text)
+        ptx = os.path.join(folder, "k.ptx")
         subprocess.run([planner.kgen, "build", source, "--target=sm_90a", "-o", ptx], check=True,
                        capture_output=True)
         with open(ptx, encoding="utf-8") as file:

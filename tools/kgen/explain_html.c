@@ -229,6 +229,19 @@ static void print_others(FILE *out, const kgen_report *r)
                 together, together == 1 ? "" : "s");
 }
 
+static void print_proxies(FILE *out, const kgen_report *r)
+{
+    if (!r->n_proxies) return;
+    fprintf(out, "<section><h2>Fences between threads and the async proxy</h2>"
+                 "<ul class=\"where\">\n");
+    for (int i = 0; i < r->n_proxies; i++) {
+        fprintf(out, "<li>");
+        print_escaped(out, r->proxies[i]);
+        fprintf(out, "</li>\n");
+    }
+    fprintf(out, "</ul></section>\n");
+}
+
 static void print_changes(FILE *out, const kgen_report *r)
 {
     if (!r->n_changes && !r->fewest) return;
@@ -368,6 +381,7 @@ void print_page(FILE *out, const kgen_report *r, const char *explanation)
     print_others(out, r);
     fprintf(out, "</aside></section>\n");
     print_drawings(out, r);
+    print_proxies(out, r);
     print_changes(out, r);
     fprintf(out, "<section><h2>All of it as text</h2><details><summary>kgen explain</summary>"
                  "<pre>");

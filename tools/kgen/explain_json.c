@@ -148,6 +148,14 @@ static json_t *json_of_changes(const kgen_report *r)
     return changes;
 }
 
+static json_t *json_of_proxies(const kgen_report *r)
+{
+    json_t *proxies = must(json_array());
+    for (int i = 0; i < r->n_proxies; i++)
+        json_array_append_new(proxies, json_text(r->proxies[i]));
+    return proxies;
+}
+
 static json_t *json_of_proof(const kgen_report *r)
 {
     if (!r->proof) return json_null();
@@ -170,10 +178,11 @@ json_t *json_of_report(const kgen_report *r)
         json_array_append_new(timelines, json_of_timeline(&r->timelines[i]));
     return must(json_pack(
         "{s:i, s:s, s:s, s:o, s:i, s:o, s:o, s:{s:i, s:i, s:i}, s:o, s:o, s:o, "
-        "s:o, s:o, s:o}",
+        "s:o, s:o, s:o, s:o}",
         "schema", SCHEMA_VERSION, "kernel", r->kernel, "target", r->target, "source",
         json_text(r->source_name), "threads", r->threads, "syncs", syncs, "obligations",
         obligations, "needs_nothing", "same_thread", r->same_thread, "by_ring", r->by_ring, "apart",
         r->apart, "shared", json_of_shared(r), "points", points, "timelines", timelines, "changes",
-        json_of_changes(r), "fewest", json_text(r->fewest), "proof", json_of_proof(r)));
+        json_of_changes(r), "fewest", json_text(r->fewest), "proxies", json_of_proxies(r),
+        "proof", json_of_proof(r)));
 }

@@ -49,32 +49,37 @@ static bool is_op(line l, const char *name)
 
 static bool synchronizes(line l)
 {
-    static const char *const names[] = {"barrier", "warp_sync", "wait",
-                                        "commit",  "arrive",    "fence"};
+    static const char *const names[] = {
+        "barrier",         "warp_sync",     "wait",          "commit",      "arrive",
+        "fence",           "mbarrier_init", "mbarrier_wait", "proxy_fence", "mbarrier_arrive",
+        "mbarrier_expect", "wgmma_fence",   "wgmma_commit",  "wgmma_wait",  "bulk_commit",
+        "bulk_wait"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (is_op(l, names[i])) return true;
     return false;
 }
 
 // The program with line `at` replaced by `instead` (NULL: left out), which comes `shift` lines
-// further down.
-static char *rewrite(const program *p, size_t at, const char *instead, size_t shift)
+// further down, or up.
+static char *rewrite(const program *p, size_t at, const char *instead, int shift)
 {
     size_t room = strlen(p->ir) + (instead ? strlen(instead) : 0) + 2;
+    size_t place = shift < 0 ? at - (size_t)-shift : at + (size_t)shift;
     char *text = must(malloc(room)), *end = text;
     for (size_t i = 0; i < p->count; i++) {
+        if (instead && shift < 0 && i == place) end += sprintf(end, "%s\n", instead);
         if (i != at) {
             memcpy(end, p->lines[i].start, p->lines[i].length);
             end += p->lines[i].length;
             *end++ = '\n';
         }
-        if (instead && i == at + shift) end += sprintf(end, "%s\n", instead);
+        if (instead && shift >= 0 && i == place) end += sprintf(end, "%s\n", instead);
     }
     *end = '\0';
     return text;
 }
 
-static void add(mutant_list *out, const program *p, size_t at, const char *instead, size_t shift,
+static void add(mutant_list *out, const program *p, size_t at, const char *instead, int shift,
                 const char *how)
 {
     size_t length;
@@ -92,16 +97,24 @@ static void add(mutant_list *out, const program *p, size_t at, const char *inste
     snprintf(m->what, sizeof m->what, "S%d (%.*s, line %zu) %s", number, words, op, at + 1, how);
 }
 
-// Line `at` with `word` (that stands `before` characters from its start) replaced.
+// Line `at` with `old` characters, `before` characters from its start, replaced.
+static void add_edited(mutant_list *out, const program *p, size_t at, size_t before, size_t old,
+                       const char *word, const char *how)
+{
+    line l = p->lines[at];
+    size_t room = l.length + strlen(word) + 1;
+    char *text = must(malloc(room));
+    snprintf(text, room, "%.*s%s%.*s", (int)before, l.start, word, (int)(l.length - before - old),
+             l.start + before + old);
+    add(out, p, at, text, 0, how);
+    free(text);
+}
+
+// Line `at` with `word` in place of the one that stands there.
 static void add_replaced(mutant_list *out, const program *p, size_t at, size_t before,
                          const char *word, const char *how)
 {
-    line l = p->lines[at];
-    size_t after = before + strcspn(l.start + before, " \n");
-    char text[256];
-    snprintf(text, sizeof text, "%.*s%s%.*s", (int)before, l.start, word, (int)(l.length - after),
-             l.start + after);
-    add(out, p, at, text, 0, how);
+    add_edited(out, p, at, before, strcspn(p->lines[at].start + before, " \n"), word, how);
 }
 
 // Where word `n` of a line starts, counted from its op; the line's length without one.
@@ -132,7 +145,16 @@ static int id_of(line l)
     return atoi(l.start + word_at(l, 2));
 }
 
-// The id swapped for the program's next one, or for a new one if it has no other.
+// Some threads arrive at the id without waiting there: at least two ops have to name the same one.
+static bool is_arrived_at(const program *p, int id)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (is_op(p->lines[i], "arrive") && id_of(p->lines[i]) == id) return true;
+    return false;
+}
+
+// The id swapped for the program's next one, or for a new one if it has no other and that is not
+// merely another name.
 static void add_swapped(mutant_list *out, const program *p, size_t at)
 {
     enum { IDS = 16 };
@@ -142,6 +164,7 @@ static void add_swapped(mutant_list *out, const program *p, size_t at)
     for (size_t i = 0; i < p->count; i++)
         if (id_of(p->lines[i]) >= 0 && id_of(p->lines[i]) < IDS) used[id_of(p->lines[i])] = true;
     for (other = (id + 1) % IDS; other != id && !used[other];) other = (other + 1) % IDS;
+    if (other == id && !is_arrived_at(p, id)) return;
     if (other == id) other = id + 1 < IDS ? id + 1 : id - 1;
     char word[24], how[32];
     snprintf(word, sizeof word, "%d", other);
@@ -195,12 +218,104 @@ static void add_narrowed(mutant_list *out, const program *p, size_t at)
         }
 }
 
-static void add_behind(mutant_list *out, const program *p, size_t at)
+static void add_moved(mutant_list *out, const program *p, size_t at, int by, const char *how)
 {
     line l = p->lines[at];
-    char text[256];
-    snprintf(text, sizeof text, "%.*s", (int)l.length, l.start);
-    add(out, p, at, text, 1, "moved behind its barrier");
+    char *text = must(strndup(l.start, l.length));
+    add(out, p, at, text, by, how);
+    free(text);
+}
+
+// ---- phases, proxies, tensor cores --------------------------------------------------------------
+
+// Where the number of `key=12` starts among the line's attributes; 0 without one.
+static size_t number_at(line l, const char *key)
+{
+    size_t length = strlen(key);
+    for (size_t i = 1; i + length < l.length; i++)
+        if (!memcmp(l.start + i, key, length) && l.start[i + length] == '=' &&
+            strchr("{ ", l.start[i - 1]))
+            return i + length + 1;
+    return 0;
+}
+
+static void add_changed(mutant_list *out, const program *p, size_t at, const char *key, long by)
+{
+    line l = p->lines[at];
+    size_t before = number_at(l, key);
+    if (!before) return;
+    long number = strtol(l.start + before, NULL, 10) + by;
+    char count[24], how[48];
+    if (number < 1) return;
+    snprintf(count, sizeof count, "%ld", number);
+    snprintf(how, sizeof how, "with %s=%ld", key, number);
+    add_edited(out, p, at, before, strspn(l.start + before, "0123456789"), count, how);
+}
+
+// With a flag among the attributes, or without the one that is there.
+static void add_flag(mutant_list *out, const program *p, size_t at, const char *key, bool only_on)
+{
+    line l = p->lines[at];
+    size_t before = number_at(l, key);
+    const char *list = memchr(l.start, '{', l.length);
+    char word[32], how[48];
+    snprintf(how, sizeof how, "%s %s", before ? "without" : "with", key);
+    snprintf(word, sizeof word, "%s=1, ", key);
+    if (before && !only_on)
+        add_edited(out, p, at, before, 1, "0", how);
+    else if (!before && list)
+        add_edited(out, p, at, (size_t)(list + 1 - l.start), 0, word, how);
+}
+
+static bool waits(line l)
+{
+    return is_op(l, "wait") || is_op(l, "wgmma_wait") || is_op(l, "bulk_wait");
+}
+
+static bool meets(line l)
+{
+    return is_op(l, "barrier") || is_op(l, "warp_sync") || is_op(l, "mbarrier_arrive");
+}
+
+static bool is_asynchronous(line l)
+{
+    const char *product = strstr(l.start, "= wgmma(");
+    return is_op(l, "store_bulk") || is_op(l, "copy_bulk") ||
+           (product && product < l.start + l.length);
+}
+
+// A fence may stand with those who wrote, in front of their barrier, or behind it with the one who
+// goes on from there; but not behind the copy or product itself.
+static void mutants_of_fence(mutant_list *out, const program *p, size_t at)
+{
+    enum { NEAR = 24 };
+    size_t behind = at + 1;
+    if (at && (waits(p->lines[at - 1]) || is_op(p->lines[at - 1], "mbarrier_wait")))
+        add_moved(out, p, at, -1, "moved in front of the wait");
+    while (behind < p->count && !is_asynchronous(p->lines[behind])) behind++;
+    if (behind < p->count && behind - at < NEAR)
+        add_moved(out, p, at, (int)(behind - at), "moved behind what it is for");
+    if (!strncmp(p->lines[at].start + word_at(p->lines[at], 1), "shared", 6))
+        add_replaced(out, p, at, word_at(p->lines[at], 1), "global", "with another scope");
+}
+
+static void mutants_of_op(mutant_list *out, const program *p, size_t at)
+{
+    line l = p->lines[at];
+    add(out, p, at, NULL, 0, "removed");
+    add_swapped(out, p, at);
+    add_regrouped(out, p, at);
+    if (is_op(l, "fence")) add_narrowed(out, p, at);
+    if (is_op(l, "proxy_fence")) mutants_of_fence(out, p, at);
+    if (is_op(l, "mbarrier_wait")) add_flag(out, p, at, "behind", false);
+    if (is_op(l, "bulk_wait")) add_flag(out, p, at, "read", true);
+    if (is_op(l, "mbarrier_expect")) {
+        add_changed(out, p, at, "bytes", 16);
+        add_changed(out, p, at, "bytes", -16);
+    }
+    if (waits(l)) add_loosened(out, p, at);
+    if (waits(l) && at + 1 < p->count && meets(p->lines[at + 1]))
+        add_moved(out, p, at, 1, "moved behind its barrier");
 }
 
 void mutants_of(const char *ir, mutant_list *out)
@@ -208,16 +323,12 @@ void mutants_of(const char *ir, mutant_list *out)
     program p = split(ir);
     *out = (mutant_list){0};
     for (size_t i = 0; i < p.count; i++) {
-        if (!synchronizes(p.lines[i])) continue;
-        add(out, &p, i, NULL, 0, "removed");
-        add_swapped(out, &p, i);
-        add_regrouped(out, &p, i);
-        if (is_op(p.lines[i], "fence")) add_narrowed(out, &p, i);
-        if (!is_op(p.lines[i], "wait")) continue;
-        add_loosened(out, &p, i);
-        if (i + 1 < p.count &&
-            (is_op(p.lines[i + 1], "barrier") || is_op(p.lines[i + 1], "warp_sync")))
-            add_behind(out, &p, i);
+        if (synchronizes(p.lines[i])) {
+            mutants_of_op(out, &p, i);
+        } else if (is_op(p.lines[i], "shared")) {
+            add_changed(out, &p, i, "arrivals", 1);
+            add_changed(out, &p, i, "arrivals", -1);
+        }
     }
     free(p.lines);
 }
