@@ -4,6 +4,7 @@
 
 The suite's PyTorch side on the CPU: contenders and references of a family agree; with KGEN, its
 plans go through the whole timing stage. Needs PyTorch, but no GPU."""
+import ctypes
 import os
 import sys
 
@@ -20,6 +21,7 @@ except ImportError:
 import cases  # noqa: E402
 import clock  # noqa: E402
 import contenders  # noqa: E402
+import rivals  # noqa: E402
 import timings  # noqa: E402
 from fakes import FakeGpu  # noqa: E402
 
@@ -74,6 +76,133 @@ def delta_net_reference_is_the_rule():
     expected = contenders.delta_reference(task, tensors)
     assert distance(expected["s1"][0, 0], state) < 1e-12
     assert distance(expected["o"][0, 0, 0], state @ q / 8) < 1e-12
+
+
+def by_steps(q, k, v, g, beta, state):
+    """The rule for one head, a token at a time; gives the outputs, changes `state` in place."""
+    out = []
+    for t in range(q.shape[0]):
+        state *= g[t].exp()
+        state += torch.sigmoid(beta[t]) * torch.outer(v[t] - state @ k[t], k[t])
+        out.append(state @ q[t] / q.shape[1] ** 0.5)
+    return torch.stack(out)
+
+
+def pool(n=3, h=2, hk=1, d=64, b=3, checkpoints=True):
+    task = task_of("delta_net_decode", dict(B=b, N=n, H=h, HK=hk, D=d,
+                                            checkpoints=str(checkpoints).lower()))
+    tensors = {"q": noise(b, n, hk, d), "k": noise(b, n, hk, d), "v": noise(b, n, h, d),
+               "g": noise(b, n, h), "beta": noise(b, n, h), "pool": noise(b * n + 2, h, d, d),
+               "index": torch.zeros(b, dtype=torch.int32),
+               "after": torch.zeros(b, n, dtype=torch.int32), "o": noise(b, n, h, d)}
+    contenders.pool_inputs(task, tensors)
+    return task, tensors
+
+
+@tests.case
+def decode_of_delta_net_is_the_rule_on_a_pool():
+    for checkpoints in (False, True):
+        task, tensors = pool(checkpoints=checkpoints)
+        start = tensors["pool"].clone()
+        found = contenders.pool_reference(task, tensors)
+        assert torch.equal(start, tensors["pool"])
+        used = set()
+        for b in range(3):
+            slots = [int(tensors["index"][b])] + tensors["after"][b, :2].tolist()
+            assert int(tensors["after"][b, 2]) == -1 and not used & set(slots)
+            used |= set(slots)
+            for h in range(2):
+                state = start[slots[0], h].double()
+                q, k = (tensors[name][b, :, 0].double() for name in "qk")
+                v, g, beta = (tensors[name][b, :, h].double() for name in ("v", "g", "beta"))
+                for t in range(3):
+                    o = by_steps(*(x[t:t + 1] for x in (q, k, v, g, beta)), state)
+                    assert distance(found["o"][b, t, h], o[0]) < 1e-6
+                    if checkpoints and t < 2:
+                        assert distance(found["pool"][slots[t + 1], h], state) < 1e-6
+                assert distance(found["pool"][slots[0], h], state) < 1e-6
+        contenders.pool_contenders(task)["torch loop"](tensors)
+        assert distance(tensors["pool"], found["pool"]) < 1e-6
+        assert distance(tensors["o"], found["o"]) < 1e-6
+
+
+@tests.case
+def prefill_of_delta_net_is_the_rule_on_each_sequence():
+    b, t, h, hk, d = 3, 80, 2, 1, 64
+    total = 80 + 43 + 6
+    task = task_of("delta_net_prefill", dict(B=b, T=t, H=h, HK=hk, D=d))
+    tensors = {"q": noise(total, hk, d), "k": noise(total, hk, d), "v": noise(total, h, d),
+               "g": noise(total, h), "beta": noise(total, h), "s0": noise(b, h, d, d),
+               "starts": torch.zeros(b + 1, dtype=torch.int32), "o": noise(total, h, d)}
+    contenders.prefill_inputs(task, tensors)
+    assert tensors["starts"].tolist() == [0, 80, 123, 129]
+    assert float(tensors["g"].max()) < 0 and float(tensors["g"].min()) > -16.01 * 0.1
+    found = contenders.prefill_reference(task, tensors)
+    for n, (first, end) in enumerate(((0, 80), (80, 123), (123, 129))):
+        for head in range(h):
+            state = tensors["s0"][n, head].double()
+            o = by_steps(*(tensors[name][first:end, 0].double() for name in "qk"),
+                         *(tensors[name][first:end, head].double() for name in ("v", "g", "beta")),
+                         state)
+            assert distance(found["o"][first:end, head], o) < 1e-9
+            assert distance(found["s1"][n, head], state) < 1e-9
+    contenders.prefill_contenders(task)["torch chunks of 64"](tensors)
+    assert distance(tensors["s0"], found["s1"]) < 1e-5
+    assert distance(tensors["o"], found["o"]) < 1e-5
+
+
+class FakeFla:
+    """flash-linear-attention's two functions by the rule, with its layouts, or with a mistake."""
+
+    def __init__(self, factor=1.0):
+        self.factor = factor
+
+    def chunk_gated_delta_rule(self, q, k, v, g, beta, initial_state, output_final_state,
+                               cu_seqlens=None):
+        ends = cu_seqlens.tolist() if cu_seqlens is not None else None
+        o, state = torch.empty(v.shape), initial_state.transpose(-1, -2).double()
+        for n in range(state.shape[0]):
+            row, part = (0, slice(*ends[n:n + 2])) if ends else (n, slice(None))
+            for h in range(v.shape[2]):
+                rate = torch.logit(beta[row, part, h].double())
+                o[row, part, h] = by_steps(*(x[row, part, h].double() for x in (q, k, v, g)), rate,
+                                           state[n, h]).float() * self.factor
+        return o, state.transpose(-1, -2).float()
+
+    fused_recurrent_gated_delta_rule = chunk_gated_delta_rule
+
+
+def with_fla(fake):
+    rivals.optional = {"fla": fake, "fla.ops.gated_delta_rule": fake}.get
+
+
+SMALL_RULES = [cases.timed("delta_net_decode", B=2, N=2, H=4, HK=2, D=64, dtype="f32"),
+               cases.timed("delta_net_prefill", B=2, T=70, H=2, HK=1, D=64)]
+
+
+@tests.case
+def a_rival_is_checked_like_ourselves():
+    if len(sys.argv) < 2:
+        return
+    known = rivals.optional
+    try:
+        for factor in (1.0, 1.5):
+            with_fla(FakeFla(factor))
+            for item, name in zip(SMALL_RULES, ("FLA recurrent", "FLA chunks")):
+                timings.launches_for = lambda seconds, sets: 1
+                found = exact_bench().run(item, clock.Budget(60))
+                checks = found["contenders"][name]["checks"]
+                assert checks["o"]["ok"] == (factor == 1.0), (name, factor, checks)
+                assert all(check["ok"] for check in found["contenders"]["kgen"]["checks"].values())
+    finally:
+        rivals.optional = known
+
+
+@tests.case
+def rivals_that_are_not_there_are_no_contenders():
+    task, tensors = pool()
+    assert set(contenders.pool_contenders(task)) == {"torch loop"}
+    assert not [name for name in tensors if name.startswith("fla")]
 
 
 @tests.case
@@ -169,6 +298,9 @@ class Exact:
     def costs(self):
         return {}
 
+    def encode_map(self, entry, address):
+        return ctypes.c_uint64(address)
+
     def launch(self, grid, arguments, stream):
         first = arguments[0][0].value
         for entry in self.entries:
@@ -196,7 +328,10 @@ SMALL = [cases.timed("matmul", [dict(splits=2)], M=33, N=40, K=24, b_col=True, o
          cases.timed("attention", B=2, H=4, HKV=2, SQ=17, SK=17, D=64, causal=True),
          cases.timed("attention_decode", [dict(page=8)], B=2, H=8, HKV=2, SK=50, D=64, page=16,
                      splits=3),
-         cases.timed("delta_net", [dict(rows=16)], B=2, T=20, H=4, HK=2, D=64)]
+         cases.timed("delta_net", [dict(rows=16)], B=2, T=20, H=4, HK=2, D=64),
+         cases.timed("matmul", [dict(target="any")], M=72, N=64, K=136, out="bf16",
+                     target=cases.HOPPER)]
+SMALL += SMALL_RULES
 
 
 @tests.case
@@ -210,7 +345,9 @@ def plans_of_kgen_go_through_the_timing_stage():
         assert len(own) == 1 + len(item["variants"]), (cases.label(item), found["errors"])
         for row in own:
             assert all(check["ok"] for check in row["checks"].values()), (cases.label(item), row)
-        assert set(own[0]["checks"]) == {"matmul": {"c"}, "delta_net": {"o", "s1"}}.get(
+        assert set(own[0]["checks"]) == {"matmul": {"c"}, "delta_net": {"o", "s1"},
+                                         "delta_net_decode": {"o", "pool"},
+                                         "delta_net_prefill": {"o", "s1"}}.get(
             item["family"], {"o", "lse"})
 
 

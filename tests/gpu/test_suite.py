@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
+import zipfile
 
 from tap import Tests
 
@@ -21,6 +23,7 @@ SUITE = os.path.join(GPU, "suite")
 sys.path.insert(0, GPU)
 import cases  # noqa: E402
 import clock  # noqa: E402
+import goals  # noqa: E402
 import report  # noqa: E402
 import runs  # noqa: E402
 
@@ -48,12 +51,87 @@ def stage(jobs, seconds=30, **more):
 # ---- cases -------------------------------------------------------------------------------------
 @tests.case
 def every_case_is_written_once():
-    for items in (cases.correctness_cases(), cases.timing_cases(), cases.SANITIZER_CASES):
+    for items in (cases.correctness_cases(), cases.timing_cases(), cases.SANITIZER_CASES,
+                  cases.timing_cases(capability="9.0")):
         labels = [cases.label(item) for item in items]
         twice = {label for label in labels if labels.count(label) > 1}
         assert not twice, twice
         assert {item["family"] for item in items} == {"matmul", "attention", "attention_decode",
-                                                      "delta_net"}
+                                                      "delta_net", "delta_net_decode",
+                                                      "delta_net_prefill"}
+
+
+@tests.case
+def a_gpu_gets_the_schedules_that_it_runs():
+    plain = cases.case("matmul", M=64)
+    own = cases.case("matmul", M=64, target=cases.HOPPER)
+    assert [cases.fits(item, capability) for capability in ("9.0", "8.0", "unknown", None)
+            for item in (plain, own)] == [True, True, True, False, True, False, True, True]
+    for capability, wanted in (("9.0", {cases.HOPPER}), ("8.0", {None}), (None, {None})):
+        for family in ("matmul", "attention"):
+            assert {item["keys"].get("target") for item in cases.timing_cases(False, capability)
+                    if item["family"] == family} == wanted, capability
+    hopper = cases.timing_cases(False, "9.0")
+    squares = {item["keys"]["M"] for item in hopper if item["family"] == "matmul"
+               and len({item["keys"][name] for name in "MNK"}) == 1}
+    assert {"512", "1024", "2048", "4096", "8192", "16384"} <= squares
+    assert {"1", "16", "8192"} <= {item["keys"]["M"] for item in hopper
+                                   if item["family"] == "matmul" and "b_col" in item["keys"]}
+    seen = {tuple(item["keys"][name] for name in ("SQ", "D", "causal")) for item in hopper
+            if item["family"] == "attention"}
+    assert {(str(length), d, causal) for length in (512, 1024, 2048, 4096, 8192, 16384)
+            for d in ("64", "128") for causal in ("true", "false")} <= seen
+
+
+def timed_entry(case, seconds, **others):
+    rows = {name: {"seconds": {"median": value}}
+            for name, value in {"kgen": seconds, **others}.items()}
+    return {"family": case.split()[0], "case": case, "result": {"bytes": 1e9, "contenders": rows}}
+
+
+@tests.case
+def goals_are_measured_against_the_best_rival_that_is_right():
+    square = "matmul M=4096 N=4096 K=4096"
+    done = [timed_entry(square, 1.0, **{"torch.mm": 0.96}),
+            timed_entry("matmul M=64 N=64 K=64", 1.0, **{"torch.mm": 0.5}),
+            timed_entry("attention SQ=4096 SK=4096", 1.0, **{"SDPA flash": 2.0, "SDPA cuDNN": 0.8}),
+            timed_entry("delta_net_prefill B=1", 1.0, **{"FLA chunks": 1.6}),
+            timed_entry("delta_net_decode B=16 H=32", 1e-3),
+            timed_entry("delta_net_decode B=1 H=32", 1e-3)]
+    assert [row[1:] for row in goals.rows(done, 1e12)] == [
+        ("torch.mm", "0.95", "0.96", "reached"), ("SDPA cuDNN", "0.90", "0.80", "missed"),
+        ("FLA chunks", "1.50", "1.60", "reached"),
+        ("a copy's bandwidth", "0.85", "1.00", "reached")]
+    wrong = timed_entry(square, 1.0, **{"torch.mm": 0.5})
+    wrong["result"]["contenders"]["torch.mm"]["checks"] = {"c": {"ok": False}}
+    assert not goals.rows([wrong], 1e12) and not report.is_bad(wrong)
+    assert not report.split_contenders(wrong["result"])[2]
+    wrong["result"]["contenders"]["kgen"]["checks"] = {"c": {"ok": False}}
+    assert report.is_bad(wrong)
+
+
+@tests.case
+def wheels_are_unpacked_for_the_timings():
+    with tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(os.path.join(folder, "x-1.whl"), "w") as wheel:
+            wheel.writestr("x/__init__.py", "VALUE = 7\n")
+        options, environment = types.SimpleNamespace(wheels=folder, tutorials="there"), {}
+        loader = importlib.machinery.SourceFileLoader("suite_command", SUITE)
+        spec = importlib.util.spec_from_loader("suite_command", loader)
+        suite = importlib.util.module_from_spec(spec)
+        loader.exec_module(suite)
+        with suite.carry(options, environment):
+            said = subprocess.run([sys.executable, "-c", "import x; print(x.VALUE)"],
+                                  env={**os.environ, **environment}, capture_output=True, text=True,
+                                  check=False)
+            assert said.stdout == "7\n", said
+        assert environment["KGEN_TRITON_TUTORIALS"].endswith("there")
+
+
+@tests.case
+def what_was_cut_is_named():
+    stage = {"cases": [{"family": "matmul", "case": "matmul M=1"}]}
+    assert "- matmul M=1" in report.timing_section(stage)
 
 
 @tests.case

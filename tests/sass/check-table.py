@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The machine code of the shipped kernels, in numbers, against those that were accepted.
 
-usage: tests/sass/check-table.py [KGEN] [--update] [--toolkit=DIRECTORY]
+usage: tests/sass/check-table.py [KGEN] [--update] [--beside] [--toolkit=DIRECTORY]
 
 For each line of kernels/configurations.c, the shapes of GOALS, and Triton's kernels of triton/:
 registers, spills, local memory, barriers of the kernel, and the instruction mix of an iteration of
@@ -12,6 +12,7 @@ so that what was gained is kept. A spill, local memory, a warning of ptxas or on
 (C75xx: wgmma serialized, ...) fails in any case, but for Triton's. Reports in TAP.
 
   KGEN       the kgen that compiles (build/tools/kgen)
+  --beside   print the main loops of kernels.txt beside Triton's, as docs/machine-code.md has them
   --update   write kernels.txt anew; read the difference (git diff) before you commit it
 
 The table is of one version of ptxas; with another one the comparison is skipped. With another LLVM
@@ -119,7 +120,7 @@ def read_table(text):
     """((version of LLVM, of ptxas), {(kernel, target): numbers})"""
     versions = re.search(r"by LLVM (\S+), by ptxas (\S+)\.$", text, re.M)
     rows, name = {}, None
-    for line in text.splitlines():
+    for line in text.replace(" \\\n", " ").splitlines():
         if line.startswith(" "):
             target, *cells = line.replace("|", " ").split()
             rows[name, target] = tuple(int(cell) for cell in cells)
@@ -139,9 +140,30 @@ def table_text(versions, rows):
     text += "#   " + row_text("", KERNEL + LOOP) + "\n"
     last = None
     for (name, target), cells in rows.items():
-        text += ("" if name == last else name + "\n") + "    " + row_text(target, cells) + "\n"
+        named = name if len(name) <= 100 else " \\\n".join(name.rsplit(" ", 1))
+        text += ("" if name == last else named + "\n") + "    " + row_text(target, cells) + "\n"
         last = name
     return text
+
+
+# Ours of GOALS, and what is closest of Triton's.
+BESIDE = tuple(zip(GOALS, (("matmul_roles", "matmul"), ("matmul_roles_b_col",),
+                           ("attention_128_roles", "attention_128"), ("attention_128_causal",),
+                           ("attention_64_roles", "attention_64"))))
+
+
+def beside(rows):
+    """A table in Markdown: the main loop of each kernel of GOALS, and of Triton's."""
+    head = ("kernel", "regs", *LOOP, "per MMA")
+    lines = ["| " + " | ".join(head) + " |", "|---|" + "--:|" * (len(head) - 1)]
+    for ours, others in BESIDE:
+        for name in (ours, *(f"{TRITON}{other}.ptx" for other in others)):
+            cells = rows[name, TARGETS[-1]]
+            loop = cells[len(KERNEL):]
+            shown = name.replace(" target=sm_90a", "")
+            row = (shown, cells[0], *loop, f"{loop[-1] / loop[0]:.1f}")
+            lines.append("| " + " | ".join(str(cell) for cell in row) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def differences(expected, found, same_llvm=True):
@@ -218,11 +240,15 @@ def main(arguments):
     if "--help" in options or "-h" in options:
         print(__doc__)
         return 0
-    unknown = [name for name in options if name not in ("--update", "--toolkit")]
+    unknown = [name for name in options if name not in ("--update", "--beside",
+                                                           "--toolkit")]
     if unknown or len(names) > 1:
         print(f"check-table: unknown argument '{(unknown or names[1:])[0]}'; try --help",
               file=sys.stderr)
         return 2
+    if "--beside" in options:
+        print(beside(read_table(TABLE.read_text())[1]), end="")
+        return 0
     kgen = Path(names[0] if names else ROOT / "build/tools/kgen").resolve()
     if not kgen.exists():
         print(f"check-table: {kgen} is not there: build first", file=sys.stderr)

@@ -436,13 +436,21 @@ def table_of_kernels():
          ["c sm_80: it is not in the table", "ptxas: (C7510) slow"])
 
 
+def table_beside_triton():
+    """docs/machine-code.md has the table of main loops as kernels.txt has them now"""
+    table = load_table_script()
+    rows = table.read_table(table.TABLE.read_text())[1]
+    page = Path(__file__).resolve().parents[2] / "docs/machine-code.md"
+    assert table.beside(rows) in page.read_text(), "tests/sass/check-table.py --beside prints it"
+
+
 CASES = (blocks_and_padding, unused_labels, conditional_operand, meeting_points, calls,
          computed_branch, scheduling, loops, nested_loops, main_without_tensor,
          main_with_waits_inside, finer_kinds, configurations_of_one_target, never_executed,
          opcode_kinds, renaming, return_address, equal_code, other_registers, one_barrier_more,
          inserted_block, other_target, order, moved_block, alignment_is_complete, depth_counts,
          hunks_are_unified, what_ptxas_says, what_cuobjdump_says, suggestions,
-         table_of_kernels)
+         table_of_kernels, table_beside_triton)
 
 if __name__ == "__main__":
     sys.exit(run(CASES))

@@ -15,6 +15,11 @@ typedef struct bench_case {
     kgen_task_key keys[6];
 } bench_case;
 
+#define HOPPER                                                                                     \
+    {                                                                                              \
+        "target", "sm_90a"                                                                         \
+    }
+
 static const bench_case compiled[] = {
     {"matmul", {{"M", "256"}, {"N", "256"}}},
     {"matmul", {{"M", "4096"}, {"N", "4096"}}},
@@ -29,6 +34,11 @@ static const bench_case compiled[] = {
     {"delta_net_decode", {{"N", "8"}, {"checkpoints", "true"}}},
     {"delta_net_prefill", {{"D", "64"}, {"rows", "64"}}},
     {"delta_net_prefill", {{"D", "128"}, {"rows", "64"}}},
+    {"matmul", {HOPPER, {"M", "4096"}, {"N", "4096"}, {"K", "4096"}, {"out", "bf16"}}},
+    {"matmul", {HOPPER, {"M", "8192"}, {"N", "8192"}, {"K", "8192"}, {"b_col", "true"}}},
+    {"attention", {HOPPER, {"SQ", "4096"}, {"SK", "4096"}, {"D", "128"}}},
+    {"attention", {HOPPER, {"SQ", "4096"}, {"SK", "4096"}, {"D", "128"}, {"causal", "true"}}},
+    {"attention", {HOPPER, {"SQ", "4096"}, {"SK", "4096"}, {"D", "64"}}},
 };
 enum { N_COMPILED = sizeof compiled / sizeof *compiled, MOST_RUNS = 200 };
 
@@ -71,8 +81,10 @@ static int time_compiles(kgen_context *context, const kgen_task *task, double se
     kgen_define defines[KGEN_TASK_DEFINES];
     for (int i = 0; i < task->n_defines; i++)
         defines[i] = (kgen_define){task->defines[i].name, task->defines[i].value};
-    kgen_compile_options o = {
-        .name = task->source_name, .defines = defines, .n_defines = (size_t)task->n_defines};
+    kgen_compile_options o = {.name = task->source_name,
+                              .target = task->target[0] ? task->target : NULL,
+                              .defines = defines,
+                              .n_defines = (size_t)task->n_defines};
     int n = 0;
     // The first two warm the caches up.
     for (double start = now(); n < MOST_RUNS + 2 && (n < 5 || now() - start < seconds); n++) {
@@ -148,12 +160,11 @@ static bool bench_machine(cli_session *session, const bench_case *c, bool checke
         run_result_free(&result);
     }
     if (ok)
-        json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:f, s:I, s:f}", "kernel",
-                                              task->family, "name", task->shape, "checks",
-                                              checked ? "on" : "off", "seconds", seconds,
-                                              "lane_instructions", (json_int_t)lane_instructions,
-                                              "lane_instructions_per_second",
-                                              (double)lane_instructions / seconds));
+        json_array_append_new(
+            rows, json_pack("{s:s, s:s, s:s, s:f, s:I, s:f}", "kernel", task->family, "name",
+                            task->shape, "checks", checked ? "on" : "off", "seconds", seconds,
+                            "lane_instructions", (json_int_t)lane_instructions,
+                            "lane_instructions_per_second", (double)lane_instructions / seconds));
     kgen_task_free(task);
     return ok;
 }

@@ -21,6 +21,16 @@ def label(item):
     return " ".join([item["family"]] + [f"{name}={value}" for name, value in item["keys"].items()])
 
 
+HOPPER = "sm_90a"
+CAPABILITIES = {HOPPER: "9.0"}  # of the GPU that a schedule for one target runs on, and no other
+
+
+def fits(item, capability):
+    """Whether a GPU of this capability runs the case; None: whatever runs it is told the target."""
+    wanted = CAPABILITIES.get(item["keys"].get("target"))
+    return wanted is None or capability is None or wanted == capability
+
+
 # ---- correctness -------------------------------------------------------------------------------
 LAYOUTS = [(False, False), (False, True), (True, False), (True, True)]
 # Rows of 8, 4, 2 and 1 elements' alignment, extents of 1, below, at and above a tile.
@@ -86,10 +96,62 @@ def delta_net_cases():
         yield case("delta_net", B=next(batch), T=t, H=h, HK=hk, D=d, rows=rows, warps=next(warps))
 
 
+def delta_net_decode_cases():
+    heads, skipped = cycle(((1, 1), (4, 2), (6, 2), (8, 8))), cycle((0, 1, 0, 3))
+    rows, dtype = cycle((0, 8, 16, 32)), cycle(("bf16", "f16", "f32"))
+    for b, n, d, checkpoints in product((3, 20), (1, 2, 3, 5, 8), (64, 128), (False, True)):
+        h, hk = next(heads)
+        yield case("delta_net_decode", B=b, N=n, H=h, HK=hk, D=d, dtype=next(dtype),
+                   rows=next(rows), skipped=next(skipped), checkpoints=checkpoints)
+
+
+def delta_net_prefill_cases():
+    heads, batch = cycle(((1, 1), (2, 1), (4, 2))), cycle((1, 3))
+    half, stage, dtype = cycle((0, 1, 2)), cycle((2, 1)), cycle(("bf16", "f16"))
+    for t, d, gates in product((1, 37, 63, 64, 65, 128, 200, 511, 1500), (64, 128),
+                               ("model", "none", "strong")):
+        (h, hk), choice = next(heads), next(half)
+        yield case("delta_net_prefill", B=next(batch), T=t, H=h, HK=hk, D=d, dtype=next(dtype),
+                   gates=gates, stages=next(stage), rows=choice and d // choice)
+
+
+# Schedules with roles, the copy engine and wgmma. Tails in every direction, fewer SMs than tiles.
+HOPPER_TILES = [(0, 0), (64, 64), (64, 256), (128, 64), (128, 128), (128, 192), (128, 256),
+                (256, 64), (256, 128)]
+HOPPER_SHAPES = [(64, 64, 64), (256, 256, 128), (130, 72, 72), (300, 264, 200), (1000, 520, 328)]
+
+
+def matmul_hopper_cases():
+    out, dtype = cycle(("bf16", "f32", "f16")), cycle(("bf16", "f16"))
+    activation, sms = cycle(("none", "silu", "relu", "gelu")), cycle((132, 3, 1, 7))
+    layout = cycle(LAYOUTS)
+    for (tile_m, tile_n), (m, n, k) in product(HOPPER_TILES, HOPPER_SHAPES):
+        a_col, b_col = next(layout)
+        if a_col and m % 8:
+            a_col = False  # rows of whole chunks of 16 bytes, or the schedule is another one
+        yield case("matmul", M=m, N=n, K=k, dtype=next(dtype), out=next(out), sms=next(sms),
+                   tile_m=tile_m, tile_n=tile_n, activation=next(activation), a_col=a_col,
+                   b_col=b_col, bias=m == 300, target=HOPPER)
+    for splits in (2, 3, 8):
+        yield case("matmul", M=300, N=264, K=1000, dtype="bf16", out="bf16", splits=splits,
+                   target=HOPPER)
+    yield case("matmul", M=1024, N=1024, K=1024, dtype="bf16", out="bf16", target=HOPPER)
+
+
+def attention_hopper_cases():
+    heads, sms = cycle(((1, 1), (2, 1), (4, 2), (6, 2))), cycle((132, 2, 5))
+    for (sq, sk), d, causal in product(((128, 128), (200, 300), (300, 200), (500, 700), (129, 1000),
+                                        (1024, 1024)), (64, 128), (False, True)):
+        h, hkv = next(heads)
+        yield case("attention", B=1 + sq % 2, H=h, HKV=hkv, SQ=sq, SK=sk, D=d, causal=causal,
+                   dtype="f16" if sk == 300 else "bf16", sms=next(sms), target=HOPPER)
+
+
 def correctness_cases(quick=False):
     """All cases, the families taking turns, so that a deadline cuts each of them a little."""
-    families = [list(make()) for make in (matmul_cases, attention_cases, attention_decode_cases,
-                                          delta_net_cases)]
+    families = [list(make()) for make in (matmul_hopper_cases, attention_hopper_cases, matmul_cases,
+                                          attention_cases, attention_decode_cases, delta_net_cases,
+                                          delta_net_decode_cases, delta_net_prefill_cases)]
     if quick:
         families = [items[::9] for items in families]
     # Each at its own pace: after a tenth of the list, a tenth of every family has had its turn.
@@ -104,7 +166,11 @@ DRY_CASES = [case("matmul", M=17, N=33, K=40, dtype="bf16"),
                   activation="relu", b_col=True),
              case("attention", B=1, H=2, HKV=1, SQ=20, SK=33, D=64, causal=True),
              case("attention_decode", B=2, H=4, HKV=1, SK=40, D=64, page=16, splits=2),
-             case("delta_net", B=1, T=3, H=2, HK=1, D=64)]
+             case("delta_net", B=1, T=3, H=2, HK=1, D=64),
+             case("delta_net_decode", B=1, N=2, H=2, HK=1, D=64, checkpoints=True),
+             case("delta_net_prefill", B=1, T=66, H=1, HK=1, D=64),
+             case("matmul", M=72, N=64, K=136, dtype="bf16", out="bf16", target=HOPPER),
+             case("attention", B=1, H=1, HKV=1, SQ=130, SK=140, D=64, causal=True, target=HOPPER)]
 
 # Under compute-sanitizer a launch takes seconds: few, small, one for each way to synchronize.
 SANITIZER_CASES = [case("matmul", M=70, N=72, K=200, dtype="bf16", out="bf16", stages=4),
@@ -116,7 +182,14 @@ SANITIZER_CASES = [case("matmul", M=70, N=72, K=200, dtype="bf16", out="bf16", s
                    case("attention_decode", B=2, H=4, HKV=1, SK=300, D=64, page=16, splits=4),
                    case("attention_decode", B=1, H=16, HKV=2, SK=100, D=128, page=32, splits=1),
                    case("delta_net", B=1, T=9, H=2, HK=1, D=128),
-                   case("delta_net", B=2, T=4, H=2, HK=2, D=64, rows=16)]
+                   case("delta_net", B=2, T=4, H=2, HK=2, D=64, rows=16),
+                   case("delta_net_decode", B=3, N=3, H=2, HK=1, D=128, checkpoints=True,
+                        skipped=1),
+                   case("delta_net_prefill", B=2, T=150, H=2, HK=1, D=128),
+                   case("matmul", M=300, N=264, K=264, dtype="bf16", out="bf16", sms=2,
+                        target=HOPPER),
+                   case("attention", B=1, H=2, HKV=1, SQ=200, SK=300, D=128, causal=True,
+                        target=HOPPER)]
 SANITIZER_TOOLS = ("racecheck", "memcheck", "initcheck", "synccheck")
 
 
@@ -136,6 +209,9 @@ THIN = [dict(splits=4), dict(splits=8, stages=5), dict(splits=8, tile_n=64, tile
 LLM_WEIGHTS = [(4096, 4096), (14336, 4096), (4096, 14336), (28672, 8192)]
 
 
+ROWS_AT_ONCE = (4096, 1, 16, 128, 1024, 64, 512, 8192)
+
+
 def matmul_timings():
     for n in (4096, 8192, 2048, 1024, 512):
         yield timed("matmul", WIDE, M=n, N=n, K=n, dtype="bf16", out="bf16")
@@ -149,14 +225,40 @@ def matmul_timings():
     yield timed("matmul", WIDE, M=4095, N=4095, K=4095, dtype="bf16", out="bf16")
 
 
-def attention_timings():
+PORTABLE = dict(target="any")  # the schedule for every GPU, beside the one for this
+
+
+def matmul_hopper_timings():
+    tiles = [PORTABLE, dict(tile_m=256, tile_n=128), dict(tile_m=128, tile_n=192)]
+    for n in (4096, 8192, 2048, 1024, 512, 16384):
+        yield timed("matmul", tiles if n in (4096, 8192) else [PORTABLE] if n < 8192 else [], M=n,
+                    N=n, K=n, dtype="bf16", out="bf16", target=HOPPER)
+    for m in ROWS_AT_ONCE:
+        for n, k in LLM_WEIGHTS:
+            yield timed("matmul", [dict(splits=4)] if m <= 128 else [], M=m, N=n, K=k, dtype="bf16",
+                        out="bf16", b_col=True, target=HOPPER)
+    yield timed("matmul", M=4096, N=4096, K=4096, dtype="f16", out="f16", target=HOPPER)
+    yield timed("matmul", M=4096, N=4096, K=4096, dtype="bf16", out="bf16", b_col=True, bias=True,
+                activation="gelu", target=HOPPER)
+    yield timed("matmul", M=4095, N=4095, K=4095, dtype="bf16", out="bf16", target=HOPPER)
+
+
+def attention_timings(**more):
+    """`more`: keys of every case."""
+    tried = [PORTABLE] if more else [dict(stages=1), dict(stages=3)]
     for d, causal in product((128, 64), (True, False)):
-        for length in (4096, 1024, 512, 2048, 8192, 16384):
+        for length in (4096, 16384, 1024, 512, 2048, 8192):
             batch = max(1, 8192 // length)
-            yield timed("attention", [dict(stages=1), dict(stages=3)], B=batch, H=2048 // d,
-                        HKV=2048 // d, SQ=length, SK=length, D=d, causal=causal, dtype="bf16")
-    yield timed("attention", B=2, H=32, HKV=8, SQ=4096, SK=4096, D=128, causal=True, dtype="bf16")
-    yield timed("attention", B=1, H=16, HKV=16, SQ=1000, SK=1000, D=128, causal=True, dtype="f16")
+            yield timed("attention", tried, B=batch, H=2048 // d, HKV=2048 // d, SQ=length,
+                        SK=length, D=d, causal=causal, dtype="bf16", **more)
+    yield timed("attention", B=2, H=32, HKV=8, SQ=4096, SK=4096, D=128, causal=True, dtype="bf16",
+                **more)
+    yield timed("attention", B=1, H=16, HKV=16, SQ=1000, SK=1000, D=128, causal=True, dtype="f16",
+                **more)
+
+
+def attention_hopper_timings():
+    return attention_timings(target=HOPPER)
 
 
 def attention_decode_timings():
@@ -180,10 +282,35 @@ def delta_net_timings():
     yield timed("delta_net", tried[:2], B=1, T=512, H=32, HK=32, D=64)
 
 
-def timing_cases(quick=False):
-    """Families take turns: a deadline leaves each with its first, most telling shapes."""
-    families = [list(make()) for make in (matmul_timings, attention_timings,
-                                          attention_decode_timings, delta_net_timings)]
+def delta_net_decode_timings():
+    """From 512 heads of sequences on (B=16) the memory is to be the limit."""
+    for batch in (16, 64, 1, 256, 4):
+        yield timed("delta_net_decode", [dict(rows=16), dict(rows=32)], B=batch, N=1, H=32, HK=16,
+                    D=128)
+    yield timed("delta_net_decode", B=16, N=4, H=32, HK=16, D=128, checkpoints=True)
+    yield timed("delta_net_decode", B=16, N=8, H=32, HK=16, D=128, checkpoints=True)
+    yield timed("delta_net_decode", B=32, N=1, H=32, HK=32, D=64)
+
+
+def delta_net_prefill_timings():
+    """Sequences differ in length from the second on, by 37 tokens each."""
+    for batch, length, heads in ((1, 8192, 32), (8, 2048, 32), (1, 32768, 16), (1, 2048, 32),
+                                 (32, 1500, 32)):
+        yield timed("delta_net_prefill", [dict(rows=64), dict(rows=128)], B=batch, T=length,
+                    H=heads, HK=heads, D=128)
+    yield timed("delta_net_prefill", B=1, T=8192, H=32, HK=16, D=128)
+    yield timed("delta_net_prefill", [dict(rows=64)], B=4, T=4096, H=32, HK=32, D=64)
+
+
+def timing_cases(quick=False, capability=None):
+    """Families take turns: a deadline leaves each with its first, most telling shapes. On a GPU
+    that has schedules of its own, those, and the portable ones as variants."""
+    hopper = capability == CAPABILITIES[HOPPER]
+    makers = ([matmul_hopper_timings, attention_hopper_timings] if hopper else
+              [matmul_timings, attention_timings])
+    makers += [delta_net_prefill_timings, delta_net_decode_timings, attention_decode_timings,
+               delta_net_timings]
+    families = [list(make()) for make in makers]
     if quick:
         families = [[dict(item, variants=[]) for item in items[:3]] for items in families]
     out = []

@@ -4,9 +4,11 @@
 A family has four functions. inputs(task, tensors) changes fresh uniform noise into what the kernel
 expects. contenders(task) gives {name: function of one set of tensors}. reference(task, tensors)
 gives {output: what it should be}, in f32 or f64. `task` holds torch, the keys and the launch plan;
-`tensors` are the kernel's arguments by name.
+`tensors` are the kernel's arguments by name. Kernels from elsewhere stand in rivals.py.
 """
 import math
+
+import rivals
 
 
 class Task:
@@ -77,7 +79,7 @@ def matmul_reference(task, tensors):
 
 # ---- attention ---------------------------------------------------------------------------------
 def attention_inputs(task, tensors):
-    pass
+    rivals.attention_inputs(task, tensors)
 
 
 def sdpa(task, backend, grouped, **options):
@@ -106,7 +108,8 @@ def attention_contenders(task):
     def contender(backend):
         run = sdpa(task, backend, grouped, is_causal=task.flag("causal"))
         return lambda tensors: run(*(tensors[name].transpose(1, 2) for name in "qkv"))
-    return {name: contender(backend) for name, backend in BACKENDS.items()}
+    return {**{name: contender(backend) for name, backend in BACKENDS.items()},
+            **rivals.attention(task)}
 
 
 def softmax_rows(task, q, k, v, hidden):
@@ -257,9 +260,109 @@ def delta_reference(task, tensors):
     return {"o": out, "s1": state}
 
 
+# ---- delta_net_decode --------------------------------------------------------------------------
+def unit_rows(tensors):
+    for name in "qk":
+        x = tensors[name]
+        x /= x.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+
+
+def pool_inputs(task, tensors):
+    """Every sequence has a state, and with checkpoints a slot for each token but the last; slots
+    are scattered over the pool."""
+    torch, batch, tokens = task.torch, task.number("B"), task.number("N")
+    unit_rows(tensors)
+    tensors["g"].abs_().mul_(-0.5)
+    index = tensors["index"]
+    order = torch.randperm(batch * tokens, device=index.device).view(batch, tokens)
+    index.copy_(order[:, 0])
+    after = tensors["after"]
+    after.fill_(-1)
+    after[:, :tokens - 1] = order[:, 1:]
+    tensors["slots"], tensors["kept"] = order[:, 0].clone(), order[:, 1:].clone()
+    rivals.delta_inputs(task, tensors)
+
+
+def pool_rule(task, tensors, pool, out, cast):
+    """The rule on the states that `slots` names, and copies where checkpoints are asked for."""
+    q, k = (cast(by_value_head(tensors, name)) for name in "qk")
+    v, g, beta = (cast(tensors[name]) for name in ("v", "g", "beta"))
+    state = pool[tensors["slots"]]
+    for t in range(q.shape[1]):
+        part = slice(t, t + 1)
+        delta_loop(task, q[:, part], k[:, part], v[:, part], g[:, part], beta[:, part], state,
+                   out[:, part])
+        if task.flag("checkpoints") and t + 1 < q.shape[1]:
+            pool[tensors["kept"][:, t]] = state
+    pool[tensors["slots"]] = state
+
+
+def pool_contenders(task):
+    def plain(tensors):
+        pool_rule(task, tensors, tensors["pool"], tensors["o"], lambda x: x.float())
+    return {"torch loop": plain, **rivals.delta_decode(task)}
+
+
+def pool_reference(task, tensors):
+    double = task.torch.float64
+    pool, out = tensors["pool"].to(double), tensors["o"].to(double)
+    pool_rule(task, tensors, pool, out, lambda x: x.to(double))
+    return {"o": out, "pool": pool}
+
+
+# ---- delta_net_prefill -------------------------------------------------------------------------
+def lengths_of(task):
+    """The first has T tokens, each other 37 less than the one before, down to none."""
+    return [max(0, task.number("T") - 37 * b) for b in range(task.number("B"))]
+
+
+def prefill_inputs(task, tensors):
+    """Log decays as models have them: a head's factor of 1 to 16 times a step of 0.001 to 0.1."""
+    torch = task.torch
+    unit_rows(tensors)
+    g = tensors["g"]
+    heads = torch.arange(g.shape[1], device=g.device)
+    g.copy_(-(1 + heads * 5 % 16) * 1e-3 * 10 ** (1 + g))
+    ends = torch.tensor([0] + lengths_of(task), device=g.device).cumsum(0)
+    tensors["starts"].copy_(ends)
+    tensors["ends"] = ends.tolist()
+    rivals.delta_inputs(task, tensors)
+
+
+def prefill_rule(task, tensors, state, out, cast):
+    """Sequence by sequence, in chunks; `state` and `out` are written."""
+    q, k = (cast(tensors[name].repeat_interleave(
+        tensors["v"].shape[1] // tensors[name].shape[1], dim=1)) for name in "qk")
+    rest = [cast(tensors[name]) for name in ("v", "g", "beta")]
+    for b, (first, end) in enumerate(zip(tensors["ends"], tensors["ends"][1:])):
+        if first < end:
+            delta_chunks(task, *(x[None, first:end] for x in (q, k, *rest)), state[b:b + 1],
+                         out[None, first:end])
+
+
+def prefill_contenders(task):
+    def chunks(tensors):
+        prefill_rule(task, tensors, tensors["s0"], tensors["o"], lambda x: x.float())
+    return {"torch chunks of 64": chunks, **rivals.delta_prefill(task)}
+
+
+def prefill_reference(task, tensors):
+    """In f64, on the state as it is now."""
+    double = task.torch.float64
+    state = tensors["s0"].to(double)
+    out = task.torch.empty_like(tensors["o"], dtype=double)
+    prefill_rule(task, tensors, state, out, lambda x: x.to(double))
+    return {"o": out, "s1": state}
+
+
+# Where an output's error is not that of its type: the state is rounded for every product.
+LIMITS = {("delta_net_prefill", "s1"): 8e-3}
+
 FAMILIES = {
     "matmul": (matmul_inputs, matmul_contenders, matmul_reference),
     "attention": (attention_inputs, attention_contenders, attention_reference),
     "attention_decode": (decode_inputs, decode_contenders, decode_reference),
     "delta_net": (delta_inputs, delta_contenders, delta_reference),
+    "delta_net_decode": (pool_inputs, pool_contenders, pool_reference),
+    "delta_net_prefill": (prefill_inputs, prefill_contenders, prefill_reference),
 }

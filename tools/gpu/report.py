@@ -3,6 +3,8 @@
 import json
 import os
 
+import goals
+
 GOOD = ("right", "not run", "skipped")
 
 
@@ -49,7 +51,8 @@ def split_contenders(result):
     timed = sorted(((name, row) for name, row in result.get("contenders", {}).items()
                     if median(row)), key=lambda entry: median(entry[1]))
     variants = [entry for entry in timed if entry[0].startswith("kgen ")]
-    others = [entry for entry in timed if not entry[0].startswith("kgen")]
+    others = [entry for entry in timed if not entry[0].startswith("kgen")
+              and all(check["ok"] for check in entry[1].get("checks", {}).values())]
     return result.get("contenders", {}).get("kgen"), variants, others
 
 
@@ -104,11 +107,16 @@ def timing_section(stage):
         rows = [timing_row(entry["case"].partition(" ")[2], entry["result"]) for entry in done
                 if entry["family"] == family]
         lines += [f"### {family}", "", *table(TIMING_HEAD, rows), ""]
+    reached = goals.rows(done, copied)
+    if reached:
+        lines += ["### Goals", "", *table(goals.HEAD, reached), ""]
     if stage.get("lost"):
         lines += [f"{stage['lost']}.", ""]
     left = len(stage["cases"]) - len(done)
     if left:
-        lines += [f"{left} of {len(stage['cases'])} cases were not reached.", ""]
+        lines += [f"{left} of {len(stage['cases'])} cases were not reached:", ""]
+        lines += [f"- {entry['case']}" for entry in stage["cases"] if not entry.get("result")]
+        lines += [""]
     return lines
 
 
@@ -223,5 +231,6 @@ def is_bad(entry):
     if not result:
         return False
     return bool(result.get("error")) or any(
-        not check["ok"] for row in result.get("contenders", {}).values()
+        not check["ok"] for name, row in result.get("contenders", {}).items()
+        if name.partition(" ")[0] == "kgen"  # a rival that is wrong is out of the race, no more
         for check in row.get("checks", {}).values())

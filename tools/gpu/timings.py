@@ -13,7 +13,7 @@ import subprocess
 import sys
 
 from clock import Budget, describe, interleave, launches_for, sets_for, summary
-from contenders import FAMILIES, Task
+from contenders import FAMILIES, LIMITS as OWN_LIMITS, Task
 from driver import Driver, DriverError, pack
 
 # ||result - reference|| / ||reference||, by the type of the output: twice its rounding, or what
@@ -101,9 +101,35 @@ class Entry:
                 tensors[entry["name"]].fill_(float("nan"))
         self.kernel.launch(self.plan["grid"], self.packed[0], gpu.stream())
         gpu.synchronize()
-        dtypes = {entry["name"]: entry["dtype"] for entry in self.tensors()}
-        return {name: compare(gpu.torch, tensors[name], value, LIMITS[dtypes[name]])
+        return {name: compare(gpu.torch, tensors[name], value, self.limit(name))
                 for name, value in expected.items()}
+
+    def limit(self, name):
+        dtypes = {entry["name"]: entry["dtype"] for entry in self.tensors()}
+        return OWN_LIMITS.get((self.family, name), LIMITS[dtypes[name]])
+
+    def rivals(self):
+        """The contenders by name: the same task by others."""
+        return FAMILIES[self.family][1](self.task)
+
+    def check_rivals(self, gpu):
+        """What kernels from elsewhere give, on the first set and before kgen's changes a state."""
+        asked = {name: function for name, function in self.rivals().items()
+                 if hasattr(function, "outputs")}
+        expected = FAMILIES[self.family][2](self.task, self.sets[0]) if asked else {}
+        checks = {}
+        for name, function in asked.items():
+            try:
+                made = function.outputs(self.sets[0])
+            except Exception as error:  # told when it is its turn to be timed
+                if getattr(error, "sticky", False):
+                    raise
+                continue
+            # Its own roundings are not ours: what is far off is another task.
+            checks[name] = {output: compare(gpu.torch, value, expected[output],
+                                            4 * max(self.limit(output), LIMITS["bf16"]))
+                            for output, value in made.items()}
+        return checks
 
 
 def compare(torch, result, expected, limit):
@@ -174,13 +200,14 @@ class Bench:
         """(launch of set i, how many sets) by the contender's name."""
         first = entries["kgen"]
         out = {name: (entry.launcher(self.gpu), len(entry.sets)) for name, entry in entries.items()}
-        for name, function in FAMILIES[first.family][1](first.task).items():
+        for name, function in first.rivals().items():
             out[name] = (lambda i, function=function: function(first.sets[i]), len(first.sets))
         return out
 
     def run(self, item, budget):
         entries, errors = self.entries(item)
-        checks = {name: entry.check(self.gpu) for name, entry in entries.items()}
+        checks = entries["kgen"].check_rivals(self.gpu)
+        checks.update((name, entry.check(self.gpu)) for name, entry in entries.items())
         replays = {}
         for name, (launch, sets) in self.launchers(entries).items():
             try:
@@ -206,9 +233,10 @@ class Bench:
         for name, values in samples.items():
             row = {"seconds": summary(values), "samples": values, "launches": replays[name][1],
                    "how": replays[name][2]}
+            if name in checks:
+                row["checks"] = checks[name]
             if name in entries:
-                row.update(costs=entries[name].kernel.costs(), checks=checks[name],
-                           grid=entries[name].plan["grid"])
+                row.update(costs=entries[name].kernel.costs(), grid=entries[name].plan["grid"])
             out["contenders"][name] = row
         return out
 
