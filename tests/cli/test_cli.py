@@ -78,7 +78,8 @@ usage("option with a value that takes none", "build", "matmul", "--no-share=1",
       err="takes no value")
 usage("option of another command", "build", "matmul", "--grid=1", err="unknown option '--grid'")
 usage("no operand", "build", err="missing FILE")
-usage("too many operands", "build", "matmul", "attention", err="unexpected 'attention'")
+usage("too many operands", "sync", "matmul", "attention", err="unexpected 'attention'")
+usage("two kernels to build", "build", "matmul", "attention", err="'attention': must be KEY=VALUE")
 usage("unknown target", "build", "matmul", "--target=sm_81", err="did you mean 'sm_80'")
 usage("unknown pass", "build", "matmul", "--stop-after=synch", err="did you mean 'sync'")
 usage("unknown pass to print", "build", "matmul", "--print-after=flod", err="did you mean 'fold'")
@@ -599,8 +600,23 @@ def explain_schedule(kgen):
     same(kgen("explain", "matmul", *problem, "--schedule"), text)
     kgen("explain", "matmul", "M=16", "target=sm_90a", "--schedule", out="all warps work alike")
     kgen("explain", "matmul", "--schedule", out="for any GPU\n  -D T=bf16")
-    kgen("explain", "matmul", "M=16", status=2, err="KEY=VALUE goes with --schedule")
     kgen("explain", "matmul", "Q=16", "--schedule", status=2, err="unknown key of matmul 'Q'")
+
+
+@case
+def problems(kgen):
+    """build and explain take the KEY=VALUE words of a shipped kernel, as run does"""
+    problem = ("matmul", "M=300", "N=256", "K=256", "target=sm_90a")
+    plan = json.loads(kgen("run", *problem, "--plan", "--json"))
+    same(kgen("build", *problem), plan["ptx"])
+    same(kgen("build", *problem[:-1], "-t", "sm_90a"), plan["ptx"])
+    kgen("build", *problem, "-D", "STAGES=2", out=r"mbarrier")
+    kgen("explain", *problem, out=r"^matmul for sm_90a: \d+ synchronizations")
+    for command in ("build", "explain"):
+        kgen(command, "matmul", "M=x", status=1, err="matmul: M=x")
+        kgen(command, "matmul", "Q=1", status=2, err="unknown key of matmul 'Q'")
+        kgen(command, "matmul", "M", status=2, err="'M': must be KEY=VALUE")
+        kgen(command, "./mine.kg", "M=16", status=2, err="words are for shipped kernels; -D")
 
 
 @case
