@@ -96,8 +96,8 @@ static bool known_print_after(const command_line *options)
     return known_name(options, OPTION_print_after, "pass", kgen_pass_name);
 }
 
-// The problem that KEY=VALUE words state of a shipped kernel: its plan. *task is NULL where there are
-// none. false after an error was said; *status is what to exit with.
+// The problem that KEY=VALUE words state of a shipped kernel: its plan. *task is NULL where there
+// are none. false after an error was said; *status is what to exit with.
 static bool read_problem(const command_line *options, kgen_task **task, int *status)
 {
     char error[256];
