@@ -626,6 +626,11 @@ def explain_forms(kgen):
         kgen("explain", "matmul", *options, status=2, err="exclude each other")
     kgen("explain", "matmul", "--memory", out=r"^shared memory of matmul: \d+ bytes")
     kgen("explain", "matmul", "--timeline", out=r"loop at line \d+: 5 trips shown, 3 slots")
+    hopper = kgen("explain", "matmul", "M=512", "N=512", "K=512", "target=sm_90a", "sms=2",
+                  "out=bf16", "--timeline", out=r"trip 2 .*\n.*\n.*fills sa, slot 2 +3 in flight")
+    same(hopper.count("round 1 of the loop around it"), 2)
+    assert re.search(r"wgmma_commit +2 in flight\n.*wgmma_wait 1 +1 in flight", hopper), hopper
+    assert re.search(r"bulk_commit +1 in flight\n  round 1", hopper), hopper
     kgen("explain", "delta_net", "--timeline", out="no loop that synchronizes")
 
 
