@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The code generator's lower half: a thin builder over LLVM that knows nothing of the tile IR.
-// llvm.c is the only file that includes llvm-c/; emitters see this header alone.
+// Only llvm_*.c see LLVM, by llvm.h; emitters see this header alone.
 //
 //   context  one LLVM context and its target machines; made once, used for many modules
 //   module   one PTX text in the making; all building goes through it, into its current block

@@ -28,7 +28,8 @@ MAY_INCLUDE = {
               "runtime/drop_in", "kernels", "tools"],
     "docs": ["runtime/kgen.h", "kernels/kernels.h"],
 }
-LLVM_FILE = "codegen/llvm.c"  # the only one that includes llvm-c/
+LLVM_FILE = "codegen/llvm.h"  # the only one that includes llvm-c/
+LLVM_USERS = re.compile(r"codegen/llvm_[^/]*\.c")  # and those that include it
 
 # The library never ends, prints or reads the environment. What is not the library: generators, and
 # the drop-in driver, which has no other way to hear from its user and to tell what it found.
@@ -57,7 +58,8 @@ def walk(root):
                             and not (Path(folder) == root and f.startswith("build")))
         for name in sorted(names):
             path = Path(folder, name)
-            if not path.is_symlink():
+            # .git is a file in a second work tree, and says where the first one is.
+            if not path.is_symlink() and name != ".git":
                 yield path.relative_to(root)
 
 
@@ -116,13 +118,16 @@ def check_includes(root, files):
 
 
 def check_llvm(root, files):
-    """one file touches LLVM"""
+    """one header touches LLVM, for the files named after it"""
     for path, text in files.items():
         if path.suffix not in SOURCE or str(path) == LLVM_FILE:
             continue
-        for number, _, name in includes(text):
+        for number, quote, name in includes(text):
             if name.startswith(("llvm-c/", "llvm/")):
                 yield f"{path}:{number}: only {LLVM_FILE} includes {name}"
+            target = included_path(root, path, name) if quote == '"' else None
+            if target == LLVM_FILE and not LLVM_USERS.fullmatch(str(path)):
+                yield f"{path}:{number}: may not include {target}"
 
 
 def code_only(text):
