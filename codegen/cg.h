@@ -446,6 +446,8 @@ struct cg_finish_options {
 // `instcombine` must be told not to verify its fixpoint: that check ends the process.
 #define CG_LEAST_PASSES "dce"
 #define CG_DEFAULT_PASSES "early-cse,instcombine<no-verify-fixpoint>,dce"
+// For kernels with wgmma: what instcombine does to addresses costs ptxas two instructions a trip.
+#define CG_WGMMA_PASSES "early-cse,dce"
 
 struct cg_output {
     char *ptx; // ends with a NUL, not counted

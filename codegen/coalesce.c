@@ -33,6 +33,7 @@ struct merger {
     unsigned *same;      // and of those that are copies of one value for good
     uint64_t *conflicts; // a set a row: they hold something else when this one is written
     uint64_t *live;      // one set
+    uint64_t *beside;    // one more: `live` and what a statement writes
     unsigned rows, words;
 };
 
@@ -62,29 +63,38 @@ static void take_rows(struct merger *m, const uint64_t *registers)
         }
 }
 
-// The row is written while `live` holds values.
-static void note_live(struct merger *m, int row)
+static void put_rows(const struct merger *m, const struct cg_statement *s, uint64_t *set,
+                     bool written)
+{
+    const struct cg_register_use *uses = &m->body->uses[s->first_use];
+    for (unsigned k = 0; k < s->use_count; k++) {
+        int row = m->row[uses[k].index];
+        if (row != NO_ROW && (written ? uses[k].writes : uses[k].reads))
+            cg_put_in_set(set, (unsigned)row, true);
+    }
+}
+
+// The row is written while the set holds values.
+static void note(struct merger *m, int row, const uint64_t *set)
 {
     uint64_t *conflicts = conflicts_of(m, row);
-    for (unsigned w = 0; w < m->words; w++) conflicts[w] |= m->live[w];
+    for (unsigned w = 0; w < m->words; w++) conflicts[w] |= set[w];
 }
 
 // The statement writes while `live` (what is read behind it) holds values.
 static void note_conflicts(struct merger *m, const struct cg_statement *s)
 {
     const struct cg_register_use *uses = &m->body->uses[s->first_use];
+    // The results of one statement exist side by side, read or not.
+    memcpy(m->beside, m->live, m->words * sizeof *m->live);
+    put_rows(m, s, m->beside, true);
     for (unsigned k = 0; k < s->use_count; k++) {
         int row = m->row[uses[k].index];
         if (!uses[k].writes || row == NO_ROW) continue;
-        uint64_t *conflicts = conflicts_of(m, row);
         unsigned source = s->copy ? (unsigned)m->row[uses[1].index] : 0;
-        bool keep = s->copy && !cg_in_set(conflicts, source);
-        note_live(m, row);
-        // The results of one statement exist side by side, read or not.
-        for (unsigned j = 0; j < s->use_count; j++)
-            if (uses[j].writes && j != k && m->row[uses[j].index] != NO_ROW)
-                cg_put_in_set(conflicts, (unsigned)m->row[uses[j].index], true);
-        if (keep) cg_put_in_set(conflicts, source, false);
+        bool keep = s->copy && !cg_in_set(conflicts_of(m, row), source);
+        note(m, row, m->beside);
+        if (keep) cg_put_in_set(conflicts_of(m, row), source, false);
     }
 }
 
@@ -101,9 +111,7 @@ static void find_conflicts(struct merger *m)
             for (unsigned k = 0; k < s->use_count; k++)
                 if (uses[k].writes && m->row[uses[k].index] != NO_ROW)
                     cg_put_in_set(m->live, (unsigned)m->row[uses[k].index], false);
-            for (unsigned k = 0; k < s->use_count; k++)
-                if (uses[k].reads && m->row[uses[k].index] != NO_ROW)
-                    cg_put_in_set(m->live, (unsigned)m->row[uses[k].index], true);
+            put_rows(m, s, m->live, false);
         }
     }
 }
@@ -120,7 +128,7 @@ static void find_late_conflicts(struct merger *m)
             const struct cg_register_use *uses = &body->uses[s->first_use];
             for (unsigned k = 0; k < s->use_count; k++)
                 if (uses[k].writes && m->row[uses[k].index] != NO_ROW)
-                    note_live(m, m->row[uses[k].index]);
+                    note(m, m->row[uses[k].index], m->live);
             if (s->retires) memset(m->live, 0, m->words * sizeof *m->live);
             for (unsigned k = 0; k < s->use_count; k++)
                 if (uses[k].late && m->row[uses[k].index] != NO_ROW)
@@ -129,7 +137,8 @@ static void find_late_conflicts(struct merger *m)
     }
 }
 
-// Copies of one value for good hold nothing else, and are written by statements of their own.
+// Copies of one value for good hold nothing else, and are written by statements of their own. Nor
+// does a register conflict with itself.
 static void forget_same(struct merger *m)
 {
     for (unsigned row = 0; row < m->rows; row++) {
@@ -214,11 +223,12 @@ static bool prepare(struct merger *m)
     if (!prepare_registers(m)) return false;
     find_values(m);
     m->words = m->rows / 64 + 1;
-    size_t sets = (size_t)(m->rows + 1) * m->words;
+    size_t sets = (size_t)(m->rows + 2) * m->words;
     m->live = cg_allocate(m->allocator, sets * sizeof *m->live + 2 * m->rows * sizeof *m->member);
     if (!m->live) return false;
     memset(m->live, 0, sets * sizeof *m->live);
-    m->conflicts = m->live + m->words;
+    m->beside = m->live + m->words;
+    m->conflicts = m->beside + m->words;
     m->member = (unsigned *)(m->live + sets);
     m->same = m->member + m->rows;
     for (unsigned row = 0; row < m->rows; row++) m->member[row] = m->same[row] = row;
