@@ -258,13 +258,13 @@ static void find_kept(const validator *v, const state *s, kept *of)
 // Nobody will ask for the rest of a generation.
 static void drop_rest(const validator *v, state *s, int g, const kept *k)
 {
-    for (int p = 0; p < v->at.planes; p++) {
+    int planes = v->at.planes, n_rows = v->at.rows, n_tellers = tellers(v);
+    for (int p = 0; p < planes; p++) {
         bool first = of_first_lanes(v, p);
         uint32_t warps = p == v->at.came_after ? k->events : first ? k->first : k->lanes;
-        uint32_t *rows = rows_of(v, s, g, p);
-        for (int w = 0; w < v->at.rows; w++)
-            if (!(warps >> w & 1)) rows[w] = 0;
-        for (int t = 0; t < tellers(v); t++) *told_of(v, s, g, t, p) &= warps;
+        uint32_t *rows = rows_of(v, s, g, p), *told = told_of(v, s, g, 0, p);
+        for (int w = 0; w < n_rows; w++) rows[w] = warps >> w & 1 ? rows[w] : 0;
+        for (int t = 0; t < n_tellers; t++) told[t * planes] &= warps;
     }
     for (int space = SHARED_FENCED; space <= GLOBAL_FENCED; space++)
         *own_of(v, s, g, (knowledge)space) &= k->lanes | k->first;
