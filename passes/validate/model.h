@@ -14,6 +14,7 @@ enum {
     MOST_LOOPS = 8, // around one another
     MANY_LANES = -1,
     UNKNOWN_SCALAR = -1, // else a residue modulo `modulus`
+    UNUSED_SCALAR = -2,  // nobody asks for it before it is set again
     VALUE_OPEN = -1,     // of a variable: not decided yet; else the number above `low`
     MOST_VALUES = 100,
     MOST_ROLES = 8,
@@ -142,6 +143,13 @@ typedef struct loop_model {
     uint64_t conditions; // defined inside: forgotten with each trip
     uint32_t variables;  // likewise
 } loop_model;
+
+// A class of rings and counters that may be turned together; see turns.c.
+typedef struct ring_class {
+    int *next_cell; // by cell: the same one of the next slot, or itself
+    const kg_op **anchors;
+    int n_anchors;
+} ring_class;
 
 // ---- a state ----------------------------------------------------------------------------------
 
@@ -292,6 +300,8 @@ typedef struct validator {
     guard *guards;     // by op id
     const kg_op **ops; // by op id
     int *scalar_of;    // by value id: number of a scalar that slots depend on, -1
+    int *dies_at;      // by op id: number of a scalar that nobody asks for behind the op; -1
+    int *dies_too;     // by scalar: the next of the same op; -1
     int *condition_of; // by value id
     int n_scalars, n_conditions, n_tensors, n_cells, n_mbarriers, n_registers, n_scripts;
     int modulus, warps;
@@ -303,10 +313,22 @@ typedef struct validator {
     const kg_value **tensors;
     int *cell_byte;                                                  // by cell: one of its bytes
     uint32_t *cell_users, *tensor_users, mbarrier_users[MOST_SLOTS]; // warps that come there at all
+    uint32_t *cell_writers, *tensor_writers; // that a read may have to come before
     bool *contested;        // by tensor: it is written, or an acquire may bring something new
     bool *written;          // by tensor: some access writes it
     bool any_computed;      // some access of shared memory is at a computed place
     int most_groups;        // above this many groups in flight nothing looks at the number
+    struct {
+        ring_class *items;
+        int count, capacity;
+    } turns;
+    int *turn_of_scalar, turn_of_loop[32]; // -1: none
+    int turn_of_mbarrier[MOST_SLOTS];
+    uint8_t ring_of_mbarrier[MOST_SLOTS], place_of_mbarrier[MOST_SLOTS];
+    state *form;  // turned
+    bool plain;   // nothing is to be turned
+    bool turned;  // something was
+    bool bare;    // a read met bytes without contents
     state_set spare[SIZES]; // memory of states that are done with, by capacity
     int states, work;
     bool stop;
@@ -478,6 +500,7 @@ void validator_synchronize_registers(validator *v, state *s, const kg_op *op, ui
 // ---- state.c ------------------------------------------------------------------------------------
 state *state_new(validator *v);
 state *state_copy(validator *v, const state *from);
+void state_set_to(const validator *v, state *s, const state *from); // it has room for all
 void state_free(validator *v, state *s);
 void state_push(validator *v, state_set *set, state *s);
 void state_unify(validator *v, state_set *set);               // drops all but one of equal ones
@@ -490,7 +513,12 @@ int scalar_value(const validator *v, const state *s, const kg_value *value);
 // Computes what the op gives to scalars that slots depend on. Where that is not known, the set gets
 // a state for each residue.
 void validator_scalar(validator *v, state_set *set, const kg_op *op);
-// The same for parameters, before anything runs.
+// Where each of them is used last; guards are known.
+void validator_find_last_uses(validator *v);
+// Behind the op: what nobody asks for again is UNUSED_SCALAR, so states that differ in what is left
+// of it are one.
+void validator_forget_scalars(const validator *v, state *s, const kg_op *op);
+// For parameters, before anything runs.
 void validator_scalar_parameters(validator *v, state_set *set);
 
 // ---- roles.c ------------------------------------------------------------------------------------
@@ -503,6 +531,12 @@ bool validator_is_far_behind(const validator *v, const state *s, const kg_op *ro
 int validator_follow(validator *v, state *s, int which, int seat);
 void validator_lead(validator *v, state *s, int which, int seat, int found);
 void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_set *set);
+
+// ---- turns.c ------------------------------------------------------------------------------------
+void validator_find_turns(validator *v);
+// The state with the rings of these classes (as bits) turned to where their counters are 0: itself,
+// or one that the next call overwrites.
+state *validator_turned(validator *v, state *s, uint32_t classes);
 
 // ---- explore.c ----------------------------------------------------------------------------------
 // Steps of control, which roles.c takes one by one.

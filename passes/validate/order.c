@@ -138,11 +138,13 @@ static bool all_know(const validator *v, const state *s, int g, int plane, uint3
     return true;
 }
 
-// `users` come to these bytes at all.
+// `users` come to these bytes at all, and `writers` among them are those who may have to come after
+// a read: nobody else ever asks for one (may_conflict, and a release of global memory).
 static bool forget_entry(const validator *v, const state *s, entry *e, knowledge space,
-                         uint32_t users)
+                         uint32_t users, uint32_t writers)
 {
     if (!e->generation || e->phase) return false;
+    if (e->kind == ENTRY_READ) users = writers;
     bool first = by_first_lane(v, e), proxy = v->accesses.items[e->access].proxy;
     int plane = plane_of(v, KNOWN, first), fenced = plane_of(v, space, first);
     bool unseen = e->warps == engine(v) && !rows_of(v, s, e->generation, plane)[v->warps];
@@ -192,14 +194,16 @@ static bool forget_known(const validator *v, state *s)
     bool any = false;
     for (int i = 0; i < v->n_cells; i++) {
         cell *c = &cells_of(v, s)[i];
-        any |= forget_entry(v, s, &c->write, SHARED_FENCED, v->cell_users[i]);
+        uint32_t users = v->cell_users[i], writers = v->cell_writers[i];
+        any |= forget_entry(v, s, &c->write, SHARED_FENCED, users, writers);
         for (int k = 0; k < c->count; k++)
-            any |= forget_entry(v, s, &c->entries[k], SHARED_FENCED, v->cell_users[i]);
+            any |= forget_entry(v, s, &c->entries[k], SHARED_FENCED, users, writers);
     }
     for (int i = 0; i < v->n_tensors; i++) {
         tensor_state *t = &tensors_of(v, s)[i];
         for (int k = 0; k < t->count; k++)
-            any |= forget_entry(v, s, &t->entries[k], GLOBAL_FENCED, v->tensor_users[i]);
+            any |= forget_entry(v, s, &t->entries[k], GLOBAL_FENCED, v->tensor_users[i],
+                                v->tensor_writers[i]);
     }
     for (int i = 0; i < v->n_mbarriers; i++) {
         mbarrier *m = &mbarriers_of(v, s)[i];

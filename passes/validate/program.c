@@ -310,10 +310,15 @@ static bool is_settled(const validator *v, int tensor)
 static void find_users(validator *v)
 {
     v->tensor_users = KG_NEW_ARRAY(v->arena, uint32_t, v->n_tensors + 1);
+    v->tensor_writers = KG_NEW_ARRAY(v->arena, uint32_t, v->n_tensors + 1);
     for (int i = 0; i < v->accesses.count; i++) {
         const access_model *a = &v->accesses.items[i];
-        for (int k = 0; k < v->n_tensors; k++)
-            if (!a->shared && (a->tensor == k || a->tensor < 0)) v->tensor_users[k] |= a->region;
+        for (int k = 0; k < v->n_tensors; k++) {
+            if (a->shared || (a->tensor >= 0 && a->tensor != k)) continue;
+            v->tensor_users[k] |= a->region;
+            // A release asks for reads too.
+            if (a->writes || a->tensor < 0) v->tensor_writers[k] |= a->region;
+        }
         for (int k = 0; a->use && k < a->ring; k++) v->mbarrier_users[a->mbarrier + k] |= a->region;
     }
 }
@@ -387,10 +392,12 @@ bool validator_prepare(validator *v)
     v->ops = KG_NEW_ARRAY(v->arena, const kg_op *, n_ops + 1);
     v->scalar_of = KG_NEW_ARRAY(v->arena, int, n_values + 1);
     v->condition_of = KG_NEW_ARRAY(v->arena, int, n_values + 1);
+    v->dies_at = KG_NEW_ARRAY(v->arena, int, n_ops + 1);
     v->tensors = KG_NEW_ARRAY(v->arena, const kg_value *, v->kernel->n_params + 1);
     v->registers_of = KG_NEW_ARRAY(v->arena, int, n_values + 1);
     for (int i = 0; i <= n_values; i++)
         v->scalar_of[i] = v->condition_of[i] = v->registers_of[i] = -1;
+    for (int i = 0; i <= n_ops; i++) v->dies_at[i] = -1;
     if (v->warps > MOST_WARPS) validator_give_up(v, "more than %d warps", MOST_WARPS);
     if (!v->stop) visit(v, v->kernel->body);
     if (v->accesses.count > UINT16_MAX || n_ops > INT16_MAX)
@@ -402,10 +409,12 @@ bool validator_prepare(validator *v)
     if (v->stop) return false;
     mark_matters(v, v->kernel->body);
     validator_find_guards(v);
+    validator_find_last_uses(v);
     find_contested(v);
     find_users(v);
     if (v->stop) return false;
     validator_make_cells(v);
     find_shape(v);
+    if (!v->plain) validator_find_turns(v);
     return true;
 }

@@ -33,7 +33,7 @@ state *state_new(validator *v)
     return take(v, v->at.bytes);
 }
 
-static void copy_to(const validator *v, state *s, const state *from)
+void state_set_to(const validator *v, state *s, const state *from)
 {
     uint8_t capacity = s->capacity;
     memcpy(s, from, bytes_of(v, from));
@@ -43,7 +43,7 @@ static void copy_to(const validator *v, state *s, const state *from)
 state *state_copy(validator *v, const state *from)
 {
     state *s = state_new(v);
-    copy_to(v, s, from);
+    state_set_to(v, s, from);
     return s;
 }
 
@@ -121,7 +121,7 @@ bool state_known(validator *v, state_set *visited, state *s)
     if (*place) return true;
     *place = visited->count + 1;
     state *copy = take(v, bytes_of(v, s)); // nobody goes on from it: it never grows
-    copy_to(v, copy, s);
+    state_set_to(v, copy, s);
     state_push(v, visited, copy);
     return false;
 }
