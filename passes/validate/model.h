@@ -262,7 +262,7 @@ typedef struct state {
 // Where the variable part of a state has what; in bytes. A block of a generation: `planes` times a
 // row for each warp, and one more for what engines have completed: who knows of what this warp (its
 // first lane) did then. A warp that knows of itself: its lanes have met since. Behind the rows, by
-// state space, the warps that have fenced their own accesses since. Then, by teller and plane:
+// state space, the warps that have fenced their own accesses since. Then, by plane and teller:
 // warps whose accesses of then those who came there know. Tellers are the named barriers, and two
 // for each mbarrier: its current phase, and the last one that is complete.
 typedef struct shape {
@@ -270,6 +270,7 @@ typedef struct shape {
     int planes, rows, firsts, fenced[KINDS_OF_KNOWLEDGE]; // a plane's number; -1
     int came_after; // the plane of what has happened before, whatever memory shows of it; -1
     int own, told, words, barriers; // in a block; barriers that tell
+    int tellers;
 } shape;
 
 typedef struct state_set {
@@ -313,6 +314,7 @@ typedef struct validator {
     const kg_value **tensors;
     int *cell_byte;                                                  // by cell: one of its bytes
     uint32_t *cell_users, *tensor_users, mbarrier_users[MOST_SLOTS]; // warps that come there at all
+    uint32_t mbarrier_waiters[MOST_SLOTS];
     uint32_t *cell_writers, *tensor_writers; // that a read may have to come before
     bool *contested;        // by tensor: it is written, or an acquire may bring something new
     bool *written;          // by tensor: some access writes it
@@ -371,7 +373,7 @@ static inline uint32_t *rows_of(const validator *v, const state *s, int g, int p
 }
 static inline uint32_t *told_of(const validator *v, const state *s, int g, int teller, int plane)
 {
-    return generation_of(v, s, g) + v->at.told + teller * v->at.planes + plane;
+    return generation_of(v, s, g) + v->at.told + plane * v->at.tellers + teller;
 }
 static inline uint32_t *own_of(const validator *v, const state *s, int g, knowledge space)
 {
@@ -385,10 +387,6 @@ static inline int plane_of(const validator *v, knowledge kind, bool first)
 static inline int teller_of(const validator *v, int slot, bool last)
 {
     return v->at.barriers + 2 * slot + last;
-}
-static inline int tellers(const validator *v)
-{
-    return teller_of(v, v->n_mbarriers, false);
 }
 // In masks of warps: the copy engine.
 static inline uint32_t engine(const validator *v)

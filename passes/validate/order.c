@@ -268,7 +268,8 @@ static void drop_rest(const validator *v, state *s, int g, const kept *k)
         uint32_t *rows = rows_of(v, s, g, p);
         for (int w = 0; w < v->at.rows; w++)
             if (!(warps >> w & 1)) rows[w] = 0;
-        for (int t = 0; t < tellers(v); t++) *told_of(v, s, g, t, p) &= warps;
+        uint32_t *told = told_of(v, s, g, 0, p);
+        for (int t = 0, n = v->at.tellers; t < n; t++) told[t] &= warps;
     }
     for (int space = SHARED_FENCED; space <= GLOBAL_FENCED; space++)
         *own_of(v, s, g, (knowledge)space) &= k->lanes | k->first;

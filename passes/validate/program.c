@@ -319,7 +319,11 @@ static void find_users(validator *v)
             // A release asks for reads too.
             if (a->writes || a->tensor < 0) v->tensor_writers[k] |= a->region;
         }
-        for (int k = 0; a->use && k < a->ring; k++) v->mbarrier_users[a->mbarrier + k] |= a->region;
+        for (int k = 0; a->use && k < a->ring; k++) {
+            v->mbarrier_users[a->mbarrier + k] |= a->region;
+            if (a->at.op->code == KG_OP_MBARRIER_WAIT)
+                v->mbarrier_waiters[a->mbarrier + k] |= a->region;
+        }
     }
 }
 
@@ -376,7 +380,8 @@ static void find_shape(validator *v)
     at->came_after = v->n_mbarriers ? at->planes++ : -1;
     at->own = at->planes * at->rows;
     at->told = at->own + KINDS_OF_KNOWLEDGE;
-    at->words = at->told + tellers(v) * at->planes;
+    at->tellers = teller_of(v, v->n_mbarriers, false);
+    at->words = at->told + at->tellers * at->planes;
     at->bytes =
         at->generations + sizeof(uint32_t) * (size_t)at->words * (size_t)(MOST_GENERATIONS - 1);
 }

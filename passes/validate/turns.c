@@ -296,9 +296,9 @@ static void turn_mbarriers(const validator *v, const state *s, state *to, int wh
         *m = mbarriers_of(v, s)[i];
         m->parity ^= (v->place_of_mbarrier[i] + by) / v->ring_of_mbarrier[i] & 1;
         for (int g = 1; g <= s->generations; g++)
-            memcpy(told_of(v, to, g, teller_of(v, at, false), 0),
-                   told_of(v, s, g, teller_of(v, i, false), 0),
-                   2 * sizeof(uint32_t) * (size_t)v->at.planes);
+            for (int p = 0; p < v->at.planes; p++)
+                memcpy(told_of(v, to, g, teller_of(v, at, false), p),
+                       told_of(v, s, g, teller_of(v, i, false), p), 2 * sizeof(uint32_t));
     }
 }
 
