@@ -21,7 +21,7 @@ enum {
     MOST_AHEAD = 64, // trips
     MOST_SCRIPTS = 32,
     SIZES = 256,
-    SIZE_STEP = 2048, // bytes
+    SIZE_STEP = 1024, // bytes
     MOST_SLOTS = 250, // of mbarriers
     MOST_EVENTS = 3,  // of a phase, by generation
     MOST_MODULUS = 64,
@@ -241,6 +241,7 @@ typedef struct state {
     int trip[32];     // by loop, for the report
     bool head;        // an equal one may have been here: look
     uint8_t capacity; // in SIZE_STEPs
+    int packed;       // of one that is kept to compare: words from `generations` on, see state.c
     // compared from here on
     int generations; // the youngest; accesses get this one
     bool used;       // some entry has it
@@ -316,10 +317,10 @@ typedef struct validator {
     uint32_t *cell_users, *tensor_users, mbarrier_users[MOST_SLOTS]; // warps that come there at all
     uint32_t mbarrier_waiters[MOST_SLOTS];
     uint32_t *cell_writers, *tensor_writers; // that a read may have to come before
-    bool *contested;        // by tensor: it is written, or an acquire may bring something new
-    bool *written;          // by tensor: some access writes it
-    bool any_computed;      // some access of shared memory is at a computed place
-    int most_groups;        // above this many groups in flight nothing looks at the number
+    bool *contested;   // by tensor: it is written, or an acquire may bring something new
+    bool *written;     // by tensor: some access writes it
+    bool any_computed; // some access of shared memory is at a computed place
+    int most_groups;   // above this many groups in flight nothing looks at the number
     struct {
         ring_class *items;
         int count, capacity;
@@ -327,10 +328,11 @@ typedef struct validator {
     int *turn_of_scalar, turn_of_loop[32]; // -1: none
     int turn_of_mbarrier[MOST_SLOTS];
     uint8_t ring_of_mbarrier[MOST_SLOTS], place_of_mbarrier[MOST_SLOTS];
-    state *form;  // turned
-    bool plain;   // nothing is to be turned
-    bool turned;  // something was
-    bool bare;    // a read met bytes without contents
+    state *form;            // turned
+    bool plain;             // nothing is to be turned
+    bool turned;            // something was
+    bool bare;              // a read met bytes without contents
+    uint64_t *packed;       // room for a state
     state_set spare[SIZES]; // memory of states that are done with, by capacity
     int states, work;
     bool stop;
@@ -501,8 +503,8 @@ state *state_copy(validator *v, const state *from);
 void state_set_to(const validator *v, state *s, const state *from); // it has room for all
 void state_free(validator *v, state *s);
 void state_push(validator *v, state_set *set, state *s);
-void state_unify(validator *v, state_set *set);               // drops all but one of equal ones
-bool state_known(validator *v, state_set *visited, state *s); // else adds a copy
+void state_unify(validator *v, state_set *set); // drops all but one of equal ones
+bool state_known(validator *v, state_set *visited, const state *s); // else notes it
 void state_hash(const validator *v, state *s);
 
 // ---- scalars.c ----------------------------------------------------------------------------------

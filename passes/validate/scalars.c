@@ -149,5 +149,6 @@ void validator_find_last_uses(validator *v)
 
 void validator_forget_scalars(const validator *v, state *s, const kg_op *op)
 {
-    for (int k = v->dies_at[op->id]; k >= 0; k = v->dies_too[k]) scalars_of(v, s)[k] = UNUSED_SCALAR;
+    for (int k = v->dies_at[op->id]; k >= 0; k = v->dies_too[k])
+        scalars_of(v, s)[k] = UNUSED_SCALAR;
 }
