@@ -343,12 +343,23 @@ static void find_contested(validator *v)
         v->contested[i] = acquires || (v->written[i] && (publishes || !is_settled(v, i)));
 }
 
-static bool has_accesses(const validator *v, bool shared, bool proxy)
+// Of shared memory (tensor -1), or of a tensor.
+static bool has_accesses(const validator *v, int tensor, bool proxy)
 {
     for (int i = 0; i < v->accesses.count; i++) {
         const access_model *a = &v->accesses.items[i];
-        if (a->shared == shared && a->proxy == proxy && !a->use && !a->init) return true;
+        bool there = tensor < 0 ? a->shared : !a->shared && (a->tensor == tensor || a->tensor < 0);
+        if (there && a->proxy == proxy && !a->use && !a->init) return true;
     }
+    return false;
+}
+
+// Something is accessed by the async proxy and without it, and somebody will ask for the order.
+static bool by_both(const validator *v, knowledge space)
+{
+    if (space == SHARED_FENCED) return has_accesses(v, -1, false) && has_accesses(v, -1, true);
+    for (int i = 0; i < v->n_tensors; i++)
+        if (v->contested[i] && has_accesses(v, i, false) && has_accesses(v, i, true)) return true;
     return false;
 }
 
@@ -372,8 +383,7 @@ static void find_shape(validator *v)
     at->fenced[KNOWN] = 0;
     at->planes = at->firsts;
     for (int space = SHARED_FENCED; space <= GLOBAL_FENCED; space++) {
-        bool shared = space == SHARED_FENCED;
-        bool both = has_accesses(v, shared, false) && has_accesses(v, shared, true);
+        bool both = by_both(v, (knowledge)space);
         at->fenced[space] = both ? at->planes : -1;
         if (both) at->planes += at->firsts;
     }
