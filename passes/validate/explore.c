@@ -447,7 +447,7 @@ void validator_explore(validator *v)
     validator_fresh_generation(v, s, 1);
     for (int i = 0; i < v->n_registers; i++) registers_of(v, s)[i].touched = all_warps(v);
     memset(s->value, VALUE_OPEN, sizeof s->value);
-    for (int i = 0; i < v->n_scalars; i++) scalars_of(v, s)[i] = UNUSED_SCALAR;
+    for (int i = 0; i < v->n_scalars; i++) scalars_of(v, s)[i] = v->dies[i] ? UNUSED_SCALAR : 0;
     for (int i = 0; i < v->loops.count; i++) s->distance[i] = NOT_RUNNING;
     for (int i = 0; i < MOST_ROLES; i++) s->next[i] = ROLE_NONE;
     state_push(v, &set, s);

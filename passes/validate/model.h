@@ -240,6 +240,7 @@ typedef struct state {
     uint64_t hash;
     int trip[32];     // by loop, for the report
     bool head;        // an equal one may have been here: look
+    uint8_t steps;    // since somebody last looked
     uint8_t capacity; // in SIZE_STEPs
     int packed;       // of one that is kept to compare: words from `generations` on, see state.c
     // compared from here on
@@ -303,6 +304,7 @@ typedef struct validator {
     const kg_op **ops; // by op id
     int *scalar_of;    // by value id: number of a scalar that slots depend on, -1
     int *dies_at;      // by op id: number of a scalar that nobody asks for behind the op; -1
+    bool *dies;        // by scalar: there is such an op
     int *dies_too;     // by scalar: the next of the same op; -1
     int *condition_of; // by value id
     int n_scalars, n_conditions, n_tensors, n_cells, n_mbarriers, n_registers, n_scripts;

@@ -6,12 +6,15 @@
 
 #include <string.h>
 
+enum { MOST_STEPS = 64 };
+
 typedef struct crew {
     validator *v;
     const kg_op *regions[MOST_ROLES];
     int count;
     bool copies[MOST_ROLES];
-    bool last; // behind them nobody touches anything
+    bool last;  // behind them nobody touches anything
+    int leader; // its trips are where equal states are looked for
     state_set work, visited, out;
 } crew;
 
@@ -101,7 +104,7 @@ static void go_from_head(crew *c, state_set *heads, int role, const kg_op *loop)
 {
     for (int i = 0; i < heads->count && !c->v->stop; i++) {
         state *s = heads->items[i];
-        s->head = true;
+        s->head |= role == c->leader;
         if (s->distance[c->v->loop_of[loop->id]] > 0) {
             go_to_block(c, s, role, loop->blocks[0]);
             continue;
@@ -122,7 +125,7 @@ static void go_behind(crew *c, state *s, int role, const kg_op *op)
         validator_go_on(c->v, owner, &heads, s);
         go_from_head(c, &heads, role, owner);
     } else {
-        s->head = true; // the other arm may have come here
+        s->head |= role == c->leader; // the other arm may have come here
         go_behind(c, s, role, owner);
     }
 }
@@ -335,6 +338,8 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
         }
         if (op == last) break;
     }
+    for (int role = 0; role < c.count; role++)
+        if (!c.copies[role]) c.leader = role;
     c.last = !last->parent->owner && !accesses_from(v, last->next);
     for (int i = 0; i < set->count; i++) {
         state *s = set->items[i];
@@ -355,7 +360,8 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
         }
         v->states += s->head;
         v->work += v->n_cells / 8 + 1;
-        s->head = false;
+        s->steps = (uint8_t)(s->head ? 0 : s->steps + 1);
+        s->head = s->steps >= MOST_STEPS;
         go_on(&c, s);
     }
     *set = c.out;

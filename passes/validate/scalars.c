@@ -106,7 +106,8 @@ void validator_scalar_parameters(validator *v, state_set *set)
 // By scalar, the op of the block it is defined in that contains the last use; program order.
 typedef struct last_uses {
     validator *v;
-    const kg_op **last; // NULL: not known
+    const kg_op **last;      // NULL: not known
+    bool *defined, *carried; // so far; used in front of that
 } last_uses;
 
 static void note_use(const last_uses *all, const kg_value *value, const kg_op *op)
@@ -114,6 +115,8 @@ static void note_use(const last_uses *all, const kg_value *value, const kg_op *o
     int k = value && value->id >= 0 ? all->v->scalar_of[value->id] : -1;
     if (k < 0 || value->kind != KG_VALUE_RESULT) return;
     const kg_block *home = value->op->parent;
+    all->defined[k] |= op == value->op;
+    all->carried[k] |= !all->defined[k];
     while (op && op->parent != home) op = op->parent->owner;
     all->last[k] = op;
 }
@@ -135,13 +138,20 @@ static void note_uses(const last_uses *all, const kg_block *block)
 }
 
 // A use in a block that is not within the defining one (a condition's, of a `while`) leaves NULL.
+// One in front of the definition is of what the last trip left, in programs that nobody has
+// verified.
 void validator_find_last_uses(validator *v)
 {
-    last_uses all = {v, KG_NEW_ARRAY(v->arena, const kg_op *, v->n_scalars + 1)};
+    last_uses all = {.v = v,
+                     .last = KG_NEW_ARRAY(v->arena, const kg_op *, v->n_scalars + 1),
+                     .defined = KG_NEW_ARRAY(v->arena, bool, v->n_scalars + 1),
+                     .carried = KG_NEW_ARRAY(v->arena, bool, v->n_scalars + 1)};
+    v->dies = KG_NEW_ARRAY(v->arena, bool, v->n_scalars + 1);
     v->dies_too = KG_NEW_ARRAY(v->arena, int, v->n_scalars + 1);
     note_uses(&all, v->kernel->body);
     for (int k = 0; k < v->n_scalars; k++) {
-        if (!all.last[k]) continue;
+        v->dies[k] = all.last[k] && !all.carried[k];
+        if (!v->dies[k]) continue;
         v->dies_too[k] = v->dies_at[all.last[k]->id];
         v->dies_at[all.last[k]->id] = k;
     }
