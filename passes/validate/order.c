@@ -259,12 +259,17 @@ static void find_kept(const validator *v, const state *s, kept *of)
     }
 }
 
+static uint32_t kept_in(const validator *v, int plane, const kept *k)
+{
+    if (plane == v->at.came_after) return k->events;
+    return of_first_lanes(v, plane) ? k->first : k->lanes;
+}
+
 // Nobody will ask for the rest of a generation.
 static void drop_rest(const validator *v, state *s, int g, const kept *k)
 {
     for (int p = 0; p < v->at.planes; p++) {
-        bool first = of_first_lanes(v, p);
-        uint32_t warps = p == v->at.came_after ? k->events : first ? k->first : k->lanes;
+        uint32_t warps = kept_in(v, p, k);
         uint32_t *rows = rows_of(v, s, g, p);
         for (int w = 0; w < v->at.rows; w++)
             if (!(warps >> w & 1)) rows[w] = 0;
@@ -277,9 +282,8 @@ static void drop_rest(const validator *v, state *s, int g, const kept *k)
 
 // Where there are mbarriers, many generations go by that not everybody ever hears of. Returns those
 // that something is kept of, as bits.
-static uint64_t tidy(const validator *v, state *s, bool *forgot)
+static uint64_t tidy(const validator *v, state *s, kept *of, bool *forgot)
 {
-    kept of[MOST_GENERATIONS] = {{0}};
     uint64_t found = 0;
     *forgot = forget_known(v, s);
     find_kept(v, s, of);
@@ -307,22 +311,68 @@ static bool same_known(const validator *v, const state *s, int g, int h)
                    sizeof(uint32_t) * (size_t)v->at.words);
 }
 
+// What is known of a warp in a generation (a column: its rows, its bit of what tellers were told
+// and of who has fenced) comes about without a look at other warps, planes of other lanes, or
+// events. So two generations can be one when of each column that both keep they say the same: of
+// the other columns only one says anything.
+static bool fit_together(const validator *v, const state *s, int g, int h, const kept *a,
+                         const kept *b)
+{
+    for (int p = 0; p < v->at.planes; p++) {
+        uint32_t both = kept_in(v, p, a) & kept_in(v, p, b);
+        if (!both) continue;
+        const uint32_t *x = told_of(v, s, g, 0, p), *y = told_of(v, s, h, 0, p), n = v->at.tellers;
+        uint32_t apart = 0;
+        for (uint32_t t = 0; t < n; t++) apart |= (x[t] ^ y[t]) & both;
+        for (uint32_t left = both; left && !apart; left &= left - 1) {
+            int w = __builtin_ctz(left);
+            apart = rows_of(v, s, g, p)[w] ^ rows_of(v, s, h, p)[w];
+        }
+        if (apart) return false;
+    }
+    uint32_t both = (a->lanes | a->first) & (b->lanes | b->first), apart = 0;
+    for (int space = SHARED_FENCED; space <= GLOBAL_FENCED; space++)
+        apart |= *own_of(v, s, g, (knowledge)space) ^ *own_of(v, s, h, (knowledge)space);
+    return !(apart & both);
+}
+
+// h goes into g: what neither keeps is zero, see drop_rest.
+static void put_together(const validator *v, state *s, int g, int h, kept *a, const kept *b)
+{
+    uint32_t *to = generation_of(v, s, g);
+    const uint32_t *from = generation_of(v, s, h);
+    for (int i = 0; i < v->at.words; i++) to[i] |= from[i];
+    a->lanes |= b->lanes;
+    a->first |= b->first;
+    a->events |= b->events;
+}
+
 // A new generation; older ones that everybody knows become number 0, equal ones become one, the
 // rest move down.
 void validator_begin_generation(validator *v, state *s)
 {
     renaming r = {{0}};
     int last = s->generations, next = 1, last_kept = 0; // as it is numbered still
-    bool forgot = false;
-    uint64_t in_use = v->n_mbarriers ? tidy(v, s, &forgot) : ~UINT64_C(0);
+    kept of[MOST_GENERATIONS] = {{0}};
+    bool forgot = false, tidied = v->n_mbarriers > 0;
+    uint64_t in_use = tidied ? tidy(v, s, of, &forgot) : ~UINT64_C(0);
+    // Of entries at computed places one stands for others by their age alone (validator_next_trip).
+    bool columns = tidied && !v->any_computed;
     for (int g = 1; g <= last; g++) {
         if (!(in_use >> g & 1) || known_to_all(v, s, g) || (g == last && !s->used)) continue;
         r.to[g] = (uint8_t)next;
         if (last_kept && same_known(v, s, last_kept, g)) {
             r.to[g] = (uint8_t)(next - 1);
+            put_together(v, s, last_kept, g, &of[last_kept], &of[g]);
+            continue;
+        }
+        if (last_kept && columns && fit_together(v, s, last_kept, g, &of[last_kept], &of[g])) {
+            r.to[g] = (uint8_t)(next - 1);
+            put_together(v, s, last_kept, g, &of[last_kept], &of[g]);
             continue;
         }
         last_kept = next;
+        of[next] = of[g];
         if (next != g)
             memcpy(generation_of(v, s, next), generation_of(v, s, g),
                    sizeof(uint32_t) * (size_t)v->at.words);
