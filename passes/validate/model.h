@@ -330,7 +330,7 @@ typedef struct validator {
     int *turn_of_scalar, turn_of_loop[32]; // -1: none
     int turn_of_mbarrier[MOST_SLOTS];
     uint8_t ring_of_mbarrier[MOST_SLOTS], place_of_mbarrier[MOST_SLOTS];
-    state *form;            // turned
+    state *form[2];         // turned
     bool plain;             // nothing is to be turned
     bool turned;            // something was
     bool bare;              // a read met bytes without contents

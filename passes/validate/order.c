@@ -83,6 +83,7 @@ static void rename_list(entry *entries, int *count, const renaming *r)
 static void rename_events(event *events, const renaming *r)
 {
     int kept = 0;
+    if (!events[0].warps) return;
     for (int i = 0; i < MOST_EVENTS && events[i].warps; i++) {
         event e = events[i];
         int k = 0;
@@ -174,6 +175,7 @@ static void drop_known(event *events)
 static void forget_phase(const validator *v, const state *s, phase *p, uint32_t users)
 {
     bool over = !p->exists, came = true;
+    if (over && !p->came[0].warps && !p->seen[0].warps && !p->copies && !p->landed) return;
     for (int i = 0; i < MOST_EVENTS; i++) {
         forget_event(v, s, &p->came[i], users);
         forget_event(v, s, &p->seen[i], users);
@@ -233,10 +235,10 @@ static void keep_entry(const validator *v, const entry *e, kept *of)
 
 static void keep_phase(const validator *v, const phase *p, kept *of)
 {
-    for (int i = 0; i < MOST_EVENTS; i++) {
+    for (int i = 0; i < MOST_EVENTS && p->came[i].warps; i++)
         of[p->came[i].generation].events |= p->came[i].warps;
+    for (int i = 0; i < MOST_EVENTS && p->seen[i].warps; i++)
         of[p->seen[i].generation].events |= p->seen[i].warps;
-    }
     if (p->landed) of[p->landed].events |= engine(v);
 }
 

@@ -108,27 +108,30 @@ void state_unify(validator *v, state_set *set)
 
 // Most of a state is zero. What is kept of it is, for each 64 words, which of them are not, and
 // these: two are equal just when the states are.
+static int pack_words(const char *at, int count, uint64_t *out)
+{
+    uint64_t used = 0;
+    int n = 1;
+    for (int i = 0; i < count; i++) {
+        uint64_t word;
+        memcpy(&word, at + 8 * i, 8);
+        out[n] = word;
+        n += word != 0;
+        used |= (uint64_t)(word != 0) << i;
+    }
+    out[0] = used;
+    return n;
+}
+
 static int pack(const validator *v, const state *s, uint64_t *out)
 {
     const char *at = (const char *)s + compared_from();
     size_t left = bytes_of(v, s) - compared_from();
     int n = 0;
-    while (left) {
-        uint64_t used = 0;
-        int place = n++;
-        for (int i = 0; i < 64 && left; i++) {
-            size_t bytes = left < 8 ? left : 8;
-            uint64_t word = 0;
-            memcpy(&word, at, bytes);
-            out[n] = word;
-            n += word != 0;
-            used |= (uint64_t)(word != 0) << i;
-            at += bytes;
-            left -= bytes;
-        }
-        out[place] = used;
-    }
-    return n;
+    for (; left >= 512; left -= 512, at += 512) n += pack_words(at, 64, out + n);
+    uint64_t rest[64] = {0};
+    memcpy(rest, at, left);
+    return n + pack_words((const char *)rest, 64, out + n);
 }
 
 static uint64_t *packed_words(state *s)

@@ -252,7 +252,7 @@ void validator_find_turns(validator *v)
         done[class] = true;
         if (ring_node(&f, &v->accesses.items[i]) == rings + i) add_turn(&f, class);
     }
-    v->form = v->turns.count ? state_new(v) : NULL;
+    for (int i = 0; i < 2 && v->turns.count; i++) v->form[i] = state_new(v);
 }
 
 // ---- turning ------------------------------------------------------------------------------------
@@ -329,14 +329,11 @@ state *validator_turned(validator *v, state *s, uint32_t classes)
     for (int which = 0; which < v->turns.count && which < 32; which++) {
         int by = (v->modulus - counter_of(v, s, which)) % v->modulus;
         if (!by || !(classes >> which & 1)) continue;
-        state *to = v->form;
-        if (from == s) state_set_to(v, to, s);
-        // What the rings keep moves; it is read where it was, in a copy.
-        state *old = state_copy(v, to);
-        turn_cells(v, old, to, which, by);
-        turn_mbarriers(v, old, to, which, by);
+        state *to = v->form[from == v->form[0]];
+        state_set_to(v, to, from);
+        turn_cells(v, from, to, which, by);
+        turn_mbarriers(v, from, to, which, by);
         turn_counters(v, to, which, by);
-        state_free(v, old);
         from = to;
         v->turned = true;
     }
