@@ -421,10 +421,18 @@ static const kg_op *run_op(validator *v, const kg_op *op, state_set *set)
     return op;
 }
 
+static void forget_behind(validator *v, const kg_op *first, const kg_op *last, state_set *set)
+{
+    for (const kg_op *op = first; op != last->next; op = op->next)
+        for (int i = 0; i < set->count; i++) validator_forget_scalars(v, set->items[i], op);
+}
+
 static void run_block(validator *v, const kg_block *block, state_set *set)
 {
     for (const kg_op *op = block->first; op && !v->stop && set->count; op = op->next) {
+        const kg_op *first = op;
         op = run_op(v, op, set);
+        forget_behind(v, first, op, set);
         if (set->count > 1) v->states += set->count;
         if (validator_spent(v)) return;
     }
@@ -439,6 +447,7 @@ void validator_explore(validator *v)
     validator_fresh_generation(v, s, 1);
     for (int i = 0; i < v->n_registers; i++) registers_of(v, s)[i].touched = all_warps(v);
     memset(s->value, VALUE_OPEN, sizeof s->value);
+    for (int i = 0; i < v->n_scalars; i++) scalars_of(v, s)[i] = v->dies[i] ? UNUSED_SCALAR : 0;
     for (int i = 0; i < v->loops.count; i++) s->distance[i] = NOT_RUNNING;
     for (int i = 0; i < MOST_ROLES; i++) s->next[i] = ROLE_NONE;
     state_push(v, &set, s);

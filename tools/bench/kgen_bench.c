@@ -40,6 +40,9 @@ static const bench_case compiled[] = {
     {"attention", {HOPPER, {"SQ", "4096"}, {"SK", "4096"}, {"D", "128"}}},
     {"attention", {HOPPER, {"SQ", "4096"}, {"SK", "4096"}, {"D", "128"}, {"causal", "true"}}},
     {"attention", {HOPPER, {"SQ", "4096"}, {"SK", "4096"}, {"D", "64"}}},
+    // With more blocks of queries than SMs: persistent CTAs.
+    {"attention", {HOPPER, {"H", "32"}, {"SQ", "4096"}, {"SK", "4096"}, {"D", "64"}}},
+    {"attention", {HOPPER, {"H", "16"}, {"SQ", "4096"}, {"SK", "4096"}, {"D", "128"}}},
 };
 enum { N_COMPILED = sizeof compiled / sizeof *compiled, MOST_RUNS = 200 };
 
