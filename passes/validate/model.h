@@ -303,7 +303,7 @@ typedef struct validator {
     const kg_value **tensors;
     int *cell_byte;                                                  // by cell: one of its bytes
     uint32_t *cell_users, *tensor_users, mbarrier_users[MOST_SLOTS]; // warps that come there at all
-    bool *contested;        // by tensor: it is written, or an acquire may bring something new
+    bool *contested;        // by tensor: it is written, and not only where nobody else comes
     bool *written;          // by tensor: some access writes it
     bool any_computed;      // some access of shared memory is at a computed place
     int most_groups;        // above this many groups in flight nothing looks at the number

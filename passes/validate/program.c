@@ -331,7 +331,7 @@ static void find_contested(validator *v)
         v->any_computed |= a->shared && !a->at.exact;
     }
     for (int i = 0; i < v->n_tensors; i++)
-        v->contested[i] = acquires || (v->written[i] && (publishes || !is_settled(v, i)));
+        v->contested[i] = v->written[i] && (acquires || publishes || !is_settled(v, i));
 }
 
 static bool has_accesses(const validator *v, bool shared, bool proxy)
