@@ -16,6 +16,8 @@ const char *const kgen_target_configurations[] = {
     "matmul M=192 N=256 K=128 stages=3 tile_m=64 tile_n=128 out=bf16 sms=2 target=sm_90a",
     "attention SQ=200 SK=300 D=128 causal=true target=sm_90a",
     "attention SQ=300 SK=300 H=2 sms=4 D=64 dtype=f16 stages=2 target=sm_90a",
+    "attention SQ=100 SK=300 H=1 D=128 target=sm_90a",
+    "attention SQ=200 SK=520 H=1 D=64 causal=true stages=3 target=sm_90a",
     NULL,
 };
 
