@@ -309,7 +309,9 @@ static bool goes_round(const stream *x)
     if (loop->code != KG_OP_FOR || !kg_const_int(loop->operands[0], &lo) ||
         !kg_const_int(loop->operands[1], &hi) || !kg_const_int(loop->operands[2], &step))
         return true;
-    return hi - lo > step * kg_op_int(x->buffer->op, KG_A_RING, 1);
+    uint64_t span = hi > lo ? (uint64_t)hi - (uint64_t)lo : 0;
+    uint64_t trips = span / (uint64_t)step + (span % (uint64_t)step != 0);
+    return trips > (uint64_t)kg_op_int(x->buffer->op, KG_A_RING, 1);
 }
 
 // Warps of other roles that read the class: each arrives once a trip.
