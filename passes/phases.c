@@ -40,6 +40,7 @@ typedef struct stream {
     kg_op *first_reader;
     int region;  // node of the producer's `warps`, -1
     bool looped; // copies stand in a loop
+    bool once;   // each number of a slot comes up once: the only copy's loop stands in no other
     int class;   // number of the first stream of its class
     kg_value *full, *empty;
 } stream;
@@ -297,6 +298,22 @@ static void fill_site(pass *s, int class, int at)
     }
 }
 
+// Some slot may be filled again: not where the trips are known to be no more than the slots.
+static bool goes_round(const stream *x)
+{
+    int64_t lo, hi, step;
+    if (!x->looped) return false;
+    if (!x->once) return true;
+    const kg_op *loop = x->sites.items[0].copy;
+    while (!kg_is_loop(loop)) loop = loop->parent->owner;
+    if (loop->code != KG_OP_FOR || !kg_const_int(loop->operands[0], &lo) ||
+        !kg_const_int(loop->operands[1], &hi) || !kg_const_int(loop->operands[2], &step))
+        return true;
+    uint64_t span = hi > lo ? (uint64_t)hi - (uint64_t)lo : 0;
+    uint64_t trips = span / (uint64_t)step + (span % (uint64_t)step != 0);
+    return trips > (uint64_t)kg_op_int(x->buffer->op, KG_A_RING, 1);
+}
+
 // Warps of other roles that read the class: each arrives once a trip.
 static int64_t arrivals_of(const pass *s, int class)
 {
@@ -443,10 +460,20 @@ static void free_a_trip_later(pass *s, const reading *r)
     kg_place place = behind(s, r, last);
     arrive_if(s, place, head, kg_make_binary(&place, KG_OP_LT, lo, index), r->slot);
     // Slots that nobody fills again need not be given back.
-    if (head->sites.count == 1 && !in_loop(loop)) return;
+    if (head->once && !in_loop(loop)) return;
     place = behind(s, r, loop);
     arrive_if(s, place, head, kg_make_binary(&place, KG_OP_LT, lo, hi),
               r->slot == index ? hi : r->slot);
+}
+
+// Everything has been read, and nothing fills the slot again: it need not be given back. What is
+// filled is read in its order, so outside of all loops the last reader in the text is the last.
+static bool reads_last(const pass *s, const reading *r)
+{
+    if (kg_loops_around(r->first) || !s->streams.items[r->class].once) return false;
+    for (const reading *x = r + 1; x < s->readings.items + s->readings.count; x++)
+        if (x->class == r->class && x->region == r->region) return false;
+    return true;
 }
 
 static void wait_and_free(pass *s, const reading *r)
@@ -454,7 +481,7 @@ static void wait_and_free(pass *s, const reading *r)
     const stream *head = &s->streams.items[r->class];
     kg_place front = kg_place_before(s->kernel, r->first);
     make_sync(&front, KG_OP_MBARRIER_WAIT, head->full, r->slot);
-    if (!head->empty || r->region < 0 || r->region == head->region) return;
+    if (!head->empty || r->region < 0 || r->region == head->region || reads_last(s, r)) return;
     if (fits_a_trip_later(s, r)) {
         free_a_trip_later(s, r);
         return;
@@ -471,7 +498,8 @@ static void make_all(pass *s)
     for (int c = 0; c < s->streams.count; c++) {
         stream *x = &s->streams.items[c];
         if (x->class != c) continue;
-        int64_t arrivals = x->looped ? arrivals_of(s, c) : 0;
+        x->once = x->sites.count == 1 && kg_loops_around(x->sites.items[0].copy) == 1;
+        int64_t arrivals = goes_round(x) ? arrivals_of(s, c) : 0;
         x->full = declare(s, x, "full", 1);
         if (arrivals) x->empty = declare(s, x, "empty", arrivals);
         for (int i = 0; i < x->sites.count; i++) fill_site(s, c, i);

@@ -319,7 +319,7 @@ typedef struct validator {
     uint32_t *cell_users, *tensor_users, mbarrier_users[MOST_SLOTS]; // warps that come there at all
     uint32_t mbarrier_waiters[MOST_SLOTS];
     uint32_t *cell_writers, *tensor_writers; // that a read may have to come before
-    bool *contested;   // by tensor: it is written, or an acquire may bring something new
+    bool *contested;   // by tensor: it is written, and not only where nobody else comes
     bool *written;     // by tensor: some access writes it
     bool any_computed; // some access of shared memory is at a computed place
     int most_groups;   // above this many groups in flight nothing looks at the number

@@ -340,7 +340,7 @@ static void find_contested(validator *v)
         v->any_computed |= a->shared && !a->at.exact;
     }
     for (int i = 0; i < v->n_tensors; i++)
-        v->contested[i] = acquires || (v->written[i] && (publishes || !is_settled(v, i)));
+        v->contested[i] = v->written[i] && (acquires || publishes || !is_settled(v, i));
 }
 
 // Of shared memory (tensor -1), or of a tensor.
