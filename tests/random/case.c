@@ -117,6 +117,12 @@ static bool read_sizes(const char *text, kg_kernel *kernel, int64_t *params)
     return true;
 }
 
+// The line `// target:`; NULL: the default.
+static const char *target_of(const char *text)
+{
+    return strstr(text, "// target: sm_90a\n") ? "sm_90a" : NULL;
+}
+
 static bool prepare(kg_kernel *kernel, const char *text, evaluation *e)
 {
     e->params = KG_NEW_ARRAY(e->arena, int64_t, kernel->n_params + 1);
@@ -270,25 +276,26 @@ static void run_refuted(machine *m, const char *text, kg_kernel *kernel, evaluat
                         arguments *a, report *out)
 {
     kgen_program *program = NULL;
-    kgen_compile_options options = {.name = "random.kg", .no_validate = 1};
+    kgen_compile_options options = {
+        .name = "random.kg", .target = target_of(text), .no_validate = 1};
     if (kgen_compile(m->context, text, strlen(text), &options, &program)) {
         out->outcome = FAILED;
         return;
     }
     out->kind[0] = 0;
     run_modes(m, program, kernel, e, a, out);
-    if (!out->outcome) set(out, DISPUTED, "KG-S510");
+    if (!out->outcome) set(out, DISPUTED, "KG-S520");
 }
 
 static void compile_and_run(machine *m, const char *text, kg_kernel *kernel, evaluation *e,
                             arguments *a, report *out)
 {
     kgen_program *program = NULL;
-    kgen_compile_options options = {.name = "random.kg"};
+    kgen_compile_options options = {.name = "random.kg", .target = target_of(text)};
     if (!kgen_compile(m->context, text, strlen(text), &options, &program)) {
         prove(program, out);
         run_modes(m, program, kernel, e, a, out);
-    } else if (!strcmp(out->kind, "KG-S510")) {
+    } else if (!strcmp(out->kind, "KG-S520")) {
         run_refuted(m, text, kernel, e, a, out);
     } else {
         out->outcome = is_resource(out->kind) ? REFUSED : FAILED;

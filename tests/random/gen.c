@@ -53,7 +53,7 @@ void param(generator *g, const char *format, ...)
 }
 
 // ---- names --------------------------------------------------------------------------------------
-static variable *add_variable(generator *g, char letter, shape s, gtype t)
+variable *add_variable(generator *g, char letter, shape s, gtype t)
 {
     variable *v = &g->vars[g->n_vars++];
     *v = (variable){.shape = s, .type = t, .exact = true, .bound = gtype_limit(t)};
@@ -70,7 +70,7 @@ static buffer *add_buffer(generator *g, shape s, gtype t)
     return b;
 }
 
-static const char *stored(generator *g, shape s, gtype t, int depth)
+const char *stored(generator *g, shape s, gtype t, int depth)
 {
     return clamp(g, expression(g, s, t, depth, true), t, gtype_limit(t)).text;
 }
@@ -114,7 +114,7 @@ static void update(generator *g)
     define_mutable(g);
 }
 
-static void output(generator *g, shape s, gtype t, const char *text)
+void output(generator *g, shape s, gtype t, const char *text)
 {
     static const char *const dims[2][DIMS] = {{"R", "C", "H", "W"}, {"N", "M", "N", "M"}};
     bool tail = chance(g, 2);
@@ -150,9 +150,9 @@ static void declare(generator *g, const buffer *b)
 }
 
 // cp.async moves at least four bytes.
-static bool copies_well(const buffer *b)
+static bool copies_well(const generator *g, const buffer *b)
 {
-    return !b->global && (b->type == F32 || b->type == I32);
+    return !g->tiles_only && !b->global && (b->type == F32 || b->type == I32);
 }
 
 // Writes a whole slot.
@@ -163,7 +163,7 @@ static void fill(generator *g, const buffer *b, int slot)
         items = form(g, "%s%s0.. + %s", items, d ? ", " : "", dim_names[b->shape.dims[d]]);
     const char *at = b->ring > 1 ? form(g, "%d; ", slot) : b->global ? "cta, " : "";
     const char *view = form(g, "%s[%s%s]", b->name, at, items);
-    if (copies_well(b) && chance(g, 3)) {
+    if (copies_well(g, b) && chance(g, 3)) {
         say(g, "copy_async %s = %s", view, input_view(g, b->shape, b->type, true));
         say(g, "commit");
     } else if (b->global) {
@@ -201,7 +201,9 @@ static void write_buffer(generator *g)
     buffer b = g->buffers[draw(g, (unsigned)g->n_buffers)];
     shape s = b.shape;
     for (int d = 0; d < s.rank; d++)
-        if (chance(g, 3) && s.dims[d] < 2 && g->size[s.dims[d]] % 2 == 0) s.dims[d] += 2;
+        if (chance(g, 3) && s.dims[d] < 2 && g->size[s.dims[d]] % 2 == 0 &&
+            g->size[s.dims[d] + 2] <= g->size[s.dims[d]])
+            s.dims[d] += 2;
     if (s.rank == 2 && chance(g, 5)) s = (shape){1, {s.dims[1]}};
     const char *view = buffer_view(g, &b, s);
     if (!b.global && s.rank == 2 && chance(g, 8)) {
@@ -214,7 +216,7 @@ static void write_buffer(generator *g)
         say(g, "store %s[%s - 1 - iota(%s)] = %s", b.name, d, d, stored(g, s, b.type, 1));
         return;
     }
-    if (copies_well(&b) && chance(g, 4)) {
+    if (copies_well(g, &b) && chance(g, 4)) {
         say(g, "copy_async %s = %s", view, input_view(g, s, b.type, true));
         say(g, "commit");
     } else if (!b.global && chance(g, 5)) {
@@ -246,9 +248,7 @@ static void atomic(generator *g)
 }
 
 // ---- blocks -------------------------------------------------------------------------------------
-static void statements(generator *g, int most);
-
-static void inner(generator *g, int most)
+void inner(generator *g, int most)
 {
     int vars = g->n_vars, buffers = g->n_buffers;
     g->depth++;
@@ -265,7 +265,7 @@ static void loop(generator *g)
                                          "2 .. 8 step 3", "0 .. F"};
     char *k = g->loops[g->n_loops];
     int id = g->names++;
-    bool pipelined = chance(g, 3);
+    bool pipelined = !g->tiles_only && chance(g, 3);
     const char *head = bounds[draw(g, 8)];
     if (pipelined && strstr(head, "unroll")) head = "0 .. 4";
     snprintf(k, sizeof g->loops[0], "k%d", id);
@@ -449,15 +449,15 @@ static void statement(generator *g)
         branch(g);
     else if (kind == 20)
         atomic(g);
-    else if (kind == 21 && g->depth == 1)
+    else if (kind == 21 && g->depth == 1 && !g->tiles_only)
         role(g);
-    else if (kind == 22)
+    else if (kind == 22 && !g->tiles_only)
         synchronize(g);
     else
         define_mutable(g);
 }
 
-static void statements(generator *g, int most)
+void statements(generator *g, int most)
 {
     for (unsigned n = 1 + draw(g, (unsigned)most); n-- > 0 && g->budget > 0;) {
         g->budget--;
@@ -485,7 +485,7 @@ static void choose_sizes(generator *g)
 }
 
 // Whatever was computed goes out, so that nothing of it is dead.
-static void store_all(generator *g)
+void store_all(generator *g)
 {
     for (int i = 0, n = g->n_vars; i < n && g->outputs < 10; i++) {
         variable v = g->vars[i];
@@ -498,11 +498,16 @@ static void store_all(generator *g)
     }
 }
 
-static void write_kernel(generator *g, uint64_t seed, char *out, size_t size)
+void declare_inputs(generator *g)
 {
     for (int t = 0; t < GTYPES; t++)
         if (g->used_input[t]) param(g, "x_%s: global %s[N, M]", gtype_names[t], gtype_names[t]);
     if (g->used_index) param(g, "idx: global i32[M]");
+}
+
+static void write_kernel(generator *g, uint64_t seed, char *out, size_t size)
+{
+    declare_inputs(g);
     bool aligned = g->m % 8 == 0;
     snprintf(out, size,
              "// SPDX-License-Identifier: MIT\n// random program %llu\n"
@@ -515,7 +520,7 @@ static void write_kernel(generator *g, uint64_t seed, char *out, size_t size)
              g->warps, g->body);
 }
 
-void random_text(uint64_t seed, char *out, size_t size)
+generator *start_generator(uint64_t seed)
 {
     static _Thread_local generator g;
     memset(&g, 0, sizeof g);
@@ -523,11 +528,17 @@ void random_text(uint64_t seed, char *out, size_t size)
     for (int i = 0; i < 3; i++) draw(&g, 2);
     g.at = g.body;
     g.string = g.strings;
-    choose_sizes(&g);
     g.depth = 1;
-    while (g.budget > 0) statements(&g, 6);
-    store_all(&g);
-    if (chance(&g, 6)) last_arriver(&g);
-    if (chance(&g, 12)) handed_on(&g);
-    write_kernel(&g, seed, out, size);
+    return &g;
+}
+
+void random_text(uint64_t seed, char *out, size_t size)
+{
+    generator *g = start_generator(seed);
+    choose_sizes(g);
+    while (g->budget > 0) statements(g, 6);
+    store_all(g);
+    if (chance(g, 6)) last_arriver(g);
+    if (chance(g, 12)) handed_on(g);
+    write_kernel(g, seed, out, size);
 }

@@ -2,7 +2,7 @@
 // Runs random programs, see README.md.
 //
 //   random_programs [--from=SEED] [--count=N] [--jobs=N] [--keep=DIR] [--no-shrink]
-//                   [--allow-disputes]
+//                   [--allow-disputes] [--target=sm_90a]
 //   random_programs --print=SEED        the text of a program
 //   random_programs --file=FILE         one that was kept, or any like it
 //   random_programs --tap ...           as a test
@@ -54,6 +54,7 @@ typedef struct options {
     int jobs;
     const char *keep;
     bool shrink, tap, disputes;
+    bool hopper; // programs for sm_90a
 } options;
 
 // Ends the process if a program takes this long: in time of the processor, since others may use it
@@ -66,6 +67,14 @@ static void limit(int cpu_seconds, int seconds)
 
 static const char *const outcome_names[OUTCOMES] = {"passed", "refused", "unsuitable", "failed",
                                                     "disputed"};
+
+static void write_text(const options *o, uint64_t seed, char *out, size_t size)
+{
+    if (o->hopper)
+        random_hopper_text(seed, out, size);
+    else
+        random_text(seed, out, size);
+}
 
 static void count_kind(tally *t, const char *what, const char *kind, uint64_t seed)
 {
@@ -151,7 +160,7 @@ static void work(const options *o, int job, tally *t)
         uint64_t seed = o->from + (uint64_t)(t->done * o->jobs + job);
         t->seed = seed;
         limit(CPU_SECONDS, SECONDS);
-        random_text(seed, text, sizeof text);
+        write_text(o, seed, text, sizeof text);
         run_case(&m, text, &r);
         limit(0, 0);
         t->outcomes[r.outcome]++;
@@ -181,7 +190,7 @@ static void crashed(const options *o, tally *t)
     static char text[TEXT_SIZE];
     static report r;
     machine m;
-    random_text(t->seed, text, sizeof text);
+    write_text(o, t->seed, text, sizeof text);
     run_apart(NULL, text, &r);
     if (r.outcome != FAILED) {
         r.outcome = FAILED;
@@ -306,7 +315,7 @@ static int run_file(const char *path, const options *o)
 static int usage(void)
 {
     fprintf(stderr, "usage: random_programs [--from=SEED] [--count=N] [--jobs=N] [--keep=DIR] "
-                    "[--no-shrink] [--allow-disputes] [--tap] | --print=SEED | --file=FILE\n");
+                    "[--no-shrink] [--allow-disputes] [--target=sm_80|sm_90a] [--tap] | --print=SEED | --file=FILE\n");
     return 2;
 }
 
@@ -316,7 +325,8 @@ int main(int argc, char **argv)
                                           {"jobs", 1, 0, 'j'},      {"keep", 1, 0, 'k'},
                                           {"print", 1, 0, 'p'},     {"file", 1, 0, 'i'},
                                           {"no-shrink", 0, 0, 's'}, {"allow-disputes", 0, 0, 'd'},
-                                          {"tap", 0, 0, 't'},       {0, 0, 0, 0}};
+                                          {"tap", 0, 0, 't'},       {"target", 1, 0, 'a'},
+                                          {0, 0, 0, 0}};
     options o = {.from = 1, .count = 1000, .jobs = 1, .shrink = true};
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         static char text[TEXT_SIZE];
@@ -342,10 +352,14 @@ int main(int argc, char **argv)
         case 't':
             o.tap = true;
             break;
+        case 'a':
+            o.hopper = !strcmp(optarg, "sm_90a");
+            if (!o.hopper && strcmp(optarg, "sm_80")) return usage();
+            break;
         case 'i':
             return run_file(optarg, &o);
         case 'p':
-            random_text(strtoull(optarg, NULL, 10), text, sizeof text);
+            write_text(&o, strtoull(optarg, NULL, 10), text, sizeof text);
             fputs(text, stdout);
             return 0;
         default:
