@@ -3,6 +3,8 @@
 // condition are compared with, and so which values have to be told apart.
 #include "passes/validate/model.h"
 
+enum { HIGHEST_LIMIT = 8 }; // so many values are told apart for it
+
 // ---- unknown integers -------------------------------------------------------------------------
 
 static int64_t common_divisor(int64_t a, int64_t b)
@@ -92,11 +94,29 @@ static int64_t step_of(const kg_op *loop)
     return kg_const_int(loop->operands[2], &step) && step > 0 ? step : 0;
 }
 
+// first .. min(n, constant): the distance to n, at most that to the constant.
+static bool has_limit(validator *v, const kg_value *end, const linear *first, quantity *out)
+{
+    if (end->kind != KG_VALUE_RESULT || end->op->code != KG_OP_MIN) return false;
+    for (int i = 0; i < 2; i++) {
+        linear limit = linear_of(end->op->operands[i]), n = linear_of(end->op->operands[!i]);
+        limit = linear_sum(&limit, first, -1);
+        n = linear_sum(&n, first, -1);
+        if (!linear_is_constant(&limit) || limit.constant < 1 || limit.constant > HIGHEST_LIMIT ||
+            !quantity_of(v, &n, out) || out->variable < 0)
+            continue;
+        out->limit = limit.constant;
+        return true;
+    }
+    return false;
+}
+
 void validator_describe_loop(validator *v, kg_op *op, loop_model *l)
 {
     linear first = linear_of(op->operands[0]), end = linear_of(op->operands[1]);
     linear distance = linear_sum(&end, &first, -1);
     l->step = step_of(op);
+    if (has_limit(v, op->operands[1], &first, &l->trips)) return;
     if (quantity_of(v, &distance, &l->trips)) return;
     // Nothing is known of its end: a variable of its own, in which nothing else is expressed.
     linear unknown = {.known = true, .count = 1, .terms = {{op->blocks[0]->arg, 1}}};
@@ -239,7 +259,7 @@ static int64_t unit_of(const validator *v, int which)
     for (int i = 0; i < v->loops.count; i++) {
         const loop_model *l = &v->loops.items[i];
         if (l->op->code != KG_OP_FOR || l->trips.variable != which) continue;
-        if (l->trips.sign < 0 || !l->step) return 1;
+        if (l->trips.sign < 0 || !l->step || l->trips.limit) return 1;
         unit = common_divisor(unit, common_divisor(l->step, l->trips.offset));
     }
     return unit ? unit : 1;
@@ -357,6 +377,7 @@ static void set_thresholds(validator *v)
         }
         add_threshold(v, &l->trips, 0);
         add_threshold(v, &l->trips, l->most);
+        if (l->trips.limit) add_threshold(v, &l->trips, l->trips.limit);
     }
     for (int i = 0; i < v->variables.count; i++) count_groups(v, i);
     for (int i = 0; i < v->variables.count; i++)
