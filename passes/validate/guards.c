@@ -94,10 +94,33 @@ static int64_t step_of(const kg_op *loop)
     return kg_const_int(loop->operands[2], &step) && step > 0 ? step : 0;
 }
 
-// first .. min(n, constant): the distance to n, at most that to the constant.
-static bool has_limit(validator *v, const kg_value *end, const linear *first, quantity *out)
+// Something else than this loop goes by that number.
+static bool is_used_elsewhere(const kg_block *block, const kg_op *loop, const kg_value *number)
 {
-    if (end->kind != KG_VALUE_RESULT || end->op->code != KG_OP_MIN) return false;
+    for (const kg_op *op = block->first; op; op = op->next) {
+        for (int i = 0; i < op->n_operands; i++) {
+            const kg_value *value = op->operands[i];
+            if (op == loop || value->kind != KG_VALUE_RESULT || value->op->code != KG_OP_MIN ||
+                !kg_is_scalar(value))
+                continue;
+            linear x = linear_of(value), y = linear_of(number);
+            linear apart = linear_sum(&x, &y, -1);
+            if (linear_is_constant(&apart)) return true;
+        }
+        for (int i = 0; i < op->n_blocks; i++)
+            if (is_used_elsewhere(op->blocks[i], loop, number)) return true;
+    }
+    return false;
+}
+
+// first .. min(n, constant): the distance to n, at most that to the constant. Where others go by
+// the lesser of the two it is a number of its own, so that all of them agree on it.
+static bool has_limit(validator *v, const kg_op *loop, const linear *first, quantity *out)
+{
+    const kg_value *end = loop->operands[1];
+    if (end->kind != KG_VALUE_RESULT || end->op->code != KG_OP_MIN ||
+        is_used_elsewhere(v->kernel->body, loop, end))
+        return false;
     for (int i = 0; i < 2; i++) {
         linear limit = linear_of(end->op->operands[i]), n = linear_of(end->op->operands[!i]);
         limit = linear_sum(&limit, first, -1);
@@ -116,7 +139,7 @@ void validator_describe_loop(validator *v, kg_op *op, loop_model *l)
     linear first = linear_of(op->operands[0]), end = linear_of(op->operands[1]);
     linear distance = linear_sum(&end, &first, -1);
     l->step = step_of(op);
-    if (has_limit(v, op->operands[1], &first, &l->trips)) return;
+    if (has_limit(v, op, &first, &l->trips)) return;
     if (quantity_of(v, &distance, &l->trips)) return;
     // Nothing is known of its end: a variable of its own, in which nothing else is expressed.
     linear unknown = {.known = true, .count = 1, .terms = {{op->blocks[0]->arg, 1}}};
