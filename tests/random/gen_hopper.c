@@ -284,7 +284,7 @@ static void scheduled_body(hopper *x)
     generator *g = x->g;
     bool around = chance(g, 5);
     if (chance(g, 3)) statements(g, 2);
-    int vars = g->n_vars;
+    int vars = g->n_vars, buffers = g->n_buffers;
     if (around) {
         bool loop = chance(g, 2);
         if (loop)
@@ -300,6 +300,7 @@ static void scheduled_body(hopper *x)
         }
         g->depth--;
         g->n_vars = vars;
+        g->n_buffers = buffers;
         say(g, "}");
     }
     if (!around || chance(g, 3)) scheduled_loop(x);
