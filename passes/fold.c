@@ -237,8 +237,7 @@ static bool is_fenced(const kg_op *frag)
     for (const kg_op *op = frag->next; op; op = op->next) {
         fenced |= op->code == KG_OP_WGMMA_FENCE;
         for (int i = 0; fenced && op->code == KG_OP_WGMMA && i < op->n_operands; i++)
-            if (op->operands[i] == frag->results[0])
-                return true;
+            if (op->operands[i] == frag->results[0]) return true;
     }
     return false;
 }
