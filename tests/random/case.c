@@ -271,6 +271,50 @@ static void run_modes(machine *m, kgen_program *program, kg_kernel *kernel, eval
     kgen_program_free(program);
 }
 
+// ---- mutants ------------------------------------------------------------------------------------
+typedef struct mutation {
+    machine *m;
+    const char *target;
+    kg_kernel *kernel;
+    evaluation *e;
+    arguments *a;
+    report *out;
+} mutation;
+
+// 1: proved, 0: refuted, -1: neither.
+static int ask_validator(const mutation *t, const char *text, report *r)
+{
+    kgen_program *program = NULL;
+    kgen_compile_options options = {.name = "mutant.kg", .target = t->target};
+    t->m->report = r;
+    if (kgen_compile(t->m->context, text, strlen(text), &options, &program))
+        return strcmp(r->kind, "KG-S520") ? -1 : 0;
+    prove(program, r);
+    kgen_program_free(program);
+    return r->proved ? 1 : -1;
+}
+
+static fate run_mutant(const char *text, void *user)
+{
+    const mutation *t = user;
+    kgen_program *program = NULL;
+    kgen_compile_options options = {.name = "mutant.kg", .target = t->target, .no_validate = 1};
+    report asked = {0}, ran = {0};
+    int proof = ask_validator(t, text, &asked);
+    t->m->report = &ran;
+    bool compiled = !kgen_compile(t->m->context, text, strlen(text), &options, &program);
+    if (compiled) run_modes(t->m, program, t->kernel, t->e, t->a, &ran);
+    t->m->report = t->out;
+    if (!compiled || proof < 0) return FATE_OPEN;
+    if (ran.outcome && proof) {
+        set(t->out, FAILED, "mutant proved");
+        add(t->out, "%s\n%s%s", t->out->mutant, ran.detail, text);
+    }
+    return ran.outcome ? proof ? FATE_MACHINE : FATE_CAUGHT
+           : proof     ? FATE_NEEDLESS
+                       : FATE_VALIDATOR;
+}
+
 // The PTX machine has the last word on what the validator refuted: it finds the same, or nothing.
 static void run_refuted(machine *m, const char *text, kg_kernel *kernel, evaluation *e,
                         arguments *a, report *out)
@@ -294,7 +338,12 @@ static void compile_and_run(machine *m, const char *text, kg_kernel *kernel, eva
     kgen_compile_options options = {.name = "random.kg", .target = target_of(text)};
     if (!kgen_compile(m->context, text, strlen(text), &options, &program)) {
         prove(program, out);
+        const char *ir =
+            kg_arena_strndup(e->arena, kgen_program_ir(program), strlen(kgen_program_ir(program)));
         run_modes(m, program, kernel, e, a, out);
+        mutation t = {m, options.target, kernel, e, a, out};
+        if (m->mutate && out->outcome == PASSED && out->proved)
+            out->fate = try_mutant(ir, run_mutant, &t, out->mutant, sizeof out->mutant);
     } else if (!strcmp(out->kind, "KG-S520")) {
         run_refuted(m, text, kernel, e, a, out);
     } else {

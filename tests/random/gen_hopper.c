@@ -104,10 +104,10 @@ static void declare_operand(hopper *x, const operand *o)
 {
     generator *g = x->g;
     if (o->ring)
-        say(g, "shared %s: %s[%s] ring %d", o->name, gtype_names[x->type], extents(g, lying(o)),
+        put(g, "shared %s: %s[%s] ring %d", o->name, gtype_names[x->type], extents(g, lying(o)),
             o->ring);
     else
-        say(g, "shared %s: %s[%s]", o->name, gtype_names[x->type], extents(g, lying(o)));
+        put(g, "shared %s: %s[%s]", o->name, gtype_names[x->type], extents(g, lying(o)));
 }
 
 // The slot of trip `k`.
@@ -127,7 +127,7 @@ static operand fetched(hopper *x, shape s)
 {
     operand o = new_operand(x, s, 0);
     generator *g = x->g;
-    say(g, "shared %s: %s[%s] = load %s", o.name, gtype_names[x->type], extents(g, lying(&o)),
+    put(g, "shared %s: %s[%s] = load %s", o.name, gtype_names[x->type], extents(g, lying(&o)),
         tile_of_tensor(x, lying(&o)));
     return o;
 }
@@ -140,7 +140,7 @@ static operand computed(hopper *x, shape s)
     generator *g = x->g;
     declare_operand(x, &o);
     term e = clamp(g, expression(g, s, x->type, 1, true), x->type, 4);
-    say(g, "%s = %s", o.name, e.text);
+    put(g, "%s = %s", o.name, e.text);
     return o;
 }
 
@@ -159,7 +159,7 @@ static variable *accumulator(hopper *x, shape s)
     variable *v = add_variable(g, 'm', s, F32);
     v->mutable = true;
     v->bound = 16.0 * 16 * 128;
-    say(g, "frag %s: f32[%s] = %s", v->name, extents(g, s), init);
+    put(g, "frag %s: f32[%s] = %s", v->name, extents(g, s), init);
     return v;
 }
 
@@ -168,9 +168,10 @@ static variable *accumulator(hopper *x, shape s)
 // loop has to.
 static void random_trips(hopper *x)
 {
-    static const char *const heads[] = {
-        "0 .. T",     "0 .. 3",     "0 .. min(T, 2)", "0 .. T",   "0 .. T % 4",   "0 .. ceildiv(M, 64)",
-        "1 .. T + 1", "F .. T + F", "0 .. T step 2",  "cta .. T", "2 .. 8 step 3"};
+    static const char *const heads[] = {"0 .. T",     "0 .. 3",       "0 .. min(T, 2)",
+                                        "0 .. T",     "0 .. T % 4",   "0 .. ceildiv(M, 64)",
+                                        "1 .. T + 1", "F .. T + F",   "0 .. T step 2",
+                                        "cta .. T",   "2 .. 8 step 3"};
     enum { COUNTED = 6, HEADS = 11 };
     snprintf(x->loop, sizeof x->loop, "k%d", x->g->names++);
     snprintf(x->k, sizeof x->k, "%s", x->loop);
@@ -187,11 +188,11 @@ static void multiply(hopper *x, const char *acc, const operand *a, const operand
 {
     generator *g = x->g;
     bool guarded = chance(g, 6);
-    if (guarded) say(g, "if %s %% 2 == %s {", x->k, chance(g, 2) ? "F % 2" : "0");
+    if (guarded) put(g, "if %s %% 2 == %s {", x->k, chance(g, 2) ? "F % 2" : "0");
     g->depth += guarded;
-    say(g, "%s = %s(%s, %s, %s)", acc, product_name(x), seen(x, a), seen(x, b), acc);
+    put(g, "%s = %s(%s, %s, %s)", acc, product_name(x), seen(x, a), seen(x, b), acc);
     g->depth -= guarded;
-    if (guarded) say(g, "}");
+    if (guarded) put(g, "}");
 }
 
 // Statements beside the products; what they define lives in the block.
@@ -212,18 +213,18 @@ static void two_products(hopper *x, const operand *q, const operand *keys, const
     variable *s = add_variable(g, 's', (shape){2, {R, C}}, F32);
     s->bound = 4 * 4 * 128;
     s->mutable = true;
-    say(g, "frag %s: f32[R, C] = %s(%s, %s%s)", s->name, product_name(x), seen(x, q),
-        seen(x, keys), g->tiles_only ? "" : ", zeros(f32, [R, C])");
+    put(g, "frag %s: f32[R, C] = %s(%s, %s%s)", s->name, product_name(x), seen(x, q), seen(x, keys),
+        g->tiles_only ? "" : ", zeros(f32, [R, C])");
     others(x, 3);
-    if (chance(g, 3)) say(g, "%s = min(%s, 3.0)", s->name, s->name);
+    if (chance(g, 3)) put(g, "%s = min(%s, 3.0)", s->name, s->name);
     if (chance(g, 3))
-        say(g, "%s = select((%s*C + iota(C))[None, :] < M, %s, -2.0)", s->name, x->k, s->name);
+        put(g, "%s = select((%s*C + iota(C))[None, :] < M, %s, -2.0)", s->name, x->k, s->name);
     bool peak = chance(g, 4);
-    if (peak) say(g, "t%d = max(%s, axis=1)", g->names++, s->name);
+    if (peak) put(g, "t%d = max(%s, axis=1)", g->names++, s->name);
     const char *scaled = chance(g, 3) ? form(g, "min(%s, 5.0) * 0.5", acc) : acc;
     if (peak) scaled = form(g, "%s + t%d[:, None]", scaled, g->names - 1);
     const char *p = as_operand(x, s->name, F32);
-    say(g, "%s = %s(%s, %s, %s)", acc, product_name(x), p, seen(x, values), scaled);
+    put(g, "%s = %s(%s, %s, %s)", acc, product_name(x), p, seen(x, values), scaled);
     g->n_vars--; // s
 }
 
@@ -259,7 +260,7 @@ static void scheduled_loop(hopper *x)
     if (from == FROM_TILE) q = fetched(x, left);
     if (from == FROM_THREADS) q = computed(x, left);
     random_trips(x);
-    say(g, "for %s in %s pipeline %u {", x->k, x->head, 2 + draw(g, 3));
+    put(g, "for %s in %s pipeline %u {", x->k, x->head, 2 + draw(g, 3));
     memcpy(g->loops[g->n_loops++], x->loop, sizeof x->loop);
     g->depth++;
     first = attention ? fetched(x, right) : from == FROM_RING ? fetched(x, left) : q;
@@ -268,13 +269,12 @@ static void scheduled_loop(hopper *x)
     if (from > FROM_THREADS_EACH_TRIP) { // from registers
         q = (operand){.shape = left};
         snprintf(q.name, sizeof q.name, "p%d", g->names++);
-        say(g, "%s = %s", q.name,
-            clamp(g, expression(g, left, x->type, 1, true), x->type, 4).text);
+        put(g, "%s = %s", q.name, clamp(g, expression(g, left, x->type, 1, true), x->type, 4).text);
     }
     trip(x, q.name[0] ? &q : &first, &first, &second, acc.name);
     g->depth--;
     g->n_loops--;
-    say(g, "}");
+    put(g, "}");
     x->k[0] = 0;
     g->n_vars = vars + 1;
 }
@@ -288,9 +288,9 @@ static void scheduled_body(hopper *x)
     if (around) {
         bool loop = chance(g, 2);
         if (loop)
-            say(g, "for o%d in 0 .. %s {", g->names++, chance(g, 2) ? "2" : "F");
+            put(g, "for o%d in 0 .. %s {", g->names++, chance(g, 2) ? "2" : "F");
         else
-            say(g, "if F > %u {", draw(g, 3));
+            put(g, "if F > %u {", draw(g, 3));
         g->depth++;
         scheduled_loop(x);
         if (chance(g, 3)) statements(g, 2);
@@ -301,7 +301,7 @@ static void scheduled_body(hopper *x)
         g->depth--;
         g->n_vars = vars;
         g->n_buffers = buffers;
-        say(g, "}");
+        put(g, "}");
     }
     if (!around || chance(g, 3)) scheduled_loop(x);
     if (chance(g, 5)) scheduled_loop(x);
@@ -323,11 +323,11 @@ static void store_tile(hopper *x)
         const char *at = form(g, "y%d[cta, %s.. + R, %u.. + %s]", id, chance(g, 3) ? "8" : "0",
                               8 * draw(g, 3), d);
         if (chance(g, 3)) {
-            say(g, "shared z%d: %s[R, %s] = %s", id, gtype_names[t], d, text);
-            say(g, "store y%d[cta, 0.. + R, 0.. + %s] = load z%d", id, d, id);
+            put(g, "shared z%d: %s[R, %s] = %s", id, gtype_names[t], d, text);
+            put(g, "store y%d[cta, 0.. + R, 0.. + %s] = load z%d", id, d, id);
             continue;
         }
-        say(g, "store %s = %s", at, text);
+        put(g, "store %s = %s", at, text);
     }
 }
 
@@ -350,7 +350,7 @@ static void copy_in(hopper *x, const operand *o, const char *k)
     memcpy(was, x->k, sizeof was);
     snprintf(trip, sizeof trip, strchr(k, ' ') ? "(%s)" : "%s", k);
     if (x->k[0]) memcpy(x->k, trip, sizeof trip);
-    say(x->g, "copy_bulk %s = %s", slot_of(x, o, trip), tile_of_tensor(x, lying(o)));
+    put(x->g, "copy_bulk %s = %s", slot_of(x, o, trip), tile_of_tensor(x, lying(o)));
     memcpy(x->k, was, sizeof was);
 }
 
@@ -366,7 +366,7 @@ static void write_slot(hopper *x, const operand *o, const char *k)
 {
     generator *g = x->g;
     shape s = lying(o);
-    say(g, "%s = %s", slot_of(x, o, k),
+    put(g, "%s = %s", slot_of(x, o, k),
         clamp(g, expression(g, s, x->type, 1, true), x->type, 4).text);
 }
 
@@ -376,7 +376,7 @@ static void between_uses(hopper *x, const operand *o)
     if (chance(g, 5)) read_slot(x, o, x->k);
     if (chance(g, 8)) write_slot(x, o, x->k);
     if (chance(g, 12))
-        say(g, "store_bulk %s = %s",
+        put(g, "store_bulk %s = %s",
             form(g, "y%d[cta, 0.. + %s, 0.. + %s]", g->names, extent_of(lying(o).dims[0]),
                  extent_of(lying(o).dims[1])),
             slot_of(x, o, x->k)),
@@ -396,16 +396,16 @@ static void fill_ahead(hopper *x, const filling *f)
     snprintf(main, sizeof main, "%s", x->k);
     snprintf(k, sizeof k, "ahead%d", g->names++);
     bool guarded = chance(g, 2);
-    say(g, guarded ? "for %s in 0 .. %d {" : "for %s in 0 .. min(%d, T) {", k, f->ahead);
+    put(g, guarded ? "for %s in 0 .. %d {" : "for %s in 0 .. min(%d, T) {", k, f->ahead);
     g->depth++;
-    if (guarded) say(g, "if %s < T {", k);
+    if (guarded) put(g, "if %s < T {", k);
     g->depth += guarded;
     snprintf(x->k, sizeof x->k, "%s", k);
     for (int i = 0; i < f->count; i++) copy_in(x, &f->items[i], k);
     g->depth -= guarded;
-    if (guarded) say(g, "}");
+    if (guarded) put(g, "}");
     g->depth--;
-    say(g, "}");
+    put(g, "}");
     snprintf(x->k, sizeof x->k, "%s", main);
 }
 
@@ -419,12 +419,11 @@ static void fill_here(hopper *x, const filling *f)
         }
         return;
     }
-    say(g, "if %s + %d < T {", x->k, f->ahead);
+    put(g, "if %s + %d < T {", x->k, f->ahead);
     g->depth++;
-    for (int i = 0; i < f->count; i++)
-        copy_in(x, &f->items[i], form(g, "%s + %d", x->k, f->ahead));
+    for (int i = 0; i < f->count; i++) copy_in(x, &f->items[i], form(g, "%s + %d", x->k, f->ahead));
     g->depth--;
-    say(g, "}");
+    put(g, "}");
 }
 
 // The first operand of products, filled by threads or by copies in groups.
@@ -437,9 +436,9 @@ static operand own_left(hopper *x)
     o.turned = false;
     declare_operand(x, &o);
     g->used_input[x->type] = true;
-    say(g, "copy_async %s = x_%s[%s.. + R, %u.. + H]", o.name, gtype_names[x->type],
+    put(g, "copy_async %s = x_%s[%s.. + R, %u.. + H]", o.name, gtype_names[x->type],
         chance(g, 2) ? "cta*8" : "0", 8 * draw(g, 3));
-    say(g, "commit");
+    put(g, "commit");
     return o;
 }
 
@@ -466,7 +465,7 @@ static void derived_loop(hopper *x)
     random_trips(x);
     if (f.ahead) snprintf(x->head, sizeof x->head, "0 .. T");
     if (f.ahead) fill_ahead(x, &f);
-    say(g, "for %s in %s {", x->k, x->head);
+    put(g, "for %s in %s {", x->k, x->head);
     memcpy(g->loops[g->n_loops++], x->loop, sizeof x->loop);
     g->depth++;
     if (chance(g, 2)) fill_here(x, &f), f.count = -f.count;
@@ -479,7 +478,7 @@ static void derived_loop(hopper *x)
     if (f.count > 0) fill_here(x, &f);
     g->depth--;
     g->n_loops--;
-    say(g, "}");
+    put(g, "}");
     x->k[0] = 0;
     g->n_vars = vars + 1;
 }
@@ -508,22 +507,22 @@ static void roles_body(hopper *x)
     for (int i = 0; i < f.count; i++) declare_operand(x, &f.items[i]);
     random_trips(x);
     int consumers = g->warps;
-    say(g, "warps %d .. %d as producer {", consumers, consumers + 1);
+    put(g, "warps %d .. %d as producer {", consumers, consumers + 1);
     g->depth++;
-    say(g, "for %s in %s {", x->k, x->head);
+    put(g, "for %s in %s {", x->k, x->head);
     g->depth++;
     for (int i = 0; i < f.count; i++) copy_in(x, &f.items[i], x->k);
     g->depth--;
-    say(g, "}");
+    put(g, "}");
     g->depth--;
-    say(g, "}");
+    put(g, "}");
     for (int c = 0; c < (split ? 2 : 1); c++) {
         int vars = g->n_vars;
-        say(g, "warps %d .. %d as consumer%d {", split ? 4 * c : 0, split ? 4 * c + 4 : consumers,
+        put(g, "warps %d .. %d as consumer%d {", split ? 4 * c : 0, split ? 4 * c + 4 : consumers,
             c);
         g->depth++;
         variable acc = *accumulator(x, (shape){2, {R, C}});
-        say(g, "for %s in %s {", x->k, x->head);
+        put(g, "for %s in %s {", x->k, x->head);
         memcpy(g->loops[g->n_loops++], x->loop, sizeof x->loop);
         g->depth++;
         for (int i = 0; i < 2; i++)
@@ -536,10 +535,10 @@ static void roles_body(hopper *x)
             if (chance(g, 5)) read_slot(x, &f.items[i], x->k);
         g->depth--;
         g->n_loops--;
-        say(g, "}");
+        put(g, "}");
         output(g, acc.shape, F32, acc.name);
         g->depth--;
-        say(g, "}");
+        put(g, "}");
         g->n_vars = vars;
     }
     g->warps += 4;
@@ -548,7 +547,8 @@ static void roles_body(hopper *x)
 // ---- the kernel ---------------------------------------------------------------------------------
 static void choose_hopper_sizes(hopper *x)
 {
-    static const int rows[] = {64, 64, 64, 64, 64, 64, 64, 128}, columns[] = {16, 32, 64, 32, 16, 16, 48, 128},
+    static const int rows[] = {64, 64, 64, 64, 64, 64, 64, 128},
+                     columns[] = {16, 32, 64, 32, 16, 16, 48, 128},
                      inner[] = {16, 32, 64, 32, 16, 128}, wide[] = {16, 32, 64, 32};
     generator *g = x->g;
     g->size[R] = rows[draw(g, 8)];
@@ -581,7 +581,7 @@ void random_hopper_text(uint64_t seed, char *out, size_t size)
         snprintf(schedule, sizeof schedule, "%s", schedule_clause(&x));
         clause = schedule;
     }
-    say(g, "cta = x + %d*y", x.gx);
+    put(g, "cta = x + %d*y", x.gx);
     if (kind < 3)
         scheduled_body(&x);
     else if (kind < 5)

@@ -68,7 +68,7 @@ static inline bool chance(generator *g, unsigned of)
     return draw(g, of) == 0;
 }
 const char *form(generator *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void say(generator *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void put(generator *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void param(generator *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 // gen.c
