@@ -393,6 +393,11 @@ static int64_t arrivals_of(const pass *s, int class)
     return warps;
 }
 
+static bool assigns(kg_op *op, const kg_value *slot)
+{
+    return (op->code == KG_OP_ASSIGN && op->operands[0] == slot) || assigned_inside(slot, op);
+}
+
 // A fragment that has the registers of a product's result, used by something else than products.
 static bool uses_product(const kg_sync_program *p, const kg_op *op, const kg_value *fragment)
 {
@@ -407,14 +412,15 @@ static bool uses_product(const kg_sync_program *p, const kg_op *op, const kg_val
 }
 
 // Where a slot is given back: behind its last reader; but a product reads until it is waited for,
-// so if its result is used later in this trip, in front of that, where a wait stands anyway.
+// so if its result is used later in this trip, in front of that, where a wait stands anyway; as long
+// as the slot has the same number.
 static kg_op *place_of_release(const pass *s, const reading *r)
 {
     const kg_value *fragment = kg_op_info_of(r->last->code)->cls == KG_CLASS_D
                                    ? kg_sync_fragment(s->p, r->last->results[0])
                                    : NULL;
     for (kg_op *op = r->last->next; fragment && op; op = op->next)
-        if (uses_product(s->p, op, fragment)) return op;
+        if (uses_product(s->p, op, fragment) || assigns(op, r->slot)) return op;
     return r->last->next;
 }
 

@@ -94,7 +94,7 @@ static int64_t step_of(const kg_op *loop)
     return kg_const_int(loop->operands[2], &step) && step > 0 ? step : 0;
 }
 
-// Something else than this loop goes by that number.
+// Something else goes by that number than this loop and others that end there.
 static bool is_used_elsewhere(const kg_block *block, const kg_op *loop, const kg_value *number)
 {
     for (const kg_op *op = block->first; op; op = op->next) {
@@ -105,7 +105,8 @@ static bool is_used_elsewhere(const kg_block *block, const kg_op *loop, const kg
                 continue;
             linear x = linear_of(value), y = linear_of(number);
             linear apart = linear_sum(&x, &y, -1);
-            if (linear_is_constant(&apart)) return true;
+            bool ends = op->code == KG_OP_FOR && i == 1 && apart.constant == 0;
+            if (linear_is_constant(&apart) && !ends) return true;
         }
         for (int i = 0; i < op->n_blocks; i++)
             if (is_used_elsewhere(op->blocks[i], loop, number)) return true;
@@ -423,6 +424,25 @@ static void find_conditions_of_loops(validator *v, const kg_block *block)
     }
 }
 
+// Terms that cannot be less than zero: indices of the grid, some times.
+static bool is_never_negative(const validator *v, const linear *form)
+{
+    if (!form->known || form->constant < 0) return false;
+    for (int t = 0; t < form->count; t++)
+        if (form->terms[t].factor < 0 || form->terms[t].value->kind != KG_VALUE_GRID) return false;
+    return true;
+}
+
+static void find_order(validator *v)
+{
+    for (int i = 0; i < v->variables.count; i++)
+        for (int k = 0; k < v->variables.count; k++) {
+            variable *x = &v->variables.items[i], *y = &v->variables.items[k];
+            linear apart = linear_sum(&x->part, &y->part, -1);
+            if (i != k && x->unit == y->unit && is_never_negative(v, &apart)) x->above |= 1u << k;
+        }
+}
+
 void validator_find_guards(validator *v)
 {
     find_guards(v, v->kernel->body);
@@ -430,5 +450,6 @@ void validator_find_guards(validator *v)
     set_thresholds(v);
     validator_find_partners(v);
     forget_inside(v);
+    find_order(v);
     find_conditions_of_loops(v, v->kernel->body);
 }
