@@ -23,7 +23,6 @@
 #include "passes/sync/phases.h"
 #include "passes/sync/registers.h"
 
-#include <string.h>
 
 // Copies of one buffer at one place.
 typedef struct site {
@@ -134,6 +133,22 @@ static void find_streams(pass *s)
     }
 }
 
+// Trip numbers are those of phases, of which none is left out.
+static bool counts_from_zero(const pass *s, const stream *x)
+{
+    const site *at = &x->sites.items[0];
+    const kg_op *loop = at->slot && at->slot->kind == KG_VALUE_ARG ? at->slot->op : NULL;
+    int64_t first, step;
+    if (x->sites.count > 1 || !loop || loop->code != KG_OP_FOR ||
+        (kg_const_int(loop->operands[0], &first) && !first &&
+         kg_const_int(loop->operands[2], &step) && step == 1))
+        return true;
+    kg_diag *d = kg_error(s->context->diags, KG_D_S501, at->copy->loc,
+                          "the slots that this bulk copy fills are not numbered 0, 1, 2, ..");
+    kg_diag_help(s->context->diags, d, "name slots by a mutable scalar that counts the copies");
+    return false;
+}
+
 static bool legal(const pass *s, const stream *x)
 {
     kg_diags *diags = s->context->diags;
@@ -157,7 +172,7 @@ static bool legal(const pass *s, const stream *x)
                          x->buffer->name ? x->buffer->name : "it");
             return false;
         }
-    return true;
+    return counts_from_zero(s, x);
 }
 
 // Filled at the same places for the same trips, and needed at the same time.
@@ -331,8 +346,8 @@ static kg_value *declare(pass *s, const stream *x, const char *what, int64_t arr
 
 static kg_value *phase(const kg_place *place, kg_value *mbarrier, kg_value *slot)
 {
-    int64_t number = 0;
-    if (!slot || kg_const_int(slot, &number)) slot = kg_make_int(place, KG_I32, number);
+    int64_t n = 0;
+    if (!slot || kg_const_int(slot, &n)) slot = kg_make_int(place, KG_I32, n);
     return kg_make_slot_view(place, mbarrier, slot);
 }
 
@@ -412,8 +427,8 @@ static bool uses_product(const kg_sync_program *p, const kg_op *op, const kg_val
 }
 
 // Where a slot is given back: behind its last reader; but a product reads until it is waited for,
-// so if its result is used later in this trip, in front of that, where a wait stands anyway; as long
-// as the slot has the same number.
+// so if its result is used later in this trip, in front of that, where a wait stands anyway; but
+// before the slot's number changes.
 static kg_op *place_of_release(const pass *s, const reading *r)
 {
     const kg_value *fragment = kg_op_info_of(r->last->code)->cls == KG_CLASS_D

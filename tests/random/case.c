@@ -243,10 +243,11 @@ static void launch(machine *m, int mode, kgen_program *program, kg_kernel *kerne
     if (out->outcome) add(out, "completion: %s\n", mode_names[mode]);
 }
 
-// Refusals that say that the program is too large, which the generator cannot know.
+// Refusals that say that the program is too large, or that its schedule cannot be met, which the
+// generator cannot know.
 static bool is_resource(const char *id)
 {
-    static const char *const ids[] = {"KG-M401", "KG-C605"};
+    static const char *const ids[] = {"KG-M401", "KG-C605", "KG-L305"};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
         if (!strcmp(id, ids[i])) return true;
     return false;

@@ -24,7 +24,7 @@ typedef struct hopper {
     char loop[12]; // the one at work
     char k[24];    // its trip, or another one of the same ring
     char head[40]; // lo .. hi of it
-    bool roles;
+    bool roles;    // who reads a slot says so, whatever the trip
 } hopper;
 
 // A buffer that a product reads: `turned` when it lies the other way round.
@@ -35,11 +35,6 @@ typedef struct operand {
     bool turned;
 } operand;
 
-static const char *extent_of(int dim)
-{
-    return dim_names[dim];
-}
-
 static shape swap(shape s)
 {
     return (shape){2, {s.dims[1], s.dims[0]}};
@@ -49,7 +44,7 @@ static shape swap(shape s)
 static const char *start_of(hopper *x, int dim)
 {
     generator *g = x->g;
-    const char *d = extent_of(dim);
+    const char *d = dim_names[dim];
     switch (draw(g, 8)) {
     case 0:
         return "0";
@@ -82,8 +77,8 @@ static const char *tile_of_tensor(hopper *x, shape s)
                       : " strides [1, N]");
     const char *at = form(g, "a%d[%s", id, deep ? chance(g, 2) ? "F % 3, " : "1, " : "");
     const char *first = start_of(x, in.dims[0]), *second = start_of(x, in.dims[1]);
-    at = form(g, "%s%s.. + %s, %s.. + %s]", at, first, extent_of(in.dims[0]), second,
-              extent_of(in.dims[1]));
+    at = form(g, "%s%s.. + %s, %s.. + %s]", at, first, dim_names[in.dims[0]], second,
+              dim_names[in.dims[1]]);
     return turned ? form(g, "transpose(%s)", at) : at;
 }
 
@@ -169,7 +164,7 @@ static variable *accumulator(hopper *x, shape s)
 static void random_trips(hopper *x)
 {
     static const char *const heads[] = {"0 .. T",     "0 .. 3",       "0 .. min(T, 2)",
-                                        "0 .. T",     "0 .. T % 4",   "0 .. ceildiv(M, 64)",
+                                        "0 .. T",     "0 .. F",       "0 .. ceildiv(M, 64)",
                                         "1 .. T + 1", "F .. T + F",   "0 .. T step 2",
                                         "cta .. T",   "2 .. 8 step 3"};
     enum { COUNTED = 6, HEADS = 11 };
@@ -187,7 +182,7 @@ static const char *product_name(const hopper *x)
 static void multiply(hopper *x, const char *acc, const operand *a, const operand *b)
 {
     generator *g = x->g;
-    bool guarded = chance(g, 6);
+    bool guarded = (g->tiles_only || x->roles) && chance(g, 6);
     if (guarded) put(g, "if %s %% 2 == %s {", x->k, chance(g, 2) ? "F % 2" : "0");
     g->depth += guarded;
     put(g, "%s = %s(%s, %s, %s)", acc, product_name(x), seen(x, a), seen(x, b), acc);
@@ -318,7 +313,7 @@ static void store_tile(hopper *x)
         const char *text = chance(g, 2) ? as_operand(x, v.name, v.type) : v.name;
         gtype t = text == v.name ? v.type : x->type;
         int id = g->names++;
-        const char *d = extent_of(v.shape.dims[1]);
+        const char *d = dim_names[v.shape.dims[1]];
         param(g, "y%d: global %s[G, N, M]", id, gtype_names[t]);
         const char *at = form(g, "y%d[cta, %s.. + R, %u.. + %s]", id, chance(g, 3) ? "8" : "0",
                               8 * draw(g, 3), d);
@@ -377,8 +372,8 @@ static void between_uses(hopper *x, const operand *o)
     if (chance(g, 8)) write_slot(x, o, x->k);
     if (chance(g, 12))
         put(g, "store_bulk %s = %s",
-            form(g, "y%d[cta, 0.. + %s, 0.. + %s]", g->names, extent_of(lying(o).dims[0]),
-                 extent_of(lying(o).dims[1])),
+            form(g, "y%d[cta, 0.. + %s, 0.. + %s]", g->names, dim_names[lying(o).dims[0]],
+                 dim_names[lying(o).dims[1]]),
             slot_of(x, o, x->k)),
             param(g, "y%d: global %s[G, N, M]", g->names++, gtype_names[x->type]);
 }
@@ -499,6 +494,7 @@ static void roles_body(hopper *x)
 {
     generator *g = x->g;
     int ring = 1 + (int)draw(g, 4), n_consumers = g->warps / 4;
+    x->roles = true;
     bool split = n_consumers == 2 && chance(g, 2);
     shape left = {2, {R, H}}, right = {2, {H, C}};
     filling f = {.count = 2};
