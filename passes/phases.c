@@ -23,7 +23,6 @@
 #include "passes/sync/phases.h"
 #include "passes/sync/registers.h"
 
-
 // Copies of one buffer at one place.
 typedef struct site {
     kg_op *copy;

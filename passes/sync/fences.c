@@ -39,8 +39,8 @@ bool kg_fence_serves(const kg_sync_program *p, const kg_obligation *o, int point
     return true;
 }
 
-// In front of the wait a fence is too early for what a copy brings: the points that have it, if some
-// do. An author's wait may stand elsewhere.
+// In front of the wait a fence is too early for what a copy brings: the points that have a wait, if
+// some do. An author's wait may stand elsewhere.
 static void keep_waits(const kg_sync_program *p, const kg_sync_plan *plan, kg_group group,
                        kg_points *at)
 {

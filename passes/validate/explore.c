@@ -104,7 +104,7 @@ int64_t validator_number(const validator *v, const state *s, const quantity *q)
     if (q->variable < 0) return q->offset;
     const variable *x = &v->variables.items[q->variable];
     int value = s->value[q->variable];
-    int64_t number = value == 0                     ? -q->sign * (int64_t)FAR
+    int64_t number = value == 0                 ? -q->sign * (int64_t)FAR
                      : value > x->high - x->low ? q->sign * (int64_t)FAR
                                                 : q->sign * (x->low + value) + q->offset;
     return q->limit && number > q->limit ? q->limit : number;
