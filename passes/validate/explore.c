@@ -39,7 +39,41 @@ static void set_value(validator *v, state *s, int which, int number)
     if (x->script) validator_lead(v, s, x->script - 1, x->seat, number);
 }
 
-// Decides a variable where it is open: a state for each value.
+// What the variable's value says of it at least and at most.
+static void bounds_of(const validator *v, const state *s, int which, int64_t *least, int64_t *most)
+{
+    const variable *x = &v->variables.items[which];
+    int value = s->value[which];
+    *least = value ? x->low + value : -FAR;
+    *most = value > x->high - x->low ? FAR : x->low + value;
+}
+
+// The variable exceeds one that is never less, or is less than one that never exceeds it.
+static bool is_absurd(const validator *v, const state *s, int which)
+{
+    int64_t least, most, others_least, others_most;
+    bounds_of(v, s, which, &least, &most);
+    for (int i = 0; i < v->variables.count; i++) {
+        if (i == which || s->value[i] == VALUE_OPEN) continue;
+        bounds_of(v, s, i, &others_least, &others_most);
+        if (v->variables.items[i].above >> which & 1 && least > others_most) return true;
+        if (v->variables.items[which].above >> i & 1 && others_least > most) return true;
+    }
+    return false;
+}
+
+static void leave_out_absurd(validator *v, state_set *set, int which)
+{
+    int kept = 0;
+    for (int i = 0; i < set->count; i++)
+        if (is_absurd(v, set->items[i], which))
+            state_free(v, set->items[i]);
+        else
+            set->items[kept++] = set->items[i];
+    set->count = kept;
+}
+
+// Decides a variable where it is open: a state for each value that it may have beside the others'.
 static void decide(validator *v, state_set *set, const quantity *q)
 {
     if (q->variable < 0) return;
@@ -62,16 +96,18 @@ static void decide(validator *v, state_set *set, const quantity *q)
         }
         set_value(v, s, q->variable, (int)(x->high - x->low + 1));
     }
+    leave_out_absurd(v, set, q->variable);
 }
 
 int64_t validator_number(const validator *v, const state *s, const quantity *q)
 {
     if (q->variable < 0) return q->offset;
     const variable *x = &v->variables.items[q->variable];
-    int number = s->value[q->variable];
-    if (number == 0) return -q->sign * (int64_t)FAR;
-    if (number > x->high - x->low) return q->sign * (int64_t)FAR;
-    return q->sign * (x->low + number) + q->offset;
+    int value = s->value[q->variable];
+    int64_t number = value == 0                 ? -q->sign * (int64_t)FAR
+                     : value > x->high - x->low ? q->sign * (int64_t)FAR
+                                                : q->sign * (x->low + value) + q->offset;
+    return q->limit && number > q->limit ? q->limit : number;
 }
 
 // ---- branches ---------------------------------------------------------------------------------

@@ -97,12 +97,14 @@ typedef struct variable {
     int64_t unit, low, high;
     bool used;        // has a threshold
     int script, seat; // 1 + the script by which roles that go together agree on it; 0: none
+    uint32_t above;   // the variables that are never more than this one
 } variable;
 
-// `sign` 1 or -1 times a variable, plus an offset; `variable` -1: the offset alone.
+// `sign` 1 or -1 times a variable, plus an offset; `variable` -1: the offset alone. With `limit` at
+// most that much, where it is positive.
 typedef struct quantity {
     int variable, sign;
-    int64_t offset;
+    int64_t offset, limit;
 } quantity;
 
 typedef enum guard_kind {

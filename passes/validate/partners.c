@@ -44,7 +44,8 @@ static bool same_trips(const loop_model *a, const loop_model *b)
 {
     int64_t trips;
     return a->op->code == KG_OP_FOR && b->op->code == KG_OP_FOR && a->trips.variable >= 0 &&
-           a->trips.variable == b->trips.variable && same_step(a, b) && differ_by(a, b, &trips);
+           a->trips.variable == b->trips.variable && a->trips.limit == b->trips.limit &&
+           same_step(a, b) && differ_by(a, b, &trips) && (!a->trips.limit || !trips);
 }
 
 static variable *variable_of(const validator *v, const loop_model *l)
