@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // The code generator's lower half: a thin builder over LLVM that knows nothing of the tile IR.
-// llvm.c is the only file that includes llvm-c/; emitters see this header alone.
+// Only llvm_*.c see LLVM, by llvm.h; emitters see this header alone.
 //
 //   context  one LLVM context and its target machines; made once, used for many modules
 //   module   one PTX text in the making; all building goes through it, into its current block
@@ -447,6 +447,8 @@ struct cg_finish_options {
 // `instcombine` must be told not to verify its fixpoint: that check ends the process.
 #define CG_LEAST_PASSES "dce"
 #define CG_DEFAULT_PASSES "early-cse,instcombine<no-verify-fixpoint>,dce"
+// For kernels with wgmma: what instcombine does to addresses costs ptxas two instructions a trip.
+#define CG_WGMMA_PASSES "early-cse,dce"
 
 struct cg_output {
     char *ptx; // ends with a NUL, not counted

@@ -85,3 +85,9 @@ bool cg_converts(enum cg_convert_op op, cg_type from, cg_type to)
     default: return false;
     }
 }
+
+bool cg_expect(struct cg_module *m, cg_value value, cg_type type)
+{
+    if (cg_type_of(m, value) == type) return true;
+    return cg_fail(m, CG_ERROR_USAGE, "a value of another type is expected");
+}

@@ -19,6 +19,7 @@
 
 #include <string.h>
 
+// Only registers that stand in a copy can be merged: sets are of those alone, by row.
 struct merger {
     const struct cg_body *body;
     const struct cg_allocator *allocator;
@@ -26,13 +27,14 @@ struct merger {
     unsigned *parent; // towards the representative of those that are one
     unsigned *value;  // the register that it is a copy of for good, or itself
     unsigned *number; // the new one
-    int *row;         // of the sets below; NO_ROW: in no copy
-    // Sets of registers, one a row:
-    uint64_t *conflicts; // they hold something else when this one is written
-    uint64_t *members;   // one with it, if it represents them
-    uint64_t *copies;    // copies of it for good, if it is their `value`
+    int *row;         // NO_ROW: in no copy
+    // By row:
+    unsigned *member;    // the next row of those that are one with it, round in a circle
+    unsigned *same;      // and of those that are copies of one value for good
+    uint64_t *conflicts; // a set a row: they hold something else when this one is written
     uint64_t *live;      // one set
-    unsigned rows;
+    uint64_t *beside;    // one more: `live` and what a statement writes
+    unsigned rows, words;
 };
 
 enum { NO_ROW = -1 };
@@ -43,29 +45,56 @@ static unsigned find(const struct merger *m, unsigned index)
     return index;
 }
 
-static uint64_t *set_of(const struct merger *m, uint64_t *sets, unsigned index)
+static uint64_t *conflicts_of(const struct merger *m, int row)
 {
-    return sets + (size_t)m->row[index] * m->body->words;
+    return m->conflicts + (size_t)row * m->words;
 }
 
 // ---- conflicts ----------------------------------------------------------------------------------
 
+// The registers of a set of the body's that have rows, as a set of rows.
+static void take_rows(struct merger *m, const uint64_t *registers)
+{
+    memset(m->live, 0, m->words * sizeof *m->live);
+    for (unsigned w = 0; w < m->body->words; w++)
+        for (uint64_t bits = registers[w]; bits; bits &= bits - 1) {
+            int row = m->row[64 * w + (unsigned)__builtin_ctzll(bits)];
+            if (row != NO_ROW) cg_put_in_set(m->live, (unsigned)row, true);
+        }
+}
+
+static void put_rows(const struct merger *m, const struct cg_statement *s, uint64_t *set,
+                     bool written)
+{
+    const struct cg_register_use *uses = &m->body->uses[s->first_use];
+    for (unsigned k = 0; k < s->use_count; k++) {
+        int row = m->row[uses[k].index];
+        if (row != NO_ROW && (written ? uses[k].writes : uses[k].reads))
+            cg_put_in_set(set, (unsigned)row, true);
+    }
+}
+
+// The row is written while the set holds values.
+static void note(struct merger *m, int row, const uint64_t *set)
+{
+    uint64_t *conflicts = conflicts_of(m, row);
+    for (unsigned w = 0; w < m->words; w++) conflicts[w] |= set[w];
+}
+
 // The statement writes while `live` (what is read behind it) holds values.
 static void note_conflicts(struct merger *m, const struct cg_statement *s)
 {
-    const struct cg_body *body = m->body;
-    const struct cg_register_use *uses = &body->uses[s->first_use];
+    const struct cg_register_use *uses = &m->body->uses[s->first_use];
+    // The results of one statement exist side by side, read or not.
+    memcpy(m->beside, m->live, m->words * sizeof *m->live);
+    put_rows(m, s, m->beside, true);
     for (unsigned k = 0; k < s->use_count; k++) {
-        unsigned index = uses[k].index;
-        if (!uses[k].writes || m->row[index] == NO_ROW) continue;
-        uint64_t *row = set_of(m, m->conflicts, index);
-        const uint64_t *same = set_of(m, m->copies, m->value[index]);
-        bool keep = s->copy && !cg_in_set(row, uses[1].index);
-        for (unsigned w = 0; w < body->words; w++) row[w] |= m->live[w] & ~same[w];
-        // The results of one statement exist side by side, read or not.
-        for (unsigned j = 0; j < s->use_count; j++)
-            if (uses[j].writes && j != k) cg_put_in_set(row, uses[j].index, true);
-        if (keep) cg_put_in_set(row, uses[1].index, false);
+        int row = m->row[uses[k].index];
+        if (!uses[k].writes || row == NO_ROW) continue;
+        unsigned source = s->copy ? (unsigned)m->row[uses[1].index] : 0;
+        bool keep = s->copy && !cg_in_set(conflicts_of(m, row), source);
+        note(m, row, m->beside);
+        if (keep) cg_put_in_set(conflicts_of(m, row), source, false);
     }
 }
 
@@ -74,15 +103,15 @@ static void find_conflicts(struct merger *m)
     const struct cg_body *body = m->body;
     for (unsigned b = 0; b < body->block_count; b++) {
         const struct cg_body_block *block = &body->blocks[b];
-        memcpy(m->live, body->live_out + (size_t)b * body->words, body->words * sizeof *m->live);
+        take_rows(m, body->live_out + (size_t)b * body->words);
         for (unsigned i = block->statement_count; i-- > 0;) {
             const struct cg_statement *s = &body->statements[block->first_statement + i];
             const struct cg_register_use *uses = &body->uses[s->first_use];
             note_conflicts(m, s);
             for (unsigned k = 0; k < s->use_count; k++)
-                if (uses[k].writes) cg_put_in_set(m->live, uses[k].index, false);
-            for (unsigned k = 0; k < s->use_count; k++)
-                if (uses[k].reads) cg_put_in_set(m->live, uses[k].index, true);
+                if (uses[k].writes && m->row[uses[k].index] != NO_ROW)
+                    cg_put_in_set(m->live, (unsigned)m->row[uses[k].index], false);
+            put_rows(m, s, m->live, false);
         }
     }
 }
@@ -91,44 +120,67 @@ static void find_conflicts(struct merger *m)
 static void find_late_conflicts(struct merger *m)
 {
     const struct cg_body *body = m->body;
-    size_t words = body->words;
     for (unsigned b = 0; b < body->block_count; b++) {
         const struct cg_body_block *block = &body->blocks[b];
-        memcpy(m->live, body->flight_in + b * words, words * sizeof *m->live);
+        take_rows(m, body->flight_in + (size_t)b * body->words);
         for (unsigned i = 0; i < block->statement_count; i++) {
             const struct cg_statement *s = &body->statements[block->first_statement + i];
             const struct cg_register_use *uses = &body->uses[s->first_use];
-            for (unsigned k = 0; k < s->use_count; k++) {
-                if (!uses[k].writes || m->row[uses[k].index] == NO_ROW) continue;
-                uint64_t *row = set_of(m, m->conflicts, uses[k].index);
-                const uint64_t *same = set_of(m, m->copies, m->value[uses[k].index]);
-                for (size_t w = 0; w < words; w++) row[w] |= m->live[w] & ~same[w];
-            }
-            cg_body_step_flight(body, s, m->live);
+            for (unsigned k = 0; k < s->use_count; k++)
+                if (uses[k].writes && m->row[uses[k].index] != NO_ROW)
+                    note(m, m->row[uses[k].index], m->live);
+            if (s->retires) memset(m->live, 0, m->words * sizeof *m->live);
+            for (unsigned k = 0; k < s->use_count; k++)
+                if (uses[k].late && m->row[uses[k].index] != NO_ROW)
+                    cg_put_in_set(m->live, (unsigned)m->row[uses[k].index], true);
         }
+    }
+}
+
+// Copies of one value for good hold nothing else, and are written by statements of their own. Nor
+// does a register conflict with itself.
+static void forget_same(struct merger *m)
+{
+    for (unsigned row = 0; row < m->rows; row++) {
+        unsigned other = row;
+        do {
+            cg_put_in_set(conflicts_of(m, (int)row), other, false);
+            other = m->same[other];
+        } while (other != row);
     }
 }
 
 // ---- merging ------------------------------------------------------------------------------------
 
-static bool meet(const uint64_t *a, const uint64_t *b, unsigned words)
+// Does the row conflict with anything that is one with the other?
+static bool meet(const struct merger *m, unsigned row, unsigned other)
 {
-    for (unsigned w = 0; w < words; w++)
-        if (a[w] & b[w]) return true;
+    const uint64_t *conflicts = conflicts_of(m, (int)row);
+    unsigned at = other;
+    do {
+        if (cg_in_set(conflicts, at)) return true;
+        at = m->member[at];
+    } while (at != other);
     return false;
+}
+
+// Makes one circle of two.
+static void join(unsigned *next, unsigned a, unsigned b)
+{
+    unsigned behind = next[a];
+    next[a] = next[b];
+    next[b] = behind;
 }
 
 static void merge(struct merger *m, const struct cg_statement *copy)
 {
     const struct cg_register_use *uses = &m->body->uses[copy->first_use];
-    unsigned a = find(m, uses[0].index), b = find(m, uses[1].index), words = m->body->words;
-    if (a == b || meet(set_of(m, m->conflicts, a), set_of(m, m->members, b), words) ||
-        meet(set_of(m, m->conflicts, b), set_of(m, m->members, a), words))
-        return;
-    for (unsigned w = 0; w < words; w++) {
-        set_of(m, m->conflicts, a)[w] |= set_of(m, m->conflicts, b)[w];
-        set_of(m, m->members, a)[w] |= set_of(m, m->members, b)[w];
-    }
+    unsigned a = find(m, uses[0].index), b = find(m, uses[1].index);
+    unsigned row_a = (unsigned)m->row[a], row_b = (unsigned)m->row[b];
+    if (a == b || meet(m, row_a, row_b) || meet(m, row_b, row_a)) return;
+    uint64_t *conflicts = conflicts_of(m, m->row[a]), *more = conflicts_of(m, m->row[b]);
+    for (unsigned w = 0; w < m->words; w++) conflicts[w] |= more[w];
+    join(m->member, row_a, row_b);
     m->parent[b] = a;
 }
 
@@ -168,21 +220,20 @@ static void find_values(struct merger *m)
 
 static bool prepare(struct merger *m)
 {
-    size_t words = m->body->words;
     if (!prepare_registers(m)) return false;
     find_values(m);
-    size_t step = m->rows * words, total = 3 * step + words;
-    m->live = cg_allocate(m->allocator, total * sizeof *m->live);
+    m->words = m->rows / 64 + 1;
+    size_t sets = (size_t)(m->rows + 2) * m->words;
+    m->live = cg_allocate(m->allocator, sets * sizeof *m->live + 2 * m->rows * sizeof *m->member);
     if (!m->live) return false;
-    memset(m->live, 0, total * sizeof *m->live);
-    m->conflicts = m->live + words;
-    m->members = m->conflicts + step;
-    m->copies = m->members + step;
+    memset(m->live, 0, sets * sizeof *m->live);
+    m->beside = m->live + m->words;
+    m->conflicts = m->beside + m->words;
+    m->member = (unsigned *)(m->live + sets);
+    m->same = m->member + m->rows;
+    for (unsigned row = 0; row < m->rows; row++) m->member[row] = m->same[row] = row;
     for (unsigned i = 0; i < m->body->register_count; i++)
-        if (m->row[i] != NO_ROW) {
-            cg_put_in_set(set_of(m, m->members, i), i, true);
-            cg_put_in_set(set_of(m, m->copies, m->value[i]), i, true);
-        }
+        if (m->value[i] != i) join(m->same, (unsigned)m->row[i], (unsigned)m->row[m->value[i]]);
     return true;
 }
 
@@ -303,6 +354,7 @@ static bool coalesce_body(const struct cg_allocator *allocator, const char *text
         unsigned used[CG_BODY_CLASSES] = {0};
         find_conflicts(&m);
         find_late_conflicts(&m);
+        forget_same(&m);
         for (unsigned i = 0; i < body.statement_count; i++)
             if (body.statements[i].copy) merge(&m, &body.statements[i]);
         number_all(&m, used);

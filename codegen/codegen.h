@@ -42,6 +42,10 @@ typedef struct kg_codegen_output {
 bool kg_codegen_emit(kg_codegen *codegen, kg_kernel *kernel, kg_arena *arena, kg_diags *diags,
                      const kg_codegen_options *options, kg_codegen_output *out);
 
+// Whether a region of warps does nothing that one thread cannot do alone: then it does, in a
+// branch.
+bool kg_codegen_one_thread(const kg_op *region);
+
 // Holds emitted PTX against the kernel: every synchronizing, asynchronous, atomic and tensor-core
 // instruction of the text must be one that an op of the kernel asks for, in the order of the ops.
 // Findings (KG-C604) go to `diags`. `allocator` may be NULL.

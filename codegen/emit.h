@@ -78,7 +78,7 @@ typedef struct kg_emit {
     cg_value thread, lane, warp;         // of the CTA
     kg_region region;                    // that executes the current op
     cg_value region_thread, region_warp; // counted from the region's first warp
-    cg_value first_thread;               // predicate: the region's first thread
+    cg_value first_thread;               // predicate: the region's first thread; NULL: it is alone
     cg_value first_lane;                 // predicate: of each warp; NULL: not asked for yet
     cg_value shared_base;
     cg_block region_start; // where what depends on the thread alone is built

@@ -54,6 +54,50 @@ static void change_registers(kg_emit *e, int registers)
     cg_template(e->m, fewer ? CG_PTX_SETMAXNREG_DEC : CG_PTX_SETMAXNREG_INC, &count, 1, NULL, NULL);
 }
 
+// Ops of which the region's first thread does all that others can see. (It may be that all threads
+// compute scalars and wait.)
+static bool by_first_thread(kg_op *op, void *user)
+{
+    bool *alone = user;
+    const kg_op_info *info = kg_op_info_of(op->code);
+    bool waits = op->code == KG_OP_MBARRIER_WAIT;
+    if (info->cls == KG_CLASS_Y && !waits && op->code != KG_OP_MBARRIER_EXPECT &&
+        op->code != KG_OP_BULK_COMMIT && op->code != KG_OP_BULK_WAIT)
+        *alone = false;
+    for (int i = 0; i < info->n_effects; i++) {
+        kg_agent agent = info->effects[i].agent;
+        if (!waits && agent != KG_AGENT_ELECTED && agent != KG_AGENT_BULK) *alone = false;
+    }
+    for (int i = 0; i < op->n_results; i++)
+        if (op->results[i]->type.home == KG_HOME_FRAG && op->results[i]->type.rank) *alone = false;
+    return *alone;
+}
+
+// A region that one thread can do alone: a producer. Then it does, for lanes that wait beside it
+// may come so late that they find another phase. They go on to the kernel's end, where nobody waits
+// for them.
+bool kg_codegen_one_thread(const kg_op *region)
+{
+    bool alone = !region->parent->owner;
+    kg_walk(region->blocks[0], by_first_thread, &alone);
+    for (kg_op *op = region->next; op && alone; op = op->next)
+        if (op->code != KG_OP_WARPS) by_first_thread(op, &alone);
+    return alone;
+}
+
+static void emit_region(kg_emit *e, const kg_op *op, kg_region region)
+{
+    struct cg_if branch;
+    bool alone = kg_codegen_one_thread(op);
+    emit_enter_region(e, region);
+    if (alone) {
+        cg_if_begin(e->m, &branch, e->first_thread);
+        e->first_thread = NULL;
+    }
+    emit_block(e, op->blocks[0]);
+    if (alone) cg_if_end(e->m, &branch);
+}
+
 static void emit_warps(kg_emit *e, kg_op *op)
 {
     struct cg_module *m = e->m;
@@ -68,8 +112,7 @@ static void emit_warps(kg_emit *e, kg_op *op)
     }
     cg_if_begin(m, &branch, between(e, first, last));
     if (registers && !wider) change_registers(e, registers);
-    emit_enter_region(e, (kg_region){first, last - first});
-    emit_block(e, op->blocks[0]);
+    emit_region(e, op, (kg_region){first, last - first});
     cg_if_end(m, &branch);
     if (wider) cg_if_end(m, &groups);
     e->region = outer.region;

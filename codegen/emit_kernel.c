@@ -425,7 +425,8 @@ static bool build(kg_emit *e)
 static bool finish(kg_codegen *codegen, kg_emit *e, const kg_codegen_options *options,
                    kg_codegen_output *out)
 {
-    struct cg_finish_options finishing = {.passes = options->no_optimization ? "" : NULL,
+    const char *passes = e->flight ? CG_WGMMA_PASSES : CG_DEFAULT_PASSES;
+    struct cg_finish_options finishing = {.passes = options->no_optimization ? "" : passes,
                                           .want_llvm = options->want_llvm};
     e->op = NULL;
     cg_finish(codegen->module, &finishing, &codegen->output);

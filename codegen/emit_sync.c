@@ -200,7 +200,7 @@ void emit_elected(kg_emit *e, kg_op *op)
     for (int i = 1; i < op->n_operands;
          i++) // read before the branch, where everything can see them
         if (op->operands[i]->type.home == KG_HOME_FRAG) emit_scalar(e, op->operands[i]);
-    cg_if_begin(e->m, &branch, e->first_thread);
+    if (e->first_thread) cg_if_begin(e->m, &branch, e->first_thread);
     if (op->code == KG_OP_SIGNAL)
         emit_signal(e, op);
     else if (op->code == KG_OP_AWAIT)
@@ -209,7 +209,7 @@ void emit_elected(kg_emit *e, kg_op *op)
         emit_fetch_add(e, op);
     else
         emit_error(e, KG_D_C601, "no emitter for op %s", kg_op_info_of(op->code)->name);
-    cg_if_end(e->m, &branch);
+    if (e->first_thread) cg_if_end(e->m, &branch);
     for (int i = 0; i < op->n_results; i++) // lowering reads the cell instead
         emit_define(e, op->results[i], emit_new_registers(e, 1));
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Between llvm.c and the files of this folder that build on it without seeing LLVM.
+// Between llvm_*.c and the files of this folder that build on it without seeing LLVM.
 #ifndef KGEN_CODEGEN_INTERNAL_H
 #define KGEN_CODEGEN_INTERNAL_H
 
@@ -31,6 +31,8 @@ bool cg_check_kernel(struct cg_module *m, const struct cg_kernel *kernel);
 bool cg_check_passes(struct cg_module *m, const char *passes);
 // Does the conversion (no bit cast) go from one type to the other?
 bool cg_converts(enum cg_convert_op op, cg_type from, cg_type to);
+// Is the value of that type?
+bool cg_expect(struct cg_module *m, cg_value value, cg_type type);
 
 static inline bool cg_is_float(cg_type type)
 {

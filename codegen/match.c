@@ -15,7 +15,7 @@
 typedef struct matcher {
     const struct cg_reread *text;
     size_t next;
-    bool fine;
+    bool fine, alone; // alone: in a region that one thread does, in a branch of its own
     kg_loc loc;
     char finding[256];
 } matcher;
@@ -37,8 +37,9 @@ static bool mismatch(matcher *x, const kg_op *op, const char *wanted)
 
 // What one thread does for all stands under a predicate, what all do does not. A copy by cp.async
 // may be either.
-static bool guard_fits(const kg_op *op, bool guarded)
+static bool guard_fits(const matcher *x, const kg_op *op, bool guarded)
 {
+    if (x->alone) return !guarded;
     switch (op->code) {
     case KG_OP_COPY_ASYNC:
         return true;
@@ -63,7 +64,7 @@ static bool take(matcher *x, const kg_op *op, enum cg_ptx_id id, int64_t count, 
     for (int64_t i = 0; i < count; i++, x->next++) {
         const struct cg_instruction *found =
             x->next < x->text->count ? &x->text->instructions[x->next] : NULL;
-        bool same = found && found->id == id && guard_fits(op, found->guarded);
+        bool same = found && found->id == id && guard_fits(x, op, found->guarded);
         for (int k = 0; same && k < immediates; k++)
             same = (unsigned)k < found->immediate_count && found->immediates[k] == values[k];
         if (!same) return mismatch(x, op, cg_ptx_get(id)->name);
@@ -256,8 +257,8 @@ static bool match_registers(matcher *x, const kg_op *op)
 {
     int64_t registers = kg_op_int(op, KG_A_REGISTERS, 0);
     if (!registers) return true;
-    bool more = x->next < x->text->count &&
-                x->text->instructions[x->next].id == CG_PTX_SETMAXNREG_INC;
+    bool more =
+        x->next < x->text->count && x->text->instructions[x->next].id == CG_PTX_SETMAXNREG_INC;
     return take(x, op, more ? CG_PTX_SETMAXNREG_INC : CG_PTX_SETMAXNREG_DEC, 1, 1, &registers);
 }
 
@@ -323,12 +324,14 @@ static bool match_op(matcher *x, const kg_op *op)
                     NULL);
     case KG_OP_WARPS:
         if (!match_registers(x, op)) return false;
+        x->alone = kg_codegen_one_thread(op);
         break;
     default:
         break;
     }
     if (kg_is_split(op)) match_block(x, op->blocks[0]); // without branches that have none of these
     for (int i = 0; i < op->n_blocks; i++) match_block(x, op->blocks[i]);
+    if (op->code == KG_OP_WARPS) x->alone = false;
     return x->fine;
 }
 

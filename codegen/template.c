@@ -140,6 +140,7 @@ bool cg_template_if(struct cg_module *m, enum cg_ptx_id id, cg_value predicate,
     const struct cg_ptx *row = cg_ptx_get(id);
     if (!row || cg_ptx_operands(row).results)
         return cg_fail(m, CG_ERROR_USAGE, "a guarded template has results");
+    if (!predicate) return cg_template(m, id, arguments, count, NULL, comment);
     if (!cg_ready_with(m, &predicate, 1)) return false;
     if (cg_type_of(m, predicate) != CG_I1)
         return cg_fail(m, CG_ERROR_USAGE, "a guard is no predicate");

@@ -212,13 +212,25 @@ static int64_t elements(const walker *w)
     return kg_type_elements(&w->access->operand->type);
 }
 
+// Do `count` neighbours, a power of two, along that dimension lie side by side, from each multiple?
+static bool neighbours(const walker *w, int dim, int count)
+{
+    bool contiguous = w->info.dim[dim] == w->root_rank - 1 && w->gathers != dim;
+    bool whole = (!w->shared.bits || count * w->bytes <= 1 << w->shared.chunk_log2) &&
+                 w->shared.panel % count == 0;
+    int32_t extent = w->access->operand->type.dims[dim], origin = w->origin[w->root_rank - 1];
+    return contiguous && whole && extent % count == 0 && origin % count == 0;
+}
+
 static void touch_all(walker *w)
 {
     int32_t coord[KG_MAX_RANK] = {0};
     int64_t count = elements(w);
-    for (int64_t n = 0; n < count; n++) {
+    int step = 8;
+    while (step > 1 && !(w->info.rank && neighbours(w, w->info.rank - 1, step))) step /= 2;
+    for (int64_t n = 0; n < count; n += step) {
         unflatten(&w->access->operand->type, n, coord);
-        touch(w, coord);
+        touch_some(w, coord, step);
     }
 }
 
@@ -382,14 +394,10 @@ static bool needs(const warp_rows *rows, const int32_t *coord)
 }
 
 // Eight neighbours along `inner` lie side by side and are needed together: one touch for all.
-static int side_by_side(const walker *w, const warp_rows *rows, int inner, int extent)
+static int side_by_side(const walker *w, const warp_rows *rows, int inner)
 {
-    bool contiguous = w->info.dim[inner] == w->root_rank - 1;
-    bool whole =
-        (!w->shared.bits || 8 * w->bytes <= 1 << w->shared.chunk_log2) && w->shared.panel % 8 == 0;
     bool together = rows->dim != inner || (rows->free_bits & 7) == 7;
-    bool even = extent % 8 == 0 && w->origin[w->root_rank - 1] % 8 == 0;
-    return contiguous && whole && together && even ? 8 : 1;
+    return together && neighbours(w, inner, 8) ? 8 : 1;
 }
 
 // The rows or columns of the operand that each warp of its region needs.
@@ -422,7 +430,7 @@ static void touch_operand(walker *w)
     for (int warp = 0; warp < w->region.n_warps; warp++) {
         int32_t coord[KG_MAX_RANK] = {0};
         if (done >> warp & 1) continue;
-        int step = side_by_side(w, &rows[warp], inner, type->dims[inner]);
+        int step = side_by_side(w, &rows[warp], inner);
         next_thread(w, (w->region.first_warp + warp) * 32);
         w->warps = 0;
         for (int other = warp; other < w->region.n_warps; other++)
@@ -489,11 +497,10 @@ int kg_access_unit(const kg_access *access)
     if (access->effect->agent != KG_AGENT_WARP && access->effect->agent != KG_AGENT_TENSOR)
         return w.bytes;
     warp_rows rows[32];
-    const kg_type *type = &access->operand->type;
     int inner = w.info.dim[1] == w.root_rank - 1 ? 1 : 0, least = 8;
     rows_of_warps(&w, rows);
     for (int warp = 0; warp < w.region.n_warps; warp++) {
-        int step = side_by_side(&w, &rows[warp], inner, type->dims[inner]);
+        int step = side_by_side(&w, &rows[warp], inner);
         least = step < least ? step : least;
     }
     int64_t bits = (int64_t)w.shared.pitch * w.bytes | (int64_t)least * w.bytes;

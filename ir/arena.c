@@ -7,6 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+// Under the address sanitizer a gap behind each allocation shows accesses past its end, and in
+// front of the next one.
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+enum { GAP = 16 };
+#else
+enum { GAP = 0 };
+#define ASAN_POISON_MEMORY_REGION(memory, bytes)
+#define ASAN_UNPOISON_MEMORY_REGION(memory, bytes)
+#endif
+
 struct kg_arena_chunk {
     kg_arena_chunk *previous;
     size_t bytes;
@@ -40,6 +51,7 @@ void kg_arena_free(kg_arena *arena)
     kg_arena_chunk *chunk = arena->chunks;
     while (chunk) {
         kg_arena_chunk *previous = chunk->previous;
+        ASAN_UNPOISON_MEMORY_REGION(chunk, chunk->bytes);
         arena->allocator.release(arena->allocator.user, chunk);
         chunk = previous;
     }
@@ -73,12 +85,14 @@ static void add_chunk(kg_arena *arena, size_t bytes)
 void *kg_arena_alloc(kg_arena *arena, size_t bytes)
 {
     if (bytes > LARGEST_REQUEST) fail(arena);
-    bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-    if (!bytes) bytes = ALIGNMENT;
-    if ((size_t)(arena->end - arena->next) < bytes) add_chunk(arena, bytes);
+    size_t size = ((bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1)) + GAP;
+    if (!size) size = ALIGNMENT;
+    if ((size_t)(arena->end - arena->next) < size) add_chunk(arena, size);
     void *memory = arena->next;
-    arena->next += bytes;
-    return memset(memory, 0, bytes);
+    arena->next += size;
+    memset(memory, 0, size);
+    ASAN_POISON_MEMORY_REGION((char *)memory + bytes, size - bytes);
+    return memory;
 }
 
 char *kg_arena_strndup(kg_arena *arena, const char *text, size_t length)

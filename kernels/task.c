@@ -194,7 +194,8 @@ bool plan_positive(char *error, const kgen_task_key *keys, const int64_t *values
 
 bool plan_target(kgen_task *task, const char *target)
 {
-    if (strcmp(target, "any")) snprintf(task->target, sizeof task->target, "%s", target);
+    if (!target || !strcmp(target, "any")) return false;
+    snprintf(task->target, sizeof task->target, "%s", target);
     return !strcmp(target, "sm_90a");
 }
 

@@ -4,7 +4,8 @@
 // Needs: level tile.
 // Guarantees: the same results to the last bit. Branches and loops whose constants decide them are
 //   gone; a loop marked `unroll N` whose trip count is a constant of at most N is straight code
-//   (unless it is also marked `pipeline`); a mutable value assigned only in its own block is none.
+//   (unless it is also marked `pipeline`); a mutable value assigned only in its own block is none,
+//   unless an author's wgmma_fence stands between its first value and a product.
 // Never: reorders float arithmetic, evaluates what the GPU approximates, moves an op past a write.
 //
 //   for i in 0 .. 2 unroll 4 {                  y = load b[0 .. + 64]
@@ -228,11 +229,24 @@ static void fold_regions(folder *f, kg_op *op)
     }
 }
 
+// The author has a fence of registers between the fragment and a product that works on it. What
+// the fragment begins with has to stay in front of that, and a literal would stand with its user.
+static bool is_fenced(const kg_op *frag)
+{
+    bool fenced = false;
+    for (const kg_op *op = frag->next; op; op = op->next) {
+        fenced |= op->code == KG_OP_WGMMA_FENCE;
+        for (int i = 0; fenced && op->code == KG_OP_WGMMA && i < op->n_operands; i++)
+            if (op->operands[i] == frag->results[0]) return true;
+    }
+    return false;
+}
+
 static void fold_simple(folder *f, kg_op *op)
 {
     if (op->code == KG_OP_FRAG) {
         const assignments *a = op->note;
-        if ((!a || a->straight) && !kg_is_mutable(op->operands[0]) &&
+        if (!is_fenced(op) && (!a || a->straight) && !kg_is_mutable(op->operands[0]) &&
             kg_type_equal(&op->operands[0]->type, &op->results[0]->type)) {
             f->again |= a != NULL;
             replace(op, op->operands[0]);

@@ -137,6 +137,8 @@ static void raster(const kg_place *place, const kg_tile_loop *t, int64_t group, 
                                 kg_make_int(place, KG_I32, group));
     kg_value *rows = calculate(place, KG_OP_MIN, calculate(place, KG_OP_SUB, t->extent[1], first),
                                kg_make_int(place, KG_I32, group));
+    // A group that tiles are in has a row; said so, no two tiles lie on one another for any sizes.
+    rows = calculate(place, KG_OP_MAX, rows, kg_make_int(place, KG_I32, 1));
     kg_value *within = calculate(place, KG_OP_MOD, tile, per_group);
     indices[1] = calculate(place, KG_OP_ADD, first, calculate(place, KG_OP_MOD, within, rows));
     indices[0] = calculate(place, KG_OP_DIV, within, rows);

@@ -23,8 +23,6 @@
 #include "passes/sync/phases.h"
 #include "passes/sync/registers.h"
 
-#include <string.h>
-
 // Copies of one buffer at one place.
 typedef struct site {
     kg_op *copy;
@@ -40,6 +38,7 @@ typedef struct stream {
     kg_op *first_reader;
     int region;  // node of the producer's `warps`, -1
     bool looped; // copies stand in a loop
+    bool once;   // each number of a slot comes up once: the only copy's loop stands in no other
     int class;   // number of the first stream of its class
     kg_value *full, *empty;
 } stream;
@@ -90,6 +89,27 @@ static stream *stream_of(pass *s, kg_value *buffer)
     return NULL;
 }
 
+// `op` is done with before the copy is asked for: no loop leads back to it. Roles run side by side.
+static bool is_over(const pass *s, const kg_sync_access *a, const kg_op *copy, int region)
+{
+    const kg_op *op = kg_sync_node_at(s->p, a->node)->op;
+    int own = region_of(s, a->node);
+    if (own >= 0 && region >= 0 && own != region) return false;
+    for (const kg_op *owner = op->parent->owner; owner; owner = owner->parent->owner)
+        if (kg_is_loop(owner) && kg_op_within(copy, owner)) return false;
+    return op->id < copy->id;
+}
+
+// The stream whose copies an access has to see; NULL: none.
+static stream *read_by(pass *s, const kg_sync_access *a)
+{
+    stream *x = a->global || a->phase ? NULL : stream_of(s, a->at.root);
+    if (!x) return NULL;
+    for (int i = 0; i < x->sites.count; i++)
+        if (!is_over(s, a, x->sites.items[i].copy, x->region)) return x;
+    return NULL;
+}
+
 static void find_streams(pass *s)
 {
     for (int i = 0; i < s->p->accesses.count; i++) {
@@ -108,9 +128,25 @@ static void find_streams(pass *s)
     }
     for (int i = 0; i < s->p->accesses.count; i++) {
         const kg_sync_access *a = &s->p->accesses.items[i];
-        stream *x = a->global || a->phase ? NULL : stream_of(s, a->at.root);
+        stream *x = read_by(s, a);
         if (x && !x->first_reader) x->first_reader = kg_sync_node_at(s->p, a->node)->op;
     }
+}
+
+// Trip numbers are those of phases, of which none is left out.
+static bool counts_from_zero(const pass *s, const stream *x)
+{
+    const site *at = &x->sites.items[0];
+    const kg_op *loop = at->slot && at->slot->kind == KG_VALUE_ARG ? at->slot->op : NULL;
+    int64_t first, step;
+    if (x->sites.count > 1 || !loop || loop->code != KG_OP_FOR ||
+        (kg_const_int(loop->operands[0], &first) && !first &&
+         kg_const_int(loop->operands[2], &step) && step == 1))
+        return true;
+    kg_diag *d = kg_error(s->context->diags, KG_D_S501, at->copy->loc,
+                          "the slots that this bulk copy fills are not numbered 0, 1, 2, ..");
+    kg_diag_help(s->context->diags, d, "name slots by a mutable scalar that counts the copies");
+    return false;
 }
 
 static bool legal(const pass *s, const stream *x)
@@ -136,7 +172,7 @@ static bool legal(const pass *s, const stream *x)
                          x->buffer->name ? x->buffer->name : "it");
             return false;
         }
-    return true;
+    return counts_from_zero(s, x);
 }
 
 // Filled at the same places for the same trips, and needed at the same time.
@@ -194,12 +230,69 @@ static bool assigned_inside(const kg_value *slot, kg_op *owner)
     return search.found;
 }
 
+// Loops and branches of its role around an op.
+static int depth_of(const kg_op *op)
+{
+    int depth = 0;
+    for (const kg_op *owner = op->parent->owner; owner && owner->code != KG_OP_WARPS;
+         owner = owner->parent->owner)
+        depth++;
+    return depth;
+}
+
+// The loop or branch of its role that stands at this depth around an op, counted from outside.
+static const kg_op *around(const kg_op *op, int depth)
+{
+    for (int n = depth_of(op); n > depth; n--) op = op->parent->owner;
+    return op;
+}
+
+// Two roles' copies of one loop or branch: from one place of the text, or by the same condition.
+static bool is_twin(const kg_op *a, const kg_op *b)
+{
+    if (a->code != b->code) return false;
+    bool one_place = a->loc.line == b->loc.line && a->loc.column == b->loc.column, same = true;
+    for (int i = 0; i < a->n_operands; i++) same &= same_slot(a->operands[i], b->operands[i]);
+    return a == b || one_place || (same && a->n_operands > 0);
+}
+
+// How many of the loops and branches around `op` stand around a copy of the class as well: the
+// phase of such a copy is waited for as often as it is asked for.
+static int shared_depth(const pass *s, int class, const kg_op *op)
+{
+    int most = 0;
+    const stream *head = &s->streams.items[class];
+    for (int i = 0; i < head->sites.count; i++) {
+        const kg_op *copy = head->sites.items[i].copy;
+        int n = 0, limit = depth_of(op) < depth_of(copy) ? depth_of(op) : depth_of(copy);
+        while (n < limit && is_twin(around(op, n), around(copy, n))) n++;
+        if (n > most) most = n;
+    }
+    return most;
+}
+
+// A constant that a copy of the class names as well.
+static bool is_fixed(const pass *s, int class, const kg_value *slot)
+{
+    int64_t number, other;
+    const stream *head = &s->streams.items[class];
+    if (!slot || !kg_const_int(slot, &number)) return false;
+    for (int i = 0; i < head->sites.count; i++)
+        if (head->sites.items[i].slot && kg_const_int(head->sites.items[i].slot, &other) &&
+            number == other)
+            return true;
+    return false;
+}
+
 // Out of branches, for a phase that is waited for in one arm only would be missed in the other; and
 // out of loops whose trips all mean one phase. Not out of a branch that goes on to other phases:
 // there are none of it in the other arm.
-static kg_op *out_of_regions(kg_op *op, const kg_value *slot)
+// Nor out of what the copy stands in as well: as `depth` of the loops and branches around do.
+// fixed: the slot has a number that a copy names, too.
+static kg_op *out_of_regions(kg_op *op, const kg_value *slot, int depth, bool fixed)
 {
-    for (kg_op *owner; (owner = op->parent->owner); op = owner)
+    if (fixed) slot = NULL; // it can be made anywhere
+    for (kg_op *owner; (owner = op->parent->owner) && depth_of(op) > depth; op = owner)
         if ((owner->code != KG_OP_IF && !kg_is_loop(owner)) || made_inside(slot, owner) ||
             assigned_inside(slot, owner))
             break;
@@ -222,10 +315,11 @@ static void find_readings(pass *s)
 {
     for (int i = 0; i < s->p->accesses.count; i++) {
         const kg_sync_access *a = &s->p->accesses.items[i];
-        stream *x = a->global || a->phase ? NULL : stream_of(s, a->at.root);
+        stream *x = read_by(s, a);
         kg_op *op = kg_sync_node_at(s->p, a->node)->op;
         if (!x || read_before(s, x->class, a->at.slot, op)) continue;
-        kg_op *place = out_of_regions(op, a->at.slot);
+        kg_op *place = out_of_regions(op, a->at.slot, shared_depth(s, x->class, op),
+                                      is_fixed(s, x->class, a->at.slot));
         reading r = {x->class, region_of(s, a->node), a->at.slot, place->parent, place, place};
         KG_PUSH(s->p->arena, &s->readings, r);
     }
@@ -252,7 +346,8 @@ static kg_value *declare(pass *s, const stream *x, const char *what, int64_t arr
 
 static kg_value *phase(const kg_place *place, kg_value *mbarrier, kg_value *slot)
 {
-    if (!slot) slot = kg_make_int(place, KG_I32, 0);
+    int64_t n = 0;
+    if (!slot || kg_const_int(slot, &n)) slot = kg_make_int(place, KG_I32, n);
     return kg_make_slot_view(place, mbarrier, slot);
 }
 
@@ -297,6 +392,22 @@ static void fill_site(pass *s, int class, int at)
     }
 }
 
+// Some slot may be filled again: not where the trips are known to be no more than the slots.
+static bool goes_round(const stream *x)
+{
+    int64_t lo, hi, step;
+    if (!x->looped) return false;
+    if (!x->once) return true;
+    const kg_op *loop = x->sites.items[0].copy;
+    while (!kg_is_loop(loop)) loop = loop->parent->owner;
+    if (loop->code != KG_OP_FOR || !kg_const_int(loop->operands[0], &lo) ||
+        !kg_const_int(loop->operands[1], &hi) || !kg_const_int(loop->operands[2], &step))
+        return true;
+    uint64_t span = hi > lo ? (uint64_t)hi - (uint64_t)lo : 0;
+    uint64_t trips = span / (uint64_t)step + (span % (uint64_t)step != 0);
+    return trips > (uint64_t)kg_op_int(x->buffer->op, KG_A_RING, 1);
+}
+
 // Warps of other roles that read the class: each arrives once a trip.
 static int64_t arrivals_of(const pass *s, int class)
 {
@@ -313,6 +424,11 @@ static int64_t arrivals_of(const pass *s, int class)
     return warps;
 }
 
+static bool assigns(kg_op *op, const kg_value *slot)
+{
+    return (op->code == KG_OP_ASSIGN && op->operands[0] == slot) || assigned_inside(slot, op);
+}
+
 // A fragment that has the registers of a product's result, used by something else than products.
 static bool uses_product(const kg_sync_program *p, const kg_op *op, const kg_value *fragment)
 {
@@ -327,14 +443,15 @@ static bool uses_product(const kg_sync_program *p, const kg_op *op, const kg_val
 }
 
 // Where a slot is given back: behind its last reader; but a product reads until it is waited for,
-// so if its result is used later in this trip, in front of that, where a wait stands anyway.
+// so if its result is used later in this trip, in front of that, where a wait stands anyway; but
+// before the slot's number changes.
 static kg_op *place_of_release(const pass *s, const reading *r)
 {
     const kg_value *fragment = kg_op_info_of(r->last->code)->cls == KG_CLASS_D
                                    ? kg_sync_fragment(s->p, r->last->results[0])
                                    : NULL;
     for (kg_op *op = r->last->next; fragment && op; op = op->next)
-        if (uses_product(s->p, op, fragment)) return op;
+        if (uses_product(s->p, op, fragment) || assigns(op, r->slot)) return op;
     return r->last->next;
 }
 
@@ -443,10 +560,20 @@ static void free_a_trip_later(pass *s, const reading *r)
     kg_place place = behind(s, r, last);
     arrive_if(s, place, head, kg_make_binary(&place, KG_OP_LT, lo, index), r->slot);
     // Slots that nobody fills again need not be given back.
-    if (head->sites.count == 1 && !in_loop(loop)) return;
+    if (head->once && !in_loop(loop)) return;
     place = behind(s, r, loop);
     arrive_if(s, place, head, kg_make_binary(&place, KG_OP_LT, lo, hi),
               r->slot == index ? hi : r->slot);
+}
+
+// Everything has been read, and nothing fills the slot again: it need not be given back. What is
+// filled is read in its order, so outside of all loops the last reader in the text is the last.
+static bool reads_last(const pass *s, const reading *r)
+{
+    if (kg_loops_around(r->first) || !s->streams.items[r->class].once) return false;
+    for (const reading *x = r + 1; x < s->readings.items + s->readings.count; x++)
+        if (x->class == r->class && x->region == r->region) return false;
+    return true;
 }
 
 static void wait_and_free(pass *s, const reading *r)
@@ -454,7 +581,7 @@ static void wait_and_free(pass *s, const reading *r)
     const stream *head = &s->streams.items[r->class];
     kg_place front = kg_place_before(s->kernel, r->first);
     make_sync(&front, KG_OP_MBARRIER_WAIT, head->full, r->slot);
-    if (!head->empty || r->region < 0 || r->region == head->region) return;
+    if (!head->empty || r->region < 0 || r->region == head->region || reads_last(s, r)) return;
     if (fits_a_trip_later(s, r)) {
         free_a_trip_later(s, r);
         return;
@@ -471,7 +598,8 @@ static void make_all(pass *s)
     for (int c = 0; c < s->streams.count; c++) {
         stream *x = &s->streams.items[c];
         if (x->class != c) continue;
-        int64_t arrivals = x->looped ? arrivals_of(s, c) : 0;
+        x->once = x->sites.count == 1 && kg_loops_around(x->sites.items[0].copy) == 1;
+        int64_t arrivals = goes_round(x) ? arrivals_of(s, c) : 0;
         x->full = declare(s, x, "full", 1);
         if (arrivals) x->empty = declare(s, x, "empty", arrivals);
         for (int i = 0; i < x->sites.count; i++) fill_site(s, c, i);

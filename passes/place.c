@@ -38,7 +38,8 @@ typedef struct buffer {
     kg_value *value;
     int64_t slot_bytes, align;
     int ring;
-    int first, last; // nodes between which it lives
+    int first, last;   // nodes between which it lives
+    const kg_op *role; // the region of warps that it is declared in; NULL: none
     int64_t offset;
 } buffer;
 
@@ -68,6 +69,12 @@ static int64_t alignment(const kg_value *value, int64_t bytes)
     return align < 16 ? 16 : align;
 }
 
+static const kg_op *role_of(const kg_op *op)
+{
+    while (op && op->code != KG_OP_WARPS) op = op->parent->owner;
+    return op;
+}
+
 static bool add_buffer(kg_op *op, void *user)
 {
     placer *l = user;
@@ -76,6 +83,7 @@ static bool add_buffer(kg_op *op, void *user)
     b.slot_bytes = kg_shared_slot_bytes(b.value);
     b.ring = (int)kg_op_int(op, KG_A_RING, 1);
     b.align = alignment(b.value, b.slot_bytes * b.ring);
+    b.role = role_of(op);
     kg_sync_lifetime(l->program, b.value, &b.first, &b.last);
     KG_PUSH(l->context->arena, &l->buffers, b);
     return true;
@@ -87,9 +95,12 @@ static int64_t bytes_of(const buffer *b, int max_ring)
     return b->first < 0 ? 0 : b->slot_bytes * (b->ring < max_ring ? b->ring : max_ring);
 }
 
+// Other roles may be anywhere in their regions.
 static bool alive_together(const buffer *a, const buffer *b)
 {
-    return a->first <= b->last && b->first <= a->last;
+    if (a->first < 0 || b->first < 0) return false;
+    return (a->role && b->role && a->role != b->role) ||
+           (a->first <= b->last && b->first <= a->last);
 }
 
 // Sharing would put its synchronization into a loop.

@@ -104,13 +104,19 @@ bool kg_specialize_slice(kg_specializer *s)
 }
 
 // ---- copying -----------------------------------------------------------------------------------
+// What was made since the ops got their numbers, rings and tiles, stands in front of both roles.
+static bool is_needed(const kg_specializer *s, const kg_op *op)
+{
+    return op->id >= 0 && s->needed[op->id];
+}
+
 // Two lists of the same structure: takes out of the second what is not needed of the first.
 static void sweep(const kg_specializer *s, const kg_block *original, kg_block *copy)
 {
     const kg_op *from = original->first;
     for (kg_op *op = copy->first, *next; op; op = next, from = from->next) {
         next = op->next;
-        if (!s->needed[from->id]) {
+        if (!is_needed(s, from)) {
             kg_op_remove(op);
             continue;
         }
@@ -121,7 +127,7 @@ static void sweep(const kg_specializer *s, const kg_block *original, kg_block *c
 void kg_specialize_clone(kg_specializer *s, kg_block *from, kg_block *to, kg_value **map)
 {
     for (const kg_op *op = from->first; op; op = op->next) {
-        if (!s->needed[op->id]) continue;
+        if (!is_needed(s, op)) continue;
         kg_op *copy = kg_op_clone(s->kernel, op, map, s->n_values);
         kg_block_append(to, copy);
         for (int i = 0; i < op->n_blocks; i++) sweep(s, op->blocks[i], copy->blocks[i]);

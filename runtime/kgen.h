@@ -120,7 +120,7 @@ typedef struct kgen_program_info {
     // the program stops before its synchronization. What is refuted does not compile.
     const char *proof, *proof_reason;
     double passes_seconds, proof_seconds; // parts of compile_seconds
-    int proof_cells, proof_states; // bytes told apart, states looked at
+    int proof_cells, proof_states;        // bytes told apart, states looked at
 } kgen_program_info;
 KGEN_API kgen_status kgen_program_get_info(const kgen_program *program, kgen_program_info *out);
 
@@ -235,22 +235,25 @@ typedef struct kgen_event_info {
     int step;         // from 0; accesses of one op share it
     int phase;        // 0 in front of the loop, 1 in it, 2 behind it
     int trip;         // of the loop, from 0
+    int round;        // of the loop around it in a role, as of a CTA that goes from tile to tile
     const char *op;
     const char *role; // of the warps that do it, or NULL: all
     int line;
     int sync;      // id, 0: none
     int buffer;    // index, -1: none
     int slot;      // of its ring; -1: not known
-    int group;     // copy, commit: its group, from 1; wait: the newest complete group
-    int in_flight; // groups with copies that are not complete behind this event
+    int group;     // of cp.async. copy, commit: its group, from 1; wait: the newest complete one
+    int in_flight; // groups of copies, products and bulk stores, and phases with bulk copies, that
+                   // may be under way behind this event, as far as these warps know
 } kgen_event_info;
 
 // What happens in and around a loop, for a few trips.
 typedef struct kgen_timeline_info {
-    int line;  // of the loop
-    int trips; // shown
-    int ring;  // slots of its deepest ring
-    int cut;   // the loop has more trips than shown
+    int line;   // of the loop
+    int trips;  // shown
+    int rounds; // of loops around it in roles; 0: there are none
+    int ring;   // slots of its deepest ring
+    int cut;    // the loop has more trips than shown
     const kgen_event_info *events;
     int n_events;
 } kgen_timeline_info;
@@ -440,10 +443,10 @@ typedef struct kgen_instruction_profile {
     uint64_t global_accesses, global_sectors, global_ideal_sectors, global_lines,
         global_ideal_lines;
     uint64_t global_read, global_written, shared_read, shared_written, local_read,
-        local_written;        // bytes, by lanes: a byte that two lanes read counts twice
-    uint64_t arrivals, waits; // at barriers: warps; at mbarriers: lanes
+        local_written;                   // bytes, by lanes: a byte that two lanes read counts twice
+    uint64_t arrivals, waits;            // at barriers: warps; at mbarriers: lanes
     uint64_t atomics, atomics_contended; // lanes; lanes behind another one on the same address
-    uint64_t multiply_adds;   // of tensor cores
+    uint64_t multiply_adds;              // of tensor cores
 } kgen_instruction_profile;
 
 typedef struct kgen_launch_options {
@@ -508,13 +511,13 @@ KGEN_API kgen_status kgen_module_launch(kgen_module *module, const kgen_raw_laun
 #define KGEN_TENSOR_MAP_ALIGN 64
 
 typedef struct kgen_tensor_map_info {
-    const char *tensor;     // of a program: the parameter whose address the map holds
-    int rank;               // 1 to 5; dimension 0 is the fastest
-    int element_bytes;      // 1, 2, 4, 8
-    int64_t sizes[5];       // elements
-    int64_t strides[5];     // bytes; of dimension 0 element_bytes, of others a multiple of 16
-    int box[5];             // elements that one instruction moves, at most 256
-    int swizzle;            // bytes of the rows whose 16-byte chunks change places: 0, 32, 64, 128
+    const char *tensor; // of a program: the parameter whose address the map holds
+    int rank;           // 1 to 5; dimension 0 is the fastest
+    int element_bytes;  // 1, 2, 4, 8
+    int64_t sizes[5];   // elements
+    int64_t strides[5]; // bytes; of dimension 0 element_bytes, of others a multiple of 16
+    int box[5];         // elements that one instruction moves, at most 256
+    int swizzle;        // bytes of the rows whose 16-byte chunks change places: 0, 32, 64, 128
 } kgen_tensor_map_info;
 
 // The program's map `index` for scalar arguments by name; tensors are not looked at.

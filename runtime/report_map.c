@@ -148,6 +148,7 @@ static kgen_event_info event_of(const report_maker *m, const kg_timeline_event *
                              .step = e->step,
                              .phase = e->phase,
                              .trip = e->trip,
+                             .round = e->round,
                              .op = op_word(e->op),
                              .role = role_text(m, e->role),
                              .line = e->op->loc.line,
@@ -173,6 +174,7 @@ void report_timelines(report_maker *m)
         }
         all[i] = (kgen_timeline_info){.line = t->loop->loc.line,
                                       .trips = t->trips,
+                                      .rounds = t->rounds,
                                       .ring = t->ring,
                                       .cut = t->cut,
                                       .events = events,

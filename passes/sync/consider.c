@@ -225,6 +225,33 @@ static void consider_counts(const considerer *x)
                             count, count == 1 ? "" : "s"));
 }
 
+// ---- fences of registers ------------------------------------------------------------------------
+// The place that would do for all obligations and runs less often: what the rule in fences.h gives
+// up.
+static void consider_elsewhere(const considerer *x)
+{
+    const kg_sync_plan *plan = x->c->plan;
+    int best = -1, missed;
+    for (int i = 0; i < x->c->p->n_points; i++)
+        if (plan->cost[i] < plan->cost[x->point] && cut_there(x, i, &missed) == x->n_needs &&
+            (best < 0 || plan->cost[i] < plan->cost[best]))
+            best = i;
+    if (best >= 0)
+        say(x, kg_sync_point_text(x->c->p, best), KG_SYNC_VERDICT_REJECTED,
+            kg_sync_runs_at(x->c, best),
+            "does as well for the registers, but the machine has one for every batch of products: "
+            "ptxas would add it to this one, and moves of registers with it (C7519)");
+}
+
+void kg_sync_consider_fence(const kg_sync_outcome *c, const kg_sync_report *report, int point,
+                            kg_sync_entry *entry)
+{
+    considerer x = {.c = c, .report = report, .entry = entry, .point = point};
+    x.needs = entry->reasons;
+    x.n_needs = entry->n_reasons;
+    consider_elsewhere(&x);
+}
+
 static void find_needs(considerer *x)
 {
     bool wait = x->entry->op->code == KG_OP_WAIT;

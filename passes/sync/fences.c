@@ -39,6 +39,17 @@ bool kg_fence_serves(const kg_sync_program *p, const kg_obligation *o, int point
     return true;
 }
 
+// In front of the wait a fence is too early for what a copy brings: the points that have a wait, if
+// some do. An author's wait may stand elsewhere.
+static void keep_waits(const kg_sync_program *p, const kg_sync_plan *plan, kg_group group,
+                       kg_points *at)
+{
+    bool any = false;
+    const uint64_t *waits = plan->waits[group].at.words;
+    for (int w = 0; w < kg_points_words(p); w++) any |= (at->words[w] & waits[w]) != 0;
+    for (int w = 0; any && w < kg_points_words(p); w++) at->words[w] &= waits[w];
+}
+
 // The points of its cuts where the threads of the obligation meet, or all of them when they need
 // not.
 static kg_points places(const kg_sync_program *p, const kg_sync_plan *plan, int index,
@@ -54,6 +65,7 @@ static kg_points places(const kg_sync_program *p, const kg_sync_plan *plan, int 
     for (int i = 0; i < p->n_points; i++)
         if (kg_points_has(at, i) && !kg_fence_serves(p, o, i))
             at.words[i >> 6] &= ~(UINT64_C(1) << (i & 63));
+    if (o->wait) keep_waits(p, plan, p->accesses.items[o->a].group, &at);
     return at;
 }
 

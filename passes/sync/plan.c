@@ -160,6 +160,30 @@ static kg_points outermost(const planner *l, kg_points cuts)
     return out;
 }
 
+static bool stands_in(const kg_sync_program *p, int block, int outer)
+{
+    while (block >= 0 && block != outer) block = kg_sync_parent(p, block);
+    return block >= 0;
+}
+
+// A product in one arm of a branch is waited for there, for where the arms meet its sum would have
+// to be moved. ptxas cannot do that in flight: it serializes all products (C7515).
+static kg_points within_arm(const planner *l, const kg_obligation *o, kg_points cuts)
+{
+    const kg_sync_program *p = l->p;
+    int arm = kg_sync_node_at(p, p->accesses.items[o->a].node)->block;
+    kg_points out = kg_points_new(p);
+    bool any = false;
+    while (arm >= 0 && kg_sync_block_at(p, arm)->kind != KG_SB_ARM) arm = kg_sync_parent(p, arm);
+    if (arm < 0 || kg_sync_lift(p, p->accesses.items[o->b].node, arm) >= 0) return cuts;
+    for (int i = 0; i < p->n_points; i++)
+        if (kg_points_has(cuts, i) && stands_in(p, p->points[i].block, arm)) {
+            kg_points_add(out, i);
+            any = true;
+        }
+    return any ? out : cuts;
+}
+
 // A wait for the tensor core hands all sums on: in one arm of a branch they would have to be moved.
 static const int64_t *cost_of_waits(const planner *l, kg_group group)
 {
@@ -178,7 +202,8 @@ static void choose_waits(planner *l, kg_group group)
     for (int i = 0; i < l->o->count; i++) {
         const kg_obligation *o = &l->o->items[i];
         if (o->meet == KG_MEET_NONE && ours(o) && kg_waits_concern(l->p, o, group))
-            sets[n++] = outermost(l, l->plan->cuts[i]);
+            sets[n++] = outermost(l, group == KG_GROUP_WGMMA ? within_arm(l, o, l->plan->cuts[i])
+                                                             : l->plan->cuts[i]);
     }
     kg_cover_choose(l->p, sets, n, cost_of_waits(l, group), l->plan->waits[group].at);
 }

@@ -27,8 +27,7 @@ static bool completes(const kg_sync_outcome *c, const kg_obligation *o, int poin
 static bool waits_or_fences(const kg_sync_outcome *c, const kg_obligation *o, int point)
 {
     kg_group group = c->p->accesses.items[o->a].group;
-    if (o->wait)
-        return kg_points_has(c->plan->waits[group].at, point) && completes(c, o, point);
+    if (o->wait) return kg_points_has(c->plan->waits[group].at, point) && completes(c, o, point);
     return o->fence != KG_FENCE_NONE && kg_points_has(c->plan->fence[o->fence], point) &&
            kg_fence_serves(c->p, o, point);
 }
@@ -366,6 +365,16 @@ static void add_plan(const kg_sync_outcome *c, const kg_sync_report *report, kg_
     if (report->wanted) kg_sync_consider(c, report, point, e);
 }
 
+static void add_fences(const kg_sync_outcome *c, const kg_sync_report *report, int point)
+{
+    if (!kg_points_has(c->plan->fence[KG_FENCE_REGISTERS], point)) return;
+    const kg_op *fence = standing_at(c, point, kg_fence_code(KG_FENCE_REGISTERS));
+    if (!fence) return;
+    kg_sync_entry *e = &report->syncs[id_of(fence) - 1];
+    e->runs = kg_sync_runs_at(c, point);
+    if (report->wanted) kg_sync_consider_fence(c, report, point, e);
+}
+
 void kg_sync_record(const kg_sync_outcome *c, kg_sync_report *report)
 {
     kg_arena *arena = c->p->arena;
@@ -395,5 +404,6 @@ void kg_sync_record(const kg_sync_outcome *c, kg_sync_report *report)
                 add_plan(c, report, &report->syncs[id_of(wait) - 1], i);
         }
         if (ours && c->op_at[i]) add_plan(c, report, &report->syncs[id_of(c->op_at[i]) - 1], i);
+        add_fences(c, report, i);
     }
 }

@@ -30,3 +30,6 @@ void kg_sync_say_proxies(const kg_sync_outcome *outcome, kg_sync_report *report)
 // The repairs that were there beside what stands at `point` (consider.c).
 void kg_sync_consider(const kg_sync_outcome *outcome, const kg_sync_report *report, int point,
                       kg_sync_entry *entry);
+// The same for a fence of registers.
+void kg_sync_consider_fence(const kg_sync_outcome *outcome, const kg_sync_report *report, int point,
+                            kg_sync_entry *entry);

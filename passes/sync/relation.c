@@ -258,9 +258,10 @@ static bool apart_forever(const view_pair *pair, int64_t distance)
 }
 
 // ---- one tile a trip ----------------------------------------------------------------------------
-// Numbers that follow from where a view lies: if t / n and t mod n are among them, so is t. A loop
-// over numbered tiles takes another tile with each trip when they lead to its index.
-enum { NUMBERS = 2 * KG_MAX_RANK + 4 };
+// Numbers that follow from where a view lies: if t / n and t mod n are among them, so is t, where n
+// follows from them too. A loop over numbered tiles takes another tile with each trip when they
+// lead to its index.
+enum { NUMBERS = 2 * KG_MAX_RANK + 8, DEEPEST = 12 };
 typedef struct numbers {
     const kg_value *items[NUMBERS];
     int count;
@@ -271,6 +272,42 @@ static bool has_number(const numbers *known, const kg_value *value)
     for (int i = 0; i < known->count; i++)
         if (known->items[i] == value || kg_same_value(known->items[i], value)) return true;
     return false;
+}
+
+static void note_number(numbers *known, const kg_value *value)
+{
+    if (known->count < NUMBERS && !has_number(known, value)) known->items[known->count++] = value;
+}
+
+typedef struct bounds {
+    int64_t least, most; // INT64_MIN, INT64_MAX: not known
+} bounds;
+
+static int64_t lesser(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t greater(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static bounds bounds_of(const kg_value *value, int depth)
+{
+    bounds x = {INT64_MIN, INT64_MAX}, y = x;
+    int64_t number;
+    if (kg_const_int(value, &number)) return (bounds){number, number};
+    if (value->kind != KG_VALUE_RESULT || depth == DEEPEST || value->op->n_operands != 2) return x;
+    kg_opcode code = value->op->code;
+    if (code != KG_OP_MIN && code != KG_OP_MAX && code != KG_OP_MOD) return x;
+    x = bounds_of(value->op->operands[0], depth + 1);
+    y = bounds_of(value->op->operands[1], depth + 1);
+    if (code == KG_OP_MIN) return (bounds){lesser(x.least, y.least), lesser(x.most, y.most)};
+    if (code == KG_OP_MAX) return (bounds){greater(x.least, y.least), greater(x.most, y.most)};
+    bool positive = y.least > 0;
+    return (bounds){positive ? 0 : INT64_MIN,
+                    positive && y.most < INT64_MAX ? y.most - 1 : INT64_MAX};
 }
 
 typedef struct start {
@@ -291,19 +328,46 @@ static start start_of(const kg_sync_program *p, const kg_sync_access *a, int dim
     return s;
 }
 
-// Both begin at `factor` times a number, and end before that of the next.
+static int64_t size_of(int64_t factor)
+{
+    return factor < 0 ? -factor : factor;
+}
+
+static void sort_by_factor(kg_affine *form)
+{
+    for (int i = 1; i < form->n; i++)
+        for (int k = i; k > 0 && size_of(form->term[k].factor) < size_of(form->term[k - 1].factor);
+             k--) {
+            struct kg_affine_term term = form->term[k];
+            form->term[k] = form->term[k - 1];
+            form->term[k - 1] = term;
+        }
+}
+
+// Both begin at sums of the same numbers, each times a factor that leaves room for all that the
+// smaller ones can come to, as 16 * i + j does where j is 0 to 15: the place says what they are.
 static void note_start(const start *x, const start *y, numbers *known)
 {
-    if (x->gathered || y->gathered || !x->form.known || !y->form.known || x->form.n != 1 ||
-        y->form.n != 1)
-        return;
-    kg_value *value = x->form.term[0].value;
-    int64_t factor = x->form.term[0].factor, low = x->form.constant, high = low + x->extent;
-    if (y->form.constant < low) low = y->form.constant;
-    if (y->form.constant + y->extent > high) high = y->form.constant + y->extent;
-    if (value != y->form.term[0].value || factor != y->form.term[0].factor || kg_is_mutable(value))
-        return;
-    if ((factor < 0 ? -factor : factor) >= high - low) known->items[known->count++] = value;
+    kg_affine a = x->form, b = y->form;
+    if (x->gathered || y->gathered || !a.known || !b.known || a.n != b.n) return;
+    int64_t low = lesser(a.constant, b.constant),
+            room = greater(a.constant + x->extent, b.constant + y->extent) - low;
+    sort_by_factor(&a);
+    sort_by_factor(&b);
+    for (int i = 0; i < a.n; i++) {
+        const kg_value *value = a.term[i].value;
+        int64_t factor = size_of(a.term[i].factor), most;
+        bounds of = bounds_of(value, 0);
+        if (b.term[i].value != value || b.term[i].factor != a.term[i].factor ||
+            kg_is_mutable(value) || factor < room)
+            return;
+        if (i + 1 < a.n && (of.least == INT64_MIN || of.most == INT64_MAX ||
+                            __builtin_sub_overflow(of.most, of.least, &most) ||
+                            __builtin_mul_overflow(most, factor, &most) ||
+                            __builtin_add_overflow(room, most, &room)))
+            return;
+    }
+    for (int i = 0; i < a.n; i++) note_number(known, a.term[i].value);
 }
 
 static bool same_operand(const kg_op *x, const kg_op *y, int i)
@@ -311,29 +375,41 @@ static bool same_operand(const kg_op *x, const kg_op *y, int i)
     return x->operands[i] == y->operands[i] || kg_same_value(x->operands[i], y->operands[i]);
 }
 
+// It is the same in two trips of the loop in which the known numbers are.
+static bool follows(const kg_value *value, const numbers *known, const kg_op *loop, int depth)
+{
+    int64_t number;
+    if (kg_const_int(value, &number) || has_number(known, value)) return true;
+    if (kg_is_mutable(value) || depth == DEEPEST) return false;
+    if (!value->op || !kg_op_inside(value->op, loop)) return value->op != loop;
+    if (value->kind != KG_VALUE_RESULT) return false;
+    kg_op_class cls = kg_op_info_of(value->op->code)->cls;
+    bool pure = cls == KG_CLASS_P || cls == KG_CLASS_U || cls == KG_CLASS_B || cls == KG_CLASS_C;
+    for (int i = 0; i < value->op->n_operands && pure; i++)
+        pure = follows(value->op->operands[i], known, loop, depth + 1);
+    return pure;
+}
+
 // t of t / n and t mod n; NULL for two other numbers.
-static const kg_value *put_together(const kg_value *x, const kg_value *y, const kg_op *loop)
+static const kg_value *put_together(const kg_value *x, const kg_value *y, const numbers *known,
+                                    const kg_op *loop)
 {
     bool digits = x->kind == KG_VALUE_RESULT && y->kind == KG_VALUE_RESULT &&
-                  x->op->code == KG_OP_DIV && y->op->code == KG_OP_MOD;
-    const kg_value *n = digits ? x->op->operands[1] : NULL;
-    bool changes = n && (kg_is_mutable(n) || (n->op && kg_op_inside(n->op, loop)));
-    int64_t number;
-    if (n && kg_const_int(n, &number)) changes = false;
-    return digits && !changes && same_operand(x->op, y->op, 0) && same_operand(x->op, y->op, 1)
-               ? x->op->operands[0]
-               : NULL;
+                  x->op->code == KG_OP_DIV && y->op->code == KG_OP_MOD &&
+                  same_operand(x->op, y->op, 0) && same_operand(x->op, y->op, 1);
+    return digits && follows(x->op->operands[1], known, loop, 0) ? x->op->operands[0] : NULL;
 }
 
 static void put_all_together(numbers *known, const kg_op *loop)
 {
-    for (int i = 0; i < known->count; i++)
-        for (int k = 0; k < i; k++) {
-            const kg_value *t = put_together(known->items[i], known->items[k], loop);
-            if (!t) t = put_together(known->items[k], known->items[i], loop);
-            if (t && known->count < NUMBERS && !has_number(known, t))
-                known->items[known->count++] = t;
-        }
+    for (int before = 0; before < known->count;) {
+        before = known->count;
+        for (int i = 0; i < before; i++)
+            for (int k = 0; k < before; k++) {
+                const kg_value *t = put_together(known->items[i], known->items[k], known, loop);
+                if (t) note_number(known, t);
+            }
+    }
 }
 
 static bool another_tile_each_trip(const kg_sync_program *p, const kg_sync_access *a,

@@ -26,6 +26,9 @@ typedef struct event {
     int64_t slot;
     int earlier;         // COPY: the instance of the same access before this one, -1
     const kg_op *groups; // BARRIER: of the author's, among groups of warps only; NULL: of all
+    // Running, this event included: commits so far, and of the last ones that share a context that
+    // and the event of the first.
+    int commits, of, first;
 } event;
 
 // A stretch of the program that runs only if a condition holds that the replay cannot know.

@@ -2,11 +2,20 @@
 // Runs a kernel's scalars and synchronization for a few trips of a loop and writes down what
 // happens. See timeline.h.
 #include "passes/sync/timeline.h"
+#include "passes/sync/phases.h"
 #include "passes/sync/scalars.h"
 
 #include <string.h>
 
-enum { MORE_TRIPS = 2, PLAIN_TRIPS = 2, MOST_TRIPS = 8, STEPS_AROUND = 12, TRIPS_OF_WHILE = 2 };
+enum { MORE_TRIPS = 2, PLAIN_TRIPS = 2, MOST_TRIPS = 8, STEPS_AROUND = 12, ROUNDS = 2 };
+enum { GROUPS = 512, SLOTS = 64, MBARRIERS = 16 };
+
+// Groups of one kind, that end in the order of their commits.
+typedef struct flights {
+    int committed, complete;
+    int open;           // works in the group that is not closed yet
+    int filled[GROUPS]; // works by group, for the newest
+} flights;
 
 typedef struct runner {
     const kg_sync_program *p;
@@ -15,11 +24,13 @@ typedef struct runner {
     bool *pinned;  // by value id: chosen by us, whatever the program computes
     bool *follows; // by value id
     int *node_of;  // by op id, -1
-    int phase, trip, step;
+    int phase, trip, round, step;
     const kg_op *role;
-    int committed, complete; // groups
-    int copies;              // in the open group
-    int filled[512];         // copies by group, for the newest
+    flights groups[KG_GROUPS];
+    // Slots of mbarriers that bulk copies were announced to: until the slot is free again, they may
+    // be under way.
+    const kg_value *announced[MBARRIERS];
+    bool under_way[MBARRIERS][SLOTS];
 } runner;
 
 static void set_value(runner *r, const kg_value *value, bool known, int64_t number)
@@ -37,12 +48,14 @@ static void pin(runner *r, const kg_value *value, int64_t number)
 }
 
 // ---- events -------------------------------------------------------------------------------------
-enum { GROUPS = sizeof((runner *)0)->filled / sizeof(int) };
-
 static int in_flight(const runner *r)
 {
     int n = 0;
-    for (int g = r->complete + 1; g <= r->committed; g++) n += r->filled[g % GROUPS] > 0;
+    for (int kind = 0; kind < KG_GROUPS; kind++) {
+        const flights *f = &r->groups[kind];
+        for (int g = f->complete + 1; g <= f->committed; g++) n += f->filled[g % GROUPS] > 0;
+    }
+    for (int i = 0; i < MBARRIERS * SLOTS; i++) n += r->under_way[i / SLOTS][i % SLOTS];
     return n;
 }
 
@@ -51,6 +64,7 @@ static void note(runner *r, kg_timeline_event e, const kg_op *op)
     e.step = r->step;
     e.phase = r->phase;
     e.trip = r->trip;
+    e.round = r->round;
     e.op = op;
     e.role = r->role;
     e.in_flight = in_flight(r);
@@ -68,36 +82,61 @@ static int slot_of(const runner *r, const kg_sync_access *a)
 static void run_accesses(runner *r, const kg_sync_node *n)
 {
     bool noted = false;
+    kg_group works = KG_GROUP_NONE;
     for (int i = n->first_access; i < n->first_access + n->n_accesses; i++) {
         const kg_sync_access *a = &r->p->accesses.items[i];
-        if (a->global || a->object) continue;
+        if (a->async && a->group != KG_GROUP_NONE) works = a->group;
+    }
+    if (works != KG_GROUP_NONE) r->groups[works].open++;
+    for (int i = n->first_access; i < n->first_access + n->n_accesses; i++) {
+        const kg_sync_access *a = &r->p->accesses.items[i];
+        if (a->global || a->object || a->registers) continue;
         kg_timeline_event e = {.buffer = a->at.root, .slot = slot_of(r, a)};
-        e.kind = a->async && a->writes ? KG_TIMELINE_COPY
-                 : a->writes           ? KG_TIMELINE_WRITE
-                                       : KG_TIMELINE_READ;
-        if (e.kind == KG_TIMELINE_COPY) {
-            e.group = r->committed + 1;
-            r->copies++;
-        }
+        e.kind = (a->async || a->async_proxy) && a->writes ? KG_TIMELINE_COPY
+                 : a->writes                               ? KG_TIMELINE_WRITE
+                                                           : KG_TIMELINE_READ;
+        if (e.kind == KG_TIMELINE_COPY && a->group == KG_GROUP_COPY)
+            e.group = r->groups[KG_GROUP_COPY].committed + 1;
         note(r, e, n->op);
         noted = true;
     }
     r->step += noted;
 }
 
+// Bulk copies are announced to a slot of an mbarrier, which was waited for: what came into it
+// before is there.
+static void announce(runner *r, const kg_op *op)
+{
+    int node = r->node_of[op->id], i = 0;
+    if (node < 0 || !kg_sync_node_at(r->p, node)->n_accesses) return;
+    const kg_sync_access *a = &r->p->accesses.items[kg_sync_node_at(r->p, node)->first_access];
+    int slot = slot_of(r, a);
+    while (i < MBARRIERS && r->announced[i] && r->announced[i] != a->at.root) i++;
+    if (i == MBARRIERS || slot < 0 || slot >= SLOTS) return;
+    r->announced[i] = a->at.root;
+    r->under_way[i][slot] = true;
+}
+
 static void run_sync(runner *r, const kg_op *op)
 {
     kg_timeline_event e = {.kind = KG_TIMELINE_MEET};
-    if (op->code == KG_OP_COMMIT) {
+    kg_group commits = kg_sync_commits(op), waits = kg_sync_waits_for(op);
+    if (commits != KG_GROUP_NONE) {
+        flights *f = &r->groups[commits];
         e.kind = KG_TIMELINE_COMMIT;
-        e.group = ++r->committed;
-        r->filled[e.group % GROUPS] = r->copies;
-        r->copies = 0;
-    } else if (op->code == KG_OP_WAIT) {
-        int complete = r->committed - (int)kg_op_int(op, KG_A_COUNT, 0);
-        if (complete > r->complete) r->complete = complete;
+        f->filled[++f->committed % GROUPS] = f->open;
+        f->open = 0;
+        if (commits == KG_GROUP_COPY) e.group = f->committed;
+    } else if (waits != KG_GROUP_NONE) {
+        flights *f = &r->groups[waits];
+        int complete = f->committed - (int)kg_op_int(op, KG_A_COUNT, 0);
+        if (complete > f->complete) f->complete = complete;
         e.kind = KG_TIMELINE_WAIT;
-        e.group = r->complete;
+        if (waits == KG_GROUP_COPY) e.group = f->complete;
+    } else if (kg_sync_is_phase_wait(op)) {
+        e.kind = KG_TIMELINE_WAIT;
+    } else if (kg_op_attr(op, KG_A_BYTES)) {
+        announce(r, op);
     }
     note(r, e, op);
     r->step++;
@@ -106,24 +145,46 @@ static void run_sync(runner *r, const kg_op *op)
 // ---- the program --------------------------------------------------------------------------------
 static void run_block(runner *r, const kg_block *block);
 
-static void run_trips(runner *r, const kg_op *loop, int trips, int64_t lo, int64_t step)
+// The sync block of a loop, or -1.
+static int block_of(const kg_sync_program *p, const kg_op *loop)
+{
+    for (int i = 0; i < p->blocks.count; i++)
+        if (kg_sync_is_loop(kg_sync_block_at(p, i)) &&
+            kg_sync_node_at(p, kg_sync_block_at(p, i)->owner)->op == loop)
+            return i;
+    return -1;
+}
+
+static bool worth_drawing(const kg_sync_program *p, int block);
+
+// A loop of the role inside of this one synchronizes or copies.
+static bool holds_one(const runner *r, const kg_op *loop)
+{
+    for (int i = 0; i < r->p->blocks.count; i++) {
+        const kg_sync_block *b = kg_sync_block_at(r->p, i);
+        const kg_op *inner = kg_sync_is_loop(b) ? kg_sync_node_at(r->p, b->owner)->op : NULL;
+        if (inner && inner != loop && kg_op_inside(inner, loop) && worth_drawing(r->p, i))
+            return true;
+    }
+    return false;
+}
+
+// The loop that is drawn; of roles each loop that synchronizes, and has none inside that does.
+static bool is_drawn(const runner *r, const kg_op *loop)
+{
+    if (!r->role || loop == r->line->loop) return loop == r->line->loop;
+    int block = block_of(r->p, loop);
+    return block >= 0 && worth_drawing(r->p, block) && !holds_one(r, loop);
+}
+
+static void run_trips(runner *r, const kg_op *loop, int trips, int64_t lo, int64_t step, int *trip)
 {
     for (int t = 0; t < trips; t++) {
-        if (r->line->loop == loop || r->role) r->trip = t;
+        if (trip) *trip = t;
+        if (trip == &r->round) r->phase = 0;
         if (loop->blocks[0]->arg) set_value(r, loop->blocks[0]->arg, true, lo + t * step);
         for (int i = 0; i < loop->n_blocks; i++) run_block(r, loop->blocks[i]);
     }
-}
-
-// The loop that is drawn; with roles, the outermost loop of each.
-static bool is_drawn(const runner *r, const kg_op *loop)
-{
-    if (loop == r->line->loop) return true;
-    if (!r->role) return false;
-    for (const kg_op *around = loop->parent->owner; around != r->role;
-         around = around->parent->owner)
-        if (kg_is_loop(around)) return false;
-    return true;
 }
 
 static int trips_of(runner *r, const kg_op *loop, int64_t *lo, int64_t *step)
@@ -138,18 +199,32 @@ static int trips_of(runner *r, const kg_op *loop, int64_t *lo, int64_t *step)
     return trips > r->line->trips ? r->line->trips : (int)trips;
 }
 
+// Loops of a role around those that are drawn: CTAs that go from tile to tile.
+static void run_rounds(runner *r, const kg_op *loop)
+{
+    int64_t lo = 0, step = 1;
+    int rounds = trips_of(r, loop, &lo, &step);
+    if (rounds > ROUNDS) rounds = ROUNDS, r->line->cut = true;
+    run_trips(r, loop, rounds, lo, step, &r->round);
+    if (rounds > r->line->rounds) r->line->rounds = rounds;
+    r->round = 0;
+    r->phase = 2;
+}
+
 static void run_loop(runner *r, const kg_op *loop)
 {
     int64_t lo = 0, step = 1;
     if (is_drawn(r, loop)) {
         int phase = r->phase, trips = trips_of(r, loop, &lo, &step);
         r->phase = 1;
-        run_trips(r, loop, trips, lo, step);
+        run_trips(r, loop, trips, lo, step, &r->trip);
         r->phase = 2;
         if (phase == 1) r->phase = 1;
-    } else if (r->phase == 1 || kg_op_inside(r->line->loop, loop)) {
+    } else if (r->role && holds_one(r, loop)) {
+        run_rounds(r, loop);
+    } else if (r->role || r->phase == 1 || kg_op_inside(r->line->loop, loop)) {
         trips_of(r, loop, &lo, &step);
-        run_trips(r, loop, 1, lo, step);
+        run_trips(r, loop, 1, lo, step, NULL);
     }
 }
 
@@ -165,6 +240,9 @@ static void run_role(runner *r, const kg_op *op)
     r->role = op;
     int phase = r->phase; // a loop around the roles is drawn as itself
     if (phase == 2) r->phase = 0;
+    memset(r->groups, 0, sizeof r->groups); // groups belong to threads
+    memset(r->announced, 0, sizeof r->announced);
+    memset(r->under_way, 0, sizeof r->under_way);
     run_block(r, op->blocks[0]);
     r->role = NULL;
     r->phase = phase == 1 ? 1 : 2;
@@ -249,6 +327,7 @@ static void pin_bounds(runner *r)
 static void trim(kg_timeline *line)
 {
     int first = 0, last = 0, kept = 0;
+    if (line->rounds) return;
     for (int i = 0; i < line->events.count; i++) {
         if (line->events.items[i].phase == 0) first = line->events.items[i].step;
         if (line->events.items[i].phase <= 1) last = line->events.items[i].step;

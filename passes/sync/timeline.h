@@ -18,18 +18,22 @@ typedef struct kg_timeline_event {
     int step;               // from 0; accesses of one op share it
     int phase;              // 0 in front of the loop, 1 in it, 2 behind it
     int trip;               // of the loop, from 0
+    int round;              // of the loops around it in the role, from 0
     const kg_op *op, *role; // role: the `warps` around it, or NULL
     const kg_value *buffer; // of copies and accesses
     int slot;               // of its ring; 0 without one, -1 when not known
-    int group;     // COPY, COMMIT: number of the group, from 1; WAIT: the newest complete one
-    int in_flight; // groups with copies in them that are not complete behind this event
+    int group; // of cp.async. COPY, COMMIT: its number, from 1; WAIT: the newest complete one
+    // Groups of copies, products and bulk stores, and phases with bulk copies, of which the threads
+    // of the role do not know yet behind this event that they are complete.
+    int in_flight;
 } kg_timeline_event;
 
 typedef struct kg_timeline {
     const kg_op *loop;
-    int trips; // drawn
-    int ring;  // deepest one that the loop touches
-    bool cut;  // the loop has more trips than drawn, for certain
+    int trips;  // drawn
+    int rounds; // most of the loops around it in a role
+    int ring;   // deepest one that the loop touches
+    bool cut;   // the loop has more trips than drawn, for certain
     struct {
         kg_timeline_event *items;
         int count, capacity;

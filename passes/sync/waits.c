@@ -14,6 +14,16 @@ static void push(replay *r, event e)
         r->failed = true;
         return;
     }
+    if (r->events.count) {
+        const event *last = &r->events.items[r->events.count - 1];
+        e.commits = last->commits;
+        e.of = last->of;
+        e.first = last->first;
+    }
+    if (e.kind == EVENT_COMMIT) {
+        if (!e.commits++ || e.context != e.of) e.first = r->events.count;
+        e.of = e.context;
+    }
     KG_PUSH(r->p->arena, &r->events, e);
 }
 
@@ -62,12 +72,16 @@ static int commit_of(const replay *r, int copy)
     return -1;
 }
 
+// The commits between two events that count, by stretches of those in one context.
 static int groups_between(const replay *r, int commit, int wait, int copy, int reader)
 {
-    int groups = 0;
-    for (int i = commit + 1; i < wait; i++)
-        groups += r->events.items[i].kind == EVENT_COMMIT &&
-                  happens_to(r, r->events.items[i].context, copy, reader);
+    const event *events = r->events.items;
+    int groups = 0, before = events[commit].commits;
+    for (int i = wait - 1; i > commit && events[i].commits > before; i = events[i].first - 1) {
+        int from = events[events[i].first].commits - 1;
+        if (happens_to(r, events[i].of, copy, reader))
+            groups += events[i].commits - (from > before ? from : before);
+    }
     return groups;
 }
 
@@ -399,8 +413,7 @@ static void mark_relevant(replay *r)
             mark(r, kg_sync_block_at(p, p->points[i].block)->owner);
 }
 
-// ---- the runs
-// ------------------------------------------------------------------------------------
+// ---- the runs -----------------------------------------------------------------------------------
 static void run_once(replay *r, int n_values)
 {
     memset(r->s.known, 0, sizeof *r->s.known * (size_t)n_values);

@@ -191,6 +191,7 @@ static void list_touches(partition *p, access_model *a, int slot, const toucher 
         if (!who[i].warps || seen[class] == mark) continue;
         seen[class] = mark;
         p->v->cell_users[cell_of[class]] |= who[i].warps;
+        if (a->writes) p->v->cell_writers[cell_of[class]] |= who[i].warps;
         t->items[t->count++] =
             (touch){cell_of[class], who[i].warps, name_of_lane(p, first + i, who[i].lane)};
     }
@@ -229,6 +230,7 @@ void validator_make_cells(validator *v)
     }
     int *cell_of = number_cells(&p);
     v->cell_users = KG_NEW_ARRAY(v->arena, uint32_t, v->n_cells + 1);
+    v->cell_writers = KG_NEW_ARRAY(v->arena, uint32_t, v->n_cells + 1);
     int *seen = KG_NEW_ARRAY(v->arena, int, p.classes);
     for (int i = 0; i < v->accesses.count; i++) {
         access_model *a = &v->accesses.items[i];

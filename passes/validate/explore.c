@@ -39,7 +39,41 @@ static void set_value(validator *v, state *s, int which, int number)
     if (x->script) validator_lead(v, s, x->script - 1, x->seat, number);
 }
 
-// Decides a variable where it is open: a state for each value.
+// What the variable's value says of it at least and at most.
+static void bounds_of(const validator *v, const state *s, int which, int64_t *least, int64_t *most)
+{
+    const variable *x = &v->variables.items[which];
+    int value = s->value[which];
+    *least = value ? x->low + value : -FAR;
+    *most = value > x->high - x->low ? FAR : x->low + value;
+}
+
+// The variable exceeds one that is never less, or is less than one that never exceeds it.
+static bool is_absurd(const validator *v, const state *s, int which)
+{
+    int64_t least, most, others_least, others_most;
+    bounds_of(v, s, which, &least, &most);
+    for (int i = 0; i < v->variables.count; i++) {
+        if (i == which || s->value[i] == VALUE_OPEN) continue;
+        bounds_of(v, s, i, &others_least, &others_most);
+        if (v->variables.items[i].above >> which & 1 && least > others_most) return true;
+        if (v->variables.items[which].above >> i & 1 && others_least > most) return true;
+    }
+    return false;
+}
+
+static void leave_out_absurd(validator *v, state_set *set, int which)
+{
+    int kept = 0;
+    for (int i = 0; i < set->count; i++)
+        if (is_absurd(v, set->items[i], which))
+            state_free(v, set->items[i]);
+        else
+            set->items[kept++] = set->items[i];
+    set->count = kept;
+}
+
+// Decides a variable where it is open: a state for each value that it may have beside the others'.
 static void decide(validator *v, state_set *set, const quantity *q)
 {
     if (q->variable < 0) return;
@@ -62,16 +96,18 @@ static void decide(validator *v, state_set *set, const quantity *q)
         }
         set_value(v, s, q->variable, (int)(x->high - x->low + 1));
     }
+    leave_out_absurd(v, set, q->variable);
 }
 
 int64_t validator_number(const validator *v, const state *s, const quantity *q)
 {
     if (q->variable < 0) return q->offset;
     const variable *x = &v->variables.items[q->variable];
-    int number = s->value[q->variable];
-    if (number == 0) return -q->sign * (int64_t)FAR;
-    if (number > x->high - x->low) return q->sign * (int64_t)FAR;
-    return q->sign * (x->low + number) + q->offset;
+    int value = s->value[q->variable];
+    int64_t number = value == 0                 ? -q->sign * (int64_t)FAR
+                     : value > x->high - x->low ? q->sign * (int64_t)FAR
+                                                : q->sign * (x->low + value) + q->offset;
+    return q->limit && number > q->limit ? q->limit : number;
 }
 
 // ---- branches ---------------------------------------------------------------------------------
@@ -421,10 +457,18 @@ static const kg_op *run_op(validator *v, const kg_op *op, state_set *set)
     return op;
 }
 
+static void forget_behind(validator *v, const kg_op *first, const kg_op *last, state_set *set)
+{
+    for (const kg_op *op = first; op != last->next; op = op->next)
+        for (int i = 0; i < set->count; i++) validator_forget_scalars(v, set->items[i], op);
+}
+
 static void run_block(validator *v, const kg_block *block, state_set *set)
 {
     for (const kg_op *op = block->first; op && !v->stop && set->count; op = op->next) {
+        const kg_op *first = op;
         op = run_op(v, op, set);
+        forget_behind(v, first, op, set);
         if (set->count > 1) v->states += set->count;
         if (validator_spent(v)) return;
     }
@@ -439,6 +483,7 @@ void validator_explore(validator *v)
     validator_fresh_generation(v, s, 1);
     for (int i = 0; i < v->n_registers; i++) registers_of(v, s)[i].touched = all_warps(v);
     memset(s->value, VALUE_OPEN, sizeof s->value);
+    for (int i = 0; i < v->n_scalars; i++) scalars_of(v, s)[i] = v->dies[i] ? UNUSED_SCALAR : 0;
     for (int i = 0; i < v->loops.count; i++) s->distance[i] = NOT_RUNNING;
     for (int i = 0; i < MOST_ROLES; i++) s->next[i] = ROLE_NONE;
     state_push(v, &set, s);

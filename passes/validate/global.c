@@ -211,31 +211,87 @@ static bool counts_trips(const kg_value *t, const kg_op *loop)
 
 // What the places of two views have in common: integers of which each, where it differs, makes them
 // lie apart.
-enum { MOST_DIGITS = 16 };
+enum { MOST_DIGITS = 16, DEEPEST = 12 };
 typedef struct digits {
     const kg_value *items[MOST_DIGITS];
     int count;
 } digits;
 
-// Along a dimension both are `factor` times the digit and something, and no longer than that.
-static void add_digit(digits *known, const range *x, const range *y)
-{
-    linear d = linear_sum(&y->start, &x->start, -1);
-    if (x->scattered || y->scattered || !x->start.known || x->start.count != 1 ||
-        !linear_is_constant(&d))
-        return;
-    int64_t factor = x->start.terms[0].factor, at = d.constant;
-    int64_t length = at > 0 ? at + y->extent : y->extent;
-    if (length < x->extent) length = x->extent;
-    if (at < 0 && length < x->extent - at) length = x->extent - at;
-    if (factor < 0) factor = -factor;
-    if (factor >= length && known->count < MOST_DIGITS)
-        known->items[known->count++] = x->start.terms[0].value;
-}
+// Least and most of an integer, or all of them.
+typedef struct interval {
+    int64_t least, most;
+} interval;
 
 static const kg_op *computed_by(const kg_value *value, kg_opcode code)
 {
     return value->kind == KG_VALUE_RESULT && value->op->code == code ? value->op : NULL;
+}
+
+static interval interval_of(const kg_value *value, int depth)
+{
+    interval all = {INT64_MIN, INT64_MAX}, a = all, b = all;
+    const kg_op *least = computed_by(value, KG_OP_MIN), *most = computed_by(value, KG_OP_MAX),
+                *rest = computed_by(value, KG_OP_MOD), *op = least ? least : rest;
+    if (most) op = most;
+    if (kg_const_int(value, &a.least)) return (interval){a.least, a.least};
+    if (!op || depth == DEEPEST) return all;
+    a = interval_of(op->operands[0], depth + 1);
+    b = interval_of(op->operands[1], depth + 1);
+    if (rest) return b.least > 0 ? (interval){0, b.most - 1} : all;
+    bool lower = least ? a.least < b.least : a.least > b.least;
+    bool upper = least ? a.most < b.most : a.most > b.most;
+    return (interval){lower ? a.least : b.least, upper ? a.most : b.most};
+}
+
+// The term of a sum with the smallest factor above this one (all are positive); -1.
+static int next_term(const linear *a, int64_t above)
+{
+    int found = -1;
+    for (int i = 0; i < a->count; i++)
+        if (a->terms[i].factor > above &&
+            (found < 0 || a->terms[i].factor < a->terms[found].factor))
+            found = i;
+    return found;
+}
+
+// Both begin at the same sum plus something, up to `room` from where the sum alone would be. In the
+// sum each digit counts more than all that the lower ones come to.
+static void add_digits(digits *known, const range *x, const range *y)
+{
+    linear d = linear_sum(&y->start, &x->start, -1);
+    const linear *sum = &x->start;
+    if (x->scattered || y->scattered || !sum->known || !linear_is_constant(&d)) return;
+    int64_t at = d.constant, room = at > 0 ? at + y->extent : y->extent;
+    if (room < x->extent) room = x->extent;
+    if (at < 0 && room < x->extent - at) room = x->extent - at;
+    digits found = *known;
+    int terms = 0;
+    for (int t = next_term(sum, 0); t >= 0; t = next_term(sum, sum->terms[t].factor), terms++) {
+        interval of = interval_of(sum->terms[t].value, 0);
+        bool bounded = of.least > INT32_MIN && of.most < INT32_MAX;
+        if (room < 0 || sum->terms[t].factor < room || found.count == MOST_DIGITS) return;
+        found.items[found.count++] = sum->terms[t].value;
+        bool over = !bounded ||
+                    __builtin_mul_overflow(of.most - of.least, sum->terms[t].factor, &of.most) ||
+                    __builtin_add_overflow(room, of.most, &room);
+        if (over) room = -1; // nothing can count more
+    }
+    if (terms == sum->count) *known = found;
+}
+
+// The same in two trips of the loop if the digits are.
+static bool is_settled_by(const digits *known, const kg_value *value, const kg_op *loop, int depth)
+{
+    for (int i = 0; i < known->count; i++)
+        if (is_same(known->items[i], value)) return true;
+    if (!linear_changes_in(value, loop)) return true;
+    if (value->kind != KG_VALUE_RESULT || kg_is_mutable(value) || depth == DEEPEST) return false;
+    const kg_op *op = value->op;
+    kg_op_class cls = kg_op_info_of(op->code)->cls;
+    if (cls != KG_CLASS_U && cls != KG_CLASS_B) return false;
+    for (int i = 0; i < op->n_operands; i++)
+        if (!is_settled_by(known, op->operands[i], loop, depth + 1)) return false;
+    return true;
 }
 
 // t / n and t mod n say what t is. True once the digits say which trip of the loop it was.
@@ -248,11 +304,10 @@ static bool digits_count(digits *known, const kg_op *loop)
             const kg_op *low = computed_by(known->items[k], KG_OP_MOD);
             bool fit = low && is_same(high->operands[0], low->operands[0]) &&
                        is_same(high->operands[1], low->operands[1]) &&
-                       !linear_changes_in(high->operands[1], loop);
+                       is_settled_by(known, high->operands[1], loop, 0);
             if (!fit) continue;
-            known->items[known->count++] = high->operands[0];
-            i = -1; // it may be half of something too
-            known->items[k] = known->items[--known->count];
+            known->items[k] = high->operands[0]; // for the lower digit
+            i = -1;                              // it may be half of something too
             break;
         }
     }
@@ -268,7 +323,7 @@ static bool by_number(const access_model *a, const access_model *b, const kg_op 
     for (int d = 0; d < a->at.root->type.rank; d++) {
         range x = range_of(&va, &a->at.operand->type, d);
         range y = range_of(&vb, &b->at.operand->type, d);
-        add_digit(&known, &x, &y);
+        add_digits(&known, &x, &y);
     }
     return digits_count(&known, loop);
 }

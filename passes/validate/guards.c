@@ -3,6 +3,8 @@
 // condition are compared with, and so which values have to be told apart.
 #include "passes/validate/model.h"
 
+enum { HIGHEST_LIMIT = 8 }; // so many values are told apart for it
+
 // ---- unknown integers -------------------------------------------------------------------------
 
 static int64_t common_divisor(int64_t a, int64_t b)
@@ -92,11 +94,53 @@ static int64_t step_of(const kg_op *loop)
     return kg_const_int(loop->operands[2], &step) && step > 0 ? step : 0;
 }
 
+// Something else goes by that number than this loop and others that end there.
+static bool is_used_elsewhere(const kg_block *block, const kg_op *loop, const kg_value *number)
+{
+    for (const kg_op *op = block->first; op; op = op->next) {
+        for (int i = 0; i < op->n_operands; i++) {
+            const kg_value *value = op->operands[i];
+            if (op == loop || value->kind != KG_VALUE_RESULT || value->op->code != KG_OP_MIN ||
+                !kg_is_scalar(value))
+                continue;
+            linear x = linear_of(value), y = linear_of(number);
+            linear apart = linear_sum(&x, &y, -1);
+            bool ends = op->code == KG_OP_FOR && i == 1 && apart.constant == 0;
+            if (linear_is_constant(&apart) && !ends) return true;
+        }
+        for (int i = 0; i < op->n_blocks; i++)
+            if (is_used_elsewhere(op->blocks[i], loop, number)) return true;
+    }
+    return false;
+}
+
+// first .. min(n, constant): the distance to n, at most that to the constant. Where others go by
+// the lesser of the two it is a number of its own, so that all of them agree on it.
+static bool has_limit(validator *v, const kg_op *loop, const linear *first, quantity *out)
+{
+    const kg_value *end = loop->operands[1];
+    if (end->kind != KG_VALUE_RESULT || end->op->code != KG_OP_MIN ||
+        is_used_elsewhere(v->kernel->body, loop, end))
+        return false;
+    for (int i = 0; i < 2; i++) {
+        linear limit = linear_of(end->op->operands[i]), n = linear_of(end->op->operands[!i]);
+        limit = linear_sum(&limit, first, -1);
+        n = linear_sum(&n, first, -1);
+        if (!linear_is_constant(&limit) || limit.constant < 1 || limit.constant > HIGHEST_LIMIT ||
+            !quantity_of(v, &n, out) || out->variable < 0)
+            continue;
+        out->limit = limit.constant;
+        return true;
+    }
+    return false;
+}
+
 void validator_describe_loop(validator *v, kg_op *op, loop_model *l)
 {
     linear first = linear_of(op->operands[0]), end = linear_of(op->operands[1]);
     linear distance = linear_sum(&end, &first, -1);
     l->step = step_of(op);
+    if (has_limit(v, op, &first, &l->trips)) return;
     if (quantity_of(v, &distance, &l->trips)) return;
     // Nothing is known of its end: a variable of its own, in which nothing else is expressed.
     linear unknown = {.known = true, .count = 1, .terms = {{op->blocks[0]->arg, 1}}};
@@ -239,7 +283,7 @@ static int64_t unit_of(const validator *v, int which)
     for (int i = 0; i < v->loops.count; i++) {
         const loop_model *l = &v->loops.items[i];
         if (l->op->code != KG_OP_FOR || l->trips.variable != which) continue;
-        if (l->trips.sign < 0 || !l->step) return 1;
+        if (l->trips.sign < 0 || !l->step || l->trips.limit) return 1;
         unit = common_divisor(unit, common_divisor(l->step, l->trips.offset));
     }
     return unit ? unit : 1;
@@ -357,6 +401,7 @@ static void set_thresholds(validator *v)
         }
         add_threshold(v, &l->trips, 0);
         add_threshold(v, &l->trips, l->most);
+        if (l->trips.limit) add_threshold(v, &l->trips, l->trips.limit);
     }
     for (int i = 0; i < v->variables.count; i++) count_groups(v, i);
     for (int i = 0; i < v->variables.count; i++)
@@ -379,6 +424,25 @@ static void find_conditions_of_loops(validator *v, const kg_block *block)
     }
 }
 
+// Terms that cannot be less than zero: indices of the grid, some times.
+static bool is_never_negative(const validator *v, const linear *form)
+{
+    if (!form->known || form->constant < 0) return false;
+    for (int t = 0; t < form->count; t++)
+        if (form->terms[t].factor < 0 || form->terms[t].value->kind != KG_VALUE_GRID) return false;
+    return true;
+}
+
+static void find_order(validator *v)
+{
+    for (int i = 0; i < v->variables.count; i++)
+        for (int k = 0; k < v->variables.count; k++) {
+            variable *x = &v->variables.items[i], *y = &v->variables.items[k];
+            linear apart = linear_sum(&x->part, &y->part, -1);
+            if (i != k && x->unit == y->unit && is_never_negative(v, &apart)) x->above |= 1u << k;
+        }
+}
+
 void validator_find_guards(validator *v)
 {
     find_guards(v, v->kernel->body);
@@ -386,5 +450,6 @@ void validator_find_guards(validator *v)
     set_thresholds(v);
     validator_find_partners(v);
     forget_inside(v);
+    find_order(v);
     find_conditions_of_loops(v, v->kernel->body);
 }

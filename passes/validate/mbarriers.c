@@ -183,6 +183,20 @@ static void move_word(const validator *v, state *s, int slot)
         }
 }
 
+// They learn what those who came to the last phase knew. Once all who ever wait there have, nobody
+// learns anything from it any more: the word is fixed, and who took it knows it.
+static void take_last_word(const validator *v, state *s, int slot, uint32_t warps)
+{
+    const phase *last = &mbarriers_of(v, s)[slot].last;
+    int teller = teller_of(v, slot, true);
+    uint32_t seen = 0;
+    validator_take_word(v, s, teller, warps);
+    for (int i = 0; i < MOST_EVENTS; i++) seen |= last->seen[i].warps;
+    if (v->mbarrier_waiters[slot] & ~(seen | warps)) return;
+    for (int g = 1; g <= s->generations; g++)
+        for (int p = 0; p < v->at.planes; p++) *told_of(v, s, g, teller, p) = 0;
+}
+
 // All is there: those who wait go on.
 static void end_phase(validator *v, state *s, const kg_op *op, int slot)
 {
@@ -202,7 +216,7 @@ static void end_phase(validator *v, state *s, const kg_op *op, int slot)
     m->pending = v->arrivals[slot];
     m->expected = m->issued = 0;
     if (m->warps) {
-        validator_take_word(v, s, teller_of(v, slot, true), m->warps);
+        take_last_word(v, s, slot, m->warps);
         note_event(s, &m->last, m->last.seen, m->held, m->warps);
     }
     m->held = 0;
@@ -280,7 +294,7 @@ static void wait(validator *v, state *s, const access_model *a, int slot, int ro
     mbarrier *m = &mbarriers_of(v, s)[slot];
     if (m->parity != parity_of(v, s, a)) {
         check_over(v, s, op, &m->before, a->region, early);
-        validator_take_word(v, s, teller_of(v, slot, true), a->region);
+        take_last_word(v, s, slot, a->region);
         note_event(s, &m->last, m->last.seen, number_of(v, a), a->region);
         validator_begin_generation(v, s);
         return;

@@ -182,8 +182,10 @@ static void touch_cell(validator *v, state *s, const access_model *a, touch *t, 
     now.lane = (int8_t)t->lane;
     now.inexact = !a->at.exact;
     if (!a->writes) {
+        bool covered = c->written || a->masked || !a->at.exact;
         t->reached = true;
-        t->covered |= c->written || a->masked || !a->at.exact;
+        t->covered |= covered;
+        v->bare |= !covered;
     }
     c->written |= a->writes;
     if (a->writes && !a->atomic && a->at.exact) {

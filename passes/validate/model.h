@@ -14,13 +14,14 @@ enum {
     MOST_LOOPS = 8, // around one another
     MANY_LANES = -1,
     UNKNOWN_SCALAR = -1, // else a residue modulo `modulus`
+    UNUSED_SCALAR = -2,  // nobody asks for it before it is set again
     VALUE_OPEN = -1,     // of a variable: not decided yet; else the number above `low`
     MOST_VALUES = 100,
     MOST_ROLES = 8,
     MOST_AHEAD = 64, // trips
     MOST_SCRIPTS = 32,
     SIZES = 256,
-    SIZE_STEP = 2048, // bytes
+    SIZE_STEP = 1024, // bytes
     MOST_SLOTS = 250, // of mbarriers
     MOST_EVENTS = 3,  // of a phase, by generation
     MOST_MODULUS = 64,
@@ -96,12 +97,14 @@ typedef struct variable {
     int64_t unit, low, high;
     bool used;        // has a threshold
     int script, seat; // 1 + the script by which roles that go together agree on it; 0: none
+    uint32_t above;   // the variables that are never more than this one
 } variable;
 
-// `sign` 1 or -1 times a variable, plus an offset; `variable` -1: the offset alone.
+// `sign` 1 or -1 times a variable, plus an offset; `variable` -1: the offset alone. With `limit` at
+// most that much, where it is positive.
 typedef struct quantity {
     int variable, sign;
-    int64_t offset;
+    int64_t offset, limit;
 } quantity;
 
 typedef enum guard_kind {
@@ -142,6 +145,13 @@ typedef struct loop_model {
     uint64_t conditions; // defined inside: forgotten with each trip
     uint32_t variables;  // likewise
 } loop_model;
+
+// A class of rings and counters that may be turned together; see turns.c.
+typedef struct ring_class {
+    int *next_cell; // by cell: the same one of the next slot, or itself
+    const kg_op **anchors;
+    int n_anchors;
+} ring_class;
 
 // ---- a state ----------------------------------------------------------------------------------
 
@@ -232,7 +242,9 @@ typedef struct state {
     uint64_t hash;
     int trip[32];     // by loop, for the report
     bool head;        // an equal one may have been here: look
+    uint8_t steps;    // since somebody last looked
     uint8_t capacity; // in SIZE_STEPs
+    int packed;       // of one that is kept to compare: words from `generations` on, see state.c
     // compared from here on
     int generations; // the youngest; accesses get this one
     bool used;       // some entry has it
@@ -254,7 +266,7 @@ typedef struct state {
 // Where the variable part of a state has what; in bytes. A block of a generation: `planes` times a
 // row for each warp, and one more for what engines have completed: who knows of what this warp (its
 // first lane) did then. A warp that knows of itself: its lanes have met since. Behind the rows, by
-// state space, the warps that have fenced their own accesses since. Then, by teller and plane:
+// state space, the warps that have fenced their own accesses since. Then, by plane and teller:
 // warps whose accesses of then those who came there know. Tellers are the named barriers, and two
 // for each mbarrier: its current phase, and the last one that is complete.
 typedef struct shape {
@@ -262,6 +274,7 @@ typedef struct shape {
     int planes, rows, firsts, fenced[KINDS_OF_KNOWLEDGE]; // a plane's number; -1
     int came_after; // the plane of what has happened before, whatever memory shows of it; -1
     int own, told, words, barriers; // in a block; barriers that tell
+    int tellers;
 } shape;
 
 typedef struct state_set {
@@ -292,6 +305,9 @@ typedef struct validator {
     guard *guards;     // by op id
     const kg_op **ops; // by op id
     int *scalar_of;    // by value id: number of a scalar that slots depend on, -1
+    int *dies_at;      // by op id: number of a scalar that nobody asks for behind the op; -1
+    bool *dies;        // by scalar: there is such an op
+    int *dies_too;     // by scalar: the next of the same op; -1
     int *condition_of; // by value id
     int n_scalars, n_conditions, n_tensors, n_cells, n_mbarriers, n_registers, n_scripts;
     int modulus, warps;
@@ -303,10 +319,24 @@ typedef struct validator {
     const kg_value **tensors;
     int *cell_byte;                                                  // by cell: one of its bytes
     uint32_t *cell_users, *tensor_users, mbarrier_users[MOST_SLOTS]; // warps that come there at all
-    bool *contested;        // by tensor: it is written, or an acquire may bring something new
-    bool *written;          // by tensor: some access writes it
-    bool any_computed;      // some access of shared memory is at a computed place
-    int most_groups;        // above this many groups in flight nothing looks at the number
+    uint32_t mbarrier_waiters[MOST_SLOTS];
+    uint32_t *cell_writers, *tensor_writers; // that a read may have to come before
+    bool *contested;   // by tensor: it is written, and not only where nobody else comes
+    bool *written;     // by tensor: some access writes it
+    bool any_computed; // some access of shared memory is at a computed place
+    int most_groups;   // above this many groups in flight nothing looks at the number
+    struct {
+        ring_class *items;
+        int count, capacity;
+    } turns;
+    int *turn_of_scalar, turn_of_loop[32]; // -1: none
+    int turn_of_mbarrier[MOST_SLOTS];
+    uint8_t ring_of_mbarrier[MOST_SLOTS], place_of_mbarrier[MOST_SLOTS];
+    state *form[2];         // turned
+    bool plain;             // nothing is to be turned
+    bool turned;            // something was
+    bool bare;              // a read met bytes without contents
+    uint64_t *packed;       // room for a state
     state_set spare[SIZES]; // memory of states that are done with, by capacity
     int states, work;
     bool stop;
@@ -349,7 +379,7 @@ static inline uint32_t *rows_of(const validator *v, const state *s, int g, int p
 }
 static inline uint32_t *told_of(const validator *v, const state *s, int g, int teller, int plane)
 {
-    return generation_of(v, s, g) + v->at.told + teller * v->at.planes + plane;
+    return generation_of(v, s, g) + v->at.told + plane * v->at.tellers + teller;
 }
 static inline uint32_t *own_of(const validator *v, const state *s, int g, knowledge space)
 {
@@ -363,10 +393,6 @@ static inline int plane_of(const validator *v, knowledge kind, bool first)
 static inline int teller_of(const validator *v, int slot, bool last)
 {
     return v->at.barriers + 2 * slot + last;
-}
-static inline int tellers(const validator *v)
-{
-    return teller_of(v, v->n_mbarriers, false);
 }
 // In masks of warps: the copy engine.
 static inline uint32_t engine(const validator *v)
@@ -478,10 +504,11 @@ void validator_synchronize_registers(validator *v, state *s, const kg_op *op, ui
 // ---- state.c ------------------------------------------------------------------------------------
 state *state_new(validator *v);
 state *state_copy(validator *v, const state *from);
+void state_set_to(const validator *v, state *s, const state *from); // it has room for all
 void state_free(validator *v, state *s);
 void state_push(validator *v, state_set *set, state *s);
-void state_unify(validator *v, state_set *set);               // drops all but one of equal ones
-bool state_known(validator *v, state_set *visited, state *s); // else adds a copy
+void state_unify(validator *v, state_set *set); // drops all but one of equal ones
+bool state_known(validator *v, state_set *visited, const state *s); // else notes it
 void state_hash(const validator *v, state *s);
 
 // ---- scalars.c ----------------------------------------------------------------------------------
@@ -490,7 +517,12 @@ int scalar_value(const validator *v, const state *s, const kg_value *value);
 // Computes what the op gives to scalars that slots depend on. Where that is not known, the set gets
 // a state for each residue.
 void validator_scalar(validator *v, state_set *set, const kg_op *op);
-// The same for parameters, before anything runs.
+// Where each of them is used last; guards are known.
+void validator_find_last_uses(validator *v);
+// Behind the op: what nobody asks for again is UNUSED_SCALAR, so states that differ in what is left
+// of it are one.
+void validator_forget_scalars(const validator *v, state *s, const kg_op *op);
+// For parameters, before anything runs.
 void validator_scalar_parameters(validator *v, state_set *set);
 
 // ---- roles.c ------------------------------------------------------------------------------------
@@ -503,6 +535,12 @@ bool validator_is_far_behind(const validator *v, const state *s, const kg_op *ro
 int validator_follow(validator *v, state *s, int which, int seat);
 void validator_lead(validator *v, state *s, int which, int seat, int found);
 void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_set *set);
+
+// ---- turns.c ------------------------------------------------------------------------------------
+void validator_find_turns(validator *v);
+// The state with the rings of these classes (as bits) turned to where their counters are 0: itself,
+// or one that the next call overwrites.
+state *validator_turned(validator *v, state *s, uint32_t classes);
 
 // ---- explore.c ----------------------------------------------------------------------------------
 // Steps of control, which roles.c takes one by one.

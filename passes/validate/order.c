@@ -83,6 +83,7 @@ static void rename_list(entry *entries, int *count, const renaming *r)
 static void rename_events(event *events, const renaming *r)
 {
     int kept = 0;
+    if (!events[0].warps) return;
     for (int i = 0; i < MOST_EVENTS && events[i].warps; i++) {
         event e = events[i];
         int k = 0;
@@ -138,11 +139,13 @@ static bool all_know(const validator *v, const state *s, int g, int plane, uint3
     return true;
 }
 
-// `users` come to these bytes at all.
+// `users` come to these bytes at all, and `writers` among them are those who may have to come after
+// a read: nobody else ever asks for one (may_conflict, and a release of global memory).
 static bool forget_entry(const validator *v, const state *s, entry *e, knowledge space,
-                         uint32_t users)
+                         uint32_t users, uint32_t writers)
 {
     if (!e->generation || e->phase) return false;
+    if (e->kind == ENTRY_READ) users = writers;
     bool first = by_first_lane(v, e), proxy = v->accesses.items[e->access].proxy;
     int plane = plane_of(v, KNOWN, first), fenced = plane_of(v, space, first);
     bool unseen = e->warps == engine(v) && !rows_of(v, s, e->generation, plane)[v->warps];
@@ -172,6 +175,7 @@ static void drop_known(event *events)
 static void forget_phase(const validator *v, const state *s, phase *p, uint32_t users)
 {
     bool over = !p->exists, came = true;
+    if (over && !p->came[0].warps && !p->seen[0].warps && !p->copies && !p->landed) return;
     for (int i = 0; i < MOST_EVENTS; i++) {
         forget_event(v, s, &p->came[i], users);
         forget_event(v, s, &p->seen[i], users);
@@ -192,14 +196,16 @@ static bool forget_known(const validator *v, state *s)
     bool any = false;
     for (int i = 0; i < v->n_cells; i++) {
         cell *c = &cells_of(v, s)[i];
-        any |= forget_entry(v, s, &c->write, SHARED_FENCED, v->cell_users[i]);
+        uint32_t users = v->cell_users[i], writers = v->cell_writers[i];
+        any |= forget_entry(v, s, &c->write, SHARED_FENCED, users, writers);
         for (int k = 0; k < c->count; k++)
-            any |= forget_entry(v, s, &c->entries[k], SHARED_FENCED, v->cell_users[i]);
+            any |= forget_entry(v, s, &c->entries[k], SHARED_FENCED, users, writers);
     }
     for (int i = 0; i < v->n_tensors; i++) {
         tensor_state *t = &tensors_of(v, s)[i];
         for (int k = 0; k < t->count; k++)
-            any |= forget_entry(v, s, &t->entries[k], GLOBAL_FENCED, v->tensor_users[i]);
+            any |= forget_entry(v, s, &t->entries[k], GLOBAL_FENCED, v->tensor_users[i],
+                                v->tensor_writers[i]);
     }
     for (int i = 0; i < v->n_mbarriers; i++) {
         mbarrier *m = &mbarriers_of(v, s)[i];
@@ -229,10 +235,10 @@ static void keep_entry(const validator *v, const entry *e, kept *of)
 
 static void keep_phase(const validator *v, const phase *p, kept *of)
 {
-    for (int i = 0; i < MOST_EVENTS; i++) {
+    for (int i = 0; i < MOST_EVENTS && p->came[i].warps; i++)
         of[p->came[i].generation].events |= p->came[i].warps;
+    for (int i = 0; i < MOST_EVENTS && p->seen[i].warps; i++)
         of[p->seen[i].generation].events |= p->seen[i].warps;
-    }
     if (p->landed) of[p->landed].events |= engine(v);
 }
 
@@ -255,16 +261,21 @@ static void find_kept(const validator *v, const state *s, kept *of)
     }
 }
 
+static uint32_t kept_in(const validator *v, int plane, const kept *k)
+{
+    if (plane == v->at.came_after) return k->events;
+    return of_first_lanes(v, plane) ? k->first : k->lanes;
+}
+
 // Nobody will ask for the rest of a generation.
 static void drop_rest(const validator *v, state *s, int g, const kept *k)
 {
-    for (int p = 0; p < v->at.planes; p++) {
-        bool first = of_first_lanes(v, p);
-        uint32_t warps = p == v->at.came_after ? k->events : first ? k->first : k->lanes;
-        uint32_t *rows = rows_of(v, s, g, p);
-        for (int w = 0; w < v->at.rows; w++)
-            if (!(warps >> w & 1)) rows[w] = 0;
-        for (int t = 0; t < tellers(v); t++) *told_of(v, s, g, t, p) &= warps;
+    int planes = v->at.planes, n_rows = v->at.rows, n_tellers = v->at.tellers;
+    for (int p = 0; p < planes; p++) {
+        uint32_t warps = kept_in(v, p, k);
+        uint32_t *rows = rows_of(v, s, g, p), *told = told_of(v, s, g, 0, p);
+        for (int w = 0; w < n_rows; w++) rows[w] = warps >> w & 1 ? rows[w] : 0;
+        for (int t = 0; t < n_tellers; t++) told[t] &= warps;
     }
     for (int space = SHARED_FENCED; space <= GLOBAL_FENCED; space++)
         *own_of(v, s, g, (knowledge)space) &= k->lanes | k->first;
@@ -272,9 +283,8 @@ static void drop_rest(const validator *v, state *s, int g, const kept *k)
 
 // Where there are mbarriers, many generations go by that not everybody ever hears of. Returns those
 // that something is kept of, as bits.
-static uint64_t tidy(const validator *v, state *s, bool *forgot)
+static uint64_t tidy(const validator *v, state *s, kept *of, bool *forgot)
 {
-    kept of[MOST_GENERATIONS] = {{0}};
     uint64_t found = 0;
     *forgot = forget_known(v, s);
     find_kept(v, s, of);
@@ -302,22 +312,68 @@ static bool same_known(const validator *v, const state *s, int g, int h)
                    sizeof(uint32_t) * (size_t)v->at.words);
 }
 
+// What is known of a warp in a generation (a column: its rows, its bit of what tellers were told
+// and of who has fenced) comes about without a look at other warps, planes of other lanes, or
+// events. So two generations can be one when of each column that both keep they say the same: of
+// the other columns only one says anything.
+static bool fit_together(const validator *v, const state *s, int g, int h, const kept *a,
+                         const kept *b)
+{
+    for (int p = 0; p < v->at.planes; p++) {
+        uint32_t both = kept_in(v, p, a) & kept_in(v, p, b);
+        if (!both) continue;
+        const uint32_t *x = told_of(v, s, g, 0, p), *y = told_of(v, s, h, 0, p), n = v->at.tellers;
+        uint32_t apart = 0;
+        for (uint32_t t = 0; t < n; t++) apart |= (x[t] ^ y[t]) & both;
+        for (uint32_t left = both; left && !apart; left &= left - 1) {
+            int w = __builtin_ctz(left);
+            apart = rows_of(v, s, g, p)[w] ^ rows_of(v, s, h, p)[w];
+        }
+        if (apart) return false;
+    }
+    uint32_t both = (a->lanes | a->first) & (b->lanes | b->first), apart = 0;
+    for (int space = SHARED_FENCED; space <= GLOBAL_FENCED; space++)
+        apart |= *own_of(v, s, g, (knowledge)space) ^ *own_of(v, s, h, (knowledge)space);
+    return !(apart & both);
+}
+
+// h goes into g: what neither keeps is zero, see drop_rest.
+static void put_together(const validator *v, state *s, int g, int h, kept *a, const kept *b)
+{
+    uint32_t *to = generation_of(v, s, g);
+    const uint32_t *from = generation_of(v, s, h);
+    for (int i = 0; i < v->at.words; i++) to[i] |= from[i];
+    a->lanes |= b->lanes;
+    a->first |= b->first;
+    a->events |= b->events;
+}
+
 // A new generation; older ones that everybody knows become number 0, equal ones become one, the
 // rest move down.
 void validator_begin_generation(validator *v, state *s)
 {
     renaming r = {{0}};
     int last = s->generations, next = 1, last_kept = 0; // as it is numbered still
-    bool forgot = false;
-    uint64_t in_use = v->n_mbarriers ? tidy(v, s, &forgot) : ~UINT64_C(0);
+    kept of[MOST_GENERATIONS] = {{0}};
+    bool forgot = false, tidied = v->n_mbarriers > 0;
+    uint64_t in_use = tidied ? tidy(v, s, of, &forgot) : ~UINT64_C(0);
+    // Of entries at computed places one stands for others by their age alone (validator_next_trip).
+    bool columns = tidied && !v->any_computed;
     for (int g = 1; g <= last; g++) {
         if (!(in_use >> g & 1) || known_to_all(v, s, g) || (g == last && !s->used)) continue;
         r.to[g] = (uint8_t)next;
         if (last_kept && same_known(v, s, last_kept, g)) {
             r.to[g] = (uint8_t)(next - 1);
+            put_together(v, s, last_kept, g, &of[last_kept], &of[g]);
+            continue;
+        }
+        if (last_kept && columns && fit_together(v, s, last_kept, g, &of[last_kept], &of[g])) {
+            r.to[g] = (uint8_t)(next - 1);
+            put_together(v, s, last_kept, g, &of[last_kept], &of[g]);
             continue;
         }
         last_kept = next;
+        of[next] = of[g];
         if (next != g)
             memcpy(generation_of(v, s, next), generation_of(v, s, g),
                    sizeof(uint32_t) * (size_t)v->at.words);

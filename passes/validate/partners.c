@@ -44,7 +44,8 @@ static bool same_trips(const loop_model *a, const loop_model *b)
 {
     int64_t trips;
     return a->op->code == KG_OP_FOR && b->op->code == KG_OP_FOR && a->trips.variable >= 0 &&
-           a->trips.variable == b->trips.variable && same_step(a, b) && differ_by(a, b, &trips);
+           a->trips.variable == b->trips.variable && a->trips.limit == b->trips.limit &&
+           same_step(a, b) && differ_by(a, b, &trips) && (!a->trips.limit || !trips);
 }
 
 static variable *variable_of(const validator *v, const loop_model *l)
@@ -82,8 +83,7 @@ static bool twin_trips(const validator *v, const loop_model *a, const loop_model
     if (!x || !y || x == y || a->op->code != KG_OP_FOR || b->op->code != KG_OP_FOR) return false;
     if (x->unit != y->unit || !differ_by(a, b, &trips)) return false;
     if (!once_a_trip(v, a, around) || !once_a_trip(v, b, others)) return false;
-    return x->script == 0 && same_step(a, b) &&
-           linear_correspond(v, &x->part, &y->part);
+    return x->script == 0 && same_step(a, b) && linear_correspond(v, &x->part, &y->part);
 }
 
 // One decides for all: what the one has to tell apart, they all do.

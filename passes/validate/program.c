@@ -310,11 +310,20 @@ static bool is_settled(const validator *v, int tensor)
 static void find_users(validator *v)
 {
     v->tensor_users = KG_NEW_ARRAY(v->arena, uint32_t, v->n_tensors + 1);
+    v->tensor_writers = KG_NEW_ARRAY(v->arena, uint32_t, v->n_tensors + 1);
     for (int i = 0; i < v->accesses.count; i++) {
         const access_model *a = &v->accesses.items[i];
-        for (int k = 0; k < v->n_tensors; k++)
-            if (!a->shared && (a->tensor == k || a->tensor < 0)) v->tensor_users[k] |= a->region;
-        for (int k = 0; a->use && k < a->ring; k++) v->mbarrier_users[a->mbarrier + k] |= a->region;
+        for (int k = 0; k < v->n_tensors; k++) {
+            if (a->shared || (a->tensor >= 0 && a->tensor != k)) continue;
+            v->tensor_users[k] |= a->region;
+            // A release asks for reads too.
+            if (a->writes || a->tensor < 0) v->tensor_writers[k] |= a->region;
+        }
+        for (int k = 0; a->use && k < a->ring; k++) {
+            v->mbarrier_users[a->mbarrier + k] |= a->region;
+            if (a->at.op->code == KG_OP_MBARRIER_WAIT)
+                v->mbarrier_waiters[a->mbarrier + k] |= a->region;
+        }
     }
 }
 
@@ -331,15 +340,26 @@ static void find_contested(validator *v)
         v->any_computed |= a->shared && !a->at.exact;
     }
     for (int i = 0; i < v->n_tensors; i++)
-        v->contested[i] = acquires || (v->written[i] && (publishes || !is_settled(v, i)));
+        v->contested[i] = v->written[i] && (acquires || publishes || !is_settled(v, i));
 }
 
-static bool has_accesses(const validator *v, bool shared, bool proxy)
+// Of shared memory (tensor -1), or of a tensor.
+static bool has_accesses(const validator *v, int tensor, bool proxy)
 {
     for (int i = 0; i < v->accesses.count; i++) {
         const access_model *a = &v->accesses.items[i];
-        if (a->shared == shared && a->proxy == proxy && !a->use && !a->init) return true;
+        bool there = tensor < 0 ? a->shared : !a->shared && (a->tensor == tensor || a->tensor < 0);
+        if (there && a->proxy == proxy && !a->use && !a->init) return true;
     }
+    return false;
+}
+
+// Something is accessed by the async proxy and without it, and somebody will ask for the order.
+static bool by_both(const validator *v, knowledge space)
+{
+    if (space == SHARED_FENCED) return has_accesses(v, -1, false) && has_accesses(v, -1, true);
+    for (int i = 0; i < v->n_tensors; i++)
+        if (v->contested[i] && has_accesses(v, i, false) && has_accesses(v, i, true)) return true;
     return false;
 }
 
@@ -363,15 +383,15 @@ static void find_shape(validator *v)
     at->fenced[KNOWN] = 0;
     at->planes = at->firsts;
     for (int space = SHARED_FENCED; space <= GLOBAL_FENCED; space++) {
-        bool shared = space == SHARED_FENCED;
-        bool both = has_accesses(v, shared, false) && has_accesses(v, shared, true);
+        bool both = by_both(v, (knowledge)space);
         at->fenced[space] = both ? at->planes : -1;
         if (both) at->planes += at->firsts;
     }
     at->came_after = v->n_mbarriers ? at->planes++ : -1;
     at->own = at->planes * at->rows;
     at->told = at->own + KINDS_OF_KNOWLEDGE;
-    at->words = at->told + tellers(v) * at->planes;
+    at->tellers = teller_of(v, v->n_mbarriers, false);
+    at->words = at->told + at->tellers * at->planes;
     at->bytes =
         at->generations + sizeof(uint32_t) * (size_t)at->words * (size_t)(MOST_GENERATIONS - 1);
 }
@@ -387,10 +407,12 @@ bool validator_prepare(validator *v)
     v->ops = KG_NEW_ARRAY(v->arena, const kg_op *, n_ops + 1);
     v->scalar_of = KG_NEW_ARRAY(v->arena, int, n_values + 1);
     v->condition_of = KG_NEW_ARRAY(v->arena, int, n_values + 1);
+    v->dies_at = KG_NEW_ARRAY(v->arena, int, n_ops + 1);
     v->tensors = KG_NEW_ARRAY(v->arena, const kg_value *, v->kernel->n_params + 1);
     v->registers_of = KG_NEW_ARRAY(v->arena, int, n_values + 1);
     for (int i = 0; i <= n_values; i++)
         v->scalar_of[i] = v->condition_of[i] = v->registers_of[i] = -1;
+    for (int i = 0; i <= n_ops; i++) v->dies_at[i] = -1;
     if (v->warps > MOST_WARPS) validator_give_up(v, "more than %d warps", MOST_WARPS);
     if (!v->stop) visit(v, v->kernel->body);
     if (v->accesses.count > UINT16_MAX || n_ops > INT16_MAX)
@@ -402,10 +424,12 @@ bool validator_prepare(validator *v)
     if (v->stop) return false;
     mark_matters(v, v->kernel->body);
     validator_find_guards(v);
+    validator_find_last_uses(v);
     find_contested(v);
     find_users(v);
     if (v->stop) return false;
     validator_make_cells(v);
     find_shape(v);
+    if (!v->plain) validator_find_turns(v);
     return true;
 }

@@ -6,12 +6,15 @@
 
 #include <string.h>
 
+enum { MOST_STEPS = 64 };
+
 typedef struct crew {
     validator *v;
     const kg_op *regions[MOST_ROLES];
     int count;
     bool copies[MOST_ROLES];
-    bool last; // behind them nobody touches anything
+    bool last;  // behind them nobody touches anything
+    int leader; // its trips are where equal states are looked for
     state_set work, visited, out;
 } crew;
 
@@ -101,7 +104,7 @@ static void go_from_head(crew *c, state_set *heads, int role, const kg_op *loop)
 {
     for (int i = 0; i < heads->count && !c->v->stop; i++) {
         state *s = heads->items[i];
-        s->head = true;
+        s->head |= role == c->leader;
         if (s->distance[c->v->loop_of[loop->id]] > 0) {
             go_to_block(c, s, role, loop->blocks[0]);
             continue;
@@ -115,13 +118,14 @@ static void go_behind(crew *c, state *s, int role, const kg_op *op)
 {
     const kg_op *next = skip(c->v, op->next), *owner = op->parent->owner;
     state_set heads = {0};
+    validator_forget_scalars(c->v, s, op);
     if (next || owner == c->regions[role]) {
         put(c, s, role, next);
     } else if (owner->code == KG_OP_FOR) {
         validator_go_on(c->v, owner, &heads, s);
         go_from_head(c, &heads, role, owner);
     } else {
-        s->head = true; // the other arm may have come here
+        s->head |= role == c->leader; // the other arm may have come here
         go_behind(c, s, role, owner);
     }
 }
@@ -245,6 +249,49 @@ static void report_stuck(crew *c, const state *s)
     report_at_mbarrier(c, s);
 }
 
+// ---- turning ------------------------------------------------------------------------------------
+
+static bool stands_in(const kg_op *op, const kg_op *around)
+{
+    for (op = op->parent->owner; op; op = op->parent->owner)
+        if (op == around) return true;
+    return false;
+}
+
+// Who stands in front of `next` comes to the op: it is behind that, or in a loop around both.
+static bool comes_to(const kg_op *next, const kg_op *op)
+{
+    if (op->id >= next->id) return true;
+    for (const kg_op *o = next->parent->owner; o; o = o->parent->owner)
+        if (kg_is_loop(o) && stands_in(op, o)) return true;
+    return false;
+}
+
+static bool is_to_come(const crew *c, const state *s, const kg_op *op)
+{
+    if (op->id < c->regions[0]->id) return false; // no loop is around the regions
+    for (int role = 0; role < c->count; role++)
+        if (stands_in(op, c->regions[role]))
+            return s->next[role] != ROLE_DONE && comes_to(c->v->ops[s->next[role]], op);
+    return true;
+}
+
+// The classes whose anchors are all behind, as bits.
+static uint32_t free_to_turn(const crew *c, const state *s)
+{
+    uint32_t found = 0;
+    if (kg_loops_around(c->regions[0]) > 0) return 0;
+    for (int i = 0; i < c->v->turns.count && i < 32; i++) {
+        const ring_class *t = &c->v->turns.items[i];
+        bool come = false;
+        for (int k = 0; k < t->n_anchors && !come; k++) come = is_to_come(c, s, t->anchors[k]);
+        if (!come) found |= 1u << i;
+    }
+    return found;
+}
+
+// ---- going on -----------------------------------------------------------------------------------
+
 // One that can go on; ROLE_NONE: none can. Who lets copies come does so only when nobody else can
 // go on, so that consumers wait for each copy at the same place. But one that others are far ahead
 // of comes first.
@@ -291,6 +338,8 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
         }
         if (op == last) break;
     }
+    for (int role = 0; role < c.count; role++)
+        if (!c.copies[role]) c.leader = role;
     c.last = !last->parent->owner && !accesses_from(v, last->next);
     for (int i = 0; i < set->count; i++) {
         state *s = set->items[i];
@@ -305,13 +354,14 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
     }
     while (c.work.count && !validator_spent(v)) {
         state *s = c.work.items[--c.work.count];
-        if (s->head && state_known(v, &c.visited, s)) {
+        if (s->head && state_known(v, &c.visited, validator_turned(v, s, free_to_turn(&c, s)))) {
             state_free(v, s);
             continue;
         }
         v->states += s->head;
         v->work += v->n_cells / 8 + 1;
-        s->head = false;
+        s->steps = (uint8_t)(s->head ? 0 : s->steps + 1);
+        s->head = s->steps >= MOST_STEPS;
         go_on(&c, s);
     }
     *set = c.out;

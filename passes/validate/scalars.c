@@ -15,7 +15,7 @@ int scalar_value(const validator *v, const state *s, const kg_value *value)
     if (kg_const_int(value, &number)) return residue(v, number);
     if (value->kind == KG_VALUE_ARG) return s->index[v->loop_of[value->op->id]];
     int k = value->id >= 0 ? v->scalar_of[value->id] : -1;
-    return k >= 0 ? scalars_of(v, s)[k] : UNKNOWN_SCALAR;
+    return k >= 0 && scalars_of(v, s)[k] >= 0 ? scalars_of(v, s)[k] : UNKNOWN_SCALAR;
 }
 
 static int compute(const validator *v, const state *s, const kg_op *op)
@@ -99,4 +99,66 @@ void validator_scalar_parameters(validator *v, state_set *set)
             fork_residues(v, &out, set->items[k], which, residues_of(v, i));
         *set = out;
     }
+}
+
+// ---- the last use -------------------------------------------------------------------------------
+
+// By scalar, the op of the block it is defined in that contains the last use; program order.
+typedef struct last_uses {
+    validator *v;
+    const kg_op **last;      // NULL: not known
+    bool *defined, *carried; // so far; used in front of that
+} last_uses;
+
+static void note_use(const last_uses *all, const kg_value *value, const kg_op *op)
+{
+    int k = value && value->id >= 0 ? all->v->scalar_of[value->id] : -1;
+    if (k < 0 || value->kind != KG_VALUE_RESULT) return;
+    const kg_block *home = value->op->parent;
+    all->defined[k] |= op == value->op;
+    all->carried[k] |= !all->defined[k];
+    while (op && op->parent != home) op = op->parent->owner;
+    all->last[k] = op;
+}
+
+// Definitions before uses, so that one without any dies at once.
+static void note_uses(const last_uses *all, const kg_block *block)
+{
+    const validator *v = all->v;
+    for (const kg_op *op = block->first; op; op = op->next) {
+        if (!v->matters[op->id]) continue;
+        for (int i = 0; i < op->n_results; i++) note_use(all, op->results[i], op);
+        for (int i = 0; i < op->n_operands; i++) note_use(all, op->operands[i], op);
+        if (op->code == KG_OP_IF) note_use(all, v->guards[op->id].scalar, op);
+        for (int i = v->first_access[op->id];
+             i >= 0 && i < v->accesses.count && v->accesses.items[i].at.op == op; i++)
+            note_use(all, v->accesses.items[i].at.slot, op);
+        for (int i = 0; i < op->n_blocks; i++) note_uses(all, op->blocks[i]);
+    }
+}
+
+// A use in a block that is not within the defining one (a condition's, of a `while`) leaves NULL.
+// One in front of the definition is of what the last trip left, in programs that nobody has
+// verified.
+void validator_find_last_uses(validator *v)
+{
+    last_uses all = {.v = v,
+                     .last = KG_NEW_ARRAY(v->arena, const kg_op *, v->n_scalars + 1),
+                     .defined = KG_NEW_ARRAY(v->arena, bool, v->n_scalars + 1),
+                     .carried = KG_NEW_ARRAY(v->arena, bool, v->n_scalars + 1)};
+    v->dies = KG_NEW_ARRAY(v->arena, bool, v->n_scalars + 1);
+    v->dies_too = KG_NEW_ARRAY(v->arena, int, v->n_scalars + 1);
+    note_uses(&all, v->kernel->body);
+    for (int k = 0; k < v->n_scalars; k++) {
+        v->dies[k] = all.last[k] && !all.carried[k];
+        if (!v->dies[k]) continue;
+        v->dies_too[k] = v->dies_at[all.last[k]->id];
+        v->dies_at[all.last[k]->id] = k;
+    }
+}
+
+void validator_forget_scalars(const validator *v, state *s, const kg_op *op)
+{
+    for (int k = v->dies_at[op->id]; k >= 0; k = v->dies_too[k])
+        scalars_of(v, s)[k] = UNUSED_SCALAR;
 }

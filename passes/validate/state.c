@@ -10,6 +10,11 @@ static size_t compared_from(void)
     return offsetof(state, generations);
 }
 
+static size_t rounded_up(size_t bytes)
+{
+    return (bytes + 7) & ~(size_t)7;
+}
+
 // Behind the last generation nothing counts.
 static size_t bytes_of(const validator *v, const state *s)
 {
@@ -33,7 +38,7 @@ state *state_new(validator *v)
     return take(v, v->at.bytes);
 }
 
-static void copy_to(const validator *v, state *s, const state *from)
+void state_set_to(const validator *v, state *s, const state *from)
 {
     uint8_t capacity = s->capacity;
     memcpy(s, from, bytes_of(v, from));
@@ -43,7 +48,7 @@ static void copy_to(const validator *v, state *s, const state *from)
 state *state_copy(validator *v, const state *from)
 {
     state *s = state_new(v);
-    copy_to(v, s, from);
+    state_set_to(v, s, from);
     return s;
 }
 
@@ -57,20 +62,22 @@ void state_push(validator *v, state_set *set, state *s)
     KG_PUSH(v->arena, set, s);
 }
 
-void state_hash(const validator *v, state *s)
+static uint64_t hash_of(const char *at, size_t n)
 {
-    const char *at = (const char *)s + compared_from();
-    size_t n = bytes_of(v, s) - compared_from();
-    uint64_t h = UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t h = UINT64_C(0x9E3779B97F4A7C15), word = 0;
     for (; n >= 8; n -= 8, at += 8) {
-        uint64_t word;
         memcpy(&word, at, 8);
         h = (h ^ word) * UINT64_C(0xD6E8FEB86659FD93);
         h ^= h >> 32;
     }
-    uint64_t word = 0;
+    word = 0;
     memcpy(&word, at, n);
-    s->hash = (h ^ word) * UINT64_C(0xD6E8FEB86659FD93);
+    return (h ^ word) * UINT64_C(0xD6E8FEB86659FD93);
+}
+
+void state_hash(const validator *v, state *s)
+{
+    s->hash = hash_of((const char *)s + compared_from(), bytes_of(v, s) - compared_from());
 }
 
 static bool equal(const validator *v, const state *a, const state *b)
@@ -97,12 +104,51 @@ void state_unify(validator *v, state_set *set)
     set->count = kept;
 }
 
-static int *find(const validator *v, const state_set *visited, const state *s)
+// ---- states that have been met ------------------------------------------------------------------
+
+// Most of a state is zero. What is kept of it is, for each 64 words, which of them are not, and
+// these: two are equal just when the states are.
+static int pack_words(const char *at, int count, uint64_t *out)
+{
+    uint64_t used = 0;
+    int n = 1;
+    for (int i = 0; i < count; i++) {
+        uint64_t word;
+        memcpy(&word, at + 8 * i, 8);
+        out[n] = word;
+        n += word != 0;
+        used |= (uint64_t)(word != 0) << i;
+    }
+    out[0] = used;
+    return n;
+}
+
+static int pack(const validator *v, const state *s, uint64_t *out)
+{
+    const char *at = (const char *)s + compared_from();
+    size_t left = bytes_of(v, s) - compared_from();
+    int n = 0;
+    for (; left >= 512; left -= 512, at += 512) n += pack_words(at, 64, out + n);
+    uint64_t rest[64] = {0};
+    memcpy(rest, at, left);
+    return n + pack_words((const char *)rest, 64, out + n);
+}
+
+static uint64_t *packed_words(state *s)
+{
+    return (uint64_t *)((char *)s + rounded_up(compared_from()));
+}
+
+static int *find(const state_set *visited, uint64_t hash, const uint64_t *words, int n)
 {
     int mask = visited->slots - 1;
-    for (uint64_t at = s->hash >> 7;; at++) {
+    for (uint64_t at = hash >> 7;; at++) {
         int *place = &visited->table[at & (uint64_t)mask];
-        if (!*place || equal(v, visited->items[*place - 1], s)) return place;
+        if (!*place) return place;
+        state *met = visited->items[*place - 1];
+        if (met->hash == hash && met->packed == n &&
+            !memcmp(packed_words(met), words, sizeof *words * (size_t)n))
+            return place;
     }
 }
 
@@ -110,18 +156,27 @@ static void grow(validator *v, state_set *visited)
 {
     visited->slots = visited->slots ? 2 * visited->slots : 64;
     visited->table = KG_NEW_ARRAY(v->arena, int, visited->slots);
-    for (int i = 0; i < visited->count; i++) *find(v, visited, visited->items[i]) = i + 1;
+    for (int i = 0; i < visited->count; i++) {
+        state *met = visited->items[i];
+        *find(visited, met->hash, packed_words(met), met->packed) = i + 1;
+    }
 }
 
-bool state_known(validator *v, state_set *visited, state *s)
+bool state_known(validator *v, state_set *visited, const state *s)
 {
-    state_hash(v, s);
+    if (!v->packed)
+        v->packed = KG_NEW_ARRAY(v->arena, uint64_t, v->at.bytes / 8 + v->at.bytes / 512 + 3);
     if (2 * (visited->count + 1) > visited->slots) grow(v, visited);
-    int *place = find(v, visited, s);
+    int n = pack(v, s, v->packed);
+    size_t bytes = sizeof *v->packed * (size_t)n;
+    uint64_t hash = hash_of((const char *)v->packed, bytes);
+    int *place = find(visited, hash, v->packed, n);
     if (*place) return true;
     *place = visited->count + 1;
-    state *copy = take(v, bytes_of(v, s)); // nobody goes on from it: it never grows
-    copy_to(v, copy, s);
-    state_push(v, visited, copy);
+    state *met = take(v, rounded_up(compared_from()) + bytes);
+    met->hash = hash;
+    met->packed = n;
+    memcpy(packed_words(met), v->packed, bytes);
+    state_push(v, visited, met);
     return false;
 }

@@ -132,9 +132,10 @@ static void check_contents(validator *v)
     }
 }
 
-kg_verdict kg_validate(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
+// False: a read met bytes without contents, and rings were turned; so it has to be done without.
+static bool validate(kg_arena *arena, kg_kernel *kernel, kg_validation *out, bool plain)
 {
-    validator v = {.arena = arena, .kernel = kernel, .out = out};
+    validator v = {.arena = arena, .kernel = kernel, .out = out, .plain = plain};
     *out = (kg_validation){.verdict = KG_PROVED, .thread_a = -1, .thread_b = -1, .byte = -1};
     if (kernel->level != KG_LEVEL_SYNCED)
         validator_give_up(&v, "the kernel is not at level synced");
@@ -144,5 +145,11 @@ kg_verdict kg_validate(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
     if (!v.stop && v.in_doubt) *out = v.doubt;
     out->states = v.states;
     out->cells = v.n_cells;
+    return !(v.turned && v.bare);
+}
+
+kg_verdict kg_validate(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
+{
+    if (!validate(arena, kernel, out, false)) validate(arena, kernel, out, true);
     return out->verdict;
 }

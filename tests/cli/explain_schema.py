@@ -46,11 +46,11 @@ POINT = {"op": TEXT, "line": maybe(NUMBER), "loops": NUMBER, "loop": maybe(NUMBE
          "sync": maybe(SYNC_ID)}
 EVENT = {
     "kind": among("copy", "commit", "wait", "meet", "write", "read"), "step": NUMBER,
-    "phase": among("before", "trip", "after"), "trip": maybe(NUMBER), "op": TEXT,
-    "role": maybe(TEXT), "line": maybe(NUMBER), "sync": maybe(SYNC_ID), "buffer": maybe(NUMBER),
-    "slot": maybe(NUMBER), "group": maybe(NUMBER), "in_flight": NUMBER}
-TIMELINE = {"line": maybe(NUMBER), "trips": NUMBER, "ring": NUMBER, "cut": TRUTH,
-            "events": each(EVENT)}
+    "phase": among("before", "trip", "after"), "trip": maybe(NUMBER), "round": NUMBER,
+    "op": TEXT, "role": maybe(TEXT), "line": maybe(NUMBER), "sync": maybe(SYNC_ID),
+    "buffer": maybe(NUMBER), "slot": maybe(NUMBER), "group": maybe(NUMBER), "in_flight": NUMBER}
+TIMELINE = {"line": maybe(NUMBER), "trips": NUMBER, "rounds": NUMBER, "ring": NUMBER,
+            "cut": TRUTH, "events": each(EVENT)}
 CHANGE = {"line": maybe(NUMBER), "what": TEXT, "text": TEXT, "taken": TRUTH, "fits": TRUTH,
           "cost_before": NUMBER, "cost_after": NUMBER}
 PROOF = {"verdict": among("proved", "unknown"), "reason": maybe(TEXT), "states": NUMBER,

@@ -78,7 +78,8 @@ usage("option with a value that takes none", "build", "matmul", "--no-share=1",
       err="takes no value")
 usage("option of another command", "build", "matmul", "--grid=1", err="unknown option '--grid'")
 usage("no operand", "build", err="missing FILE")
-usage("too many operands", "build", "matmul", "attention", err="unexpected 'attention'")
+usage("too many operands", "sync", "matmul", "attention", err="unexpected 'attention'")
+usage("two kernels to build", "build", "matmul", "attention", err="'attention': must be KEY=VALUE")
 usage("unknown target", "build", "matmul", "--target=sm_81", err="did you mean 'sm_80'")
 usage("unknown pass", "build", "matmul", "--stop-after=synch", err="did you mean 'sync'")
 usage("unknown pass to print", "build", "matmul", "--print-after=flod", err="did you mean 'fold'")
@@ -599,8 +600,23 @@ def explain_schedule(kgen):
     same(kgen("explain", "matmul", *problem, "--schedule"), text)
     kgen("explain", "matmul", "M=16", "target=sm_90a", "--schedule", out="all warps work alike")
     kgen("explain", "matmul", "--schedule", out="for any GPU\n  -D T=bf16")
-    kgen("explain", "matmul", "M=16", status=2, err="KEY=VALUE goes with --schedule")
     kgen("explain", "matmul", "Q=16", "--schedule", status=2, err="unknown key of matmul 'Q'")
+
+
+@case
+def problems(kgen):
+    """build and explain take the KEY=VALUE words of a shipped kernel, as run does"""
+    problem = ("matmul", "M=300", "N=256", "K=256", "target=sm_90a")
+    plan = json.loads(kgen("run", *problem, "--plan", "--json"))
+    same(kgen("build", *problem), plan["ptx"])
+    same(kgen("build", *problem[:-1], "-t", "sm_90a"), plan["ptx"])
+    kgen("build", *problem, "-D", "STAGES=2", out=r"mbarrier")
+    kgen("explain", *problem, out=r"^matmul for sm_90a: \d+ synchronizations")
+    for command in ("build", "explain"):
+        kgen(command, "matmul", "M=x", status=1, err="matmul: M=x")
+        kgen(command, "matmul", "Q=1", status=2, err="unknown key of matmul 'Q'")
+        kgen(command, "matmul", "M", status=2, err="'M': must be KEY=VALUE")
+        kgen(command, "./mine.kg", "M=16", status=2, err="words are for shipped kernels; -D")
 
 
 @case
@@ -610,6 +626,11 @@ def explain_forms(kgen):
         kgen("explain", "matmul", *options, status=2, err="exclude each other")
     kgen("explain", "matmul", "--memory", out=r"^shared memory of matmul: \d+ bytes")
     kgen("explain", "matmul", "--timeline", out=r"loop at line \d+: 5 trips shown, 3 slots")
+    hopper = kgen("explain", "matmul", "M=512", "N=512", "K=512", "target=sm_90a", "sms=2",
+                  "out=bf16", "--timeline", out=r"trip 2 .*\n.*\n.*fills sa, slot 2 +3 in flight")
+    same(hopper.count("round 1 of the loop around it"), 2)
+    assert re.search(r"wgmma_commit +2 in flight\n.*wgmma_wait 1 +1 in flight", hopper), hopper
+    assert re.search(r"bulk_commit +1 in flight\n  round 1", hopper), hopper
     kgen("explain", "delta_net", "--timeline", out="no loop that synchronizes")
 
 

@@ -111,6 +111,12 @@ static struct cg_run_step multiply(unsigned line)
     return step;
 }
 
+// Copies of registers of 32 bits. LLVM 19 names the type, later ones do not.
+static unsigned moves_of(const char *ptx)
+{
+    return occurrences(ptx, "mov.b32") + occurrences(ptx, "mov.u32") + occurrences(ptx, "mov.f32");
+}
+
 // Two products into one sum. What starts as zeros is not set to zero register by register.
 static void runs_start_from_nothing(void **state)
 {
@@ -133,7 +139,7 @@ static void runs_start_from_nothing(void **state)
         const char *ptx = bench_ptx(&bench);
         assert_int_equal(occurrences(ptx, "mma.sync"), 2);
         assert_int_equal(occurrences(ptx, "{%kz, %kz, %kz, %kz};"), zero);
-        assert_int_equal(occurrences(ptx, "mov.b32"), zero ? 1 : 3);
+        assert_int_equal(moves_of(ptx), zero ? 1 : 3);
         if (*ptxas_path) assert_true(ptxas_accepts(ptx, "sm_80", NULL, 0));
         bench_close(&bench);
     }
@@ -287,7 +293,7 @@ static void variables_cost_what_they_change(void **state)
     const char *ptx = bench_ptx(&bench);
     assert_int_equal(occurrences(ptx, "mul.lo"), 1);
     // The two that the loop carries are set in front of it: its index and `moves`.
-    assert_int_equal(occurrences(ptx, "mov.b32"), 2);
+    assert_int_equal(moves_of(ptx), 2);
     assert_false(bench.out.local_memory);
     if (*ptxas_path) assert_true(ptxas_accepts(ptx, "sm_80", NULL, 0));
     bench_close(&bench);

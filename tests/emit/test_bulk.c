@@ -81,10 +81,12 @@ static bool matches_with(const char *line, const char *instead)
 {
     const char *rest = strchr(line, '\n') + 1;
     size_t before = (size_t)(line - w.out.ptx);
-    char *changed = malloc(w.out.ptx_length + strlen(instead) + 1);
-    assert_non_null(changed);
-    sprintf(changed, "%.*s%s%s", (int)before, w.out.ptx, instead, rest);
-    bool fine = matches_kernel(&w, changed, strlen(changed));
+    char *changed = NULL;
+    size_t length;
+    FILE *out = open_memstream(&changed, &length);
+    fprintf(out, "%.*s%s%s", (int)before, w.out.ptx, instead, rest);
+    fclose(out);
+    bool fine = matches_kernel(&w, changed, length);
     free(changed);
     return fine;
 }
@@ -272,24 +274,26 @@ static void refused_parts(void **state)
 // Maps are parameters, and those have room for 4096 bytes: 30 tensors with a map each.
 static kg_diag_id with_tensors(int count)
 {
-    static char text[16384];
+    char *text = NULL;
+    size_t length;
     world many;
-    int at = sprintf(text, "kernel k(");
-    for (int i = 0; i < count; i++)
-        at += sprintf(text + at, "%sx%d: global f32[64]", i ? ", " : "", i);
-    at += sprintf(text + at,
-                  ")\n  warps 4\n  grid one: 1\n" PLACED(
-                      272) "  shared s: f32[64] align 128 {offset=0, pitch=64}\n"
-                           "  shared full: i64[1] align 16 {offset=256, pitch=1, arrivals=1}\n"
-                           "  mbarrier_init full\n");
-    for (int i = 0; i < count; i++)
-        at += sprintf(text + at, "  copy_bulk s = x%d[..+64] on full\n", i);
-    sprintf(text + at, "}\n");
+    FILE *out = open_memstream(&text, &length);
+    fputs("kernel k(", out);
+    for (int i = 0; i < count; i++) fprintf(out, "%sx%d: global f32[64]", i ? ", " : "", i);
+    fputs(")\n  warps 4\n  grid one: 1\n" PLACED(
+              272) "  shared s: f32[64] align 128 {offset=0, pitch=64}\n"
+                   "  shared full: i64[1] align 16 {offset=256, pitch=1, arrivals=1}\n"
+                   "  mbarrier_init full\n",
+          out);
+    for (int i = 0; i < count; i++) fprintf(out, "  copy_bulk s = x%d[..+64] on full\n", i);
+    fputs("}\n", out);
+    fclose(out);
     emit(&many, text);
     kg_diag_id id = many.diags.first ? many.diags.first->id : 0;
     bool made = many.out.ptx != NULL;
     if (made == (many.diags.first != NULL)) fail_msg("%d tensors", count);
     close_world(&many);
+    free(text);
     return made ? (kg_diag_id)-1 : id;
 }
 

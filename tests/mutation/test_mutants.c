@@ -108,6 +108,53 @@ static void fences_are_narrowed(void **state)
                {"removed", ""}, {"order relaxed", "  fence relaxed cta\n"}, {NULL, NULL}});
 }
 
+static int fences_removed(const char *program)
+{
+    mutant_list list;
+    int count = 0;
+    mutants_of(program, &list);
+    for (size_t i = 0; i < list.count; i++)
+        count += strstr(list.items[i].what, "(wgmma_fence") != NULL;
+    mutants_free(&list);
+    return count;
+}
+
+// ptxas wants a fence in front of each batch of products; only the first one orders anything,
+// unless registers are touched between the two.
+#define BATCH                                                                                      \
+    "  wgmma_fence {sync=1}\n  %1 @#2 = wgmma(a, b, c)\n  wgmma_commit {sync=2}\n"                 \
+    "  %2 = view sv[t; ..+128]\n  mbarrier_wait full[t; ..+1] {sync=3}\n"
+static void fences_that_only_repeat_stay(void **state)
+{
+    (void)state;
+    assert_int_equal(fences_removed(BATCH "  wgmma_fence {sync=4}\n"), 1);
+    assert_int_equal(fences_removed(BATCH "  %4 @#1 = mul(f, %5)\n  wgmma_fence {sync=4}\n"), 2);
+    assert_int_equal(fences_removed(BATCH "  acc = %4\n  wgmma_fence {sync=4}\n"), 2);
+    assert_int_equal(fences_removed(BATCH "  for j in %6 .. %7 step %8 {\n    wgmma_fence\n"), 2);
+}
+
+// In front of an arrival both a wait and the arrival may be needed, and yet in any order.
+static void only_products_before_arrivals_are_reordered(void **state)
+{
+    (void)state;
+    static const char *const programs[] = {
+        "  wgmma_wait 1 {sync=1}\n  mbarrier_arrive empty[t; ..+1] {sync=2}\n",
+        "  wgmma_wait 1 {sync=1}\n  barrier id 1 count 256 {sync=2}\n",
+        "  bulk_wait 0 {read=1, sync=1}\n  mbarrier_arrive empty[t; ..+1] {sync=2}\n"};
+    for (int i = 0; i < 3; i++) {
+        mutant_list list;
+        int orders = 0, moved = 0;
+        mutants_of(programs[i], &list);
+        for (size_t k = 0; k < list.count; k++) {
+            orders += list.items[k].order;
+            moved += strstr(list.items[k].what, "moved behind its barrier") != NULL;
+        }
+        assert_int_equal(moved, 1);
+        assert_int_equal(orders, i == 0);
+        mutants_free(&list);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -117,6 +164,8 @@ int main(void)
         cmocka_unit_test(an_only_id_is_swapped_for_a_new_one_if_some_arrive),
         cmocka_unit_test(warps_change_their_group),
         cmocka_unit_test(fences_are_narrowed),
+        cmocka_unit_test(fences_that_only_repeat_stay),
+        cmocka_unit_test(only_products_before_arrivals_are_reordered),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,27 +52,6 @@ static void layer_norm(void **state)
     program_run(&c);
 }
 
-static void late_changes(void **state)
-{
-    for (int64_t n = 1; n <= 9; n += 2)
-        for (int64_t first = 1; first <= n + 4; first += 3)
-            for (int64_t least = -1; least <= INT32_MAX; least += INT64_C(1) << 30) {
-                program_case c = {.file = "late_changes.kg"};
-                double *a = program_add(&c, "a", "f32", IN, 0, n * 64),
-                       *o = program_add(&c, "o", "f32", OUT, 1e-5, 64);
-                program_scalar(&c, "N", n);
-                program_scalar(&c, "first", first);
-                program_scalar(&c, "least", least);
-                for (int64_t i = 0; i < 64; i++) o[i] = 0;
-                for (int64_t j = 0; j < n; j++)
-                    for (int64_t i = 0; i < 64; i++) {
-                        bool twice = (int32_t)((uint32_t)j << 30) > least;
-                        o[i] += a[j * 64 + i] * (twice ? 2 : 1) + (j + 3 > first);
-                    }
-                program_run(&c);
-            }
-}
-
 static void transpose(void **state)
 {
     int64_t rows = 70, columns = 45;
@@ -603,7 +582,6 @@ int main(void)
         cmocka_unit_test(selective_scan),
         cmocka_unit_test(segment_sum),
         cmocka_unit_test(cache_append),
-        cmocka_unit_test(late_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,6 @@
 #include "harness.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef const struct ptxm_instruction_profile row_of;
@@ -481,40 +480,10 @@ static void test_not_asked_for(void **state)
 
 // ---- without memory ----------------------------------------------------------------------------
 
-struct hook {
-    long left, live;
-};
-
-static void *take(void *user, size_t size)
-{
-    struct hook *h = user;
-    if (h->left-- <= 0)
-        return NULL;
-    void *block = malloc(size);
-    h->live += block != NULL;
-    return block;
-}
-
-static void *resize(void *user, void *block, size_t size)
-{
-    struct hook *h = user;
-    if (h->left-- <= 0)
-        return NULL;
-    h->live += block == NULL;
-    return realloc(block, size);
-}
-
-static void drop(void *user, void *block)
-{
-    struct hook *h = user;
-    h->live -= block != NULL;
-    free(block);
-}
-
 static void test_no_memory(void **state)
 {
-    struct hook hook = {.left = 1 << 20};
-    struct ptxm_allocator allocator = {take, resize, drop, &hook};
+    struct failing hook = {.left = 1 << 20};
+    struct ptxm_allocator allocator = failing_allocator(&hook);
     struct ptxm_device_options options = {.allocator = &allocator};
     struct ptxm_launch_options launch_options = {.profile = true};
     struct bench b;
@@ -526,7 +495,7 @@ static void test_no_memory(void **state)
                                  .params = &buffer, .param_bytes = 8, .options = &launch_options};
     bool done = false;
     int failures = 0;
-    long before = hook.live;
+    long before = hook.alive;
     for (long n = 0; !done; n++) {
         struct ptxm_report *report = NULL;
         hook.left = n;
@@ -538,13 +507,13 @@ static void test_no_memory(void **state)
         hook.left = 1 << 20;
         ptxm_report_free(report);
         if (n == 0)
-            before = hook.live;
+            before = hook.alive;
     }
     assert_true(failures > 10);
     // What stays is what a launch leaves on the device, once.
-    assert_true(hook.live <= before + 2);
+    assert_true(hook.alive <= before + 2);
     bench_free(&b);
-    assert_int_equal(hook.live, 0);
+    assert_int_equal(hook.alive, 0);
 }
 
 // ---- what runs ---------------------------------------------------------------------------------

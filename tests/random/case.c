@@ -117,6 +117,12 @@ static bool read_sizes(const char *text, kg_kernel *kernel, int64_t *params)
     return true;
 }
 
+// The line `// target:`; NULL: the default.
+static const char *target_of(const char *text)
+{
+    return strstr(text, "// target: sm_90a\n") ? "sm_90a" : NULL;
+}
+
 static bool prepare(kg_kernel *kernel, const char *text, evaluation *e)
 {
     e->params = KG_NEW_ARRAY(e->arena, int64_t, kernel->n_params + 1);
@@ -237,10 +243,11 @@ static void launch(machine *m, int mode, kgen_program *program, kg_kernel *kerne
     if (out->outcome) add(out, "completion: %s\n", mode_names[mode]);
 }
 
-// Refusals that say that the program is too large, which the generator cannot know.
+// Refusals that say that the program is too large, or that its schedule cannot be met, which the
+// generator cannot know.
 static bool is_resource(const char *id)
 {
-    static const char *const ids[] = {"KG-M401", "KG-C605"};
+    static const char *const ids[] = {"KG-M401", "KG-C605", "KG-L305"};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
         if (!strcmp(id, ids[i])) return true;
     return false;
@@ -265,30 +272,82 @@ static void run_modes(machine *m, kgen_program *program, kg_kernel *kernel, eval
     kgen_program_free(program);
 }
 
+// ---- mutants ------------------------------------------------------------------------------------
+typedef struct mutation {
+    machine *m;
+    const char *target;
+    kg_kernel *kernel;
+    evaluation *e;
+    arguments *a;
+    report *out;
+} mutation;
+
+// 1: proved, 0: refuted, -1: neither.
+static int ask_validator(const mutation *t, const char *text, report *r)
+{
+    kgen_program *program = NULL;
+    kgen_compile_options options = {.name = "mutant.kg", .target = t->target};
+    t->m->report = r;
+    if (kgen_compile(t->m->context, text, strlen(text), &options, &program))
+        return strcmp(r->kind, "KG-S520") ? -1 : 0;
+    prove(program, r);
+    kgen_program_free(program);
+    return r->proved ? 1 : -1;
+}
+
+static fate run_mutant(const char *text, void *user)
+{
+    const mutation *t = user;
+    kgen_program *program = NULL;
+    kgen_compile_options options = {.name = "mutant.kg", .target = t->target, .no_validate = 1};
+    report asked = {0}, ran = {0};
+    int proof = ask_validator(t, text, &asked);
+    t->m->report = &ran;
+    bool compiled = !kgen_compile(t->m->context, text, strlen(text), &options, &program);
+    if (compiled) run_modes(t->m, program, t->kernel, t->e, t->a, &ran);
+    t->m->report = t->out;
+    if (!compiled || proof < 0) return FATE_OPEN;
+    // Nobody waits for that mbarrier any more, nor has to: what it says is said by another one.
+    if (!strcmp(ran.kind, "finding mbarrier-phase-unobserved") && proof) return FATE_NEEDLESS;
+    if (ran.outcome && proof) {
+        set(t->out, FAILED, "mutant proved");
+        add(t->out, "%s\n%s%s", t->out->mutant, ran.detail, text);
+    }
+    return ran.outcome ? proof ? FATE_MACHINE : FATE_CAUGHT
+           : proof     ? FATE_NEEDLESS
+                       : FATE_VALIDATOR;
+}
+
 // The PTX machine has the last word on what the validator refuted: it finds the same, or nothing.
 static void run_refuted(machine *m, const char *text, kg_kernel *kernel, evaluation *e,
                         arguments *a, report *out)
 {
     kgen_program *program = NULL;
-    kgen_compile_options options = {.name = "random.kg", .no_validate = 1};
+    kgen_compile_options options = {
+        .name = "random.kg", .target = target_of(text), .no_validate = 1};
     if (kgen_compile(m->context, text, strlen(text), &options, &program)) {
         out->outcome = FAILED;
         return;
     }
     out->kind[0] = 0;
     run_modes(m, program, kernel, e, a, out);
-    if (!out->outcome) set(out, DISPUTED, "KG-S510");
+    if (!out->outcome) set(out, DISPUTED, "KG-S520");
 }
 
 static void compile_and_run(machine *m, const char *text, kg_kernel *kernel, evaluation *e,
                             arguments *a, report *out)
 {
     kgen_program *program = NULL;
-    kgen_compile_options options = {.name = "random.kg"};
+    kgen_compile_options options = {.name = "random.kg", .target = target_of(text)};
     if (!kgen_compile(m->context, text, strlen(text), &options, &program)) {
         prove(program, out);
+        const char *ir =
+            kg_arena_strndup(e->arena, kgen_program_ir(program), strlen(kgen_program_ir(program)));
         run_modes(m, program, kernel, e, a, out);
-    } else if (!strcmp(out->kind, "KG-S510")) {
+        mutation t = {m, options.target, kernel, e, a, out};
+        if (m->mutate && out->outcome == PASSED && out->proved)
+            out->fate = try_mutant(ir, run_mutant, &t, out->mutant, sizeof out->mutant);
+    } else if (!strcmp(out->kind, "KG-S520")) {
         run_refuted(m, text, kernel, e, a, out);
     } else {
         out->outcome = is_resource(out->kind) ? REFUSED : FAILED;

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "mutant.h"
 #include "runtime/kgen.h"
 
 enum { MODES = 4 }; // eager, late, two seeds
@@ -22,14 +23,17 @@ typedef struct report {
     outcome outcome;
     char kind[96];     // of the failure or refusal, the same for the same cause: "finding race"
     char detail[4096]; // for people
-    char unproved[96];    // why the validator could not say
+    char unproved[96]; // why the validator could not say
     int launches[MODES], proved;
+    fate fate;       // of a mutant
+    char mutant[64]; // what was done
 } report;
 
 typedef struct machine {
     kgen_context *context;
     kgen_device *devices[MODES];
     report *report; // where diagnostics go
+    bool mutate;    // a program that is right is tried with a synchronization too few, too
 } machine;
 
 bool machine_open(machine *m);

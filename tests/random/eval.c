@@ -260,6 +260,17 @@ static void bind_params(run *r)
         r->tiles[r->kernel->grid[g].value->id].cells = KG_NEW(arena, cell);
 }
 
+// A copy by the copy engine in a region of warps.
+static bool has_producers(const kg_block *b, bool in_role)
+{
+    for (const kg_op *op = b->first; op; op = op->next) {
+        if (op->code == KG_OP_COPY_BULK && in_role) return true;
+        for (int i = 0; i < op->n_blocks; i++)
+            if (has_producers(op->blocks[i], in_role || op->code == KG_OP_WARPS)) return true;
+    }
+    return false;
+}
+
 bool evaluate(kg_kernel *kernel, evaluation *e)
 {
     int n = kg_kernel_number(kernel, NULL);
@@ -274,6 +285,7 @@ bool evaluate(kg_kernel *kernel, evaluation *e)
             return false;
         }
     bind_params(&r);
+    r.producers = has_producers(kernel->body, false);
     for (int64_t c = 0; c < extent[0] * extent[1] * extent[2] && !e->refused; c++) {
         int64_t at[3] = {c % extent[0], c / extent[0] % extent[1], c / extent[0] / extent[1]};
         for (int g = 0; g < kernel->n_grid; g++)

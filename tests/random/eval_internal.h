@@ -36,6 +36,7 @@ typedef struct run {
     storage **storages; // by value: tensors and buffers
     place **places;     // by value: views
     int32_t cta;
+    bool producers; // a role fills buffers that others read
     bool acquired; // this CTA has done a fetch_add: what others wrote before is visible
     const kg_op *op;
 } run;

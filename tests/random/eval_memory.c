@@ -4,11 +4,16 @@
 // what another CTA does without order are refused.
 #include "eval_internal.h"
 
+// Where one role fills rings for others, roles run one after the other here, the first until its
+// end. So a slot for each trip.
+enum { TRIPS_OF_ROLES = 64 };
+
 void eval_shared(run *r, kg_op *op)
 {
     kg_value *v = op->results[0];
     storage *s = r->storages[v->id];
     int64_t slots = kg_op_int(op, KG_A_RING, 1), n = kg_type_elements(&v->type);
+    if (r->producers && kg_op_attr(op, KG_A_RING)) slots = TRIPS_OF_ROLES;
     if (!s) {
         s = r->storages[v->id] = KG_NEW(r->e->arena, storage);
         s->cells = KG_NEW_ARRAY(r->e->arena, cell, n * slots);
@@ -86,6 +91,7 @@ void eval_view(run *r, kg_op *op)
     if (kg_op_int(op, KG_A_SLOT, 0)) {
         int64_t i = r->tiles[op->operands[operand++]->id].cells[0].i;
         if (i < 0) eval_refuse(r, op, "a negative iteration number");
+        if (r->producers && i >= TRIPS_OF_ROLES) eval_refuse(r, op, "too many trips of a role");
         base = i % p->of->slots * p->of->slot;
     }
     for (int d = 0; d < p->of->rank; d++) {
@@ -234,8 +240,9 @@ static void copy(run *r, kg_op *op)
     place *to = eval_place(r, op->operands[0]), *from = eval_place(r, op->operands[1]);
     int64_t n = places(to);
     for (int64_t i = 0; i < n && !r->e->refused; i++)
-        write_one(r, op, to->of, to->at[i],
-                  from->at[i] < 0 ? (cell){0} : read_one(r, op, from->of, from->at[i]));
+        if (to->at[i] >= 0) // outside of a tensor nothing is stored
+            write_one(r, op, to->of, to->at[i],
+                      from->at[i] < 0 ? (cell){0} : read_one(r, op, from->of, from->at[i]));
     if (*from->of->error > *to->of->error) *to->of->error = *from->of->error;
     r->e->steps += n;
 }
@@ -319,6 +326,8 @@ void eval_memory(run *r, kg_op *op)
         break;
     case KG_OP_COPY:
     case KG_OP_COPY_ASYNC:
+    case KG_OP_COPY_BULK:
+    case KG_OP_STORE_BULK:
         copy(r, op);
         break;
     case KG_OP_ATOMIC_ADD:

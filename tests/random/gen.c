@@ -27,7 +27,7 @@ const char *form(generator *g, const char *format, ...)
     return text;
 }
 
-void say(generator *g, const char *format, ...)
+void put(generator *g, const char *format, ...)
 {
     va_list args;
     char *end = g->body + sizeof g->body - 1;
@@ -53,7 +53,7 @@ void param(generator *g, const char *format, ...)
 }
 
 // ---- names --------------------------------------------------------------------------------------
-static variable *add_variable(generator *g, char letter, shape s, gtype t)
+variable *add_variable(generator *g, char letter, shape s, gtype t)
 {
     variable *v = &g->vars[g->n_vars++];
     *v = (variable){.shape = s, .type = t, .exact = true, .bound = gtype_limit(t)};
@@ -70,7 +70,7 @@ static buffer *add_buffer(generator *g, shape s, gtype t)
     return b;
 }
 
-static const char *stored(generator *g, shape s, gtype t, int depth)
+const char *stored(generator *g, shape s, gtype t, int depth)
 {
     return clamp(g, expression(g, s, t, depth, true), t, gtype_limit(t)).text;
 }
@@ -84,7 +84,7 @@ static void define(generator *g)
     variable *v = add_variable(g, 'v', s, t);
     v->bound = e.bound;
     v->exact = e.exact;
-    say(g, "%s = %s", v->name, e.text);
+    put(g, "%s = %s", v->name, e.text);
 }
 
 static void define_mutable(generator *g)
@@ -95,9 +95,9 @@ static void define_mutable(generator *g)
     variable *v = add_variable(g, 'm', s, t);
     v->mutable = true;
     if (s.rank)
-        say(g, "frag %s: %s[%s] = %s", v->name, gtype_names[t], extents(g, s), init);
+        put(g, "frag %s: %s[%s] = %s", v->name, gtype_names[t], extents(g, s), init);
     else
-        say(g, "frag %s: %s = %s", v->name, gtype_names[t], init);
+        put(g, "frag %s: %s = %s", v->name, gtype_names[t], init);
 }
 
 static void update(generator *g)
@@ -108,13 +108,13 @@ static void update(generator *g)
         term e = expression(g, v.shape, v.type, 2, true);
         e.text = form(g, "(%s + %s)", v.name, e.text);
         e.bound += v.bound;
-        say(g, "%s = %s", v.name, clamp(g, e, v.type, v.bound).text);
+        put(g, "%s = %s", v.name, clamp(g, e, v.type, v.bound).text);
         return;
     }
     define_mutable(g);
 }
 
-static void output(generator *g, shape s, gtype t, const char *text)
+void output(generator *g, shape s, gtype t, const char *text)
 {
     static const char *const dims[2][DIMS] = {{"R", "C", "H", "W"}, {"N", "M", "N", "M"}};
     bool tail = chance(g, 2);
@@ -128,7 +128,7 @@ static void output(generator *g, shape s, gtype t, const char *text)
         g->n_loops ? form(g, "%s %% 4", g->loops[draw(g, (unsigned)g->n_loops)]) : "0";
     param(g, "y%d: global %s[G, %d%s]", y, gtype_names[t], g->n_loops ? 4 : 1, dimensions);
     const char *mask = s.rank && chance(g, 6) ? form(g, " where %s", condition(g, s, 1)) : "";
-    say(g, "store y%d[cta, %s%s] = %s%s", y, slot, at, text, mask);
+    put(g, "store y%d[cta, %s%s] = %s%s", y, slot, at, text, mask);
     g->outputs++;
 }
 
@@ -143,16 +143,16 @@ static void store_output(generator *g)
 static void declare(generator *g, const buffer *b)
 {
     if (b->ring > 1)
-        say(g, "shared %s: %s[%s] ring %d", b->name, gtype_names[b->type], extents(g, b->shape),
+        put(g, "shared %s: %s[%s] ring %d", b->name, gtype_names[b->type], extents(g, b->shape),
             b->ring);
     else
-        say(g, "shared %s: %s[%s]", b->name, gtype_names[b->type], extents(g, b->shape));
+        put(g, "shared %s: %s[%s]", b->name, gtype_names[b->type], extents(g, b->shape));
 }
 
 // cp.async moves at least four bytes.
-static bool copies_well(const buffer *b)
+static bool copies_well(const generator *g, const buffer *b)
 {
-    return !b->global && (b->type == F32 || b->type == I32);
+    return !g->tiles_only && !b->global && (b->type == F32 || b->type == I32);
 }
 
 // Writes a whole slot.
@@ -163,13 +163,13 @@ static void fill(generator *g, const buffer *b, int slot)
         items = form(g, "%s%s0.. + %s", items, d ? ", " : "", dim_names[b->shape.dims[d]]);
     const char *at = b->ring > 1 ? form(g, "%d; ", slot) : b->global ? "cta, " : "";
     const char *view = form(g, "%s[%s%s]", b->name, at, items);
-    if (copies_well(b) && chance(g, 3)) {
-        say(g, "copy_async %s = %s", view, input_view(g, b->shape, b->type, true));
-        say(g, "commit");
+    if (copies_well(g, b) && chance(g, 3)) {
+        put(g, "copy_async %s = %s", view, input_view(g, b->shape, b->type, true));
+        put(g, "commit");
     } else if (b->global) {
-        say(g, "store %s = %s", view, stored(g, b->shape, b->type, 1));
+        put(g, "store %s = %s", view, stored(g, b->shape, b->type, 1));
     } else {
-        say(g, "%s = %s", view, stored(g, b->shape, b->type, 1));
+        put(g, "%s = %s", view, stored(g, b->shape, b->type, 1));
     }
 }
 
@@ -201,28 +201,30 @@ static void write_buffer(generator *g)
     buffer b = g->buffers[draw(g, (unsigned)g->n_buffers)];
     shape s = b.shape;
     for (int d = 0; d < s.rank; d++)
-        if (chance(g, 3) && s.dims[d] < 2 && g->size[s.dims[d]] % 2 == 0) s.dims[d] += 2;
+        if (chance(g, 3) && s.dims[d] < 2 && g->size[s.dims[d]] % 2 == 0 &&
+            g->size[s.dims[d] + 2] <= g->size[s.dims[d]])
+            s.dims[d] += 2;
     if (s.rank == 2 && chance(g, 5)) s = (shape){1, {s.dims[1]}};
     const char *view = buffer_view(g, &b, s);
     if (!b.global && s.rank == 2 && chance(g, 8)) {
         shape turned = {2, {s.dims[1], s.dims[0]}};
-        say(g, "store transpose(%s) = %s", view, stored(g, turned, b.type, 1));
+        put(g, "store transpose(%s) = %s", view, stored(g, turned, b.type, 1));
         return;
     }
     if (b.ring == 1 && !b.global && s.rank == 1 && b.shape.rank == 1 && chance(g, 6)) {
         const char *d = dim_names[s.dims[0]];
-        say(g, "store %s[%s - 1 - iota(%s)] = %s", b.name, d, d, stored(g, s, b.type, 1));
+        put(g, "store %s[%s - 1 - iota(%s)] = %s", b.name, d, d, stored(g, s, b.type, 1));
         return;
     }
-    if (copies_well(&b) && chance(g, 4)) {
-        say(g, "copy_async %s = %s", view, input_view(g, s, b.type, true));
-        say(g, "commit");
+    if (copies_well(g, &b) && chance(g, 4)) {
+        put(g, "copy_async %s = %s", view, input_view(g, s, b.type, true));
+        put(g, "commit");
     } else if (!b.global && chance(g, 5)) {
-        say(g, "copy %s = %s", view, input_view(g, s, b.type, false));
+        put(g, "copy %s = %s", view, input_view(g, s, b.type, false));
     } else {
         const char *text = stored(g, s, b.type, 2);
         const char *mask = chance(g, 6) ? form(g, " where %s", condition(g, s, 0)) : "";
-        say(g, "store %s = %s%s", view, text, mask);
+        put(g, "store %s = %s%s", view, text, mask);
     }
 }
 
@@ -239,16 +241,14 @@ static void atomic(generator *g)
     const char *value = clamp(g, expression(g, s, t, 1, true), t, 100).text;
     if (op == 0 && chance(g, 2)) {
         g->used_index = true;
-        say(g, "atomic_add zero%d[load idx[0.. + %s]] = %s", z, dim_names[d], value);
+        put(g, "atomic_add zero%d[load idx[0.. + %s]] = %s", z, dim_names[d], value);
     } else {
-        say(g, "%s zero%d[0.. + %s] = %s", ops[op], z, dim_names[d], value);
+        put(g, "%s zero%d[0.. + %s] = %s", ops[op], z, dim_names[d], value);
     }
 }
 
 // ---- blocks -------------------------------------------------------------------------------------
-static void statements(generator *g, int most);
-
-static void inner(generator *g, int most)
+void inner(generator *g, int most)
 {
     int vars = g->n_vars, buffers = g->n_buffers;
     g->depth++;
@@ -265,18 +265,18 @@ static void loop(generator *g)
                                          "2 .. 8 step 3", "0 .. F"};
     char *k = g->loops[g->n_loops];
     int id = g->names++;
-    bool pipelined = chance(g, 3);
+    bool pipelined = !g->tiles_only && chance(g, 3);
     const char *head = bounds[draw(g, 8)];
     if (pipelined && strstr(head, "unroll")) head = "0 .. 4";
     snprintf(k, sizeof g->loops[0], "k%d", id);
-    say(g, pipelined ? "for %s in %s pipeline %u {" : "for %s in %s {", k, head, 2 + draw(g, 3));
+    put(g, pipelined ? "for %s in %s pipeline %u {" : "for %s in %s {", k, head, 2 + draw(g, 3));
     int buffers = g->n_buffers, vars = g->n_vars;
     g->n_loops++;
     g->depth++;
     for (unsigned i = 0; pipelined && i <= draw(g, 2); i++) {
         buffer *b = add_buffer(g, random_shape(g), random_type(g));
         if (!b) break;
-        say(g, "shared %s: %s[%s] = load %s", b->name, gtype_names[b->type], extents(g, b->shape),
+        put(g, "shared %s: %s[%s] = load %s", b->name, gtype_names[b->type], extents(g, b->shape),
             input_view(g, b->shape, b->type, false));
         g->n_buffers++;
     }
@@ -290,55 +290,55 @@ static void loop(generator *g)
     g->n_loops--;
     g->n_buffers = buffers;
     g->n_vars = vars;
-    say(g, "}");
+    put(g, "}");
 }
 
 static void while_loop(generator *g)
 {
     char *w = g->loops[g->n_loops];
     snprintf(w, sizeof g->loops[0], "w%d", g->names++);
-    say(g, "frag %s: i32 = 0", w);
+    put(g, "frag %s: i32 = 0", w);
     bool long_form = chance(g, 3);
     if (long_form) {
-        say(g, "while {");
+        put(g, "while {");
         g->depth++;
-        say(g, "yield %s < T", w);
+        put(g, "yield %s < T", w);
         g->depth--;
-        say(g, "} {");
+        put(g, "} {");
     } else {
-        say(g, "while %s < T {", w);
+        put(g, "while %s < T {", w);
     }
     g->n_loops++;
     inner(g, 4);
     g->n_loops--;
     g->depth++;
-    say(g, "%s += %u", w, 1 + draw(g, 2));
+    put(g, "%s += %u", w, 1 + draw(g, 2));
     g->depth--;
-    say(g, "}");
+    put(g, "}");
 }
 
 static void branch(generator *g)
 {
     switch (draw(g, 5)) {
     case 0:
-        say(g, "if F > %u {", draw(g, 4));
+        put(g, "if F > %u {", draw(g, 4));
         break;
     case 1:
-        say(g, "if cta == %u {", draw(g, 2));
+        put(g, "if cta == %u {", draw(g, 2));
         break;
     case 2:
-        say(g, "if %s {", condition(g, (shape){0}, 2));
+        put(g, "if %s {", condition(g, (shape){0}, 2));
         break;
     default:
-        say(g, "if %s %% 2 == %u {", small_scalar(g), draw(g, 2));
+        put(g, "if %s %% 2 == %u {", small_scalar(g), draw(g, 2));
         break;
     }
     inner(g, 3);
     if (chance(g, 2)) {
-        say(g, "} else {");
+        put(g, "} else {");
         inner(g, 3);
     }
-    say(g, "}");
+    put(g, "}");
 }
 
 // A buffer that some warps fill and all read.
@@ -351,26 +351,26 @@ static void role(generator *g)
     declare(g, b);
     bool named = g->barriers < 15 && chance(g, 2), async = chance(g, 3);
     int split = 1 + (int)draw(g, (unsigned)g->warps - 1);
-    say(g, "warps 0 .. %d {", split);
+    put(g, "warps 0 .. %d {", split);
     g->depth++;
-    say(g, async ? "copy_async %s = %s" : "store %s = load %s", b->name,
+    put(g, async ? "copy_async %s = %s" : "store %s = load %s", b->name,
         input_view(g, s, F32, async));
-    if (async) say(g, "commit");
-    if (async && named) say(g, "wait 0");
-    if (named) say(g, "arrive id %d count %d", ++g->barriers, 32 * g->warps);
+    if (async) put(g, "commit");
+    if (async && named) put(g, "wait 0");
+    if (named) put(g, "arrive id %d count %d", ++g->barriers, 32 * g->warps);
     g->depth--;
-    say(g, "}");
+    put(g, "}");
     g->n_buffers++;
     if (!named) return;
     int y = g->names++;
     const char *zeros = s.rank == 2 ? ", 0.., 0.." : ", 0..";
     param(g, "y%d: global f32[G, %s]", y, extents(g, s));
-    say(g, "warps %d .. %d {", split, g->warps);
+    put(g, "warps %d .. %d {", split, g->warps);
     g->depth++;
-    say(g, "barrier id %d count %d", g->barriers, 32 * g->warps);
-    say(g, "store y%d[cta%s] = load %s", y, zeros, b->name);
+    put(g, "barrier id %d count %d", g->barriers, 32 * g->warps);
+    put(g, "store y%d[cta%s] = load %s", y, zeros, b->name);
     g->depth--;
-    say(g, "}");
+    put(g, "}");
 }
 
 // Each CTA leaves its part; the last to arrive adds all of them up.
@@ -382,20 +382,20 @@ static void last_arriver(generator *g)
     param(g, "g%dp: global f32[G, %s]", id, extents(g, s));
     param(g, "zero%dc: global i32[1]", id);
     param(g, "y%dr: global f32[%s]", id, extents(g, s));
-    say(g, "store g%dp[cta%s] = %s", id, at, stored(g, s, F32, 1));
-    say(g, "t%d = fetch_add zero%dc[0], 1", id, id);
-    say(g, "if t%d == G - 1 {", id);
+    put(g, "store g%dp[cta%s] = %s", id, at, stored(g, s, F32, 1));
+    put(g, "t%d = fetch_add zero%dc[0], 1", id, id);
+    put(g, "if t%d == G - 1 {", id);
     g->depth++;
-    say(g, "frag a%d: f32[%s] = 0.0", id, extents(g, s));
-    say(g, "for k%d in 0 .. G {", id);
+    put(g, "frag a%d: f32[%s] = 0.0", id, extents(g, s));
+    put(g, "for k%d in 0 .. G {", id);
     g->depth++;
-    say(g, "a%d += load g%dp[k%d%s]", id, id, id, at);
+    put(g, "a%d += load g%dp[k%d%s]", id, id, id, at);
     g->depth--;
-    say(g, "}");
-    say(g, "store y%dr[%s] = a%d", id, at + 2, id);
-    say(g, "store zero%dc[0] = 0", id);
+    put(g, "}");
+    put(g, "store y%dr[%s] = a%d", id, at + 2, id);
+    put(g, "store zero%dc[0] = 0", id);
     g->depth--;
-    say(g, "}");
+    put(g, "}");
 }
 
 // Each CTA leaves its part and says so; all but the first read that of the one before.
@@ -410,20 +410,20 @@ static void handed_on(generator *g)
     param(g, "g%dp: global %s[G, %s]", id, gtype_names[t], extents(g, s));
     param(g, "zero%df: global i32[G]", id);
     param(g, "y%dh: global %s[G, %s]", id, gtype_names[t], extents(g, s));
-    say(g, "store g%dp[cta%s] = %s", id, at, stored(g, s, t, 1));
-    say(g, "signal zero%df[cta] = 2", id);
-    say(g, "if cta > 0 {");
+    put(g, "store g%dp[cta%s] = %s", id, at, stored(g, s, t, 1));
+    put(g, "signal zero%df[cta] = 2", id);
+    put(g, "if cta > 0 {");
     g->depth++;
-    say(g, chance(g, 2) ? "await zero%df[cta - 1] >= 1" : "await zero%df[cta - 1] == 2", id);
-    say(g, "store y%dh[cta%s] = load g%dp[cta - 1%s]", id, at, id, at);
+    put(g, chance(g, 2) ? "await zero%df[cta - 1] >= 1" : "await zero%df[cta - 1] == 2", id);
+    put(g, "store y%dh[cta%s] = load g%dp[cta - 1%s]", id, at, id, at);
     g->depth--;
-    say(g, "}");
+    put(g, "}");
 }
 
 static void synchronize(generator *g)
 {
     static const char *const words[] = {"barrier", "warp_sync", "wait 0", "commit", "wait 1"};
-    say(g, "%s", words[draw(g, 5)]);
+    put(g, "%s", words[draw(g, 5)]);
 }
 
 static void statement(generator *g)
@@ -449,15 +449,15 @@ static void statement(generator *g)
         branch(g);
     else if (kind == 20)
         atomic(g);
-    else if (kind == 21 && g->depth == 1)
+    else if (kind == 21 && g->depth == 1 && !g->tiles_only)
         role(g);
-    else if (kind == 22)
+    else if (kind == 22 && !g->tiles_only)
         synchronize(g);
     else
         define_mutable(g);
 }
 
-static void statements(generator *g, int most)
+void statements(generator *g, int most)
 {
     for (unsigned n = 1 + draw(g, (unsigned)most); n-- > 0 && g->budget > 0;) {
         g->budget--;
@@ -485,7 +485,7 @@ static void choose_sizes(generator *g)
 }
 
 // Whatever was computed goes out, so that nothing of it is dead.
-static void store_all(generator *g)
+void store_all(generator *g)
 {
     for (int i = 0, n = g->n_vars; i < n && g->outputs < 10; i++) {
         variable v = g->vars[i];
@@ -498,11 +498,16 @@ static void store_all(generator *g)
     }
 }
 
-static void write_kernel(generator *g, uint64_t seed, char *out, size_t size)
+void declare_inputs(generator *g)
 {
     for (int t = 0; t < GTYPES; t++)
         if (g->used_input[t]) param(g, "x_%s: global %s[N, M]", gtype_names[t], gtype_names[t]);
     if (g->used_index) param(g, "idx: global i32[M]");
+}
+
+static void write_kernel(generator *g, uint64_t seed, char *out, size_t size)
+{
+    declare_inputs(g);
     bool aligned = g->m % 8 == 0;
     snprintf(out, size,
              "// SPDX-License-Identifier: MIT\n// random program %llu\n"
@@ -515,7 +520,7 @@ static void write_kernel(generator *g, uint64_t seed, char *out, size_t size)
              g->warps, g->body);
 }
 
-void random_text(uint64_t seed, char *out, size_t size)
+generator *start_generator(uint64_t seed)
 {
     static _Thread_local generator g;
     memset(&g, 0, sizeof g);
@@ -523,11 +528,17 @@ void random_text(uint64_t seed, char *out, size_t size)
     for (int i = 0; i < 3; i++) draw(&g, 2);
     g.at = g.body;
     g.string = g.strings;
-    choose_sizes(&g);
     g.depth = 1;
-    while (g.budget > 0) statements(&g, 6);
-    store_all(&g);
-    if (chance(&g, 6)) last_arriver(&g);
-    if (chance(&g, 12)) handed_on(&g);
-    write_kernel(&g, seed, out, size);
+    return &g;
+}
+
+void random_text(uint64_t seed, char *out, size_t size)
+{
+    generator *g = start_generator(seed);
+    choose_sizes(g);
+    while (g->budget > 0) statements(g, 6);
+    store_all(g);
+    if (chance(g, 6)) last_arriver(g);
+    if (chance(g, 12)) handed_on(g);
+    write_kernel(g, seed, out, size);
 }

@@ -17,3 +17,5 @@
 #include <stdint.h>
 
 void random_text(uint64_t seed, char *out, size_t size);
+// For a target with copy engine and wgmma: see gen_hopper.c.
+void random_hopper_text(uint64_t seed, char *out, size_t size);

@@ -50,6 +50,7 @@ typedef struct generator {
     int names, budget, outputs, depth;
     int barriers; // named ones in use
     bool used_input[GTYPES], used_index;
+    bool tiles_only; // no synchronization, no roles, no copies in groups, no pipelined loops
 } generator;
 
 extern const char *const gtype_names[GTYPES];
@@ -67,8 +68,18 @@ static inline bool chance(generator *g, unsigned of)
     return draw(g, of) == 0;
 }
 const char *form(generator *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void say(generator *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void put(generator *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void param(generator *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+// gen.c
+generator *start_generator(uint64_t seed);
+variable *add_variable(generator *g, char letter, shape s, gtype t);
+const char *stored(generator *g, shape s, gtype t, int depth); // a term within its type's limit
+void output(generator *g, shape s, gtype t, const char *text);
+void statements(generator *g, int most);
+void inner(generator *g, int most); // statements of a block
+void store_all(generator *g);
+void declare_inputs(generator *g);
 
 // gen_expr.c
 shape random_shape(generator *g);

@@ -2,7 +2,7 @@
 // Runs random programs, see README.md.
 //
 //   random_programs [--from=SEED] [--count=N] [--jobs=N] [--keep=DIR] [--no-shrink]
-//                   [--allow-disputes]
+//                   [--allow-disputes] [--target=sm_90a] [--mutants]
 //   random_programs --print=SEED        the text of a program
 //   random_programs --file=FILE         one that was kept, or any like it
 //   random_programs --tap ...           as a test
@@ -42,7 +42,7 @@ typedef struct kind_count {
 typedef struct tally {
     volatile uint64_t seed; // the one at work
     volatile long done;     // programs finished
-    long outcomes[OUTCOMES], launches[MODES], proved;
+    long outcomes[OUTCOMES], launches[MODES], proved, fates[FATES];
     kind_count kinds[KINDS];
     int n_kinds;
     pid_t pid;
@@ -54,6 +54,8 @@ typedef struct options {
     int jobs;
     const char *keep;
     bool shrink, tap, disputes;
+    bool hopper; // programs for sm_90a
+    bool mutate;
 } options;
 
 // Ends the process if a program takes this long: in time of the processor, since others may use it
@@ -66,6 +68,14 @@ static void limit(int cpu_seconds, int seconds)
 
 static const char *const outcome_names[OUTCOMES] = {"passed", "refused", "unsuitable", "failed",
                                                     "disputed"};
+
+static void write_text(const options *o, uint64_t seed, char *out, size_t size)
+{
+    if (o->hopper)
+        random_hopper_text(seed, out, size);
+    else
+        random_text(seed, out, size);
+}
 
 static void count_kind(tally *t, const char *what, const char *kind, uint64_t seed)
 {
@@ -124,6 +134,7 @@ static void report_failure(machine *m, const options *o, uint64_t seed, char *te
     bool crash = !strcmp(r->kind, "crash");
     // A program that does not even parse is the generator's mistake; less of it says nothing.
     bool legal = strncmp(r->kind, "KG-P", 4) && strncmp(r->kind, "KG-T", 4);
+    legal &= strcmp(r->kind, "mutant proved") != 0; // of less text it would be another one
     if (o->shrink && legal)
         shrink(m, crash ? run_apart : run_case, text, TEXT_SIZE, r, SHRINK_LIMIT);
     if (o->keep) {
@@ -147,11 +158,12 @@ static void work(const options *o, int job, tally *t)
     static report r;
     machine m;
     if (!machine_open(&m)) _exit(1);
+    m.mutate = o->mutate;
     while (t->done * o->jobs + job < o->count) {
         uint64_t seed = o->from + (uint64_t)(t->done * o->jobs + job);
         t->seed = seed;
         limit(CPU_SECONDS, SECONDS);
-        random_text(seed, text, sizeof text);
+        write_text(o, seed, text, sizeof text);
         run_case(&m, text, &r);
         limit(0, 0);
         t->outcomes[r.outcome]++;
@@ -159,6 +171,9 @@ static void work(const options *o, int job, tally *t)
         for (int i = 0; i < MODES; i++) t->launches[i] += r.launches[i];
         if (r.outcome) count_kind(t, outcome_names[r.outcome], r.kind, seed);
         if (r.unproved[0]) count_kind(t, "not proved", r.unproved, seed);
+        t->fates[r.fate]++;
+        if (r.fate == FATE_NEEDLESS || r.fate == FATE_VALIDATOR || r.fate == FATE_OPEN)
+            count_kind(t, fate_names[r.fate], r.mutant, seed);
         bool told = r.outcome == FAILED || (r.outcome == DISPUTED && (o->keep || !o->disputes));
         if (told) report_failure(&m, o, seed, text, &r);
         t->done++;
@@ -181,7 +196,7 @@ static void crashed(const options *o, tally *t)
     static char text[TEXT_SIZE];
     static report r;
     machine m;
-    random_text(t->seed, text, sizeof text);
+    write_text(o, t->seed, text, sizeof text);
     run_apart(NULL, text, &r);
     if (r.outcome != FAILED) {
         r.outcome = FAILED;
@@ -249,6 +264,7 @@ static void merge(tally *into, const tally *t)
 {
     into->done += t->done;
     into->proved += t->proved;
+    for (int i = 0; i < FATES; i++) into->fates[i] += t->fates[i];
     for (int i = 0; i < OUTCOMES; i++) into->outcomes[i] += t->outcomes[i];
     for (int i = 0; i < MODES; i++) into->launches[i] += t->launches[i];
     for (int i = 0; i < t->n_kinds; i++) {
@@ -280,6 +296,8 @@ static int results(const options *o, tally *tallies)
     for (int i = 0; i < MODES; i++)
         printf(" %s %ld%s", mode_names[i], all.launches[i], i < MODES - 1 ? "," : "");
     printf("\n%sproved %ld\n", lead, all.proved);
+    for (int i = FATE_NONE + 1; i < FATES && o->mutate; i++)
+        printf("%smutants %s %ld\n", lead, fate_names[i], all.fates[i]);
     for (int i = 0; i < all.n_kinds; i++)
         printf("%s%8ld  %s (first: %llu)\n", lead, all.kinds[i].count, all.kinds[i].kind,
                (unsigned long long)all.kinds[i].first);
@@ -306,17 +324,18 @@ static int run_file(const char *path, const options *o)
 static int usage(void)
 {
     fprintf(stderr, "usage: random_programs [--from=SEED] [--count=N] [--jobs=N] [--keep=DIR] "
-                    "[--no-shrink] [--allow-disputes] [--tap] | --print=SEED | --file=FILE\n");
+                    "[--no-shrink] [--allow-disputes] [--target=sm_80|sm_90a] [--mutants] [--tap] "
+                    "| --print=SEED | --file=FILE\n");
     return 2;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct option known[] = {{"from", 1, 0, 'f'},      {"count", 1, 0, 'n'},
-                                          {"jobs", 1, 0, 'j'},      {"keep", 1, 0, 'k'},
-                                          {"print", 1, 0, 'p'},     {"file", 1, 0, 'i'},
-                                          {"no-shrink", 0, 0, 's'}, {"allow-disputes", 0, 0, 'd'},
-                                          {"tap", 0, 0, 't'},       {0, 0, 0, 0}};
+    static const struct option known[] = {
+        {"from", 1, 0, 'f'},      {"count", 1, 0, 'n'},          {"jobs", 1, 0, 'j'},
+        {"keep", 1, 0, 'k'},      {"print", 1, 0, 'p'},          {"file", 1, 0, 'i'},
+        {"no-shrink", 0, 0, 's'}, {"allow-disputes", 0, 0, 'd'}, {"tap", 0, 0, 't'},
+        {"target", 1, 0, 'a'},    {"mutants", 0, 0, 'm'},        {0, 0, 0, 0}};
     options o = {.from = 1, .count = 1000, .jobs = 1, .shrink = true};
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
         static char text[TEXT_SIZE];
@@ -342,10 +361,17 @@ int main(int argc, char **argv)
         case 't':
             o.tap = true;
             break;
+        case 'm':
+            o.mutate = true;
+            break;
+        case 'a':
+            o.hopper = !strcmp(optarg, "sm_90a");
+            if (!o.hopper && strcmp(optarg, "sm_80")) return usage();
+            break;
         case 'i':
             return run_file(optarg, &o);
         case 'p':
-            random_text(strtoull(optarg, NULL, 10), text, sizeof text);
+            write_text(&o, strtoull(optarg, NULL, 10), text, sizeof text);
             fputs(text, stdout);
             return 0;
         default:

@@ -90,11 +90,10 @@ static void compile(subject *s)
     if (!s->unit) return;
     s->kernel = s->unit->kernels;
     if (!kg_verify(s->kernel, &s->diags)) return;
-    if (strstr(s->text, "// derived")) options = (kg_pipeline_options){.stop_after = "sync"};
-    if (s->kernel->level < KG_LEVEL_PLACED)
-        kg_run_pipeline(&context, s->kernel, &options);
-    else
-        lay_out_products(s, s->kernel->body);
+    bool placed = s->kernel->level >= KG_LEVEL_PLACED, derived = strstr(s->text, "// derived");
+    if (derived) options = (kg_pipeline_options){.stop_after = "sync"};
+    if (placed && !derived) lay_out_products(s, s->kernel->body);
+    if (derived || !placed) kg_run_pipeline(&context, s->kernel, &options);
     s->kernel->level = KG_LEVEL_SYNCED;
 }
 

@@ -87,14 +87,11 @@ def attention(task):
 
 # ---- the gated delta rule ----------------------------------------------------------------------
 def delta_inputs(task, tensors):
-    """flash-linear-attention wants sigmoid(beta), a head of queries and keys for each of values,
-    one batch where lengths differ, and states with the keys' dimension first."""
+    """flash-linear-attention wants sigmoid(beta), one batch where lengths differ, and states with
+    the keys' dimension first. It shares heads of queries and keys among those of values, as we
+    do."""
     if not optional("fla"):
         return
-    heads = tensors["v"].shape[-2]
-    for name in "qk":
-        x = tensors[name]
-        tensors["fla_" + name] = x.repeat_interleave(heads // x.shape[-2], dim=-2).contiguous()
     tensors["fla_beta"] = task.torch.sigmoid(tensors["beta"])
     state = tensors["pool"][tensors["slots"]] if "pool" in tensors else tensors["s0"]
     tensors["fla_state"] = state.transpose(-1, -2).contiguous()
@@ -103,9 +100,8 @@ def delta_inputs(task, tensors):
 
 
 def delta(function, tensors, **more):
-    return function(tensors["fla_q"], tensors["fla_k"], tensors["fla_v"], g=tensors["fla_g"],
-                    beta=tensors["fla_beta"], initial_state=tensors["fla_state"],
-                    output_final_state=True, **more)
+    return function(*(tensors[name] for name in "qkv"), g=tensors["g"], beta=tensors["fla_beta"],
+                    initial_state=tensors["fla_state"], output_final_state=True, **more)
 
 
 def delta_function(name):
@@ -120,7 +116,6 @@ def delta_decode(task):
         return {}
 
     def run(tensors):
-        tensors["fla_v"], tensors["fla_g"] = tensors["v"], tensors["g"]
         return {"o": delta(function, tensors)[0]}
     return {"FLA recurrent": Rival(run)}
 
@@ -132,9 +127,8 @@ def delta_prefill(task):
 
     def run(tensors):
         batched = dict(tensors)
-        for name in ("q", "k", "beta"):
-            batched["fla_" + name] = tensors["fla_" + name][None]
-        batched["fla_v"], batched["fla_g"] = tensors["v"][None], tensors["g"][None]
+        for name in ("q", "k", "v", "g", "fla_beta"):
+            batched[name] = tensors[name][None]
         o, state = delta(function, batched, cu_seqlens=tensors["fla_ends"])
         return {"o": o[0], "s1": state.transpose(-1, -2)}
     return {"FLA chunks": Rival(run)}

@@ -5,6 +5,8 @@
 #include "output.h"
 #include "ptxas.h"
 #include "session.h"
+#include "task_keys.h"
+#include "task_runner.h"
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -94,9 +96,36 @@ static bool known_print_after(const command_line *options)
     return known_name(options, OPTION_print_after, "pass", kgen_pass_name);
 }
 
-// Compiles what the options say; the dumps go where they say.
+// The problem that KEY=VALUE words state of a shipped kernel: its plan. *task is NULL where there
+// are none. false after an error was said; *status is what to exit with.
+static bool read_problem(const command_line *options, kgen_task **task, int *status)
+{
+    char error[256];
+    *task = NULL;
+    if (options->n_operands == 1) return true;
+    const kgen_family *family = kgen_family_named(options->operands[0]);
+    if (!family) {
+        *status = usage_error(options->command,
+                              "'%s': KEY=VALUE words are for shipped kernels; -D NAME=VALUE gives "
+                              "constants of a program",
+                              options->operands[1]);
+        return false;
+    }
+    kgen_task_key *keys = must(calloc((size_t)options->n_operands + 1, sizeof *keys));
+    int n_keys = task_keys(options, family, keys);
+    if (n_keys < 0) {
+        *status = EXIT_USAGE;
+    } else if (!(*task = kgen_task_plan(family, keys, n_keys, error))) {
+        say_error("%s: %s", family->name, error);
+        *status = EXIT_PROBLEM;
+    }
+    free(keys);
+    return *task != NULL;
+}
+
+// Compiles what the options say, for a problem where there is one; the dumps go where they say.
 static int compile(const command_line *options, cli_session *session, const program_source *source,
-                   pass_dumps *dumps, kgen_program **program)
+                   const kgen_task *task, pass_dumps *dumps, kgen_program **program)
 {
     kgen_define *defines = NULL;
     size_t n_defines = 0;
@@ -104,10 +133,17 @@ static int compile(const command_line *options, cli_session *session, const prog
         free(defines);
         return EXIT_USAGE;
     }
+    const char *target = options->values[OPTION_target];
+    if (task) {
+        kgen_define *given = defines;
+        defines = task_defines(task, given, n_defines, &n_defines);
+        free(given);
+        if (!target && task->target[0]) target = task->target;
+    }
     bool listen = dumps->folder || dumps->after;
     kgen_compile_options o = {.name = source->name,
                               .kernel = options->values[OPTION_kernel],
-                              .target = options->values[OPTION_target],
+                              .target = target,
                               .defines = defines,
                               .n_defines = n_defines,
                               .passes = options->values[OPTION_passes],
@@ -126,13 +162,18 @@ static int compile(const command_line *options, cli_session *session, const prog
 static int compile_and_write(const command_line *options, cli_session *session, int emit)
 {
     program_source source;
+    kgen_task *task;
     int status = EXIT_FINE;
-    if (!source_read(&source, options, options->operands[0], &status)) return status;
+    if (!read_problem(options, &task, &status)) return status;
+    if (!source_read(&source, options, options->operands[0], &status)) {
+        kgen_task_free(task);
+        return status;
+    }
     pass_dumps dumps = {.folder = options->values[OPTION_dump_dir],
                         .after = options->values[OPTION_print_after]};
     kgen_program *program = NULL;
     if (dumps.folder && !make_directory(dumps.folder)) status = EXIT_PROBLEM;
-    if (!status) status = compile(options, session, &source, &dumps, &program);
+    if (!status) status = compile(options, session, &source, task, &dumps, &program);
     if (!status && dumps.failed) status = EXIT_PROBLEM;
     if (!status && options->command == COMMAND_explain)
         status = write_explanation(options, session, program);
@@ -140,6 +181,7 @@ static int compile_and_write(const command_line *options, cli_session *session, 
         status = write_result(options, session, program, emit);
     kgen_program_free(program);
     source_free(&source);
+    kgen_task_free(task);
     return status;
 }
 
@@ -161,9 +203,6 @@ int command_build(const command_line *options)
 int command_explain(const command_line *options)
 {
     if (has(options, OPTION_schedule)) return explain_schedule(options);
-    if (options->n_operands > 1)
-        return usage_error(COMMAND_explain,
-                           "KEY=VALUE goes with --schedule; -D gives constants of a program");
     if (!explanation_form_known(options)) return EXIT_USAGE;
     return command_build(options); // the options that it lacks are not given
 }

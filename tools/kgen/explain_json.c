@@ -116,11 +116,12 @@ static json_t *json_of_point(const kgen_point_info *p)
 static json_t *json_of_event(const kgen_event_info *e)
 {
     static const char *const phases[] = {"before", "trip", "after"};
-    return must(json_pack("{s:s, s:i, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:i}", "kind",
-                          e->kind, "step", e->step, "phase", phases[e->phase], "trip",
-                          e->phase == 1 ? json_integer(e->trip) : json_null(), "op", e->op, "role",
-                          json_text(e->role), "line", number_or_null(e->line, 0), "sync",
-                          id_or_null(e->sync), "buffer", number_or_null(e->buffer, -1), "slot",
+    return must(json_pack("{s:s, s:i, s:s, s:o, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:i}",
+                          "kind", e->kind, "step", e->step, "phase", phases[e->phase], "trip",
+                          e->phase == 1 ? json_integer(e->trip) : json_null(), "round", e->round,
+                          "op", e->op, "role", json_text(e->role), "line",
+                          number_or_null(e->line, 0), "sync", id_or_null(e->sync), "buffer",
+                          number_or_null(e->buffer, -1), "slot",
                           e->buffer < 0 ? json_null() : number_or_null(e->slot, -1), "group",
                           number_or_null(e->group, 0), "in_flight", e->in_flight));
 }
@@ -130,8 +131,9 @@ static json_t *json_of_timeline(const kgen_timeline_info *t)
     json_t *events = must(json_array());
     for (int i = 0; i < t->n_events; i++)
         json_array_append_new(events, json_of_event(&t->events[i]));
-    return must(json_pack("{s:o, s:i, s:i, s:b, s:o}", "line", number_or_null(t->line, 0), "trips",
-                          t->trips, "ring", t->ring, "cut", t->cut, "events", events));
+    return must(json_pack("{s:o, s:i, s:i, s:i, s:b, s:o}", "line", number_or_null(t->line, 0),
+                          "trips", t->trips, "rounds", t->rounds, "ring", t->ring, "cut", t->cut,
+                          "events", events));
 }
 
 static json_t *json_of_changes(const kgen_report *r)
@@ -151,8 +153,7 @@ static json_t *json_of_changes(const kgen_report *r)
 static json_t *json_of_proxies(const kgen_report *r)
 {
     json_t *proxies = must(json_array());
-    for (int i = 0; i < r->n_proxies; i++)
-        json_array_append_new(proxies, json_text(r->proxies[i]));
+    for (int i = 0; i < r->n_proxies; i++) json_array_append_new(proxies, json_text(r->proxies[i]));
     return proxies;
 }
 
@@ -176,13 +177,13 @@ json_t *json_of_report(const kgen_report *r)
         json_array_append_new(points, json_of_point(&r->points[i]));
     for (int i = 0; i < r->n_timelines; i++)
         json_array_append_new(timelines, json_of_timeline(&r->timelines[i]));
-    return must(json_pack(
-        "{s:i, s:s, s:s, s:o, s:i, s:o, s:o, s:{s:i, s:i, s:i}, s:o, s:o, s:o, "
-        "s:o, s:o, s:o, s:o}",
-        "schema", SCHEMA_VERSION, "kernel", r->kernel, "target", r->target, "source",
-        json_text(r->source_name), "threads", r->threads, "syncs", syncs, "obligations",
-        obligations, "needs_nothing", "same_thread", r->same_thread, "by_ring", r->by_ring, "apart",
-        r->apart, "shared", json_of_shared(r), "points", points, "timelines", timelines, "changes",
-        json_of_changes(r), "fewest", json_text(r->fewest), "proxies", json_of_proxies(r),
-        "proof", json_of_proof(r)));
+    return must(json_pack("{s:i, s:s, s:s, s:o, s:i, s:o, s:o, s:{s:i, s:i, s:i}, s:o, s:o, s:o, "
+                          "s:o, s:o, s:o, s:o}",
+                          "schema", SCHEMA_VERSION, "kernel", r->kernel, "target", r->target,
+                          "source", json_text(r->source_name), "threads", r->threads, "syncs",
+                          syncs, "obligations", obligations, "needs_nothing", "same_thread",
+                          r->same_thread, "by_ring", r->by_ring, "apart", r->apart, "shared",
+                          json_of_shared(r), "points", points, "timelines", timelines, "changes",
+                          json_of_changes(r), "fewest", json_text(r->fewest), "proxies",
+                          json_of_proxies(r), "proof", json_of_proof(r)));
 }

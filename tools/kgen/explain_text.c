@@ -118,9 +118,9 @@ static void print_event(FILE *out, const kgen_report *r, const kgen_event_info *
 {
     char what[160];
     const kgen_shared_info *b = e->buffer >= 0 ? &r->buffers[e->buffer] : NULL;
-    if (e->sync && !strcmp(e->kind, "commit"))
+    if (e->sync && !strcmp(e->kind, "commit") && e->group)
         snprintf(what, sizeof what, "S%d commit group %d", e->sync, e->group);
-    else if (e->sync && !strcmp(e->kind, "wait"))
+    else if (e->sync && !strcmp(e->kind, "wait") && e->group)
         snprintf(what, sizeof what, "S%d %s: groups up to %d complete", e->sync,
                  r->syncs[e->sync - 1].name, e->group);
     else if (e->sync)
@@ -138,7 +138,7 @@ void print_timeline(FILE *out, const kgen_report *r, const kgen_timeline_info *t
 {
     const char *role = NULL;
     char phase[32], before[32] = "";
-    int step = -1;
+    int step = -1, round = -1;
     fprintf(out, "loop at line %d: %d trips shown%s", t->line, t->trips, t->cut ? " of more" : "");
     if (t->ring > 1) fprintf(out, ", %d slots", t->ring);
     fprintf(out, "\n");
@@ -146,6 +146,12 @@ void print_timeline(FILE *out, const kgen_report *r, const kgen_timeline_info *t
         const kgen_event_info *e = &t->events[i];
         if (e->role && (!role || strcmp(role, e->role))) {
             fprintf(out, "  %s, side by side with the other roles\n", e->role);
+            *before = 0;
+            round = -1;
+        }
+        if (e->role && t->rounds && e->round != round) {
+            fprintf(out, "  round %d of the loop around it\n", e->round);
+            round = e->round;
             *before = 0;
         }
         role = e->role;

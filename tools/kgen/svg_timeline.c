@@ -13,7 +13,7 @@ enum {
     HEAD = 46,
     ROW = 20,
     GAP = 10,
-    FOOT = 84,
+    FOOT = 108,
     MOST_ROWS = 512
 };
 enum { WIDE = 1380, NARROWEST = 22, WIDEST = 46 }; // of the drawing; of a step
@@ -67,17 +67,24 @@ static row *row_of(timeline *l, const kgen_event_info *e)
 
 // ---- rows ---------------------------------------------------------------------------------------
 
-static bool any_dot(const timeline *l)
+static bool is_product(const kgen_event_info *e)
+{
+    return !strcmp(e->op, "dot") || !strcmp(e->op, "wgmma");
+}
+
+static bool any_product(const timeline *l)
 {
     for (int i = 0; i < l->t->n_events; i++)
-        if (concerns(l, &l->t->events[i]) && !strcmp(l->t->events[i].op, "dot")) return true;
+        if (concerns(l, &l->t->events[i]) && is_product(&l->t->events[i])) return true;
     return false;
 }
 
-static bool any_copy(const timeline *l)
+static bool any_flight(const timeline *l)
 {
     for (int i = 0; i < l->t->n_events; i++)
-        if (concerns(l, &l->t->events[i]) && is(&l->t->events[i], "copy")) return true;
+        if (concerns(l, &l->t->events[i]) &&
+            (l->t->events[i].in_flight || is(&l->t->events[i], "copy")))
+            return true;
     return false;
 }
 
@@ -100,9 +107,9 @@ static void add_rows(timeline *l)
             l->rows[l->n_rows++] = (row){.buffer = b, .slot = s, .y = y, .start = -1};
         y += GAP;
     }
-    l->flight = any_copy(l) ? y : 0;
+    l->flight = any_flight(l) ? y : 0;
     l->threads = y + (l->flight ? ROW + GAP : 0);
-    l->tensors = any_dot(l) ? l->threads + ROW : 0;
+    l->tensors = any_product(l) ? l->threads + ROW : 0;
     l->bottom = l->threads + (l->tensors ? 2 : 1) * ROW;
     l->height = l->bottom + FOOT;
 }
@@ -134,7 +141,7 @@ static void draw_row_labels(const timeline *l)
         print_escaped(l->out, b->name);
         fprintf(l->out, "</text>\n");
     }
-    draw_lane_label(l, "copies in flight", l->flight);
+    draw_lane_label(l, "in flight", l->flight);
     draw_lane_label(l, l->role ? l->role : "all threads", l->threads);
     draw_lane_label(l, "tensor cores", l->tensors);
 }
@@ -145,7 +152,9 @@ static void draw_band(const timeline *l, const kgen_event_info *e, int from, int
 {
     char text[40];
     int x = x_of(l, from), w = (to + 1 - from) * l->dx;
-    if (e->phase == 1)
+    if (e->phase == 1 && e->role && l->t->rounds)
+        snprintf(text, sizeof text, w < 90 ? "%d.%d" : "round %d, trip %d", e->round, e->trip);
+    else if (e->phase == 1)
         snprintf(text, sizeof text, w < 48 ? "%d" : "trip %d", e->trip);
     else
         snprintf(text, sizeof text, "%s", e->phase ? "after" : w < 60 ? "before" : "prologue");
@@ -162,7 +171,8 @@ static void draw_bands(const timeline *l)
     for (int i = 0; i < l->t->n_events; i++) {
         const kgen_event_info *e = &l->t->events[i];
         if (!concerns(l, e)) continue;
-        if (from && (e->phase != from->phase || (e->phase == 1 && e->trip != from->trip))) {
+        if (from && (e->phase != from->phase || e->round != from->round ||
+                     (e->phase == 1 && e->trip != from->trip))) {
             draw_band(l, from, from->step, last, number++);
             from = NULL;
         }
@@ -246,7 +256,7 @@ static void draw_read(timeline *l, const kgen_event_info *e)
 {
     const row *w = row_of(l, e);
     bool reads = is(e, "read");
-    int y = strcmp(e->op, "dot") ? l->threads : l->tensors, x = x_of(l, e->step);
+    int y = is_product(e) ? l->tensors : l->threads, x = x_of(l, e->step);
     if (w)
         fprintf(l->out,
                 "<rect class=\"%s c%d\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"3\"/>",
@@ -282,7 +292,8 @@ static void draw_name(const timeline *l, const kgen_event_info *e)
     fprintf(l->out,
             "<text class=\"op\" transform=\"translate(%d %d) rotate(-90)\" text-anchor=\"end\">%s",
             x_of(l, e->step) + l->dx / 2 + 4, l->bottom + 6, e->op);
-    if (is(e, "wait") && e->sync) fprintf(l->out, " %d", l->r->syncs[e->sync - 1].count);
+    if (is(e, "wait") && e->sync && !strstr(e->op, "mbarrier"))
+        fprintf(l->out, " %d", l->r->syncs[e->sync - 1].count);
     if (!e->sync && e->line) fprintf(l->out, " %d", e->line);
     fprintf(l->out, "</text>\n");
 }

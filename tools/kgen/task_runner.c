@@ -84,23 +84,31 @@ int64_t tensor_elements(const kgen_task_tensor *tensor)
     return n;
 }
 
-static bool overridden(const run_settings *settings, const char *name)
+static bool overridden(const kgen_define *given, size_t n_given, const char *name)
 {
-    for (size_t i = 0; i < settings->n_defines; i++)
-        if (!strcmp(settings->defines[i].name, name)) return true;
+    for (size_t i = 0; i < n_given; i++)
+        if (!strcmp(given[i].name, name)) return true;
     return false;
+}
+
+kgen_define *task_defines(const kgen_task *task, const kgen_define *given, size_t n_given,
+                          size_t *n_defines)
+{
+    kgen_define *defines = must(calloc((size_t)task->n_defines + n_given + 1, sizeof *defines));
+    size_t n = 0;
+    for (int i = 0; i < task->n_defines; i++)
+        if (!overridden(given, n_given, task->defines[i].name))
+            defines[n++] = (kgen_define){task->defines[i].name, task->defines[i].value};
+    for (size_t i = 0; i < n_given; i++) defines[n++] = given[i];
+    *n_defines = n;
+    return defines;
 }
 
 kgen_status task_compile(cli_session *session, const kgen_task *task, const run_settings *settings,
                          kgen_program **program)
 {
-    kgen_define *defines =
-        must(calloc((size_t)task->n_defines + settings->n_defines + 1, sizeof *defines));
-    size_t n = 0;
-    for (int i = 0; i < task->n_defines; i++)
-        if (!overridden(settings, task->defines[i].name))
-            defines[n++] = (kgen_define){task->defines[i].name, task->defines[i].value};
-    for (size_t i = 0; i < settings->n_defines; i++) defines[n++] = settings->defines[i];
+    size_t n;
+    kgen_define *defines = task_defines(task, settings->defines, settings->n_defines, &n);
     const char *planned = task->target[0] ? task->target : NULL;
     kgen_compile_options o = {.name = task->source_name,
                               .target = settings->target ? settings->target : planned,

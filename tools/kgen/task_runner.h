@@ -62,6 +62,9 @@ typedef struct run_result {
     char device_name[160];
 } run_result;
 
+// The task's definitions and those given, which go before; free() the array.
+kgen_define *task_defines(const kgen_task *task, const kgen_define *given, size_t n_given,
+                          size_t *n_defines);
 // The task's program, with the settings' definitions; needs no data.
 kgen_status task_compile(cli_session *session, const kgen_task *task, const run_settings *settings,
                          kgen_program **program);

@@ -94,6 +94,7 @@ static void add(mutant_list *out, const program *p, size_t at, const char *inste
     }
     mutant *m = &out->items[out->count++];
     m->text = rewrite(p, at, instead, shift);
+    m->order = false;
     snprintf(m->what, sizeof m->what, "S%d (%.*s, line %zu) %s", number, words, op, at + 1, how);
 }
 
@@ -299,9 +300,31 @@ static void mutants_of_fence(mutant_list *out, const program *p, size_t at)
         add_replaced(out, p, at, word_at(p->lines[at], 1), "global", "with another scope");
 }
 
+static bool gives(line l, const char *op)
+{
+    const char *made = strstr(l.start, op);
+    return made && made < l.start + l.length;
+}
+
+// A fence of registers in front of each batch of products: ptxas wants it there and puts it in by
+// itself, with moves of registers, where it is not. To PTX it is the same program without it, if
+// another one stands in front of it and between the two no registers are touched.
+static bool only_repeats(const program *p, size_t at)
+{
+    while (at-- > 0) {
+        line l = p->lines[at];
+        if (is_op(l, "wgmma_fence")) return true;
+        if (!is_op(l, "mbarrier_wait") && !is_op(l, "wgmma_commit") && !gives(l, " = wgmma(") &&
+            !gives(l, " = view ") && !gives(l, " = i32("))
+            return false;
+    }
+    return false;
+}
+
 static void mutants_of_op(mutant_list *out, const program *p, size_t at)
 {
     line l = p->lines[at];
+    if (is_op(l, "wgmma_fence") && only_repeats(p, at)) return;
     add(out, p, at, NULL, 0, "removed");
     add_swapped(out, p, at);
     add_regrouped(out, p, at);
@@ -314,8 +337,11 @@ static void mutants_of_op(mutant_list *out, const program *p, size_t at)
         add_changed(out, p, at, "bytes", -16);
     }
     if (waits(l)) add_loosened(out, p, at);
-    if (waits(l) && at + 1 < p->count && meets(p->lines[at + 1]))
-        add_moved(out, p, at, 1, "moved behind its barrier");
+    if (!waits(l) || at + 1 >= p->count || !meets(p->lines[at + 1])) return;
+    add_moved(out, p, at, 1, "moved behind its barrier");
+    // What the one arrival gives back another one, behind both, may guard as well.
+    out->items[out->count - 1].order =
+        is_op(l, "wgmma_wait") && is_op(p->lines[at + 1], "mbarrier_arrive");
 }
 
 void mutants_of(const char *ir, mutant_list *out)

@@ -7,6 +7,8 @@
 typedef struct mutant {
     char *text;
     char what[96]; // "S3 (wait 1, line 45) removed"
+    bool order;    // nothing is taken away: two neighbours have changed places, and none of the two
+                   // may need the other
 } mutant;
 
 typedef struct mutant_list {
