@@ -186,6 +186,7 @@ void cg_loop_end(struct cg_module *m, struct cg_loop *loop);
 // while (condition) { ... }: begin, compute the condition, test, build the body, end.
 struct cg_while {
     cg_block head, exit;
+    bool keep_rolled;
 };
 void cg_while_begin(struct cg_module *m, struct cg_while *loop);
 void cg_while_test(struct cg_module *m, struct cg_while *loop, cg_value condition);

@@ -92,7 +92,9 @@ void cg_while_test(struct cg_module *m, struct cg_while *loop, cg_value conditio
 
 void cg_while_end(struct cg_module *m, struct cg_while *loop)
 {
+    cg_block latch = cg_block_current(m);
     if (!cg_block_ended(m)) cg_branch(m, loop->head);
     cg_head_close(m, loop->head);
+    if (loop->keep_rolled) cg_raw_keep_rolled(m, latch);
     cg_block_enter(m, loop->exit);
 }

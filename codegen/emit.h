@@ -9,6 +9,7 @@
 #pragma once
 #include "codegen/cg.h"
 #include "codegen/codegen.h"
+#include "ir/split.h"
 #include "ir/tensor_map.h"
 #include <string.h>
 
@@ -109,6 +110,7 @@ typedef struct kg_emit {
     kg_tensor_maps maps;        // behind the other parameters
     cg_value *map_address;      // i64, of each
     const kg_op *op;            // that is being emitted
+    const kg_op *unbranched;    // split loop whose branches are left out for now; NULL: none
     cg_value guard; // predicate of loads and copies, of a branch that was not made; NULL: none
 } kg_emit;
 

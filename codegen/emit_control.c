@@ -132,18 +132,57 @@ static cg_value to_width(kg_emit *e, cg_value value, cg_type type)
     return cg_type_of(e->m, value) == type ? value : cg_sext(e->m, value, type);
 }
 
+static void define_index(kg_emit *e, kg_op *loop, cg_value index)
+{
+    cg_value *held = emit_new_registers(e, 1);
+    held[0] = index;
+    emit_define(e, loop->blocks[0]->arg, held);
+}
+
+// Will the trip take one of the branches that its loop is split at?
+static cg_value takes_branch(kg_emit *e, const kg_op *loop)
+{
+    cg_value any = cg_integer(e->m, CG_I1, 0);
+    for (kg_op *op = loop->blocks[0]->first; op; op = op->next) {
+        if (kg_decides_split(loop, op)) emit_op(e, op);
+        if (kg_splits_loop(loop, op)) any = cg_or(e->m, any, emit_scalar(e, op->operands[0]));
+    }
+    return any;
+}
+
+// The trips of a split loop that come before any such branch; returns the index of the next one.
+static cg_value emit_plain_trips(kg_emit *e, kg_op *op, cg_value lower, cg_value upper,
+                                 cg_value step)
+{
+    struct cg_module *m = e->m;
+    struct cg_while loop = {.keep_rolled = true};
+    const kg_op *outer = e->unbranched;
+    cg_value variable = cg_variable(m, cg_type_of(m, lower), "index");
+    cg_set(m, variable, lower);
+    cg_while_begin(m, &loop);
+    cg_value index = cg_get(m, variable);
+    define_index(e, op, index);
+    cg_value plain = cg_not(m, takes_branch(e, op));
+    cg_while_test(m, &loop, cg_undecided(m, cg_and(m, cg_slt(m, index, upper), plain)));
+    e->unbranched = op;
+    emit_block(e, op->blocks[0]);
+    e->unbranched = outer;
+    cg_line(m, (unsigned)op->loc.line, (unsigned)op->loc.column);
+    cg_set(m, variable, cg_add(m, index, step));
+    cg_while_end(m, &loop);
+    return cg_get(m, variable);
+}
+
 static void emit_for(kg_emit *e, kg_op *op)
 {
     struct cg_loop loop = {.keep_rolled = true};
-    kg_value *index = op->blocks[0]->arg;
-    cg_type type = emit_type(index->type.dtype);
+    cg_type type = emit_type(op->blocks[0]->arg->type.dtype);
     cg_value lower = to_width(e, emit_scalar(e, op->operands[0]), type);
     cg_value upper = to_width(e, emit_scalar(e, op->operands[1]), type);
     cg_value step = to_width(e, emit_scalar(e, op->operands[2]), type);
+    if (kg_is_split(op)) lower = emit_plain_trips(e, op, lower, upper, step);
     cg_loop_begin(e->m, &loop, lower, upper, step);
-    cg_value *held = emit_new_registers(e, 1);
-    held[0] = loop.index;
-    emit_define(e, index, held);
+    define_index(e, op, loop.index);
     emit_block(e, op->blocks[0]);
     cg_line(e->m, (unsigned)op->loc.line, (unsigned)op->loc.column);
     cg_loop_end(e->m, &loop);
@@ -215,6 +254,7 @@ static void emit_guarded(kg_emit *e, kg_op *op)
 static void emit_if(kg_emit *e, kg_op *op)
 {
     struct cg_if branch;
+    if (e->unbranched && kg_splits_loop(e->unbranched, op)) return;
     if (only_copies(op)) {
         emit_guarded(e, op);
         return;

@@ -5,16 +5,23 @@
 // To LLVM an instruction is done when it was passed. So a wait takes in the accumulators that may
 // be in flight there and gives them out again: what uses them stands behind it. A fence takes in
 // the accumulators and A fragments of the products behind it: what makes them stands in front of
-// it. Which products can be in flight at a wait is found beforehand, over loops and branches: from
-// a product on, until a wait for all groups.
+// it. Which products a wait can be for is found beforehand, over loops and branches: by the groups
+// that were closed since, at least and at most. What is led is dear to LLVM, so nothing else is.
 #include "codegen/emit.h"
 
 // A fragment that a product is assigned to, or a product's result.
 typedef struct target {
     kg_value *value;
-    kg_op **uses; // of a result
+    kg_op **uses; // that read it
     int n_uses;
 } target;
+
+// A product in flight: so many groups were closed since it was issued.
+typedef struct flying {
+    bool up;
+    uint8_t least, most;
+} flying;
+enum { MOST_CLOSED = 16 }; // or more
 
 struct emit_flight {
     target *targets;
@@ -69,8 +76,8 @@ static bool find_targets(kg_op *op, void *user)
 static bool find_uses(kg_op *op, void *user)
 {
     finder *f = user;
-    for (int i = 0; i < op->n_operands; i++)
-        for (int t = 0; is_product(op->operands[i]) && t < f->flight->count; t++) {
+    for (int i = op->code == KG_OP_ASSIGN; i < op->n_operands; i++)
+        for (int t = 0; t < f->flight->count; t++) {
             target *here = &f->flight->targets[t];
             if (here->value != op->operands[i]) continue;
             kg_op **uses = KG_NEW_ARRAY(f->e->arena, kg_op *, here->n_uses + 1);
@@ -88,52 +95,86 @@ static int number_of(const struct emit_flight *flight, const kg_value *value)
     return -1;
 }
 
+static bool join(flying *into, const flying *from)
+{
+    flying was = *into;
+    if (!from->up) return false;
+    if (!was.up) {
+        *into = *from;
+        return true;
+    }
+    if (from->least < was.least) into->least = from->least;
+    if (from->most > was.most) into->most = from->most;
+    return into->least != was.least || into->most != was.most;
+}
+
 // The target that takes up what is in flight in the operand.
-static void hand_on(const struct emit_flight *flight, bool *set, const kg_value *from,
+static void hand_on(const struct emit_flight *flight, flying *set, const kg_value *from,
                     const kg_value *to)
 {
     int a = number_of(flight, from), b = number_of(flight, to);
-    if (a >= 0 && b >= 0) set[b] |= set[a];
+    if (a >= 0 && b >= 0) join(&set[b], &set[a]);
 }
 
-static bool unite(bool *into, const bool *from, int count)
+static bool unite(flying *into, const flying *from, int count)
 {
     bool changed = false;
-    for (int i = 0; i < count; i++) {
-        changed |= from[i] && !into[i];
-        into[i] |= from[i];
-    }
+    for (int i = 0; i < count; i++) changed |= join(&into[i], &from[i]);
     return changed;
 }
 
-static void follow_block(finder *f, kg_block *block, bool *set);
-
-static bool *copy_of(finder *f, const bool *set)
+static void close_group(flying *set, int count)
 {
-    bool *copy = KG_NEW_ARRAY(f->e->arena, bool, f->flight->count + 1);
+    for (int i = 0; i < count; i++) {
+        set[i].least += set[i].up && set[i].least < MOST_CLOSED;
+        set[i].most += set[i].up && set[i].most < MOST_CLOSED;
+    }
+}
+
+// Notes which products may end here; those that must are done.
+static void follow_wait(finder *f, const kg_op *op, flying *set)
+{
+    struct emit_flight *flight = f->flight;
+    int64_t left = kg_op_int(op, KG_A_COUNT, 0);
+    if (!flight->at[op->id]) flight->at[op->id] = KG_NEW_ARRAY(f->e->arena, bool, flight->count);
+    for (int i = 0; i < flight->count; i++) {
+        bool all = !left || set[i].most == MOST_CLOSED;
+        flight->at[op->id][i] |= set[i].up && (all || set[i].most > left);
+        if (!left || set[i].least > left) set[i] = (flying){0};
+    }
+}
+
+static void follow_block(finder *f, kg_block *block, flying *set);
+
+static flying *copy_of(finder *f, const flying *set)
+{
+    flying *copy = KG_NEW_ARRAY(f->e->arena, flying, f->flight->count + 1);
     memcpy(copy, set, sizeof *copy * (size_t)f->flight->count);
     return copy;
 }
 
-static void follow_blocks(finder *f, kg_op *op, bool *set)
+static void follow_blocks(finder *f, kg_op *op, flying *set)
 {
-    bool *before = copy_of(f, set);
+    flying *before = copy_of(f, set);
     for (bool again = true; again;) {
         again = false;
         for (int i = 0; i < op->n_blocks; i++) {
-            bool *inside = copy_of(f, kg_is_loop(op) ? set : before);
+            flying *inside = copy_of(f, kg_is_loop(op) ? set : before);
             follow_block(f, op->blocks[i], inside);
             again |= unite(set, inside, f->flight->count) && kg_is_loop(op);
         }
     }
 }
 
-static void follow_op(finder *f, kg_op *op, bool *set)
+static void follow_op(finder *f, kg_op *op, flying *set)
 {
     struct emit_flight *flight = f->flight;
     switch (op->code) {
     case KG_OP_WGMMA:
-        set[number_of(flight, op->results[0])] = true;
+        set[number_of(flight, op->results[0])] = (flying){.up = true};
+        return;
+    case KG_OP_WGMMA_COMMIT:
+        close_group(set, flight->count);
         return;
     case KG_OP_ASSIGN:
         hand_on(flight, set, op->operands[1], op->operands[0]);
@@ -142,9 +183,7 @@ static void follow_op(finder *f, kg_op *op, bool *set)
         hand_on(flight, set, op->operands[0], op->results[0]);
         return;
     case KG_OP_WGMMA_WAIT:
-        if (!flight->at[op->id]) flight->at[op->id] = copy_of(f, set);
-        unite(flight->at[op->id], set, flight->count);
-        if (!kg_op_int(op, KG_A_COUNT, 0)) memset(set, 0, sizeof *set * (size_t)flight->count);
+        follow_wait(f, op, set);
         return;
     default:
         follow_blocks(f, op, set);
@@ -152,7 +191,7 @@ static void follow_op(finder *f, kg_op *op, bool *set)
     }
 }
 
-static void follow_block(finder *f, kg_block *block, bool *set)
+static void follow_block(finder *f, kg_block *block, flying *set)
 {
     for (kg_op *op = block->first; op; op = op->next) follow_op(f, op, set);
 }
@@ -170,7 +209,7 @@ void emit_flight_open(kg_emit *e)
     e->flight->at = KG_NEW_ARRAY(e->arena, bool *, n_ops + 1);
     for (int i = 0; i < f.found.count; i++) e->flight->targets[i].value = f.found.items[i];
     kg_walk(e->kernel->body, find_uses, &f);
-    follow_block(&f, e->kernel->body, KG_NEW_ARRAY(e->arena, bool, f.found.count + 1));
+    follow_block(&f, e->kernel->body, KG_NEW_ARRAY(e->arena, flying, f.found.count + 1));
 }
 
 // ---- which of them an instruction leads through -------------------------------------------------
@@ -190,15 +229,14 @@ static bool loops_around_both(const kg_op *a, const kg_op *b, const kg_block *bl
     return false;
 }
 
-// Does the op see the fragment, and is it used from there on? Of mutable ones the latter is taken
-// for granted.
+// Does the op see the fragment, and is it read from there on?
 static bool is_wanted(const target *t, const kg_op *op)
 {
     const kg_op *made = t->value->op;
     if (made->id >= op->id || !is_inside(op, made->parent)) return false;
     for (int i = 0; i < t->n_uses; i++)
         if (t->uses[i]->id > op->id || loops_around_both(op, t->uses[i], made->parent)) return true;
-    return kg_is_mutable(t->value);
+    return false;
 }
 
 typedef struct leading {
@@ -225,14 +263,47 @@ static void lead_variables(leading *l, const cg_value *variables, int count)
     }
 }
 
-static void lead_targets(leading *l, const kg_op *op, const bool *which)
+static void lead_target(leading *l, const target *t, const kg_op *op)
+{
+    cg_value *variables = l->e->values[t->value->id];
+    if (is_wanted(t, op) && variables) lead_variables(l, variables, emit_register_count(t->value));
+}
+
+static void lead_awaited(leading *l, const kg_op *wait)
 {
     const struct emit_flight *flight = l->e->flight;
-    for (int i = 0; i < flight->count; i++) {
-        const kg_value *value = flight->targets[i].value;
-        if ((!which || which[i]) && is_wanted(&flight->targets[i], op) && l->e->values[value->id])
-            lead_variables(l, l->e->values[value->id], emit_register_count(value));
+    for (int i = 0; i < flight->count; i++)
+        if (flight->at[wait->id][i]) lead_target(l, &flight->targets[i], wait);
+}
+
+// ---- mutable operands of the products behind a fence --------------------------------------------
+
+static bool multiplies(const kg_op *op, const kg_value *value, int operand)
+{
+    if (op->code == KG_OP_WGMMA) return op->operands[operand] == value;
+    for (int i = 0; i < op->n_blocks; i++)
+        for (const kg_op *inner = op->blocks[i]->first; inner; inner = inner->next)
+            if (multiplies(inner, value, operand)) return true;
+    return false;
+}
+
+// Is the value this operand of a product that no other fence stands in front of? Taken for granted
+// where the fence is the last of its block.
+static bool is_fenced(const kg_op *fence, const kg_value *value, int operand)
+{
+    for (const kg_op *op = fence->next; op; op = op->next) {
+        if (op->code == KG_OP_WGMMA_FENCE) return false;
+        if (multiplies(op, value, operand)) return true;
     }
+    return true;
+}
+
+static void lead_sums(leading *l, const kg_op *fence)
+{
+    const struct emit_flight *flight = l->e->flight;
+    for (int i = 0; i < flight->count; i++)
+        if (is_fenced(fence, flight->targets[i].value, 2))
+            lead_target(l, &flight->targets[i], fence);
 }
 
 // ---- immutable operands of the products behind a fence ------------------------------------------
@@ -322,7 +393,7 @@ static void lead_shadows(leading *l, const kg_op *op)
     const struct emit_flight *flight = l->e->flight;
     for (int i = 0; i < flight->shadows.count; i++) {
         const emit_led *shadow = &flight->shadows.items[i];
-        if (is_inside(op, shadow->value->op->parent))
+        if (is_inside(op, shadow->value->op->parent) && is_fenced(op, shadow->value, 0))
             lead_variables(l, shadow->registers, shadow->count);
     }
 }
@@ -378,12 +449,12 @@ void emit_flight_op(kg_emit *e, kg_op *op)
     if (op->code == KG_OP_WGMMA_COMMIT) {
         cg_template(e->m, CG_PTX_WGMMA_COMMIT, NULL, 0, NULL, emit_sync_comment(e, op));
     } else if (op->code == KG_OP_WGMMA_WAIT) {
-        if (e->flight) lead_targets(&l, op, e->flight->at[op->id]);
+        if (e->flight && e->flight->at[op->id]) lead_awaited(&l, op);
         if (leaves_work_in_front(op)) hold(e);
         lead(&l, op, CG_PTX_WGMMA_WAIT, &groups, 1);
     } else {
         if (e->flight) {
-            lead_targets(&l, op, NULL);
+            lead_sums(&l, op);
             lead_shadows(&l, op);
             lead_operands(&l, op->next);
         }

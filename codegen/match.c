@@ -5,6 +5,7 @@
 // is free in number, within its dot.
 #include "codegen/codegen.h"
 #include "codegen/reread.h"
+#include "ir/split.h"
 #include "ir/tensor_map.h"
 #include <stdio.h>
 #include <string.h>
@@ -328,6 +329,7 @@ static bool match_op(matcher *x, const kg_op *op)
     default:
         break;
     }
+    if (kg_is_split(op)) match_block(x, op->blocks[0]); // without branches that have none of these
     for (int i = 0; i < op->n_blocks; i++) match_block(x, op->blocks[i]);
     if (op->code == KG_OP_WARPS) x->alone = false;
     return x->fine;

@@ -53,6 +53,7 @@ static bool is_legal(const kg_op *op, kg_attr_key key)
         return code == KG_OP_SHARED;
     case KG_A_PIPELINE:
     case KG_A_UNROLL:
+    case KG_A_SPLIT:
         return code == KG_OP_FOR;
     case KG_A_ASYNC:
         return is_copy(op);
@@ -233,6 +234,7 @@ static void check_attr(kg_verifier *v, const kg_op *op, const kg_attr *attr)
     case KG_A_BEHIND:
     case KG_A_BY_THREAD:
     case KG_A_READ:
+    case KG_A_SPLIT:
         in_range(v, op, attr, 0, 1);
         break;
     case KG_A_ARRIVALS:

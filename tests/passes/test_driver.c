@@ -79,8 +79,8 @@ static void the_whole_pipeline_runs(void **state)
     fixture *f = *state;
     assert_true(run(f, NULL, NULL));
     assert_string_equal(f->ran,
-                        "- fold specialize overlap home pipeline layout lower repair phases place "
-                        "sync ");
+                        "- fold specialize overlap home pipeline split layout lower repair phases "
+                        "place sync ");
     assert_int_equal(f->kernel->level, KG_LEVEL_SYNCED);
 }
 
@@ -91,7 +91,7 @@ static void it_goes_on_from_the_level_of_the_kernel(void **state)
     assert_string_equal(f->ran, "- fold specialize overlap home pipeline ");
     assert_int_equal(f->kernel->level, KG_LEVEL_STAGED);
     assert_true(run(f, NULL, "lower"));
-    assert_string_equal(f->ran, "- layout lower ");
+    assert_string_equal(f->ran, "- split layout lower ");
     assert_true(run(f, NULL, "fold")); // behind it already
     assert_string_equal(f->ran, "- ");
 }
@@ -127,7 +127,7 @@ static void an_unknown_stop_lists_the_passes(void **state)
     fixture *f = *state;
     assert_false(run(f, NULL, "optimize-everything"));
     assert_error(f, "KG-P006", "in stop-after",
-                 "fold, specialize, overlap, home, pipeline, layout");
+                 "fold, specialize, overlap, home, pipeline, split, layout");
 }
 
 static void a_stop_outside_of_the_list_is_refused(void **state)

@@ -157,6 +157,21 @@ static void row_stripes(void **state)
     program_run(&c);
 }
 
+static void late_changes(void **state)
+{
+    for (int64_t i = 0; i < 27; i++) {
+        int64_t n = i % 9 + 1, first = i * 5 % 13, least = (i / 9) * (INT64_C(1) << 30) - 1;
+        program_case c = {.file = "late_changes.kg"};
+        double *a = program_add(&c, "a", "f32", IN, 0, n * 64),
+               *o = program_add(&c, "o", "f32", OUT, 1e-5, 64);
+        program_scalar(&c, "N", n), program_scalar(&c, "first", first);
+        program_scalar(&c, "least", least);
+        for (int64_t k = 0; k < n * 64; k++)
+            o[k % 64] += a[k] * ((int32_t)(k / 64 << 30) > least ? 2 : 1) + (k / 64 + 3 > first);
+        program_run(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -164,7 +179,7 @@ int main(void)
         cmocka_unit_test(split_sum),      cmocka_unit_test(work_queue),
         cmocka_unit_test(roles_ring),     cmocka_unit_test(copy_ring),
         cmocka_unit_test(shared_atomics), cmocka_unit_test(pair_exchange),
-        cmocka_unit_test(row_stripes),
+        cmocka_unit_test(row_stripes),    cmocka_unit_test(late_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

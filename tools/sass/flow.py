@@ -105,9 +105,11 @@ def waits_only(function, loop):
 
 
 def main_loop(function):
-    """The loop of most tensor instructions, where no loop inside has any; without tensor
-    instructions the innermost one of most instructions. A loop that only waits is none, and what
-    it stands in is as good as innermost. None: no loop."""
+    """The loop of most tensor instructions, where no loop inside has any; of those that have as
+    many the one of fewest instructions: a loop may be written twice, and what its last trips need
+    besides stands in the second copy. Without tensor instructions the innermost one of most
+    instructions. A loop that only waits is none, and what it stands in is as good as innermost.
+    None: no loop."""
     loops = {loop.head: loop for loop in function.loops if not waits_only(function, loop)}
     own = {head: kinds.by_kind(body(function, loop))["tensor"] for head, loop in loops.items()}
 
@@ -118,7 +120,8 @@ def main_loop(function):
                 yield from inside(loops[head])
 
     def weight(loop):
-        return own[loop.head], len(body(function, loop)), -loop.head
+        length = len(body(function, loop))
+        return own[loop.head], -length if own[loop.head] else length, -loop.head
     with_tensor = [loop for loop in loops.values()
                    if own[loop.head] and not any(own[head] for head in inside(loop))]
     innermost = [loop for loop in loops.values() if not any(True for _ in inside(loop))]
