@@ -124,6 +124,27 @@ static void views(void **state)
     views_at(-5, -(INT64_C(1) << 33));
 }
 
+// Two CTAs of a cluster and their halves of b's tiles: fewer trips than slots, several turns, rows
+// beyond the tensor, a CTA that has nothing to do but its half.
+static void pair(void **state)
+{
+    static const int64_t sizes[][3] = {{128, 128, 64}, {64, 128, 192}, {200, 136, 520}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        int64_t m = sizes[i][0], n = sizes[i][1], k = sizes[i][2];
+        program_case c = of("bulk/bulk_pair.kg");
+        double *a = program_add(&c, "a", "bf16", IN, 0, m * k),
+               *b = program_add(&c, "b", "bf16", IN, 0, k * n),
+               *y = program_add(&c, "c", "f32", OUT, 1e-4, m * n);
+        program_scalar(&c, "M", m);
+        program_scalar(&c, "N", n);
+        program_scalar(&c, "K", k);
+        for (int64_t r = 0; r < m; r++)
+            for (int64_t t = 0; t < k; t++)
+                for (int64_t j = 0; j < n; j++) y[r * n + j] += a[r * k + t] * b[t * n + j];
+        program_run(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +152,7 @@ int main(void)
         cmocka_unit_test(registers),
         cmocka_unit_test(store),
         cmocka_unit_test(views),
+        cmocka_unit_test(pair),
     };
     return cmocka_run_group_tests_name("bulk", tests, NULL, NULL);
 }
