@@ -160,7 +160,7 @@ static void pair_derived(void **state)
 static void wrong_pair(const char *passage, const char *instead, const char *finds)
 {
     char path[512], text[4096], wrong[4096];
-    if (getenv("KGEN_PROGRAMS_DRIVER")) skip(); // findings are the cpu device's
+    if (getenv("KGEN_PROGRAMS_DRIVER")) return; // findings are the cpu device's
     snprintf(path, sizeof path, "%s/bulk/bulk_pair.kg", getenv("KGEN_PROGRAMS"));
     FILE *in = fopen(path, "rb");
     assert_non_null(in);
