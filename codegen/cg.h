@@ -117,6 +117,7 @@ struct cg_kernel {
     unsigned max_threads;      // .maxntid; 0: not stated
     unsigned min_ctas;         // .minnctapersm; 0: not stated
     unsigned max_registers;    // .maxnreg; 0: not stated
+    unsigned cluster[3];       // .reqnctapercluster; all 0: not stated
     unsigned line;             // in the source file
 };
 

@@ -58,15 +58,27 @@ typedef struct bulk {
     const kg_op *op;
     bool load;
     kg_bulk_copy copy;
-    cg_value map, shared, barrier;
+    cg_value map, shared, barrier, rank; // rank: of this CTA in the cluster, with multicast
 } bulk;
+
+// What the box holds along dimension i of the map starts at the `number`-th of the tile's boxes;
+// with multicast at this CTA's share of it.
+static cg_value start_of(kg_emit *e, const bulk *b, int i, int32_t number)
+{
+    const kg_bulk_copy *c = &b->copy;
+    bool cut = c->shares > 1 && i == c->share_dim;
+    int64_t boxes = (int64_t)number * (cut ? c->shares : 1);
+    cg_value at = coordinate(e, c->start[i], boxes * c->map.box[i]);
+    if (!cut) return at;
+    return cg_add(e->m, at, cg_mul(e->m, b->rank, cg_i32(e->m, c->map.box[i])));
+}
 
 // One box: its number along each dimension is in `at`.
 static void emit_box(kg_emit *e, const bulk *b, const int32_t *at)
 {
     struct cg_module *m = e->m;
     const kg_bulk_copy *c = &b->copy;
-    cg_value arguments[KG_MAX_RANK + 3];
+    cg_value arguments[KG_MAX_RANK + 4];
     unsigned n = 0;
     int64_t bytes = 0;
     for (int i = 0; i < c->map.rank; i++) bytes += at[i] * c->bytes[i];
@@ -74,12 +86,15 @@ static void emit_box(kg_emit *e, const bulk *b, const int32_t *at)
     if (bytes) shared = cg_add(m, shared, cg_i32(m, (int32_t)bytes));
     if (b->load) arguments[n++] = shared;
     arguments[n++] = b->map;
-    for (int i = 0; i < c->map.rank; i++)
-        arguments[n++] = coordinate(e, c->start[i], (int64_t)at[i] * c->map.box[i]);
+    for (int i = 0; i < c->map.rank; i++) arguments[n++] = start_of(e, b, i, at[i]);
     arguments[n++] = b->load ? b->barrier : shared;
-    int id =
-        (b->load ? CG_PTX_CP_ASYNC_BULK_TENSOR_LOAD_1D : CG_PTX_CP_ASYNC_BULK_TENSOR_STORE_1D) +
-        c->map.rank - 1;
+    int first =
+        b->load ? CG_PTX_CP_ASYNC_BULK_TENSOR_LOAD_1D : CG_PTX_CP_ASYNC_BULK_TENSOR_STORE_1D;
+    if (c->shares > 1) {
+        first = CG_PTX_CP_ASYNC_BULK_TENSOR_MULTICAST_1D;
+        arguments[n++] = cg_integer(m, CG_I16, (1 << c->shares) - 1);
+    }
+    int id = first + c->map.rank - 1;
     cg_template_if(m, (enum cg_ptx_id)id, e->first_thread, arguments, n, NULL);
 }
 
@@ -100,6 +115,11 @@ void emit_bulk_copy(kg_emit *e, kg_op *op)
     b.map = e->map_address[number];
     b.shared = emit_slot_address(e, op->operands[!b.load], b.copy.first_byte);
     if (b.load) b.barrier = emit_slot_address(e, op->operands[2], 0);
+    if (b.copy.shares > 1) {
+        b.rank = cg_special(e->m, CG_PTX_CLUSTER_CTARANK);
+        cg_value bytes = cg_i32(e->m, (int32_t)b.copy.share_bytes);
+        b.shared = cg_add(e->m, b.shared, cg_mul(e->m, b.rank, bytes));
+    }
     for (int i = 0; i < b.copy.map.rank && !e->failed;) {
         if (i == 0) emit_box(e, &b, at);
         if (++at[i] < b.copy.copies[i])

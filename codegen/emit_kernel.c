@@ -301,6 +301,10 @@ static bool begin_kernel(kg_emit *e)
         .min_ctas = kernel->min_ctas ? (unsigned)kernel->min_ctas : 1,
         .line = (unsigned)kernel->loc.line,
     };
+    if (kernel->cluster) {
+        description.cluster[0] = (unsigned)kernel->cluster;
+        description.cluster[1] = description.cluster[2] = 1;
+    }
     return cg_kernel_begin(e->m, &description);
 }
 
@@ -394,6 +398,9 @@ static bool check_limits(kg_emit *e)
         (int64_t)kernel->min_ctas * kernel->warps * 32 > (int64_t)e->target->threads_sm)
         return emit_error(e, KG_D_C605, "%d CTAs of %d warps do not fit on an SM of %s",
                           kernel->min_ctas, kernel->warps, e->target->name);
+    if (kernel->cluster && !(e->target->features & CG_FEATURE_CLUSTERS))
+        return emit_error(e, KG_D_C605, "%s has no clusters of CTAs: leave out `cluster %d`",
+                          e->target->name, kernel->cluster);
     return check_registers(e);
 }
 

@@ -26,6 +26,9 @@ static void init(kg_emit *e, const kg_op *op)
         cg_template_if(e->m, CG_PTX_MBARRIER_INIT, e->first_thread, arguments, 2,
                        emit_sync_comment(e, op));
     }
+    // Other CTAs use them as well, once a barrier of the cluster has told them.
+    if (e->kernel->cluster)
+        cg_template_if(e->m, CG_PTX_FENCE_MBARRIER_INIT, e->first_thread, NULL, 0, NULL);
 }
 
 static void expect(kg_emit *e, const kg_op *op)
@@ -36,9 +39,29 @@ static void expect(kg_emit *e, const kg_op *op)
                    emit_sync_comment(e, op));
 }
 
+// At the mbarrier in the same place of each CTA of the cluster, this one among them.
+static void arrive_in_cluster(kg_emit *e, const kg_op *op, cg_value address)
+{
+    struct cg_module *m = e->m;
+    cg_value one = kg_op_int(op, KG_A_BY_THREAD, 0) ? NULL : first_lane(e);
+    for (int32_t rank = 0; rank < e->kernel->cluster; rank++) {
+        cg_value arguments[] = {address, cg_i32(m, rank)};
+        cg_value there = cg_template1(m, CG_PTX_MAPA, arguments, 2, NULL);
+        const char *comment = rank ? NULL : emit_sync_comment(e, op);
+        if (one)
+            cg_template_if(m, CG_PTX_MBARRIER_ARRIVE_CLUSTER, one, &there, 1, comment);
+        else
+            cg_template(m, CG_PTX_MBARRIER_ARRIVE_CLUSTER, &there, 1, NULL, comment);
+    }
+}
+
 static void arrive(kg_emit *e, const kg_op *op)
 {
     cg_value address = emit_slot_address(e, op->operands[0], 0);
+    if (kg_op_int(op, KG_A_CLUSTER, 0)) {
+        arrive_in_cluster(e, op, address);
+        return;
+    }
     if (kg_op_int(op, KG_A_BY_THREAD, 0))
         cg_template(e->m, CG_PTX_MBARRIER_ARRIVE, &address, 1, NULL, emit_sync_comment(e, op));
     else
@@ -76,8 +99,9 @@ static void wait(kg_emit *e, const kg_op *op)
     cg_block again = cg_block_new(m, "wait"), done = cg_block_new(m, "done");
     cg_branch(m, again);
     cg_block_enter(m, again);
-    cg_value complete =
-        cg_template1(m, CG_PTX_MBARRIER_TRY_WAIT_PARITY, arguments, 2, emit_sync_comment(e, op));
+    enum cg_ptx_id id = kg_op_int(op, KG_A_CLUSTER, 0) ? CG_PTX_MBARRIER_TRY_WAIT_PARITY_CLUSTER
+                                                       : CG_PTX_MBARRIER_TRY_WAIT_PARITY;
+    cg_value complete = cg_template1(m, id, arguments, 2, emit_sync_comment(e, op));
     cg_branch_if(m, complete, done, again);
     cg_block_enter(m, done);
 }

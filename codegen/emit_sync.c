@@ -97,6 +97,10 @@ void emit_sync(kg_emit *e, kg_op *op)
     case KG_OP_ARRIVE:
         emit_barrier(e, op);
         return;
+    case KG_OP_CLUSTER_BARRIER:
+        sync_template(e, op, CG_PTX_CLUSTER_ARRIVE, NULL, 0);
+        cg_template(e->m, CG_PTX_CLUSTER_WAIT, NULL, 0, NULL, NULL);
+        return;
     case KG_OP_WARP_SYNC:
         sync_template(e, op, CG_PTX_BAR_WARP_SYNC, &all, 1);
         return;

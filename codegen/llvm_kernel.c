@@ -44,12 +44,25 @@ static void launch_bound(struct cg_module *m, const char *name, const unsigned *
 #endif
 }
 
+static void cluster_bound(struct cg_module *m, const struct cg_kernel *kernel)
+{
+#if LLVM_VERSION_MAJOR >= 21
+    launch_bound(m, "cluster_dim", kernel->cluster, 3);
+#elif LLVM_VERSION_MAJOR >= 18
+    launch_bound(m, "cluster_dim_", kernel->cluster, 3);
+#else
+    cg_fail(m, CG_ERROR_TARGET, "clusters need LLVM 18 or newer, not %d", LLVM_VERSION_MAJOR);
+    (void)kernel;
+#endif
+}
+
 static void launch_bounds(struct cg_module *m, const struct cg_kernel *kernel)
 {
     unsigned most[3] = {kernel->max_threads, 1, 1};
     if (kernel->threads[0]) launch_bound(m, "reqntid", kernel->threads, 3);
     if (kernel->max_threads) launch_bound(m, "maxntid", most, 3);
     if (kernel->min_ctas) launch_bound(m, "minctasm", &kernel->min_ctas, 1);
+    if (kernel->cluster[0]) cluster_bound(m, kernel);
     if (kernel->max_registers) launch_bound(m, "maxnreg", &kernel->max_registers, 1);
 }
 

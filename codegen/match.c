@@ -216,9 +216,10 @@ static bool match_bulk_copy(matcher *x, const kg_op *op)
     kg_bulk_copy copy;
     char why[KG_BULK_WHY];
     if (!kg_bulk_copy_plan_of(op, &copy, why)) return mismatch(x, op, "a copy that is possible");
-    int first = op->code == KG_OP_COPY_BULK ? CG_PTX_CP_ASYNC_BULK_TENSOR_LOAD_1D
-                                            : CG_PTX_CP_ASYNC_BULK_TENSOR_STORE_1D;
-    int64_t box = 1;
+    int first = op->code != KG_OP_COPY_BULK ? CG_PTX_CP_ASYNC_BULK_TENSOR_STORE_1D
+                : copy.shares > 1           ? CG_PTX_CP_ASYNC_BULK_TENSOR_MULTICAST_1D
+                                            : CG_PTX_CP_ASYNC_BULK_TENSOR_LOAD_1D;
+    int64_t box = copy.shares;
     for (int i = 0; i < copy.map.rank; i++) box *= copy.map.box[i];
     return take(x, op, (enum cg_ptx_id)(first + copy.map.rank - 1),
                 kg_type_elements(&op->operands[0]->type) / box, 0, NULL);
@@ -230,7 +231,23 @@ static bool match_init(matcher *x, const kg_op *op)
     kg_view_resolve(op->operands[0], &view);
     int64_t slots = view.slot ? 1 : kg_op_int(view.root->op, KG_A_RING, 1);
     int64_t arrivals = kg_op_int(view.root->op, KG_A_ARRIVALS, 1);
-    return take(x, op, CG_PTX_MBARRIER_INIT, slots, 1, &arrivals);
+    if (!take(x, op, CG_PTX_MBARRIER_INIT, slots, 1, &arrivals)) return false;
+    bool shared = op->parent->kernel->cluster != 0;
+    return !shared || take(x, op, CG_PTX_FENCE_MBARRIER_INIT, 1, 0, NULL);
+}
+
+static bool match_arrive(matcher *x, const kg_op *op)
+{
+    if (!kg_op_int(op, KG_A_CLUSTER, 0)) return take(x, op, CG_PTX_MBARRIER_ARRIVE, 1, 0, NULL);
+    return take(x, op, CG_PTX_MBARRIER_ARRIVE_CLUSTER, op->parent->kernel->cluster, 0, NULL);
+}
+
+static bool match_phase_wait(matcher *x, const kg_op *op)
+{
+    bool cluster = kg_op_int(op, KG_A_CLUSTER, 0) != 0;
+    return take(x, op,
+                cluster ? CG_PTX_MBARRIER_TRY_WAIT_PARITY_CLUSTER : CG_PTX_MBARRIER_TRY_WAIT_PARITY,
+                1, 0, NULL);
 }
 
 static bool match_bulk_group(matcher *x, const kg_op *op)
@@ -272,6 +289,9 @@ static bool match_op(matcher *x, const kg_op *op)
     case KG_OP_BARRIER:
     case KG_OP_ARRIVE:
         return match_barrier(x, op);
+    case KG_OP_CLUSTER_BARRIER:
+        return take(x, op, CG_PTX_CLUSTER_ARRIVE, 1, 0, NULL) &&
+               take(x, op, CG_PTX_CLUSTER_WAIT, 1, 0, NULL);
     case KG_OP_WARP_SYNC:
         return take(x, op, CG_PTX_BAR_WARP_SYNC, 1, 0, NULL);
     case KG_OP_COMMIT:
@@ -295,9 +315,9 @@ static bool match_op(matcher *x, const kg_op *op)
     case KG_OP_MBARRIER_EXPECT:
         return take(x, op, CG_PTX_MBARRIER_ARRIVE_EXPECT_TX, 1, 1, &bytes);
     case KG_OP_MBARRIER_ARRIVE:
-        return take(x, op, CG_PTX_MBARRIER_ARRIVE, 1, 0, NULL);
+        return match_arrive(x, op);
     case KG_OP_MBARRIER_WAIT:
-        return take(x, op, CG_PTX_MBARRIER_TRY_WAIT_PARITY, 1, 0, NULL);
+        return match_phase_wait(x, op);
     case KG_OP_STORE:
         return match_store(x, op);
     case KG_OP_DOT:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The builder's life and kernels' headers. Ops are in builder_ops.c.
 #include "ir/builder_state.h"
+#include <stdio.h>
 #include <string.h>
 
 // ---- life --------------------------------------------------------------------------------------
@@ -205,11 +206,13 @@ static kg_value *header_value(kg_build *b, kg_value_kind kind, const char *name,
 }
 
 // ---- clauses -----------------------------------------------------------------------------------
-static bool set_count(kg_build *b, int value, const char *what, int32_t *out)
+static bool set_count(kg_build *b, int value, const char *what, int most, int32_t *out)
 {
     if (!kg_build_in_head(b)) return false;
-    if (value < 1 || value > 32) {
-        error(b, KG_D_T106, "%s must be 1 to 32", what);
+    if (value < 1 || value > most) {
+        char text[32];
+        snprintf(text, sizeof text, "%%s must be 1 to %d", most);
+        error(b, KG_D_T106, text, what);
         return false;
     }
     *out = value;
@@ -219,13 +222,23 @@ static bool set_count(kg_build *b, int value, const char *what, int32_t *out)
 bool kg_build_warps(kg_build *b, int warps)
 {
     KG_BUILD_GUARD(b, false);
-    return set_count(b, warps, "warps", b->parser->kernel ? &b->parser->kernel->warps : NULL);
+    return set_count(b, warps, "warps", 32, b->parser->kernel ? &b->parser->kernel->warps : NULL);
 }
 
 bool kg_build_ctas(kg_build *b, int min_ctas)
 {
     KG_BUILD_GUARD(b, false);
-    return set_count(b, min_ctas, "ctas", b->parser->kernel ? &b->parser->kernel->min_ctas : NULL);
+    return set_count(b, min_ctas, "ctas", 32,
+                     b->parser->kernel ? &b->parser->kernel->min_ctas : NULL);
+}
+
+bool kg_build_cluster(kg_build *b, int ctas)
+{
+    KG_BUILD_GUARD(b, false);
+    int32_t *field = b->parser->kernel ? &b->parser->kernel->cluster : NULL;
+    if (!set_count(b, ctas, "cluster", KG_MAX_CLUSTER, field)) return false;
+    if (ctas == 1) b->parser->kernel->cluster = 0;
+    return true;
 }
 
 static const kg_schedule_key *schedule_key(const char *name)

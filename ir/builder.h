@@ -62,6 +62,8 @@ KG_BUILD_API const char *kg_build_text(kg_build *b);
 KG_BUILD_API bool kg_build_kernel(kg_build *b, const char *name);
 KG_BUILD_API bool kg_build_warps(kg_build *b, int warps);   // 1 to 32; 4 when not called
 KG_BUILD_API bool kg_build_ctas(kg_build *b, int min_ctas); // CTAs that should fit on an SM
+// CTAs along the first axis of the grid that run together.
+KG_BUILD_API bool kg_build_cluster(kg_build *b, int ctas);
 // The clause `schedule`: one of schedule.def by its name, with its value or values.
 KG_BUILD_API bool kg_build_schedule(kg_build *b, const char *key, int count, ...);
 KG_BUILD_API bool kg_build_assume(kg_build *b, kg_sexpr *condition);
@@ -212,6 +214,7 @@ KG_BUILD_API bool kg_build_barrier(kg_build *b);
 KG_BUILD_API bool kg_build_named_barrier(kg_build *b, int id, int threads);
 KG_BUILD_API bool kg_build_arrive(kg_build *b, int id, int threads);
 KG_BUILD_API bool kg_build_warp_sync(kg_build *b);
+KG_BUILD_API bool kg_build_cluster_barrier(kg_build *b);
 KG_BUILD_API bool kg_build_commit(kg_build *b);
 KG_BUILD_API bool kg_build_wait(kg_build *b, int groups_in_flight);
 KG_BUILD_API bool kg_build_fence(kg_build *b, const char *order, const char *scope);

@@ -55,6 +55,11 @@ bool kg_build_warp_sync(kg_build *b)
     return synchronize(b, &(sync_request){KG_OP_WARP_SYNC, -1, -1, NULL, NULL});
 }
 
+bool kg_build_cluster_barrier(kg_build *b)
+{
+    return synchronize(b, &(sync_request){KG_OP_CLUSTER_BARRIER, -1, -1, NULL, NULL});
+}
+
 bool kg_build_commit(kg_build *b)
 {
     return synchronize(b, &(sync_request){KG_OP_COMMIT, -1, -1, NULL, NULL});

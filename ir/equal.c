@@ -119,8 +119,9 @@ bool kg_kernel_equal(const kg_kernel *a, const kg_kernel *b)
     kg_kernel_number((kg_kernel *)b, NULL);
     if (strcmp(a->name, b->name) || a->n_params != b->n_params || a->n_declared != b->n_declared ||
         a->n_grid != b->n_grid || a->n_assumes != b->n_assumes || a->warps != b->warps ||
-        a->min_ctas != b->min_ctas || !schedule_equal(&a->schedule, &b->schedule) ||
-        a->level != b->level || a->shared_bytes != b->shared_bytes)
+        a->min_ctas != b->min_ctas || a->cluster != b->cluster ||
+        !schedule_equal(&a->schedule, &b->schedule) || a->level != b->level ||
+        a->shared_bytes != b->shared_bytes)
         return false;
     for (int i = 0; i < a->n_params; i++)
         if (!value_equal(a->params[i], b->params[i]) ||

@@ -170,6 +170,8 @@ typedef enum kg_level {
     KG_LEVEL_SYNCED    // every barrier and wait stands in the program
 } kg_level;
 
+enum { KG_MAX_CLUSTER = 8 }; // CTAs
+
 typedef struct kg_grid_axis {
     kg_value *value;
     kg_sexpr *extent;
@@ -203,6 +205,7 @@ struct kg_kernel {
     int32_t n_assumes;
     int32_t warps;    // of the CTA
     int32_t min_ctas; // wanted resident CTAs an SM, 0 = no wish
+    int32_t cluster;  // CTAs along the first axis of the grid that run together; 0 = no clusters
     kg_schedule schedule;
     kg_block *body;
     kg_level level;

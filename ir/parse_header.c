@@ -31,7 +31,7 @@ typedef struct header {
         kg_node **items;
         int count, capacity;
     } extents; // of the grid
-    kg_node *warps, *ctas, *shared_bytes;
+    kg_node *warps, *ctas, *cluster, *shared_bytes;
 } header;
 
 // ---- parameters --------------------------------------------------------------------------------
@@ -259,9 +259,9 @@ static void implicit(kg_parser *p, header *h)
 
 static void unknown_clause(kg_parser *p)
 {
-    static const char *const names[] = {"type",   "const", "assume", "warps",        "ctas",
-                                        "schedule", "grid",  "level",  "shared_bytes", "layout",
-                                        "implicit"};
+    static const char *const names[] = {"type",     "const",   "assume", "warps", "ctas",
+                                        "cluster",  "schedule", "grid",   "level", "shared_bytes",
+                                        "layout",   "implicit"};
     if (p->token.kind != KG_T_NAME) {
         kg_unexpected(p, "a clause of the header or '{'");
         return;
@@ -288,6 +288,8 @@ static void clause(kg_parser *p, header *h)
         h->warps = kg_expression(p);
     } else if (kg_accept_word(p, "ctas")) {
         h->ctas = kg_expression(p);
+    } else if (kg_accept_word(p, "cluster")) {
+        h->cluster = kg_expression(p);
     } else if (kg_accept_word(p, "shared_bytes")) {
         h->shared_bytes = kg_expression(p);
     } else if (kg_accept_word(p, "grid")) {
@@ -547,6 +549,8 @@ static void resolve(kg_parser *p, header *h)
     }
     resolve_count(p, h->warps, "warps", 32, &k->warps);
     resolve_count(p, h->ctas, "ctas", 32, &k->min_ctas);
+    resolve_count(p, h->cluster, "cluster", KG_MAX_CLUSTER, &k->cluster);
+    if (k->cluster == 1) k->cluster = 0;
     kg_resolve_schedule(p);
     int64_t bytes;
     if (h->shared_bytes && kg_constant_int(p, h->shared_bytes, "shared_bytes", &bytes)) {

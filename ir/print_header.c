@@ -127,6 +127,7 @@ void kg_put_header(kg_printer *p, const kg_kernel *k)
     if (k->n_assumes) kg_put(p, "\n");
     kg_put(p, "  warps %d\n", k->warps);
     if (k->min_ctas) kg_put(p, "  ctas %d\n", k->min_ctas);
+    if (k->cluster) kg_put(p, "  cluster %d\n", k->cluster);
     put_schedule(p, &k->schedule);
     for (int i = 0; i < k->n_grid; i++) {
         kg_put(p, "%s%s: ", i ? ", " : "  grid ", kg_value_text(p, k->grid[i].value));

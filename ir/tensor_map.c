@@ -281,6 +281,7 @@ bool kg_bulk_copy_plan(const kg_kernel *kernel, kg_value *global, kg_value *shar
     planning p;
     bool broken = false;
     memset(out, 0, sizeof *out);
+    out->shares = 1;
     if (!start(&p, kernel, global, shared, why)) return false;
     kg_shared_layout layout = kg_shared_layout_of(p.shared.root);
     if (!layout_fits(&p, &layout, out) || !split_row(&p, &layout, out, &broken) ||
@@ -299,10 +300,33 @@ bool kg_bulk_copy_plan(const kg_kernel *kernel, kg_value *global, kg_value *shar
     return refuse(&p, "it would take more than %d instructions", KG_BULK_COPIES);
 }
 
+// Cuts the boxes along their slowest dimension, one share for each CTA of the cluster.
+static bool cut_shares(kg_bulk_copy *c, int32_t shares, char why[KG_BULK_WHY])
+{
+    int d = c->map.rank - 1;
+    while (d > 0 && c->map.box[d] == 1) d--;
+    int32_t rows = c->map.box[d];
+    int64_t bytes = c->bytes[d] / shares;
+    if (rows % shares || bytes % c->slot_align) {
+        snprintf(why, KG_BULK_WHY,
+                 "a box of %d rows cannot be cut in %d shares of whole multiples of %d bytes", rows,
+                 shares, c->slot_align);
+        return false;
+    }
+    c->shares = shares;
+    c->share_dim = d;
+    c->share_bytes = bytes;
+    c->map.box[d] = rows / shares;
+    return true;
+}
+
 bool kg_bulk_copy_plan_of(const kg_op *op, kg_bulk_copy *out, char why[KG_BULK_WHY])
 {
     bool load = op->code == KG_OP_COPY_BULK;
-    return kg_bulk_copy_plan(op->parent->kernel, op->operands[load], op->operands[!load], out, why);
+    const kg_kernel *kernel = op->parent->kernel;
+    if (!kg_bulk_copy_plan(kernel, op->operands[load], op->operands[!load], out, why)) return false;
+    bool cut = kg_op_int(op, KG_A_MULTICAST, 0) && kernel->cluster > 1;
+    return !cut || cut_shares(out, kernel->cluster, why);
 }
 
 int kg_bulk_copy_count(const kg_bulk_copy *copy)

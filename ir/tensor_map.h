@@ -42,7 +42,11 @@ typedef struct kg_bulk_copy {
     kg_value *start[KG_MAX_RANK]; // of the first box in the tensor: scalar or NULL = 0
     int64_t bytes[KG_MAX_RANK];   // from box to box in shared memory
     int64_t first_byte;           // of the first box in the slot
-    int32_t slot_align;           // what the slot must be aligned to, in bytes
+    // With multicast each CTA of a cluster brings, of every box of the tile, its share to all: the
+    // map's box is a share, the next one lies share_bytes further on.
+    int32_t shares, share_dim; // 1: no multicast; along which dimension of the map
+    int64_t share_bytes;
+    int32_t slot_align; // what the slot must be aligned to, in bytes
 } kg_bulk_copy;
 
 // How the two views of a copy are moved. false: the engine cannot, and `why` says what is in the

@@ -409,6 +409,7 @@ static void check_special(kg_verifier *v, const kg_op *op)
         break;
     }
     check_memory_operands(v, op);
+    kg_verify_cluster(v, op);
 }
 
 // ---- levels ------------------------------------------------------------------------------------

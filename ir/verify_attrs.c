@@ -86,6 +86,10 @@ static bool is_legal(const kg_op *op, kg_attr_key key)
         return code == KG_OP_MBARRIER_WAIT;
     case KG_A_BY_THREAD:
         return code == KG_OP_MBARRIER_ARRIVE;
+    case KG_A_CLUSTER:
+        return code == KG_OP_MBARRIER_ARRIVE || code == KG_OP_MBARRIER_WAIT;
+    case KG_A_MULTICAST:
+        return code == KG_OP_COPY_BULK;
     case KG_A_READ:
         return code == KG_OP_BULK_WAIT;
     case KG_A_COMPARE:
@@ -233,6 +237,8 @@ static void check_attr(kg_verifier *v, const kg_op *op, const kg_attr *attr)
     case KG_A_SLOT:
     case KG_A_BEHIND:
     case KG_A_BY_THREAD:
+    case KG_A_CLUSTER:
+    case KG_A_MULTICAST:
     case KG_A_READ:
     case KG_A_SPLIT:
         in_range(v, op, attr, 0, 1);

@@ -18,6 +18,10 @@
 //   consumer:  for k { acc = wgmma(sa[k], ..) } ->  mbarrier_wait full_sa[k]
 //                                                   acc = wgmma(sa[k], ..)
 //                                                   mbarrier_arrive empty_sa[k]
+//
+// Where the CTAs of a cluster bring a tile together (multicast), each fills a slot of all of them.
+// So the readers of all of them give it back to each, and arrivals count them all; all meet when
+// the mbarriers are made, and at the end.
 #include "passes/pass_list.h"
 #include "passes/rewrite.h"
 #include "passes/sync/phases.h"
@@ -39,6 +43,7 @@ typedef struct stream {
     int region;  // node of the producer's `warps`, -1
     bool looped; // copies stand in a loop
     bool once;   // each number of a slot comes up once: the only copy's loop stands in no other
+    bool multicast; // some come from all CTAs of the cluster; of the first of a class: of any of it
     int class;   // number of the first stream of its class
     kg_value *full, *empty;
 } stream;
@@ -124,6 +129,7 @@ static void find_streams(pass *s)
         }
         site at = {kg_sync_node_at(s->p, a->node)->op, a->at.slot};
         x->looped |= in_loop(at.copy);
+        x->multicast |= kg_op_int(at.copy, KG_A_MULTICAST, 0) != 0;
         KG_PUSH(s->p->arena, &x->sites, at);
     }
     for (int i = 0; i < s->p->accesses.count; i++) {
@@ -193,8 +199,10 @@ static void classify(pass *s)
     for (int i = 0; i < s->streams.count; i++)
         for (int k = 0; k < i && s->streams.items[i].class == i; k++)
             if (s->streams.items[k].class == k &&
-                together(&s->streams.items[k], &s->streams.items[i]))
+                together(&s->streams.items[k], &s->streams.items[i])) {
                 s->streams.items[i].class = k;
+                s->streams.items[k].multicast |= s->streams.items[i].multicast;
+            }
 }
 
 // ---- readings -----------------------------------------------------------------------------------
@@ -377,6 +385,7 @@ static void fill_site(pass *s, int class, int at)
     if (head->empty) {
         kg_op *wait = make_sync(&place, KG_OP_MBARRIER_WAIT, head->empty, slot);
         kg_op_set_int(s->kernel, wait, KG_A_BEHIND, 1);
+        if (head->multicast) kg_op_set_int(s->kernel, wait, KG_A_CLUSTER, 1);
     }
     kg_op *expect = make_sync(&place, KG_OP_MBARRIER_EXPECT, head->full, slot);
     kg_op_set_int(s->kernel, expect, KG_A_BYTES, bytes);
@@ -531,6 +540,13 @@ static bool fits_a_trip_later(const pass *s, const reading *r)
     return counts_trips(r->slot, loop, r->last) && chains(s, r);
 }
 
+// The slot is given back; to all CTAs that fill it.
+static void give_back(pass *s, const kg_place *place, const stream *head, kg_value *slot)
+{
+    kg_op *arrive = make_sync(place, KG_OP_MBARRIER_ARRIVE, head->empty, slot);
+    if (head->multicast) kg_op_set_int(s->kernel, arrive, KG_A_CLUSTER, 1);
+}
+
 static void arrive_if(pass *s, kg_place place, const stream *head, kg_value *condition,
                       kg_value *number)
 {
@@ -539,7 +555,7 @@ static void arrive_if(pass *s, kg_place place, const stream *head, kg_value *con
     kg_op_add_block(s->kernel, guard);
     kg_value *one = kg_make_int(&inner, number->type.dtype, 1);
     kg_value *before = kg_make_binary(&inner, KG_OP_SUB, number, one);
-    make_sync(&inner, KG_OP_MBARRIER_ARRIVE, head->empty, before);
+    give_back(s, &inner, head, before);
 }
 
 static kg_place behind(const pass *s, const reading *r, kg_op *op)
@@ -590,21 +606,47 @@ static void wait_and_free(pass *s, const reading *r)
     kg_place behind =
         next ? kg_place_before(s->kernel, next) : kg_place_end(s->kernel, r->block, r->last->loc);
     behind.loc = r->last->loc;
-    make_sync(&behind, KG_OP_MBARRIER_ARRIVE, head->empty, r->slot);
+    give_back(s, &behind, head, r->slot);
+}
+
+// Nobody reaches into a CTA that has not made its mbarriers, or that has ended.
+static void meet_in_cluster(pass *s)
+{
+    kg_place made = kg_place_before(s->kernel, s->top);
+    kg_place end = kg_place_end(s->kernel, s->kernel->body, s->kernel->loc);
+    kg_make(&made, KG_OP_CLUSTER_BARRIER, 0, NULL);
+    kg_make(&end, KG_OP_CLUSTER_BARRIER, 0, NULL);
+}
+
+// What its own readers still need a CTA knows by itself; of its peers' readers it learns at an
+// mbarrier only.
+static bool released_by_arrivals(pass *s, const stream *x, int64_t arrivals)
+{
+    if (!x->multicast || !goes_round(x) || arrivals) return true;
+    kg_diag *d = kg_error(s->context->diags, KG_D_S501, x->sites.items[0].copy->loc,
+                          "a tile that the CTAs of a cluster bring together is read by the warps "
+                          "that ask for it, so the others would not learn when its slot is free");
+    kg_diag_help(s->context->diags, d, "let a role of its own ask for it, or leave out multicast");
+    return false;
 }
 
 static void make_all(pass *s)
 {
+    bool multicast = false;
     for (int c = 0; c < s->streams.count; c++) {
         stream *x = &s->streams.items[c];
         if (x->class != c) continue;
         x->once = x->sites.count == 1 && kg_loops_around(x->sites.items[0].copy) == 1;
         int64_t arrivals = goes_round(x) ? arrivals_of(s, c) : 0;
+        if (!released_by_arrivals(s, x, arrivals)) return;
+        if (x->multicast) arrivals *= s->kernel->cluster;
+        multicast |= x->multicast;
         x->full = declare(s, x, "full", 1);
         if (arrivals) x->empty = declare(s, x, "empty", arrivals);
         for (int i = 0; i < x->sites.count; i++) fill_site(s, c, i);
     }
     for (int i = 0; i < s->readings.count; i++) wait_and_free(s, &s->readings.items[i]);
+    if (multicast) meet_in_cluster(s);
 }
 
 bool kg_pass_phases(kg_pass_context *context, kg_kernel *kernel)

@@ -185,6 +185,13 @@ static kgen_status compute_grid(binding *b, unsigned grid[3])
                                 "grid axis '%s' would have %" PRId64 " CTAs; 1 to %" PRId64
                                 " are possible",
                                 kernel->grid[i].value->name, extent, limits[i]);
+        if (i == 0 && kernel->cluster && extent % kernel->cluster)
+            return context_fail(b->context, KGEN_ERROR_INPUT, KG_D_R703,
+                                "round the axis up in the header of the kernel: what lies beyond "
+                                "the tensors is neither read nor written",
+                                "grid axis '%s' would have %" PRId64 " CTAs, which is no multiple "
+                                "of the %d of a cluster",
+                                kernel->grid[i].value->name, extent, kernel->cluster);
         grid[i] = (unsigned)extent;
     }
     return KGEN_OK;

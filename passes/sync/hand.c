@@ -12,6 +12,7 @@ bool kg_sync_is_full_barrier(const kg_sync_program *p, int node)
 {
     const kg_sync_node *n = kg_sync_node_at(p, node);
     int region = kg_sync_block_at(p, n->block)->region;
+    if (n->op->code == KG_OP_CLUSTER_BARRIER) return true;
     if (n->op->code != KG_OP_BARRIER) return false;
     if (region < 0) return kg_sync_is_cta_barrier(p, node);
     return kg_op_int(n->op, KG_A_COUNT, -1) == 32 * (int64_t)kg_op_region(n->op).n_warps;

@@ -364,7 +364,8 @@ static int64_t arrivals_of(const play *x, const kg_op *op)
 {
     const party *me = &x->parties[x->current];
     if (!kg_sync_is_arrival(op)) return elected(x, op);
-    return (me->last - me->first) * (kg_op_int(op, KG_A_BY_THREAD, 0) ? 32 : 1);
+    int64_t ctas = kg_op_int(op, KG_A_CLUSTER, 0) ? x->p->kernel->cluster : 1; // all do alike
+    return ctas * (me->last - me->first) * (kg_op_int(op, KG_A_BY_THREAD, 0) ? 32 : 1);
 }
 
 static void arrive_for_phase(play *x, const event *e, const kg_op *op)

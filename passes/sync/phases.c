@@ -203,6 +203,8 @@ static bool list_freed(kg_op *op, void *user)
 const char *kg_sync_phase_text(kg_arena *arena, const kg_kernel *kernel, const kg_op *op)
 {
     lister l = {arena, kernel, kg_sync_mbarrier(op), NULL};
+    if (op->code == KG_OP_CLUSTER_BARRIER && !op->next)
+        return "no CTA ends while another one of its cluster may reach its memory";
     if (!l.mbarrier || brings(op)) return NULL;
     int64_t ring = kg_op_int(l.mbarrier->op, KG_A_RING, 1);
     int64_t arrivals = kg_op_int(l.mbarrier->op, KG_A_ARRIVALS, 1);

@@ -155,7 +155,7 @@ static void add_node(builder *b, int block, kg_op *op)
     KG_PUSH(p->arena, &p->nodes, node);
     int id = p->nodes.count - 1;
     KG_PUSH(p->arena, in, id);
-    p->has_hand_barriers |= op->code == KG_OP_BARRIER;
+    p->has_hand_barriers |= op->code == KG_OP_BARRIER || op->code == KG_OP_CLUSTER_BARRIER;
     kg_access found[KG_MAX_EFFECTS];
     int n = kg_op_info_of(op->code)->n_effects ? kg_op_accesses(op, found) : 0;
     for (int i = 0; i < n; i++) add_access(b, id, &found[i]);
@@ -290,6 +290,7 @@ kg_group kg_sync_group_of(kg_completes completes)
 bool kg_sync_is_cta_barrier(const kg_sync_program *p, int node)
 {
     const kg_op *op = kg_sync_node_at(p, node)->op;
+    if (op->code == KG_OP_CLUSTER_BARRIER) return true;
     if (op->code != KG_OP_BARRIER) return false;
     int64_t all = 32 * (int64_t)p->kernel->warps;
     return kg_op_int(op, KG_A_COUNT, all) == all;

@@ -257,7 +257,8 @@ static void arrive(validator *v, state *s, const access_model *a, int slot)
     mbarrier *m = &mbarriers_of(v, s)[slot];
     bool expect = op->code == KG_OP_MBARRIER_EXPECT, each = kg_op_int(op, KG_A_BY_THREAD, 0) != 0;
     uint32_t warps = a->region;
-    int32_t count = expect ? 1 : __builtin_popcount(warps) * (each ? 32 : 1);
+    int32_t ctas = kg_op_int(op, KG_A_CLUSTER, 0) ? v->kernel->cluster : 1; // all in step
+    int32_t count = expect ? 1 : ctas * __builtin_popcount(warps) * (each ? 32 : 1);
     check_over(v, s, op, &m->last, warps,
                "the phase before may still be current: this arrival would count there");
     if (count > m->pending) {

@@ -458,6 +458,8 @@ bool validator_ordered(const validator *v, const state *s, const entry *e, knowl
 void validator_fresh_generation(const validator *v, state *s, int g);
 // Time is cut here.
 void validator_begin_generation(validator *v, state *s);
+// What CTAs of a cluster do to each other: wrong, or not shown.
+void validator_cluster(validator *v);
 // What one of these warps knows, all of them know; their lanes meet.
 void validator_tell(const validator *v, state *s, uint32_t warps);
 void validator_meet_lanes(const validator *v, state *s, uint32_t warps);

@@ -162,6 +162,9 @@ static void synchronize(validator *v, state *s, const kg_op *op, uint32_t warps)
     case KG_OP_BARRIER:
         barrier_op(v, s, op, warps);
         break;
+    case KG_OP_CLUSTER_BARRIER:
+        barrier_op(v, s, op, warps);
+        break;
     case KG_OP_WARP_SYNC:
         validator_meet_lanes(v, s, warps);
         validator_begin_generation(v, s);

@@ -142,6 +142,7 @@ static bool validate(kg_arena *arena, kg_kernel *kernel, kg_validation *out, boo
     else if (validator_prepare(&v))
         validator_explore(&v);
     if (!v.stop) check_contents(&v);
+    validator_cluster(&v);
     if (!v.stop && v.in_doubt) *out = v.doubt;
     out->states = v.states;
     out->cells = v.n_cells;

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 
@@ -124,6 +125,81 @@ static void views(void **state)
     views_at(-5, -(INT64_C(1) << 33));
 }
 
+// Two CTAs of a cluster and their halves of b's tiles: fewer trips than slots, several turns, rows
+// beyond the tensor, a CTA that has nothing to do but its half.
+static void pairs(const char *file)
+{
+    static const int64_t sizes[][3] = {{128, 128, 64}, {64, 128, 192}, {200, 136, 520}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        int64_t m = sizes[i][0], n = sizes[i][1], k = sizes[i][2];
+        program_case c = of(file);
+        double *a = program_add(&c, "a", "bf16", IN, 0, m * k),
+               *b = program_add(&c, "b", "bf16", IN, 0, k * n),
+               *y = program_add(&c, "c", "f32", OUT, 1e-4, m * n);
+        program_scalar(&c, "M", m);
+        program_scalar(&c, "N", n);
+        program_scalar(&c, "K", k);
+        for (int64_t r = 0; r < m; r++)
+            for (int64_t t = 0; t < k; t++)
+                for (int64_t j = 0; j < n; j++) y[r * n + j] += a[r * k + t] * b[t * n + j];
+        program_run(&c);
+    }
+}
+
+static void pair(void **state)
+{
+    pairs("bulk/bulk_pair.kg");
+}
+
+static void pair_derived(void **state)
+{
+    pairs("bulk/bulk_pair_derived.kg");
+}
+
+// bulk_pair.kg with one passage replaced, and what the machine must find then.
+static void wrong_pair(const char *passage, const char *instead, const char *finds)
+{
+    char path[512], text[4096], wrong[4096];
+    if (getenv("KGEN_PROGRAMS_DRIVER")) return; // findings are the cpu device's
+    snprintf(path, sizeof path, "%s/bulk/bulk_pair.kg", getenv("KGEN_PROGRAMS"));
+    FILE *in = fopen(path, "rb");
+    assert_non_null(in);
+    text[fread(text, 1, sizeof text - 1, in)] = 0;
+    fclose(in);
+    const char *at = strstr(text, passage);
+    assert_non_null(at);
+    snprintf(wrong, sizeof wrong, "%.*s%s%s", (int)(at - text), text, instead,
+             at + strlen(passage));
+    program_case c = of("bulk_pair.kg, but wrong");
+    c.source = wrong;
+    c.finds = finds;
+    program_add(&c, "a", "bf16", IN, 0, 128 * 520);
+    program_add(&c, "b", "bf16", IN, 0, 520 * 128);
+    program_add(&c, "c", "f32", OUT, 0, 128 * 128);
+    program_scalar(&c, "M", 128);
+    program_scalar(&c, "N", 128);
+    program_scalar(&c, "K", 520);
+    program_run(&c);
+}
+
+static void pair_not_published(void **state)
+{
+    wrong_pair("  cluster_barrier\n  warps", "  barrier\n  warps", "peer-not-started");
+}
+
+static void pair_ends_early(void **state)
+{
+    wrong_pair("  }\n  cluster_barrier\n", "  }\n", "peer-exited");
+}
+
+// Readers that tell their own CTA alone, twice: the other one refills their slot too early.
+static void pair_refills_too_early(void **state)
+{
+    wrong_pair("mbarrier_arrive empty[k] {cluster=1}\n",
+               "mbarrier_arrive empty[k]\n      mbarrier_arrive empty[k]\n",
+               "race-async-operation");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,6 +207,11 @@ int main(void)
         cmocka_unit_test(registers),
         cmocka_unit_test(store),
         cmocka_unit_test(views),
+        cmocka_unit_test(pair),
+        cmocka_unit_test(pair_derived),
+        cmocka_unit_test(pair_not_published),
+        cmocka_unit_test(pair_ends_early),
+        cmocka_unit_test(pair_refills_too_early),
     };
     return cmocka_run_group_tests_name("bulk", tests, NULL, NULL);
 }
