@@ -166,6 +166,7 @@ static bool plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
     plan_define_int(task, "PERSISTENT", choice.persistent);
     plan_define_int(task, "RASTER", choice.raster);
     plan_define_int(task, "BULK_STORE", shape.staged);
+    plan_define_int(task, "STORE_COLUMNS", choice.store_columns);
     plan_define(task, "THROUGH_SHARED", shape.staged ? "true" : "false");
     return true;
 }

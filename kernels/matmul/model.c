@@ -21,6 +21,7 @@ enum {
     STORE_PORT = 64,   // bytes a cycle of a tile on its way out
     SHARED_BYTES = 227 * 1024,
     RESERVED = 2048, // mbarriers, alignment
+    PANEL = 64,      // columns: as wide as the copy engine swizzles
     MOST_STAGES = 8,
     MOST_REGISTERS =
         176 // of a thread for sums and bias; addresses and the activation take the rest
@@ -81,9 +82,16 @@ static step_cost cost_of_step(const candidate *c, int64_t stages)
     return s;
 }
 
+// Of a tile on its way out, at a time: a panel leaves while the next is converted. 0: all.
+static int64_t store_columns(const candidate *c)
+{
+    return c->bn > PANEL && c->bn % PANEL == 0 ? PANEL : 0;
+}
+
 static int64_t stages_that_fit(const matmul_shape *shape, const candidate *c)
 {
-    int64_t epilogue = shape->staged ? c->bm * c->bn * shape->out_bytes : 0;
+    int64_t panel = store_columns(c), epilogue = c->bm * (panel ? 2 * panel : c->bn);
+    epilogue = shape->staged ? epilogue * shape->out_bytes : 0;
     int64_t slot = (c->bm + c->bn) * c->bk * OPERAND_BYTES;
     int64_t stages = (SHARED_BYTES - RESERVED - epilogue) / slot;
     if (shape->stages) return shape->stages <= stages ? shape->stages : 0;
@@ -95,7 +103,8 @@ static int64_t registers_of(const matmul_shape *shape, const candidate *c)
 {
     bool addresses = (shape->curved && !shape->staged) || shape->splits > 1;
     int64_t epilogue = addresses ? 56 : 0; // where tiles go, beside what is computed with them
-    return c->bm * c->bn / (c->warps * 32) + (shape->bias ? c->bn / 4 : 0) + epilogue;
+    int64_t columns = shape->staged && store_columns(c) ? store_columns(c) : c->bn;
+    return c->bm * c->bn / (c->warps * 32) + (shape->bias ? columns / 4 : 0) + epilogue;
 }
 
 // Rows of tiles that go together, so that CTAs which run at a time read the fewest bytes.
@@ -146,6 +155,7 @@ static bool judge(const matmul_shape *shape, const candidate *c, matmul_choice *
     double cycles = LATENCY + (double)waves * ((double)steps * step.all + leaving);
     *out =
         (matmul_choice){.bm = c->bm, .bn = c->bn, .bk = c->bk, .stages = stages, .warps = c->warps};
+    if (shape->staged) out->store_columns = store_columns(c);
     if (waves > 1) { // else every CTA has one tile anyway
         out->persistent = shape->ctas;
         out->raster = choose_raster(shape, c);

@@ -18,7 +18,7 @@ typedef struct matmul_shape {
 } matmul_shape;
 
 typedef struct matmul_choice {
-    int64_t bm, bn, bk, stages, warps, persistent, raster;
+    int64_t bm, bn, bk, stages, warps, persistent, raster, store_columns;
     double cycles; // of the whole product, by the model
 } matmul_choice;
 
