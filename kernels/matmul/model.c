@@ -33,8 +33,9 @@ typedef struct candidate {
 
 // Two warpgroups with 64 rows each or more; one where there are few rows.
 static const candidate candidates[] = {
-    {128, 256, 64, 8}, {256, 128, 64, 8}, {128, 192, 64, 8}, {128, 128, 64, 8}, {256, 64, 64, 8},
-    {128, 64, 64, 8},  {64, 256, 64, 4},  {64, 128, 64, 4},  {64, 64, 64, 4},
+    {128, 256, 64, 8}, {256, 128, 64, 8}, {128, 192, 64, 8}, {128, 160, 64, 8},
+    {128, 128, 64, 8}, {256, 64, 64, 8},  {128, 64, 64, 8},  {64, 256, 64, 4},
+    {64, 192, 64, 4},  {64, 128, 64, 4},  {64, 64, 64, 4},
 };
 
 typedef struct text {
@@ -64,28 +65,39 @@ static double larger(double a, double b)
     return a > b ? a : b;
 }
 
+// Columns that lie together in shared memory, in rows that the copy engine can swizzle.
+static int64_t panel_of(int64_t columns)
+{
+    int64_t panel = PANEL;
+    while (columns % panel) panel /= 2;
+    return panel;
+}
+
+// Of a tile on its way out, at a time: a panel leaves while the next is converted. 0: all.
+static int64_t store_columns(const candidate *c)
+{
+    return c->bn > PANEL ? panel_of(c->bn) : 0;
+}
+
 // What one step along K costs an SM, in cycles.
 typedef struct step_cost {
-    double tensor, shared, l2, latency, all;
+    double tensor, shared, l2, engine, latency, all;
 } step_cost;
 
-static step_cost cost_of_step(const candidate *c, int64_t stages)
+static step_cost cost_of_step(const matmul_shape *shape, const candidate *c, int64_t stages)
 {
+    int64_t a_rows = shape->a_col ? c->bk * c->bm / panel_of(c->bm) : c->bm * c->bk / PANEL;
+    int64_t b_rows = shape->b_col ? c->bn * c->bk / PANEL : c->bk * c->bn / panel_of(c->bn);
     double tile_bytes = (double)((c->bm + c->bn) * c->bk * OPERAND_BYTES);
     // Each instruction of 64 rows and 16 in K reads its rows and all columns.
     double reads = (double)(c->bm / 64 * (c->bk / 16)) * (64 + (double)c->bn) * 16 * OPERAND_BYTES;
     step_cost s = {.tensor = (double)(c->bm * c->bn * c->bk) / MACS,
                    .shared = (reads + tile_bytes) / SHARED_PORT,
                    .l2 = tile_bytes / L2_PORT,
+                   .engine = (double)(a_rows + b_rows), // one a cycle, however short
                    .latency = (double)LATENCY / (double)(stages - 1)};
-    s.all = larger(larger(s.tensor, s.shared), larger(s.l2, s.latency));
+    s.all = larger(larger(s.tensor, s.shared), larger(larger(s.l2, s.engine), s.latency));
     return s;
-}
-
-// Of a tile on its way out, at a time: a panel leaves while the next is converted. 0: all.
-static int64_t store_columns(const candidate *c)
-{
-    return c->bn > PANEL && c->bn % PANEL == 0 ? PANEL : 0;
 }
 
 static int64_t stages_that_fit(const matmul_shape *shape, const candidate *c)
@@ -147,7 +159,7 @@ static bool judge(const matmul_shape *shape, const candidate *c, matmul_choice *
             (long long)registers_of(shape, c));
         return false;
     }
-    step_cost step = cost_of_step(c, stages);
+    step_cost step = cost_of_step(shape, c, stages);
     int64_t tiles = ceildiv(shape->m, c->bm) * ceildiv(shape->n, c->bn) * shape->splits;
     int64_t waves = ceildiv(tiles, shape->ctas);
     int64_t steps = ceildiv(ceildiv(shape->k, c->bk), shape->splits);
