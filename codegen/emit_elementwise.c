@@ -406,7 +406,7 @@ static bool fits(const making *run, int n, const kg_op *op)
 static bool only_names(const kg_op *op)
 {
     return op->code == KG_OP_CONST || op->code == KG_OP_BROADCAST || op->code == KG_OP_EXPAND ||
-           op->code == KG_OP_VIEW;
+           op->code == KG_OP_PART || op->code == KG_OP_VIEW;
 }
 
 static bool starts_run(const kg_op *op)

@@ -496,6 +496,8 @@ static void emit_renaming(kg_emit *e, kg_op *op)
         move_coord(wanted.lane[i], wanted.lane[i], dim, result->type.rank);
         move_coord(wanted.warp[i], wanted.warp[i], dim, result->type.rank);
     }
+    for (int r = 0; r < wanted.count && op->code == KG_OP_PART; r++)
+        wanted.coord[r][kg_op_int(op, KG_A_AXIS, 0)] += (int32_t)kg_op_int(op, KG_A_FIRST, 0);
     wanted.rank = operand->type.rank;
     cg_value *out = emit_exchange(e, operand->layout, emit_read(e, operand), &wanted);
     emit_define(e, result, out ? out : emit_new_registers(e, count));
@@ -508,6 +510,7 @@ bool emit_fragment_op(kg_emit *e, kg_op *op)
         emit_iota(e, op);
         return true;
     case KG_OP_EXPAND:
+    case KG_OP_PART:
     case KG_OP_BROADCAST:
     case KG_OP_TRANSPOSE:
     case KG_OP_CONVERT:

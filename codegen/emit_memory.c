@@ -175,7 +175,8 @@ void emit_load(kg_emit *e, kg_op *op)
         return;
     const kg_attr *cache = kg_op_attr(op, KG_A_CACHE);
     l.constant = !l.place.shared && !e->written[l.place.root->index];
-    l.constant |= cache && !strcmp(cache->name, "nc");
+    // By `ca` a load stays where it is; ptxas moves those of constant memory over barriers.
+    if (cache) l.constant = !l.place.shared && !strcmp(cache->name, "nc");
     if (op->n_operands > 1) l.mask = emit_read_as(e, op->operands[1], result->layout, count);
     if (op->n_operands > 2) l.otherwise = emit_read_as(e, op->operands[2], result->layout, count);
     choose_vec(e, op, operand, &l.place, l.mask, &l.p);

@@ -123,6 +123,8 @@ KG_BUILD_API kg_value *kg_build_iota(kg_build *b, kg_dtype dtype, int axis, int 
 KG_BUILD_API kg_value *kg_build_iota_array(kg_build *b, kg_dtype dtype, int axis, int rank,
                                            const int *shape);
 KG_BUILD_API kg_value *kg_build_expand(kg_build *b, kg_value *x, int axis); // an axis of extent 1
+// Elements `first` to `last` (not included) along an axis, one of equal parts.
+KG_BUILD_API kg_value *kg_build_part(kg_build *b, kg_value *x, int axis, int first, int last);
 KG_BUILD_API kg_value *kg_build_broadcast(kg_build *b, kg_value *x, int rank, ... /* int */);
 KG_BUILD_API kg_value *kg_build_broadcast_array(kg_build *b, kg_value *x, int rank,
                                                 const int *shape);

@@ -260,6 +260,17 @@ kg_value *kg_build_expand(kg_build *b, kg_value *x, int axis)
     return kg_build_made(b, n);
 }
 
+kg_value *kg_build_part(kg_build *b, kg_value *x, int axis, int first, int last)
+{
+    KG_BUILD_GUARD(b, NULL);
+    if (!x || !kg_build_in_body(b)) return NULL;
+    kg_node *n = call_node(b, "part", 1, &x);
+    add_key(b, n, "axis", axis);
+    add_key(b, n, "first", first);
+    add_key(b, n, "last", last);
+    return kg_build_made(b, n);
+}
+
 kg_value *kg_build_broadcast_array(kg_build *b, kg_value *x, int rank, const int *shape)
 {
     KG_BUILD_GUARD(b, NULL);

@@ -242,6 +242,26 @@ static bool rule_expand(kg_infer *q)
     return true;
 }
 
+static bool rule_part(kg_infer *q)
+{
+    int axis;
+    const kg_attr *first = attr(q, KG_A_FIRST), *last = attr(q, KG_A_LAST);
+    if (!first || !last) return FAIL(q, V203, -1, "part needs a first and a last element");
+    if (!all_fragments(q) || !axis_of(q, q->types[0].rank, &axis)) return false;
+    int64_t extent = q->types[0].dims[axis];
+    if (extent == KG_OPEN) return FAIL(q, T108, 0, "part of an axis whose extent is not stated");
+    if (first->i < 0 || last->i <= first->i || last->i > extent)
+        return FAIL(q, T108, 0, "part from %lld to %lld of an axis of %lld elements",
+                    (long long)first->i, (long long)last->i, (long long)extent);
+    int64_t size = last->i - first->i;
+    if (extent % size || first->i % size)
+        return FAIL(q, T108, 0, "parts divide an axis evenly: %lld to %lld is none of %lld",
+                    (long long)first->i, (long long)last->i, (long long)extent);
+    q->result = q->types[0];
+    q->result.dims[axis] = (int32_t)size;
+    return true;
+}
+
 static bool rule_broadcast(kg_infer *q)
 {
     if (!all_fragments(q)) return false;
@@ -521,6 +541,7 @@ static rule rule_of(kg_opcode code)
     case KG_OP_SELECT: return rule_select;
     case KG_OP_FMA: return rule_fma;
     case KG_OP_EXPAND: return rule_expand;
+    case KG_OP_PART: return rule_part;
     case KG_OP_BROADCAST: return rule_broadcast;
     case KG_OP_CONVERT:
     case KG_OP_FRAG: return rule_first;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Elements of integer tiles that the text alone tells: iota, constants, and arithmetic on these.
 #include "ir/access.h"
+#include <string.h>
 
 enum {
     DEEPEST = 32,       // ops above each other; more count as unknown
@@ -27,6 +28,14 @@ static bool known_expand(const kg_op *op, const int32_t *coord, int depth, int64
     int32_t at[KG_MAX_RANK] = {0};
     for (int d = 0; d < op->results[0]->type.rank; d++)
         if (d != axis) at[n++] = coord[d];
+    return known(op->operands[0], at, depth, out);
+}
+
+static bool known_part(const kg_op *op, const int32_t *coord, int depth, int64_t *out)
+{
+    int32_t at[KG_MAX_RANK];
+    memcpy(at, coord, sizeof at);
+    at[kg_op_int(op, KG_A_AXIS, 0)] += (int32_t)kg_op_int(op, KG_A_FIRST, 0);
     return known(op->operands[0], at, depth, out);
 }
 
@@ -87,6 +96,8 @@ static bool computed(const kg_op *op, const int32_t *coord, int depth, int64_t *
         return *out = coord[kg_op_int(op, KG_A_AXIS, 0)], true;
     case KG_OP_EXPAND:
         return known_expand(op, coord, depth, out);
+    case KG_OP_PART:
+        return known_part(op, coord, depth, out);
     case KG_OP_CAST:
     case KG_OP_CONVERT:
     case KG_OP_BROADCAST:

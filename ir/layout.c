@@ -254,6 +254,27 @@ void kg_layout_expand(const kg_layout *layout, int axis, kg_layout *out)
     remap(&copy, copy.rank + 1, source, out);
 }
 
+bool kg_layout_part(const kg_layout *layout, int axis, int32_t extent, kg_layout *out)
+{
+    kg_layout whole = *layout;
+    int32_t core = extent & -extent;
+    if (core > whole.core[axis]) core = whole.core[axis];
+    *out = whole;
+    out->core[axis] = core;
+    out->reps[axis] = extent / core;
+    for (int in = KG_IN_LANE; in < KG_IN_COUNT; in++)
+        for (int bit = 0; bit < whole.bits[in]; bit++)
+            if (whole.basis[in][bit][axis] >= core) return false;
+    out->bits[KG_IN_REG] = 0;
+    memset(out->basis[KG_IN_REG], 0, sizeof out->basis[KG_IN_REG]);
+    for (int bit = 0; bit < whole.bits[KG_IN_REG]; bit++) {
+        const int32_t *basis = whole.basis[KG_IN_REG][bit];
+        if (basis[axis] >= core) continue;
+        memcpy(out->basis[KG_IN_REG][out->bits[KG_IN_REG]++], basis, sizeof whole.basis[0][0]);
+    }
+    return true;
+}
+
 void kg_layout_transpose(const kg_layout *layout, const int *perm, kg_layout *out)
 {
     kg_layout copy = *layout;

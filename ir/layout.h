@@ -67,6 +67,9 @@ int kg_layout_find_register(const kg_layout *layout, const int32_t *coord);
 void kg_layout_slice(const kg_layout *parent, int axis, kg_layout *out);
 void kg_layout_squash(const kg_layout *parent, int axis, kg_layout *out);
 void kg_layout_expand(const kg_layout *layout, int axis, kg_layout *out);
+// One of equal parts along an axis, each of `extent` elements: every thread has of each part what
+// it has of the first. false: where threads divide the axis they would have none of some parts.
+bool kg_layout_part(const kg_layout *layout, int axis, int32_t extent, kg_layout *out);
 // Dimension d of the result is dimension perm[d] of the operand.
 void kg_layout_transpose(const kg_layout *layout, const int *perm, kg_layout *out);
 

@@ -23,7 +23,8 @@ static kg_node *take_key(kg_node *n, const char *key)
 
 static bool no_more_keys(kg_parser *p, kg_node *n)
 {
-    static const char *const keys[] = {"axis", "shape", "perm", "dtype", "partial"};
+    static const char *const keys[] = {"axis",    "shape", "perm", "dtype",
+                                       "partial", "first", "last"};
     if (!n->keyed) return true;
     kg_diag *d =
         kg_error(p->diags, KG_D_P006, n->keyed->loc, "%s has no key '%s'", n->name, n->keyed->key);
@@ -202,6 +203,28 @@ static void call_expand(kg_parser *p, kg_node *n)
     if (axis_attr(p, n, axis, n->args[0]->type.rank + 1)) kg_type_op(p, n);
 }
 
+static void call_part(kg_parser *p, kg_node *n)
+{
+    kg_node *axis = take_key(n, "axis"), *first = take_key(n, "first"), *last = take_key(n, "last");
+    if (!no_more_keys(p, n) || !count_is(p, n, 1, 1)) return;
+    kg_value_node(p, n->args[0]);
+    if (n->args[0]->kind == KG_N_POISON) {
+        poison(n);
+        return;
+    }
+    if (!axis || !first || !last) {
+        kg_diag *d =
+            kg_error(p->diags, KG_D_T108, n->loc, "part needs an axis, a first and a last");
+        kg_diag_help(p->diags, d, "write part(x, axis=0, first=0, last=16)");
+        poison(n);
+        return;
+    }
+    as_op(p, n, KG_OP_PART);
+    if (axis_attr(p, n, axis, n->args[0]->type.rank) && int_attr(p, n, first, KG_A_FIRST) &&
+        int_attr(p, n, last, KG_A_LAST))
+        kg_type_op(p, n);
+}
+
 static void call_broadcast(kg_parser *p, kg_node *n)
 {
     if (!no_more_keys(p, n) || !count_is(p, n, 2, 2) || !shape_attr(p, n, n->args[1])) return;
@@ -355,6 +378,9 @@ static void call_op(kg_parser *p, kg_node *n, kg_opcode op)
     case KG_OP_BITCAST: call_cast(p, n, op); return;
     case KG_OP_IOTA: call_iota(p, n); return;
     case KG_OP_EXPAND: call_expand(p, n); return;
+    case KG_OP_PART:
+        call_part(p, n);
+        return;
     case KG_OP_BROADCAST: call_broadcast(p, n); return;
     case KG_OP_TRANSPOSE: call_transpose(p, n); return;
     case KG_OP_DOT:

@@ -269,7 +269,10 @@ static kg_type before(const kg_node *n, const kg_type *type)
         }
         return from;
     }
-    if (from.rank == type->rank) kg_fill_open(&from, type);
+    kg_type whole = *type; // a part says nothing of how long its axis was
+    if (n->op == KG_OP_PART && axis && from.rank == type->rank)
+        whole.dims[axis->i] = from.dims[axis->i];
+    if (from.rank == type->rank) kg_fill_open(&from, &whole);
     return from;
 }
 

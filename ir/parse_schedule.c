@@ -30,8 +30,10 @@ static int find_key(kg_parser *p)
     if (nearest)
         kg_diag_help(p->diags, d, "did you mean '%s'?", nearest);
     else
-        kg_diag_help(p->diags, d,
-                     "it knows producers, registers, persistent, raster, bulk_store and fallback");
+        kg_diag_help(
+            p->diags, d,
+            "it knows producers, registers, persistent, raster, bulk_store, store_columns, "
+            "overlap and fallback");
     return -1;
 }
 

@@ -118,7 +118,7 @@ static bool in_syntax(const kg_op *op, const kg_attr *attr)
         kg_op_class cls = kg_op_info_of(op->code)->cls;
         if (attr->key == KG_A_PARTIAL) return cls == KG_CLASS_R;
         return cls == KG_CLASS_R || cls == KG_CLASS_N || op->code == KG_OP_EXPAND ||
-               op->code == KG_OP_IOTA;
+               op->code == KG_OP_IOTA || op->code == KG_OP_PART;
     }
     case KG_A_PERM: return op->code == KG_OP_TRANSPOSE;
     case KG_A_INDEX:
@@ -130,6 +130,7 @@ static bool in_syntax(const kg_op *op, const kg_attr *attr)
     case KG_A_UNROLL: return op->code == KG_OP_FOR;
     case KG_A_FIRST:
     case KG_A_LAST:
+        return op->code == KG_OP_WARPS || op->code == KG_OP_PART;
     case KG_A_ROLE: return op->code == KG_OP_WARPS;
     case KG_A_ID: return op->code == KG_OP_BARRIER || op->code == KG_OP_ARRIVE;
     case KG_A_COUNT:

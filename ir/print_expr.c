@@ -426,6 +426,9 @@ static void put_call(kg_printer *p, const kg_op *op)
         kg_put_ints(p, attr->count, attr->ints);
     }
     if ((attr = kg_op_attr(op, KG_A_AXIS))) kg_put(p, ", axis=%lld", (long long)attr->i);
+    if (op->code == KG_OP_PART)
+        kg_put(p, ", first=%lld, last=%lld", (long long)kg_op_int(op, KG_A_FIRST, 0),
+               (long long)kg_op_int(op, KG_A_LAST, 0));
     if ((attr = kg_op_attr(op, KG_A_DTYPE)) && op->code != KG_OP_IOTA)
         kg_put(p, ", %s", kg_dtype_info_of(attr->dtype)->name);
     else if (attr && attr->dtype != KG_I32)

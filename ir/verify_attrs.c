@@ -32,7 +32,7 @@ static bool is_legal(const kg_op *op, kg_attr_key key)
         return code == KG_OP_CONST || code == KG_OP_CAST || code == KG_OP_BITCAST ||
                code == KG_OP_IOTA;
     case KG_A_AXIS:
-        return by_axis || code == KG_OP_EXPAND || code == KG_OP_IOTA;
+        return by_axis || code == KG_OP_EXPAND || code == KG_OP_IOTA || code == KG_OP_PART;
     case KG_A_SHAPE:
         return code == KG_OP_BROADCAST || code == KG_OP_IOTA;
     case KG_A_PERM:
@@ -66,6 +66,7 @@ static bool is_legal(const kg_op *op, kg_attr_key key)
         return cls == KG_CLASS_R;
     case KG_A_FIRST:
     case KG_A_LAST:
+        return code == KG_OP_WARPS || code == KG_OP_PART;
     case KG_A_ROLE:
     case KG_A_REGISTERS:
         return code == KG_OP_WARPS;

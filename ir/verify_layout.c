@@ -102,8 +102,21 @@ static void same(kg_verifier *v, const kg_op *op, const kg_value *a, const kg_va
                    kg_op_info_of(op->code)->name);
 }
 
+// A part has the registers of its tile.
+static void check_part(kg_verifier *v, const kg_op *op)
+{
+    int axis = (int)kg_op_int(op, KG_A_AXIS, 0);
+    const kg_value *whole = op->operands[0], *part = op->results[0];
+    kg_layout wanted;
+    if (!whole->layout || !part->layout) return;
+    if (!kg_layout_part(whole->layout, axis, part->type.dims[axis], &wanted) ||
+        !kg_layout_equal(&wanted, part->layout))
+        kg_verify_fail(v, KG_D_V204, op, "a part has the layout of its tile along the axis");
+}
+
 void kg_verify_layouts_agree(kg_verifier *v, const kg_op *op)
 {
+    if (op->code == KG_OP_PART) check_part(v, op);
     if (op->code == KG_OP_ASSIGN) same(v, op, op->operands[0], op->operands[1]);
     if (kg_op_info_of(op->code)->cls == KG_CLASS_D) same(v, op, op->results[0], op->operands[2]);
     switch (kg_op_info_of(op->code)->cls) {

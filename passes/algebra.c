@@ -278,6 +278,9 @@ static kg_value *simpler(kg_kernel *kernel, kg_op *op)
     case KG_OP_TRANSPOSE: return transpose(kernel, op);
     case KG_OP_BROADCAST: return broadcast(op);
     case KG_OP_EXPAND: return expand(kernel, op);
+    case KG_OP_PART:
+        return kg_shape_equal(&op->results[0]->type, &op->operands[0]->type) ? op->operands[0]
+                                                                             : NULL;
     case KG_OP_NEG:
     case KG_OP_NOT: {
         kg_op *inner = made_by(op->operands[0], op->code);

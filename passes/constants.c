@@ -271,7 +271,7 @@ bool kg_constant_of(const kg_value *value, kg_constant *out)
     while (value->kind == KG_VALUE_RESULT && value->op->code != KG_OP_CONST) {
         kg_opcode code = value->op->code;
         if (code != KG_OP_BROADCAST && code != KG_OP_EXPAND && code != KG_OP_TRANSPOSE &&
-            code != KG_OP_CONVERT)
+            code != KG_OP_CONVERT && code != KG_OP_PART)
             return false;
         value = value->op->operands[0];
     }

@@ -291,7 +291,8 @@ bool kg_layout_demand(const kg_op *op, int i, const kg_layout *result, kg_layout
     if (op->code == KG_OP_ASSIGN && i == 1) result = op->operands[0]->layout;
     if (kg_op_info_of(op->code)->cls == KG_CLASS_M && !op->n_results && i == 2)
         result = op->operands[1]->layout; // masks follow the value
-    if (!result || op->code == KG_OP_CONVERT || kg_op_info_of(op->code)->cls == KG_CLASS_R)
+    if (!result || op->code == KG_OP_CONVERT || op->code == KG_OP_PART ||
+        kg_op_info_of(op->code)->cls == KG_CLASS_R)
         return false;
     *out = *result;
     switch (op->code) {
@@ -391,6 +392,9 @@ static void suggest_result(kg_layouts *ls, const kg_op *op, const kg_layout *ope
     } else if (op->code == KG_OP_EXPAND) {
         kg_layout_expand(operand, axis, &out);
         assign(ls, cls, &out);
+    } else if (op->code == KG_OP_PART) {
+        if (kg_layout_part(operand, axis, op->results[0]->type.dims[axis], &out))
+            assign(ls, cls, &out);
     } else if (op->code == KG_OP_TRANSPOSE && !has_big_global_access(cls)) {
         const kg_attr *perm = kg_op_attr(op, KG_A_PERM);
         int order[KG_MAX_RANK];

@@ -172,6 +172,24 @@ static void fit_along_axis(applier *a, kg_op *op)
     }
 }
 
+// A part lies as its tile does; where threads divide the axis otherwise, each gets it whole.
+static void fit_part(applier *a, kg_op *op)
+{
+    int axis = (int)kg_op_int(op, KG_A_AXIS, 0), others[KG_MAX_RANK], n = 0;
+    kg_value *operand = op->operands[0], *result = op->results[0];
+    kg_layout part, whole;
+    if (!kg_layout_part(operand->layout, axis, result->type.dims[axis], &part)) {
+        for (int d = operand->type.rank - 1; d >= 0; d--)
+            if (d != axis) others[n++] = d;
+        kg_layout_spread(operand->type.rank, operand->type.dims, axis, 1, others, n, 5, others, n,
+                         kg_op_region(op).n_warps, &whole);
+        operand = materialize(a, operand, kg_layout_intern(a->ls, &whole), op);
+        kg_op_set_operand(op, 0, operand);
+        kg_layout_part(operand->layout, axis, result->type.dims[axis], &part);
+    }
+    if (!kg_layout_equal(&part, result->layout)) result->layout = kg_layout_intern(a->ls, &part);
+}
+
 // A load or store of global memory that its class left in an unfortunate layout.
 static void fit_memory(applier *a, kg_op *op)
 {
@@ -190,6 +208,10 @@ static void apply_op(applier *a, kg_op *op)
     kg_op_class cls = kg_op_info_of(op->code)->cls;
     if ((cls == KG_CLASS_R || cls == KG_CLASS_N) && kg_is_tile(op->operands[0])) {
         fit_along_axis(a, op);
+        return;
+    }
+    if (op->code == KG_OP_PART) {
+        fit_part(a, op);
         return;
     }
     if (cls == KG_CLASS_M) fit_memory(a, op);
@@ -283,6 +305,15 @@ static bool axis_fits(const kg_op *op)
     return !kg_is_tile(op->results[0]) || kg_layout_equal(op->results[0]->layout, &slice);
 }
 
+static bool part_fits(const kg_op *op)
+{
+    kg_layout part;
+    int axis = (int)kg_op_int(op, KG_A_AXIS, 0);
+    return op->code != KG_OP_PART ||
+           (kg_layout_part(op->operands[0]->layout, axis, op->results[0]->type.dims[axis], &part) &&
+            kg_layout_equal(op->results[0]->layout, &part));
+}
+
 static bool op_stands(kg_op *op, void *user)
 {
     bool *any = user;
@@ -298,7 +329,7 @@ static bool op_stands(kg_op *op, void *user)
             kg_layout_distance(op->operands[i]->layout, &wanted) != 0)
             return false;
     }
-    return axis_fits(op) && gathers_fit(op);
+    return axis_fits(op) && part_fits(op) && gathers_fit(op);
 }
 
 bool kg_layouts_stand(kg_kernel *kernel)

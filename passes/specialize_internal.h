@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What the files of the specialize pass share: specialize_fit.c says whether the copy engine and
 // the tensor cores can do a kernel's loops, specialize_slice.c what a producer has to compute,
-// persistent.c where a CTA finds its tiles, specialize_store.c how tiles leave, and specialize.c
-// builds the roles.
+// persistent.c where a CTA finds its tiles, specialize_store.c and specialize_panels.c how tiles
+// leave, and specialize.c builds the roles.
 #pragma once
 #include "ir/access.h"
 #include "passes/passes.h"
@@ -80,6 +80,10 @@ kg_tile_loop kg_make_linear_grid(kg_specializer *s, const kg_place *outside);
 // In a role: where the tile's work goes, and what the old grid's indices are there.
 kg_block *kg_make_tile_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *role,
                             kg_value **indices);
+
+// specialize_panels.c: a store of a tile that leaves panel by panel, if the schedule wants it so
+// and its width allows; else false, and nothing is changed.
+bool kg_specialize_panels(kg_specializer *s, kg_op *store);
 
 // specialize_store.c: stores of tiles become store_bulk where the copy engine can do them.
 void kg_specialize_stores(kg_specializer *s, kg_block *consumer);

@@ -96,6 +96,22 @@ static kg_value *put_into_buffer(kg_specializer *s, kg_op *store)
     return buffer;
 }
 
+// Not through the author's buffer, whose only use this is: the store has the fragment itself.
+static void pass_by_buffer(kg_specializer *s, kg_op *store, kg_value *buffer)
+{
+    kg_op *fill = NULL;
+    int uses = 0;
+    for (const kg_use *use = s->uses[buffer->id]; use; use = use->next, uses++)
+        if (use->op->code == KG_OP_STORE && use->op->n_operands == 2 && use->operand == 0 &&
+            use->op->parent == store->parent)
+            fill = use->op;
+    if (!fill || uses != 2) return;
+    const kg_value *value = fill->operands[1];
+    if (kg_is_mutable(value)) return; // it may have changed
+    kg_op_set_operand(store, 1, fill->operands[1]);
+    kg_op_remove(fill);
+}
+
 void kg_specialize_stores(kg_specializer *s, kg_block *consumer)
 {
     finder f = {.s = s};
@@ -104,6 +120,11 @@ void kg_specialize_stores(kg_specializer *s, kg_block *consumer)
     for (int i = 0; i < f.stores.count; i++) {
         kg_op *store = f.stores.items[i];
         kg_value *buffer = loaded_from(s, store);
+        if (buffer && s->schedule.store_columns) {
+            pass_by_buffer(s, store, buffer);
+            if (store->operands[1]->op->code != KG_OP_LOAD) buffer = NULL;
+        }
+        if (!buffer && kg_specialize_panels(s, store)) continue;
         if (!buffer) buffer = put_into_buffer(s, store);
         kg_place place = kg_place_before(s->kernel, store);
         kg_make(&place, KG_OP_STORE_BULK, 2, (kg_value *[]){store->operands[0], buffer});

@@ -155,6 +155,8 @@ static bool plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
                           .tile_k = v[K_TILE_K],
                           .stages = stages_given ? v[K_STAGES] : 0};
     shape.out_bytes = (int64_t)kgen_task_dtype_bytes(texts[K_OUT]);
+    shape.a_col = v[K_A_COL];
+    shape.b_col = v[K_B_COL];
     shape.bias = v[K_BIAS];
     shape.curved = strcmp(texts[K_ACTIVATION], "none") && strcmp(texts[K_ACTIVATION], "relu");
     shape.staged = shape.out_bytes < 4; // a row of f32 leaves in whole sectors as it is
@@ -166,6 +168,7 @@ static bool plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
     plan_define_int(task, "PERSISTENT", choice.persistent);
     plan_define_int(task, "RASTER", choice.raster);
     plan_define_int(task, "BULK_STORE", shape.staged);
+    plan_define_int(task, "STORE_COLUMNS", choice.store_columns);
     plan_define(task, "THROUGH_SHARED", shape.staged ? "true" : "false");
     return true;
 }

@@ -21,6 +21,7 @@ enum {
     STORE_PORT = 64,   // bytes a cycle of a tile on its way out
     SHARED_BYTES = 227 * 1024,
     RESERVED = 2048, // mbarriers, alignment
+    PANEL = 64,      // columns: as wide as the copy engine swizzles
     MOST_STAGES = 8,
     MOST_REGISTERS =
         176 // of a thread for sums and bias; addresses and the activation take the rest
@@ -32,8 +33,9 @@ typedef struct candidate {
 
 // Two warpgroups with 64 rows each or more; one where there are few rows.
 static const candidate candidates[] = {
-    {128, 256, 64, 8}, {256, 128, 64, 8}, {128, 192, 64, 8}, {128, 128, 64, 8}, {256, 64, 64, 8},
-    {128, 64, 64, 8},  {64, 256, 64, 4},  {64, 128, 64, 4},  {64, 64, 64, 4},
+    {128, 256, 64, 8}, {256, 128, 64, 8}, {128, 192, 64, 8}, {128, 160, 64, 8},
+    {128, 128, 64, 8}, {256, 64, 64, 8},  {128, 64, 64, 8},  {64, 256, 64, 4},
+    {64, 192, 64, 4},  {64, 128, 64, 4},  {64, 64, 64, 4},
 };
 
 typedef struct text {
@@ -63,27 +65,45 @@ static double larger(double a, double b)
     return a > b ? a : b;
 }
 
+// Columns that lie together in shared memory, in rows that the copy engine can swizzle.
+static int64_t panel_of(int64_t columns)
+{
+    int64_t panel = PANEL;
+    while (columns % panel) panel /= 2;
+    return panel;
+}
+
+// Of a tile on its way out, at a time: a panel leaves while the next is converted. 0: all.
+static int64_t store_columns(const candidate *c)
+{
+    return c->bn > PANEL ? panel_of(c->bn) : 0;
+}
+
 // What one step along K costs an SM, in cycles.
 typedef struct step_cost {
-    double tensor, shared, l2, latency, all;
+    double tensor, shared, l2, engine, latency, all;
 } step_cost;
 
-static step_cost cost_of_step(const candidate *c, int64_t stages)
+static step_cost cost_of_step(const matmul_shape *shape, const candidate *c, int64_t stages)
 {
+    int64_t a_rows = shape->a_col ? c->bk * c->bm / panel_of(c->bm) : c->bm * c->bk / PANEL;
+    int64_t b_rows = shape->b_col ? c->bn * c->bk / PANEL : c->bk * c->bn / panel_of(c->bn);
     double tile_bytes = (double)((c->bm + c->bn) * c->bk * OPERAND_BYTES);
     // Each instruction of 64 rows and 16 in K reads its rows and all columns.
     double reads = (double)(c->bm / 64 * (c->bk / 16)) * (64 + (double)c->bn) * 16 * OPERAND_BYTES;
     step_cost s = {.tensor = (double)(c->bm * c->bn * c->bk) / MACS,
                    .shared = (reads + tile_bytes) / SHARED_PORT,
                    .l2 = tile_bytes / L2_PORT,
+                   .engine = (double)(a_rows + b_rows), // one a cycle, however short
                    .latency = (double)LATENCY / (double)(stages - 1)};
-    s.all = larger(larger(s.tensor, s.shared), larger(s.l2, s.latency));
+    s.all = larger(larger(s.tensor, s.shared), larger(larger(s.l2, s.engine), s.latency));
     return s;
 }
 
 static int64_t stages_that_fit(const matmul_shape *shape, const candidate *c)
 {
-    int64_t epilogue = shape->staged ? c->bm * c->bn * shape->out_bytes : 0;
+    int64_t panel = store_columns(c), epilogue = c->bm * (panel ? 2 * panel : c->bn);
+    epilogue = shape->staged ? epilogue * shape->out_bytes : 0;
     int64_t slot = (c->bm + c->bn) * c->bk * OPERAND_BYTES;
     int64_t stages = (SHARED_BYTES - RESERVED - epilogue) / slot;
     if (shape->stages) return shape->stages <= stages ? shape->stages : 0;
@@ -95,7 +115,8 @@ static int64_t registers_of(const matmul_shape *shape, const candidate *c)
 {
     bool addresses = (shape->curved && !shape->staged) || shape->splits > 1;
     int64_t epilogue = addresses ? 56 : 0; // where tiles go, beside what is computed with them
-    return c->bm * c->bn / (c->warps * 32) + (shape->bias ? c->bn / 4 : 0) + epilogue;
+    int64_t columns = shape->staged && store_columns(c) ? store_columns(c) : c->bn;
+    return c->bm * c->bn / (c->warps * 32) + (shape->bias ? columns / 4 : 0) + epilogue;
 }
 
 // Rows of tiles that go together, so that CTAs which run at a time read the fewest bytes.
@@ -138,7 +159,7 @@ static bool judge(const matmul_shape *shape, const candidate *c, matmul_choice *
             (long long)registers_of(shape, c));
         return false;
     }
-    step_cost step = cost_of_step(c, stages);
+    step_cost step = cost_of_step(shape, c, stages);
     int64_t tiles = ceildiv(shape->m, c->bm) * ceildiv(shape->n, c->bn) * shape->splits;
     int64_t waves = ceildiv(tiles, shape->ctas);
     int64_t steps = ceildiv(ceildiv(shape->k, c->bk), shape->splits);
@@ -146,6 +167,7 @@ static bool judge(const matmul_shape *shape, const candidate *c, matmul_choice *
     double cycles = LATENCY + (double)waves * ((double)steps * step.all + leaving);
     *out =
         (matmul_choice){.bm = c->bm, .bn = c->bn, .bk = c->bk, .stages = stages, .warps = c->warps};
+    if (shape->staged) out->store_columns = store_columns(c);
     if (waves > 1) { // else every CTA has one tile anyway
         out->persistent = shape->ctas;
         out->raster = choose_raster(shape, c);

@@ -9,6 +9,7 @@ typedef struct matmul_shape {
     int64_t m, n, k;
     int64_t out_bytes; // of an element of c
     bool staged;       // the result leaves through shared memory
+    bool a_col, b_col; // operands are stored column by column
     bool bias;         // a row is added to all rows of c
     bool curved;       // an activation with exponentials
     int64_t splits;    // CTAs along K
@@ -18,7 +19,7 @@ typedef struct matmul_shape {
 } matmul_shape;
 
 typedef struct matmul_choice {
-    int64_t bm, bn, bk, stages, warps, persistent, raster;
+    int64_t bm, bn, bk, stages, warps, persistent, raster, store_columns;
     double cycles; // of the whole product, by the model
 } matmul_choice;
 

@@ -178,27 +178,74 @@ static kg_op *make_barrier(const kg_sync_program *p, const kg_sync_plan *plan, i
     return op;
 }
 
+// ---- bulk stores --------------------------------------------------------------------------------
 // A wait for bulk stores need not wait until they have written, when only their sources are needed.
-static bool reads_only(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
-                       int point)
+static bool needs_written(const kg_sync_program *p, const kg_obligation *o)
 {
-    for (int i = 0; i < o->count; i++) {
-        const kg_sync_access *a = &p->accesses.items[o->items[i].a];
-        if (o->items[i].wait && a->at.effect->completes == KG_COMPLETES_BULK_FULL &&
-            kg_points_has(plan->cuts[i], point))
-            return false;
+    const kg_sync_access *a = &p->accesses.items[o->a];
+    return o->wait && a->at.effect->completes == KG_COMPLETES_BULK_FULL;
+}
+
+// The points at which a wait until stores have written does for the obligation by itself.
+static kg_points that_serve(const kg_sync_program *p, const kg_sync_plan *plan, int i,
+                            const kg_obligation *o, kg_points full)
+{
+    kg_points by = kg_points_new(p);
+    for (int w = 0; w < kg_points_words(p); w++) {
+        by.words[w] = full.words[w] & plan->cuts[i].words[w];
+        if (o->meet != KG_MEET_NONE) by.words[w] &= plan->barrier.words[w];
     }
+    return by;
+}
+
+static bool all_served(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
+                       kg_points full, const bool *asked)
+{
+    for (int i = 0; i < o->count; i++)
+        if (asked[i] &&
+            kg_sync_path_open(p, &o->items[i], that_serve(p, plan, i, &o->items[i], full)))
+            return false;
     return true;
 }
 
-static void insert_waits(const kg_sync_program *p, const kg_obligations *o,
-                         const kg_sync_plan *plan, int point, kg_op **op_at)
+// Waits that have to wait until stores have written. Where several are on the way of a pair the
+// first one does: of the stores that a trip issues it is the one furthest behind them.
+static kg_points full_waits(const kg_sync_program *p, const kg_obligations *o,
+                            const kg_sync_plan *plan)
+{
+    const kg_sync_waits *waits = &plan->waits[KG_GROUP_BULK];
+    kg_points full = kg_points_new(p);
+    bool *asked = KG_NEW_ARRAY(p->arena, bool, o->count + 1), all_zero = true;
+    for (int i = 0; i < o->count; i++)
+        for (int at = 0; needs_written(p, &o->items[i]) && at < p->n_points; at++)
+            if (kg_points_has(plan->cuts[i], at) && kg_points_has(waits->at, at)) {
+                kg_points_add(full, at);
+                all_zero &= !waits->count[at];
+            }
+    if (!all_zero) return full; // counts were made for all of them together
+    for (int i = 0; i < o->count; i++)
+        asked[i] = needs_written(p, &o->items[i]) &&
+                   !kg_sync_path_open(p, &o->items[i], that_serve(p, plan, i, &o->items[i], full));
+    for (int at = p->n_points - 1; at >= 0; at--) {
+        if (!kg_points_has(full, at)) continue;
+        full.words[at >> 6] &= ~(UINT64_C(1) << (at & 63));
+        bool spared = all_served(p, o, plan, full, asked);
+        for (int i = 0; i < o->count && spared; i++) // nor those that it serves in another way
+            spared =
+                asked[i] || !needs_written(p, &o->items[i]) || !kg_points_has(plan->cuts[i], at);
+        if (!spared) kg_points_add(full, at);
+    }
+    return full;
+}
+
+static void insert_waits(const kg_sync_program *p, const kg_sync_plan *plan, kg_points full,
+                         int point, kg_op **op_at)
 {
     for (int g = 0; g < KG_GROUPS; g++) {
         if (!kg_points_has(plan->waits[g].at, point)) continue;
         kg_op *wait = make(p, point, kg_sync_wait_code((kg_group)g));
         kg_op_set_int(p->kernel, wait, KG_A_COUNT, plan->waits[g].count[point]);
-        if (g == KG_GROUP_BULK && reads_only(p, o, plan, point))
+        if (g == KG_GROUP_BULK && !kg_points_has(full, point))
             kg_op_set_int(p->kernel, wait, KG_A_READ, 1);
         put(p, point, wait);
         op_at[point] = wait;
@@ -222,9 +269,10 @@ bool kg_sync_insert(kg_sync_program *p, const kg_obligations *o, const kg_sync_p
                     kg_op **op_at, kg_diags *diags)
 {
     naming names = {.taken = kg_barriers_by_hand(p)};
+    kg_points full = full_waits(p, o, plan);
     for (int i = 0; i < KG_BARRIER_IDS; i++) names.first[i] = -1;
     for (int i = 0; i < p->n_points; i++) {
-        insert_waits(p, o, plan, i, op_at);
+        insert_waits(p, plan, full, i, op_at);
         insert_fences(p, plan, i, op_at);
         kg_op *meet = NULL;
         if (kg_points_has(plan->barrier, i)) {

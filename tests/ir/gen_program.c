@@ -256,6 +256,8 @@ static void make_shape(gen *g)
     if (!x) return;
     if (chance(g, 40) && x->type.rank < 4)
         add(g, kg_build_expand(g->b, x, (int)roll(g, (unsigned)x->type.rank + 1)));
+    else if (chance(g, 20) && x->type.dims[0] > 1)
+        add(g, kg_build_part(g->b, x, 0, x->type.dims[0] - 1, x->type.dims[0]));
     else if (chance(g, 60))
         add(g, kg_build_transpose(g->b, x));
     else

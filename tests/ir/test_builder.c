@@ -92,6 +92,7 @@ static void test_everything(void **state)
         "g");
     kg_value *u = kg_build_name(b, kg_build_op(b, KG_OP_ADD, 2, kg_build_expand(b, t, 1), t), "u");
     kg_build_name(b, kg_build_transpose(b, u), "v");
+    kg_build_name(b, kg_build_part(b, u, -1, 8, 16), "w");
     kg_build_name(b, kg_build_along(b, KG_OP_SUM, u, KG_ALL_AXES), "total");
     kg_build_name(b, kg_build_along(b, KG_OP_RMAX, u, -1), "top");
     kg_build_name(b, kg_build_along(b, KG_OP_CUMSUM, u, 0), "run");
@@ -137,7 +138,8 @@ static void test_everything(void **state)
         "i32)\n{\n"
         "  lanes = iota(16)\n  small = lanes < limit\n  t = load x[limit .. + 16] where small else "
         "2.0\n"
-        "  g = load y[limit, lanes]\n  u = t[:, None] + t\n  v = transpose(u)\n  total = sum(u)\n"
+        "  g = load y[limit, lanes]\n  u = t[:, None] + t\n  v = transpose(u)\n"
+        "  w = part(u, axis=1, first=8, last=16)\n  total = sum(u)\n"
         "  top = max(u, axis=1)\n  run = cumsum(u, axis=0)\n  half = cast(t, f16)\n  bits = "
         "bitcast(t, i32)\n"
         "  full = full(f64(1.5), [4, 4])\n  chosen = select(small, t, 1)\n  f = fma(t, t, 0.5)\n"

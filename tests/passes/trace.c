@@ -148,6 +148,7 @@ static bool compute(runner *r, const kg_op *op, int64_t *out)
     case KG_OP_CONST: *out = kg_op_int(op, KG_A_VALUE_INT, 0); return true;
     case KG_OP_CAST:
     case KG_OP_BROADCAST:
+    case KG_OP_PART:
     case KG_OP_EXPAND: *out = a; return true;
     case KG_OP_IOTA: *out = 5; return true;
     case KG_OP_ADD: *out = a + b; return true;

@@ -172,6 +172,32 @@ static void late_changes(void **state)
     }
 }
 
+static void quarters(void **state)
+{
+    int64_t n = 50, s = 32, half = 16;
+    program_case c = {.file = "quarters.kg"};
+    double *x = program_add(&c, "x", "f32", IN, 0, n * n),
+           *y = program_add(&c, "y", "f32", OUT, 1e-5, n * n);
+    program_scalar(&c, "N", n);
+    for (int64_t e = 0; e < n * n; e++) {
+        int64_t r = e / n % s, q = e % n % s, row = e / n - r, column = e % n - q;
+        int64_t from_row = (r + half) % s, from_column = (q + half) % s;
+        bool last = r >= half && q >= half;
+        if (last) { // turned round as well
+            from_row = q - half;
+            from_column = r - half;
+        }
+        bool inside = row + from_row < n && column + from_column < n;
+        double value = inside ? x[(row + from_row) * n + column + from_column] : 0;
+        double factor = r < half ? q < half ? 1 : 2 : q < half ? 3 : 1;
+        y[e] = factor * value;
+        for (int64_t i = 0; i < s && r < half && q >= half; i++)
+            if (row + i < n && column + from_column < n)
+                y[e] += x[(row + i) * n + column + from_column];
+    }
+    program_run(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +206,7 @@ int main(void)
         cmocka_unit_test(roles_ring),     cmocka_unit_test(copy_ring),
         cmocka_unit_test(shared_atomics), cmocka_unit_test(pair_exchange),
         cmocka_unit_test(row_stripes),    cmocka_unit_test(late_changes),
+        cmocka_unit_test(quarters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,11 +143,37 @@ static void stores(void **state)
     }
 }
 
+static void epilogue(void **state)
+{
+    static const int64_t sizes[][3] = {{64, 64, 64}, {300, 400, 136}};
+    static const char *const defines[] = {"CTAS=3", "CTAS=1,COLUMNS=32", "CTAS=2,COLUMNS=0"};
+    for (int i = 0; i < TARGETS * 2 * 3; i++) {
+        int64_t m = sizes[i / 3 % 2][0], n = sizes[i / 3 % 2][1], k = sizes[i / 3 % 2][2];
+        program_case c = {
+            .file = "scheduled/epilogue.kg", .target = targets[i / 6], .defines = defines[i % 3]};
+        double *a = program_add(&c, "a", "bf16", IN, 0, m * k),
+               *b = program_add(&c, "b", "bf16", IN, 0, k * n),
+               *bias = program_add(&c, "bias", "f32", IN, 0, n),
+               *r = program_add(&c, "r", "bf16", IN, 0, m * n),
+               *c0 = program_add(&c, "c0", "f32", IN, 0, m * n),
+               *y = program_add(&c, "c", "bf16", OUT, 0x1p-7, m * n),
+               *d = program_add(&c, "d", "f32", OUT, 1e-4, m * 64);
+        scalars(&c, m, n, k);
+        multiply(&(product){m, n, k, a, b, k, 1, n, 1, y});
+        for (int64_t j = 0; j < m * n; j++) {
+            double x = y[j] + bias[j % n] > 0 ? y[j] + bias[j % n] : 0;
+            if (j % n >= 128 && j % n < 192) d[j / n * 64 + j % n - 128] = x;
+            y[j] = x * r[j] + c0[j];
+        }
+        program_run(&c);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batched), cmocka_unit_test(grouped), cmocka_unit_test(chained),
-        cmocka_unit_test(scores),  cmocka_unit_test(stores),
+        cmocka_unit_test(scores),  cmocka_unit_test(stores),  cmocka_unit_test(epilogue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

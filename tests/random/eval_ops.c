@@ -239,11 +239,11 @@ static int64_t strides_of(const kg_type *type, int64_t *strides)
 }
 
 // Each element of the result comes from the operand's element at sum of coordinate * step.
-static void pick(const kg_type *type, const int64_t *step, const tile *a, tile *out)
+static void pick(const kg_type *type, const int64_t *step, int64_t first, const tile *a, tile *out)
 {
     int64_t strides[KG_MAX_RANK], n = strides_of(type, strides);
     for (int64_t e = 0; e < n; e++) {
-        int64_t at = 0;
+        int64_t at = first;
         for (int d = 0; d < type->rank; d++) at += e / strides[d] % type->dims[d] * step[d];
         out->cells[e] = a->cells[at];
     }
@@ -253,16 +253,18 @@ static void pick(const kg_type *type, const int64_t *step, const tile *a, tile *
 static void reshape(kg_op *op, const tile *a, tile *out)
 {
     const kg_type *from = &op->operands[0]->type, *to = &op->results[0]->type;
-    int64_t strides[KG_MAX_RANK], step[KG_MAX_RANK] = {0};
+    int64_t strides[KG_MAX_RANK], step[KG_MAX_RANK] = {0}, first = 0;
     strides_of(from, strides);
+    if (op->code == KG_OP_PART)
+        first = kg_op_int(op, KG_A_FIRST, 0) * strides[kg_op_int(op, KG_A_AXIS, 0)];
     const kg_attr *perm = kg_op_attr(op, KG_A_PERM);
     for (int d = 0; d < to->rank; d++) {
         if (op->code == KG_OP_TRANSPOSE)
             step[d] = strides[perm->ints[d]];
-        else if (from->rank && from->dims[d] > 1) // broadcast
+        else if (from->rank && from->dims[d] > 1) // broadcast, part
             step[d] = strides[d];
     }
-    pick(to, step, a, out);
+    pick(to, step, first, a, out);
 }
 
 static void iota(kg_op *op, tile *out)
@@ -318,6 +320,7 @@ void eval_pure(run *r, kg_op *op)
         for (int64_t i = 0; i < n; i++) out->cells[i] = in[0]->cells[i];
         out->error = in[0]->error;
         break;
+    case KG_OP_PART:
     case KG_OP_BROADCAST:
     case KG_OP_TRANSPOSE:
         reshape(op, in[0], out);

@@ -286,12 +286,14 @@ static bool is_asynchronous(line l)
 }
 
 // A fence may stand with those who wrote, in front of their barrier, or behind it with the one who
-// goes on from there; but not behind the copy or product itself.
+// goes on from there; but not behind the copy or product itself. In front of a wait for stores by
+// the copy engine it covers the same: they have written nothing that it is for.
 static void mutants_of_fence(mutant_list *out, const program *p, size_t at)
 {
     enum { NEAR = 24 };
     size_t behind = at + 1;
-    if (at && (waits(p->lines[at - 1]) || is_op(p->lines[at - 1], "mbarrier_wait")))
+    if (at && !is_op(p->lines[at - 1], "bulk_wait") &&
+        (waits(p->lines[at - 1]) || is_op(p->lines[at - 1], "mbarrier_wait")))
         add_moved(out, p, at, -1, "moved in front of the wait");
     while (behind < p->count && !is_asynchronous(p->lines[behind])) behind++;
     if (behind < p->count && behind - at < NEAR)
@@ -321,11 +323,24 @@ static bool only_repeats(const program *p, size_t at)
     return false;
 }
 
+// The group of a commit that is removed becomes one with the next, which is waited for as early.
+static bool joins_next(const program *p, size_t at)
+{
+    if (!is_op(p->lines[at], "bulk_commit")) return false;
+    for (size_t i = at + 1; i < p->count; i++) {
+        line l = p->lines[i];
+        if (is_op(l, "bulk_commit")) return true;
+        if (is_op(l, "bulk_wait") || is_op(l, "}") || is_op(l, "if") || is_op(l, "for"))
+            return false;
+    }
+    return false;
+}
+
 static void mutants_of_op(mutant_list *out, const program *p, size_t at)
 {
     line l = p->lines[at];
     if (is_op(l, "wgmma_fence") && only_repeats(p, at)) return;
-    add(out, p, at, NULL, 0, "removed");
+    if (!joins_next(p, at)) add(out, p, at, NULL, 0, "removed");
     add_swapped(out, p, at);
     add_regrouped(out, p, at);
     if (is_op(l, "fence")) add_narrowed(out, p, at);
