@@ -248,12 +248,11 @@ static bool rule_part(kg_infer *q)
     const kg_attr *first = attr(q, KG_A_FIRST), *last = attr(q, KG_A_LAST);
     if (!first || !last) return FAIL(q, V203, -1, "part needs a first and a last element");
     if (!all_fragments(q) || !axis_of(q, q->types[0].rank, &axis)) return false;
-    int64_t extent = q->types[0].dims[axis];
+    int64_t extent = q->types[0].dims[axis], size = last->i - first->i;
     if (extent == KG_OPEN) return FAIL(q, T108, 0, "part of an axis whose extent is not stated");
     if (first->i < 0 || last->i <= first->i || last->i > extent)
         return FAIL(q, T108, 0, "part from %lld to %lld of an axis of %lld elements",
                     (long long)first->i, (long long)last->i, (long long)extent);
-    int64_t size = last->i - first->i;
     if (extent % size || first->i % size)
         return FAIL(q, T108, 0, "parts divide an axis evenly: %lld to %lld is none of %lld",
                     (long long)first->i, (long long)last->i, (long long)extent);

@@ -22,319 +22,12 @@
 // Where the CTAs of a cluster bring a tile together (multicast), each fills a slot of all of them.
 // So the readers of all of them give it back to each, and arrivals count them all; all meet when
 // the mbarriers are made, and at the end.
-#include "passes/pass_list.h"
+#include "passes/phases_find.h"
 #include "passes/rewrite.h"
-#include "passes/sync/phases.h"
 #include "passes/sync/registers.h"
 
-// Copies of one buffer at one place.
-typedef struct site {
-    kg_op *copy;
-    kg_value *slot; // trip number; NULL: no ring
-} site;
-
-typedef struct stream {
-    kg_value *buffer;
-    struct {
-        site *items;
-        int count, capacity;
-    } sites;
-    kg_op *first_reader;
-    int region;  // node of the producer's `warps`, -1
-    bool looped; // copies stand in a loop
-    bool once;   // each number of a slot comes up once: the only copy's loop stands in no other
-    bool multicast; // some come from all CTAs of the cluster; of the first of a class: of any of it
-    int class;   // number of the first stream of its class
-    kg_value *full, *empty;
-} stream;
-
-// Readers of one slot of a class, in one block.
-typedef struct reading {
-    int class, region;
-    kg_value *slot;
-    kg_block *block;
-    kg_op *first, *last; // in `block`, or what holds them there
-} reading;
-
-typedef struct pass {
-    kg_pass_context *context;
-    kg_kernel *kernel;
-    kg_sync_program *p;
-    struct {
-        stream *items;
-        int count, capacity;
-    } streams;
-    struct {
-        reading *items;
-        int count, capacity;
-    } readings;
-    kg_op *top; // new declarations stand in front of it
-} pass;
-
-static int region_of(const pass *s, int node)
-{
-    return kg_sync_block_at(s->p, kg_sync_node_at(s->p, node)->block)->region;
-}
-
-static bool same_slot(const kg_value *a, const kg_value *b)
-{
-    return a == b || (a && b && kg_same_value(a, b));
-}
-
-// ---- streams ------------------------------------------------------------------------------------
-static bool in_loop(const kg_op *op)
-{
-    return kg_loops_around(op) > 0;
-}
-
-static stream *stream_of(pass *s, kg_value *buffer)
-{
-    for (int i = 0; i < s->streams.count; i++)
-        if (s->streams.items[i].buffer == buffer) return &s->streams.items[i];
-    return NULL;
-}
-
-// `op` is done with before the copy is asked for: no loop leads back to it. Roles run side by side.
-static bool is_over(const pass *s, const kg_sync_access *a, const kg_op *copy, int region)
-{
-    const kg_op *op = kg_sync_node_at(s->p, a->node)->op;
-    int own = region_of(s, a->node);
-    if (own >= 0 && region >= 0 && own != region) return false;
-    for (const kg_op *owner = op->parent->owner; owner; owner = owner->parent->owner)
-        if (kg_is_loop(owner) && kg_op_within(copy, owner)) return false;
-    return op->id < copy->id;
-}
-
-// The stream whose copies an access has to see; NULL: none.
-static stream *read_by(pass *s, const kg_sync_access *a)
-{
-    stream *x = a->global || a->phase ? NULL : stream_of(s, a->at.root);
-    if (!x) return NULL;
-    for (int i = 0; i < x->sites.count; i++)
-        if (!is_over(s, a, x->sites.items[i].copy, x->region)) return x;
-    return NULL;
-}
-
-static void find_streams(pass *s)
-{
-    for (int i = 0; i < s->p->accesses.count; i++) {
-        const kg_sync_access *a = &s->p->accesses.items[i];
-        if (!a->phase || !a->writes || a->at.op->n_operands > 2) continue;
-        stream *x = stream_of(s, a->at.root);
-        if (!x) {
-            stream fresh = {.buffer = a->at.root, .region = region_of(s, a->node)};
-            KG_PUSH(s->p->arena, &s->streams, fresh);
-            x = &s->streams.items[s->streams.count - 1];
-            x->class = s->streams.count - 1;
-        }
-        site at = {kg_sync_node_at(s->p, a->node)->op, a->at.slot};
-        x->looped |= in_loop(at.copy);
-        x->multicast |= kg_op_int(at.copy, KG_A_MULTICAST, 0) != 0;
-        KG_PUSH(s->p->arena, &x->sites, at);
-    }
-    for (int i = 0; i < s->p->accesses.count; i++) {
-        const kg_sync_access *a = &s->p->accesses.items[i];
-        stream *x = read_by(s, a);
-        if (x && !x->first_reader) x->first_reader = kg_sync_node_at(s->p, a->node)->op;
-    }
-}
-
-// Trip numbers are those of phases, of which none is left out.
-static bool counts_from_zero(const pass *s, const stream *x)
-{
-    const site *at = &x->sites.items[0];
-    const kg_op *loop = at->slot && at->slot->kind == KG_VALUE_ARG ? at->slot->op : NULL;
-    int64_t first, step;
-    if (x->sites.count > 1 || !loop || loop->code != KG_OP_FOR ||
-        (kg_const_int(loop->operands[0], &first) && !first &&
-         kg_const_int(loop->operands[2], &step) && step == 1))
-        return true;
-    kg_diag *d = kg_error(s->context->diags, KG_D_S501, at->copy->loc,
-                          "the slots that this bulk copy fills are not numbered 0, 1, 2, ..");
-    kg_diag_help(s->context->diags, d, "name slots by a mutable scalar that counts the copies");
-    return false;
-}
-
-static bool legal(const pass *s, const stream *x)
-{
-    kg_diags *diags = s->context->diags;
-    const kg_op *copy = x->sites.items[0].copy;
-    if (!x->first_reader) {
-        kg_diag *d =
-            kg_error(diags, KG_D_S501, copy->loc,
-                     "nothing reads what this bulk copy brings, so nobody would wait for it");
-        kg_diag_help(diags, d, "remove the copy");
-        return false;
-    }
-    for (int i = 0; i < x->sites.count; i++)
-        if (in_loop(x->sites.items[i].copy) && !x->sites.items[i].slot) {
-            kg_diag *d = kg_error(diags, KG_D_S501, x->sites.items[i].copy->loc,
-                                  "a bulk copy in a loop fills a ring, so that its phases can be "
-                                  "told apart");
-            kg_diag_note(diags, d, x->buffer->loc, "the buffer is no ring");
-            kg_diag_help(diags, d,
-                         "declare it `ring 1` or more, and copy into %s[i] with the "
-                         "number of the trip",
-                         x->buffer->name ? x->buffer->name : "it");
-            return false;
-        }
-    return counts_from_zero(s, x);
-}
-
-// Filled at the same places for the same trips, and needed at the same time.
-static bool together(const stream *a, const stream *b)
-{
-    if (a->first_reader != b->first_reader || a->sites.count != b->sites.count ||
-        kg_op_int(a->buffer->op, KG_A_RING, 1) != kg_op_int(b->buffer->op, KG_A_RING, 1))
-        return false;
-    for (int i = 0; i < a->sites.count; i++)
-        if (a->sites.items[i].copy->parent != b->sites.items[i].copy->parent ||
-            !same_slot(a->sites.items[i].slot, b->sites.items[i].slot))
-            return false;
-    return true;
-}
-
-static void classify(pass *s)
-{
-    for (int i = 0; i < s->streams.count; i++)
-        for (int k = 0; k < i && s->streams.items[i].class == i; k++)
-            if (s->streams.items[k].class == k &&
-                together(&s->streams.items[k], &s->streams.items[i])) {
-                s->streams.items[i].class = k;
-                s->streams.items[k].multicast |= s->streams.items[i].multicast;
-            }
-}
-
-// ---- readings -----------------------------------------------------------------------------------
-typedef struct assignment_search {
-    const kg_value *slot;
-    bool found;
-} assignment_search;
-
-static bool find_assignment(kg_op *op, void *user)
-{
-    assignment_search *s = user;
-    s->found |= op->code == KG_OP_ASSIGN && op->operands[0] == s->slot;
-    return !s->found;
-}
-
-// The op that holds `op` in `block`; NULL when it stands elsewhere.
-static kg_op *lift(kg_op *op, const kg_block *block)
-{
-    while (op && op->parent != block) op = op->parent->owner;
-    return op;
-}
-
-static bool made_inside(const kg_value *slot, const kg_op *owner)
-{
-    const kg_op *op = slot && slot->kind != KG_VALUE_GRID ? slot->op : NULL;
-    return op && (op == owner || kg_op_within(op, owner));
-}
-
-static bool assigned_inside(const kg_value *slot, kg_op *owner)
-{
-    assignment_search search = {slot, false};
-    for (int i = 0; i < owner->n_blocks; i++) kg_walk(owner->blocks[i], find_assignment, &search);
-    return search.found;
-}
-
-// Loops and branches of its role around an op.
-static int depth_of(const kg_op *op)
-{
-    int depth = 0;
-    for (const kg_op *owner = op->parent->owner; owner && owner->code != KG_OP_WARPS;
-         owner = owner->parent->owner)
-        depth++;
-    return depth;
-}
-
-// The loop or branch of its role that stands at this depth around an op, counted from outside.
-static const kg_op *around(const kg_op *op, int depth)
-{
-    for (int n = depth_of(op); n > depth; n--) op = op->parent->owner;
-    return op;
-}
-
-// Two roles' copies of one loop or branch: from one place of the text, or by the same condition.
-static bool is_twin(const kg_op *a, const kg_op *b)
-{
-    if (a->code != b->code) return false;
-    bool one_place = a->loc.line == b->loc.line && a->loc.column == b->loc.column, same = true;
-    for (int i = 0; i < a->n_operands; i++) same &= same_slot(a->operands[i], b->operands[i]);
-    return a == b || one_place || (same && a->n_operands > 0);
-}
-
-// How many of the loops and branches around `op` stand around a copy of the class as well: the
-// phase of such a copy is waited for as often as it is asked for.
-static int shared_depth(const pass *s, int class, const kg_op *op)
-{
-    int most = 0;
-    const stream *head = &s->streams.items[class];
-    for (int i = 0; i < head->sites.count; i++) {
-        const kg_op *copy = head->sites.items[i].copy;
-        int n = 0, limit = depth_of(op) < depth_of(copy) ? depth_of(op) : depth_of(copy);
-        while (n < limit && is_twin(around(op, n), around(copy, n))) n++;
-        if (n > most) most = n;
-    }
-    return most;
-}
-
-// A constant that a copy of the class names as well.
-static bool is_fixed(const pass *s, int class, const kg_value *slot)
-{
-    int64_t number, other;
-    const stream *head = &s->streams.items[class];
-    if (!slot || !kg_const_int(slot, &number)) return false;
-    for (int i = 0; i < head->sites.count; i++)
-        if (head->sites.items[i].slot && kg_const_int(head->sites.items[i].slot, &other) &&
-            number == other)
-            return true;
-    return false;
-}
-
-// Out of branches, for a phase that is waited for in one arm only would be missed in the other; and
-// out of loops whose trips all mean one phase. Not out of a branch that goes on to other phases:
-// there are none of it in the other arm.
-// Nor out of what the copy stands in as well: as `depth` of the loops and branches around do.
-// fixed: the slot has a number that a copy names, too.
-static kg_op *out_of_regions(kg_op *op, const kg_value *slot, int depth, bool fixed)
-{
-    if (fixed) slot = NULL; // it can be made anywhere
-    for (kg_op *owner; (owner = op->parent->owner) && depth_of(op) > depth; op = owner)
-        if ((owner->code != KG_OP_IF && !kg_is_loop(owner)) || made_inside(slot, owner) ||
-            assigned_inside(slot, owner))
-            break;
-    return op;
-}
-
-static bool read_before(pass *s, int class, const kg_value *slot, kg_op *op)
-{
-    for (int i = 0; i < s->readings.count; i++) {
-        reading *r = &s->readings.items[i];
-        kg_op *here = r->class == class && same_slot(r->slot, slot) ? lift(op, r->block) : NULL;
-        if (!here) continue;
-        r->last = here; // accesses come in program order
-        return true;
-    }
-    return false;
-}
-
-static void find_readings(pass *s)
-{
-    for (int i = 0; i < s->p->accesses.count; i++) {
-        const kg_sync_access *a = &s->p->accesses.items[i];
-        stream *x = read_by(s, a);
-        kg_op *op = kg_sync_node_at(s->p, a->node)->op;
-        if (!x || read_before(s, x->class, a->at.slot, op)) continue;
-        kg_op *place = out_of_regions(op, a->at.slot, shared_depth(s, x->class, op),
-                                      is_fixed(s, x->class, a->at.slot));
-        reading r = {x->class, region_of(s, a->node), a->at.slot, place->parent, place, place};
-        KG_PUSH(s->p->arena, &s->readings, r);
-    }
-}
-
 // ---- making -------------------------------------------------------------------------------------
-static kg_value *declare(pass *s, const stream *x, const char *what, int64_t arrivals)
+static kg_value *declare(kg_phaser *s, const kg_phase_stream *x, const char *what, int64_t arrivals)
 {
     kg_kernel *kernel = s->kernel;
     kg_place top = kg_place_before(kernel, s->top);
@@ -372,9 +65,9 @@ static int64_t bytes_of(const kg_op *copy)
 }
 
 // The copies of a class at its site number `at`: an announcement of their bytes, then they.
-static void fill_site(pass *s, int class, int at)
+static void fill_site(kg_phaser *s, int class, int at)
 {
-    stream *head = &s->streams.items[class];
+    kg_phase_stream *head = &s->streams.items[class];
     kg_op *first = head->sites.items[at].copy;
     int64_t bytes = 0;
     for (int i = class; i < s->streams.count; i++)
@@ -402,7 +95,7 @@ static void fill_site(pass *s, int class, int at)
 }
 
 // Some slot may be filled again: not where the trips are known to be no more than the slots.
-static bool goes_round(const stream *x)
+static bool goes_round(const kg_phase_stream *x)
 {
     int64_t lo, hi, step;
     if (!x->looped) return false;
@@ -418,12 +111,12 @@ static bool goes_round(const stream *x)
 }
 
 // Warps of other roles that read the class: each arrives once a trip.
-static int64_t arrivals_of(const pass *s, int class)
+static int64_t arrivals_of(const kg_phaser *s, int class)
 {
     int64_t warps = 0;
     int region = s->streams.items[class].region;
     for (int i = 0; i < s->readings.count; i++) {
-        const reading *r = &s->readings.items[i];
+        const kg_phase_reading *r = &s->readings.items[i];
         bool counted = r->class != class || r->region < 0 || r->region == region;
         for (int k = 0; k < i && !counted; k++)
             counted =
@@ -435,7 +128,8 @@ static int64_t arrivals_of(const pass *s, int class)
 
 static bool assigns(kg_op *op, const kg_value *slot)
 {
-    return (op->code == KG_OP_ASSIGN && op->operands[0] == slot) || assigned_inside(slot, op);
+    return (op->code == KG_OP_ASSIGN && op->operands[0] == slot) ||
+           kg_phases_assigned_inside(slot, op);
 }
 
 // A fragment that has the registers of a product's result, used by something else than products.
@@ -454,7 +148,7 @@ static bool uses_product(const kg_sync_program *p, const kg_op *op, const kg_val
 // Where a slot is given back: behind its last reader; but a product reads until it is waited for,
 // so if its result is used later in this trip, in front of that, where a wait stands anyway; but
 // before the slot's number changes.
-static kg_op *place_of_release(const pass *s, const reading *r)
+static kg_op *place_of_release(const kg_phaser *s, const kg_phase_reading *r)
 {
     const kg_value *fragment = kg_op_info_of(r->last->code)->cls == KG_CLASS_D
                                    ? kg_sync_fragment(s->p, r->last->results[0])
@@ -509,7 +203,7 @@ static bool counts_trips(const kg_value *slot, kg_op *loop, const kg_op *op)
 
 // Every reader of the class in this block is a product there, all operands in shared memory, whose
 // result nothing in the block uses but products.
-static bool chains(const pass *s, const reading *r)
+static bool chains(const kg_phaser *s, const kg_phase_reading *r)
 {
     for (int i = 0; i < s->p->accesses.count; i++) {
         const kg_sync_access *a = &s->p->accesses.items[i];
@@ -520,7 +214,7 @@ static bool chains(const pass *s, const reading *r)
                 s->streams.items[k].class == r->class && s->streams.items[k].buffer == a->at.root;
         if (!ours || !kg_op_within(op, r->block->owner)) continue;
         if (kg_op_info_of(op->code)->cls != KG_CLASS_D || op->parent != r->block ||
-            op->operands[0]->type.home == KG_HOME_FRAG || !same_slot(a->at.slot, r->slot))
+            op->operands[0]->type.home == KG_HOME_FRAG || !kg_phases_same_slot(a->at.slot, r->slot))
             return false;
         const kg_value *fragment = kg_sync_fragment(s->p, op->results[0]);
         for (const kg_op *user = r->block->first; user; user = user->next)
@@ -529,9 +223,9 @@ static bool chains(const pass *s, const reading *r)
     return true;
 }
 
-static bool fits_a_trip_later(const pass *s, const reading *r)
+static bool fits_a_trip_later(const kg_phaser *s, const kg_phase_reading *r)
 {
-    const stream *head = &s->streams.items[r->class];
+    const kg_phase_stream *head = &s->streams.items[r->class];
     kg_op *loop = r->block->owner;
     if (!loop || loop->code != KG_OP_FOR || !r->slot ||
         kg_op_int(head->buffer->op, KG_A_RING, 1) < SLOTS_TO_KEEP_TWO ||
@@ -541,14 +235,15 @@ static bool fits_a_trip_later(const pass *s, const reading *r)
 }
 
 // The slot is given back; to all CTAs that fill it.
-static void give_back(pass *s, const kg_place *place, const stream *head, kg_value *slot)
+static void give_back(kg_phaser *s, const kg_place *place, const kg_phase_stream *head,
+                      kg_value *slot)
 {
     kg_op *arrive = make_sync(place, KG_OP_MBARRIER_ARRIVE, head->empty, slot);
     if (head->multicast) kg_op_set_int(s->kernel, arrive, KG_A_CLUSTER, 1);
 }
 
-static void arrive_if(pass *s, kg_place place, const stream *head, kg_value *condition,
-                      kg_value *number)
+static void arrive_if(kg_phaser *s, kg_place place, const kg_phase_stream *head,
+                      kg_value *condition, kg_value *number)
 {
     kg_op *guard = kg_make(&place, KG_OP_IF, 1, &condition);
     kg_place inner = kg_place_end(s->kernel, kg_op_add_block(s->kernel, guard), place.loc);
@@ -558,7 +253,7 @@ static void arrive_if(pass *s, kg_place place, const stream *head, kg_value *con
     give_back(s, &inner, head, before);
 }
 
-static kg_place behind(const pass *s, const reading *r, kg_op *op)
+static kg_place behind(const kg_phaser *s, const kg_phase_reading *r, kg_op *op)
 {
     kg_place place = op->next ? kg_place_before(s->kernel, op->next)
                               : kg_place_end(s->kernel, op->parent, op->loc);
@@ -566,9 +261,9 @@ static kg_place behind(const pass *s, const reading *r, kg_op *op)
     return place;
 }
 
-static void free_a_trip_later(pass *s, const reading *r)
+static void free_a_trip_later(kg_phaser *s, const kg_phase_reading *r)
 {
-    const stream *head = &s->streams.items[r->class];
+    const kg_phase_stream *head = &s->streams.items[r->class];
     kg_op *loop = r->block->owner;
     kg_value *index = loop->blocks[0]->arg, *lo = loop->operands[0], *hi = loop->operands[1];
     kg_op *last = r->last, *next = last->next; // acc = wgmma(..) is one line
@@ -576,7 +271,7 @@ static void free_a_trip_later(pass *s, const reading *r)
     kg_place place = behind(s, r, last);
     arrive_if(s, place, head, kg_make_binary(&place, KG_OP_LT, lo, index), r->slot);
     // Slots that nobody fills again need not be given back.
-    if (head->once && !in_loop(loop)) return;
+    if (head->once && !kg_phases_in_loop(loop)) return;
     place = behind(s, r, loop);
     arrive_if(s, place, head, kg_make_binary(&place, KG_OP_LT, lo, hi),
               r->slot == index ? hi : r->slot);
@@ -584,17 +279,17 @@ static void free_a_trip_later(pass *s, const reading *r)
 
 // Everything has been read, and nothing fills the slot again: it need not be given back. What is
 // filled is read in its order, so outside of all loops the last reader in the text is the last.
-static bool reads_last(const pass *s, const reading *r)
+static bool reads_last(const kg_phaser *s, const kg_phase_reading *r)
 {
     if (kg_loops_around(r->first) || !s->streams.items[r->class].once) return false;
-    for (const reading *x = r + 1; x < s->readings.items + s->readings.count; x++)
+    for (const kg_phase_reading *x = r + 1; x < s->readings.items + s->readings.count; x++)
         if (x->class == r->class && x->region == r->region) return false;
     return true;
 }
 
-static void wait_and_free(pass *s, const reading *r)
+static void wait_and_free(kg_phaser *s, const kg_phase_reading *r)
 {
-    const stream *head = &s->streams.items[r->class];
+    const kg_phase_stream *head = &s->streams.items[r->class];
     kg_place front = kg_place_before(s->kernel, r->first);
     make_sync(&front, KG_OP_MBARRIER_WAIT, head->full, r->slot);
     if (!head->empty || r->region < 0 || r->region == head->region || reads_last(s, r)) return;
@@ -610,7 +305,7 @@ static void wait_and_free(pass *s, const reading *r)
 }
 
 // Nobody reaches into a CTA that has not made its mbarriers, or that has ended.
-static void meet_in_cluster(pass *s)
+static void meet_in_cluster(kg_phaser *s)
 {
     kg_place made = kg_place_before(s->kernel, s->top);
     kg_place end = kg_place_end(s->kernel, s->kernel->body, s->kernel->loc);
@@ -620,7 +315,7 @@ static void meet_in_cluster(pass *s)
 
 // What its own readers still need a CTA knows by itself; of its peers' readers it learns at an
 // mbarrier only.
-static bool released_by_arrivals(pass *s, const stream *x, int64_t arrivals)
+static bool released_by_arrivals(kg_phaser *s, const kg_phase_stream *x, int64_t arrivals)
 {
     if (!x->multicast || !goes_round(x) || arrivals) return true;
     kg_diag *d = kg_error(s->context->diags, KG_D_S501, x->sites.items[0].copy->loc,
@@ -630,11 +325,11 @@ static bool released_by_arrivals(pass *s, const stream *x, int64_t arrivals)
     return false;
 }
 
-static void make_all(pass *s)
+static void make_all(kg_phaser *s)
 {
     bool multicast = false;
     for (int c = 0; c < s->streams.count; c++) {
-        stream *x = &s->streams.items[c];
+        kg_phase_stream *x = &s->streams.items[c];
         if (x->class != c) continue;
         x->once = x->sites.count == 1 && kg_loops_around(x->sites.items[0].copy) == 1;
         int64_t arrivals = goes_round(x) ? arrivals_of(s, c) : 0;
@@ -651,15 +346,11 @@ static void make_all(pass *s)
 
 bool kg_pass_phases(kg_pass_context *context, kg_kernel *kernel)
 {
-    pass s = {.context = context, .kernel = kernel};
+    kg_phaser s = {.context = context, .kernel = kernel};
     s.p = kg_sync_program_build(context->arena, kernel, false);
     if (!s.p->has_phases) return true;
     int errors = context->diags->errors;
-    find_streams(&s);
-    for (int i = 0; i < s.streams.count; i++)
-        if (!legal(&s, &s.streams.items[i])) return false;
-    classify(&s);
-    find_readings(&s);
+    if (!kg_phases_find(&s)) return false;
     // Behind the declarations of buffers that stand at the top.
     s.top = kernel->body->first;
     while (s.top && s.top->code == KG_OP_SHARED) s.top = s.top->next;
