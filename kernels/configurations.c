@@ -11,6 +11,7 @@ const char *const kgen_target_configurations[] = {
     "matmul M=256 N=512 K=320 tile_m=128 tile_n=256 out=bf16 activation=silu sms=1 target=sm_90a",
     "matmul M=512 N=200 tile_m=256 tile_n=128 out=bf16 bias=true activation=silu "
     "sms=3 target=sm_90a",
+    "matmul M=200 N=312 K=264 stages=3 tile_m=128 tile_n=160 out=bf16 sms=1 target=sm_90a",
     "matmul M=130 N=72 K=200 stages=2 tile_m=256 tile_n=64 out=bf16 sms=2 target=sm_90a",
     // Tiles in the order of a raster, whose last group is shorter.
     "matmul M=192 N=256 K=128 stages=3 tile_m=64 tile_n=128 out=bf16 sms=2 target=sm_90a",

@@ -130,6 +130,8 @@ static void rename_registers(validator *v, state *s, const kg_op *op)
         complain(v, s, op, true, "assigned while a wgmma works on its registers");
     if (result && a >= 0) {
         r[b] = r[a];
+        // From now on whoever uses the variable uses the registers that the product comes back to.
+        r[a].touched |= warps;
         return;
     }
     use(v, s, op, from, false);
