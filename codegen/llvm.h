@@ -55,6 +55,7 @@ struct cg_context {
 
 struct cg_module {
     struct cg_common common;
+    unsigned cluster[3]; // of the kernel, 0: none; not all LLVMs can write it
     struct cg_context *context;
     LLVMModuleRef llvm;
     LLVMBuilderRef builder;

@@ -44,25 +44,13 @@ static void launch_bound(struct cg_module *m, const char *name, const unsigned *
 #endif
 }
 
-static void cluster_bound(struct cg_module *m, const struct cg_kernel *kernel)
-{
-#if LLVM_VERSION_MAJOR >= 21
-    launch_bound(m, "cluster_dim", kernel->cluster, 3);
-#elif LLVM_VERSION_MAJOR >= 18
-    launch_bound(m, "cluster_dim_", kernel->cluster, 3);
-#else
-    cg_fail(m, CG_ERROR_TARGET, "clusters need LLVM 18 or newer, not %d", LLVM_VERSION_MAJOR);
-    (void)kernel;
-#endif
-}
-
 static void launch_bounds(struct cg_module *m, const struct cg_kernel *kernel)
 {
     unsigned most[3] = {kernel->max_threads, 1, 1};
     if (kernel->threads[0]) launch_bound(m, "reqntid", kernel->threads, 3);
     if (kernel->max_threads) launch_bound(m, "maxntid", most, 3);
     if (kernel->min_ctas) launch_bound(m, "minctasm", &kernel->min_ctas, 1);
-    if (kernel->cluster[0]) cluster_bound(m, kernel);
+    memcpy(m->cluster, kernel->cluster, sizeof m->cluster);
     if (kernel->max_registers) launch_bound(m, "maxnreg", &kernel->max_registers, 1);
 }
 
@@ -155,8 +143,7 @@ bool cg_kernel_begin(struct cg_module *m, const struct cg_kernel *kernel)
         describe_argument(m, &kernel->parameters[i], i);
     mark_constants(m, kernel);
     open_subprogram(m, kernel);
-    LLVMBasicBlockRef entry =
-        LLVMAppendBasicBlockInContext(m->context->llvm, m->function, "entry");
+    LLVMBasicBlockRef entry = LLVMAppendBasicBlockInContext(m->context->llvm, m->function, "entry");
     LLVMPositionBuilderAtEnd(m->builder, entry);
     cg_line(m, kernel->line, 0);
     return true;
@@ -183,9 +170,9 @@ cg_value cg_argument(struct cg_module *m, unsigned index)
 void cg_line(struct cg_module *m, unsigned line, unsigned column)
 {
     if (!m->debug || !m->scope) return;
-    m->location = line ? LLVMDIBuilderCreateDebugLocation(m->context->llvm, line, column, m->scope,
-                                                          NULL)
-                       : NULL;
+    m->location =
+        line ? LLVMDIBuilderCreateDebugLocation(m->context->llvm, line, column, m->scope, NULL)
+             : NULL;
     LLVMSetCurrentDebugLocation2(m->builder, m->location);
 }
 

@@ -197,7 +197,7 @@ static enum cg_status generate(struct cg_module *m, LLVMTargetMachineRef machine
         size_t length = 0;
         char *clean = cg_clean_text(&m->common.allocator, LLVMGetBufferStart(buffer),
                                     LLVMGetBufferSize(buffer), m->common.target, out->ptx_version,
-                                    &length, &out->local_memory);
+                                    m->cluster, &length, &out->local_memory);
         char *ordered =
             clean ? cg_order_blocks(&m->common.allocator, clean, length, &length) : NULL;
         if (ordered)

@@ -41,11 +41,12 @@ static bool dropped(const char *line, size_t length)
 }
 
 char *cg_clean_text(const struct cg_allocator *allocator, const char *raw, size_t length,
-                    const struct cg_target *target, unsigned ptx, size_t *out_length,
-                    bool *local_memory)
+                    const struct cg_target *target, unsigned ptx, const unsigned *cluster,
+                    size_t *out_length, bool *local_memory)
 {
-    char *out = cg_allocate(allocator, length + 64);
+    char *out = cg_allocate(allocator, length + 192);
     char *end = out;
+    bool entered = false;
     bool blank = true; // was the line before empty? the text does not start with an empty one
     if (!out) return NULL;
     *local_memory = false;
@@ -54,6 +55,11 @@ char *cg_clean_text(const struct cg_allocator *allocator, const char *raw, size_
         size_t size = stop ? (size_t)(stop - line) : (size_t)(raw + length - line);
         bool empty = size == 0;
         if (starts(line, size, ".local ")) *local_memory = true;
+        if (size == 1 && *line == '{' && cluster[0] && !entered) {
+            end += sprintf(end, ".explicitcluster\n.reqnctapercluster %u, %u, %u\n", cluster[0],
+                           cluster[1], cluster[2]);
+            entered = true;
+        }
         if (starts(line, size, ".version ")) {
             end += sprintf(end, ".version %u.%u\n", ptx / 10, ptx % 10);
         } else if (starts(line, size, ".target ")) {

@@ -125,7 +125,8 @@ static void local_memory_is_noticed(void **state)
     size_t length;
     bool local;
     char *text =
-        cg_clean_text(&standard, raw, sizeof raw - 1, target, 86, &length, &local);
+        cg_clean_text(&standard, raw, sizeof raw - 1, target, 86, (unsigned[3]){0}, &length,
+                      &local);
     assert_true(local);
     assert_string_equal(text, ".version 8.6\n.target sm_100\n"
                               "\t.local .align 4 .b8 depot[4];\n\tret;\n");
