@@ -45,10 +45,20 @@ static bool find_copy(kg_op *op, void *user)
     return false;
 }
 
+static bool reaches_others(kg_op *op, void *user)
+{
+    bool *found = user;
+    *found |= kg_op_int(op, KG_A_CLUSTER, 0) || kg_op_int(op, KG_A_MULTICAST, 0);
+    return !*found;
+}
+
 void validator_cluster(validator *v)
 {
     search s = {0};
+    bool together = false;
     if (!v->kernel->cluster || v->stop) return;
+    kg_walk(v->kernel->body, reaches_others, &together);
+    if (!together) return; // nobody touches the memory or the mbarriers of another CTA
     kg_walk(v->kernel->body, find_copy, &s);
     if (s.copy) {
         v->out->verdict = KG_WITNESS;
