@@ -190,7 +190,7 @@ static void emit_for(kg_emit *e, kg_op *op)
 
 static void emit_while(kg_emit *e, kg_op *op)
 {
-    struct cg_while loop;
+    struct cg_while loop = {0};
     cg_while_begin(e->m, &loop);
     emit_block(e, op->blocks[0]);
     kg_op *yield = op->blocks[0]->last;

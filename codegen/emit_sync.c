@@ -170,7 +170,7 @@ static void emit_signal(kg_emit *e, kg_op *op)
 static void emit_await(kg_emit *e, kg_op *op)
 {
     struct cg_module *m = e->m;
-    struct cg_while loop;
+    struct cg_while loop = {0};
     cg_value address, wanted = emit_scalar(e, op->operands[1]);
     const kg_attr *how = kg_op_attr(op, KG_A_COMPARE);
     if (!flag_type(e, op, true) || !flag_address(e, op->operands[0], &address)) return;

@@ -303,7 +303,7 @@ static void variables_cost_what_they_change(void **state)
 static void whiles_carry_variables(void **state)
 {
     struct bench bench;
-    struct cg_while loop;
+    struct cg_while loop = {0};
     bench_open(&bench, NULL);
     struct cg_module *m = bench.m;
     cg_value left = cg_variable(m, CG_I32, "left");
