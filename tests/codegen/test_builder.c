@@ -216,7 +216,7 @@ static void loops_and_branches_nest(void **state)
 static void while_loops_read_again(void **state)
 {
     struct bench bench;
-    struct cg_while spin;
+    struct cg_while spin = {0};
     bench_open(&bench, NULL);
     struct cg_module *m = bench.m;
     cg_value flag = cg_argument(m, ARGUMENT_GLOBAL), limit = cg_argument(m, ARGUMENT_I32);
