@@ -429,7 +429,8 @@ struct cg_through {
 };
 bool cg_template_through(struct cg_module *m, enum cg_ptx_id id, const cg_value *arguments,
                          unsigned count, const struct cg_through *through, const char *comment);
-// A template without results under a predicate, without a branch. Not for what a warp does as one.
+// A template without results under a predicate (NULL: none), without a branch. Not for what a warp
+// does as one.
 bool cg_template_if(struct cg_module *m, enum cg_ptx_id id, cg_value predicate,
                     const cg_value *arguments, unsigned count, const char *comment);
 // A special register, or any other template without arguments.

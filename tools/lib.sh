@@ -108,3 +108,13 @@ find_fuzz_clang() {
     done
     rm -rf "$scratch"
 }
+
+# fetch_wheels FOLDER NAME==VERSION ...: from PyPI, without what they need in turn.
+fetch_wheels() {
+    local folder="$1"
+    shift
+    python3 -m pip --version >/dev/null 2>&1 || need_packages python3-pip
+    say "fetching $*"
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+        --dest "$folder" "$@" >&2 || die "could not fetch them"
+}

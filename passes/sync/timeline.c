@@ -145,16 +145,6 @@ static void run_sync(runner *r, const kg_op *op)
 // ---- the program --------------------------------------------------------------------------------
 static void run_block(runner *r, const kg_block *block);
 
-// The sync block of a loop, or -1.
-static int block_of(const kg_sync_program *p, const kg_op *loop)
-{
-    for (int i = 0; i < p->blocks.count; i++)
-        if (kg_sync_is_loop(kg_sync_block_at(p, i)) &&
-            kg_sync_node_at(p, kg_sync_block_at(p, i)->owner)->op == loop)
-            return i;
-    return -1;
-}
-
 static bool worth_drawing(const kg_sync_program *p, int block);
 
 // A loop of the role inside of this one synchronizes or copies.
@@ -173,8 +163,9 @@ static bool holds_one(const runner *r, const kg_op *loop)
 static bool is_drawn(const runner *r, const kg_op *loop)
 {
     if (!r->role || loop == r->line->loop) return loop == r->line->loop;
-    int block = block_of(r->p, loop);
-    return block >= 0 && worth_drawing(r->p, block) && !holds_one(r, loop);
+    int node = r->node_of[loop->id];
+    return node >= 0 && worth_drawing(r->p, kg_sync_node_at(r->p, node)->child[0]) &&
+           !holds_one(r, loop);
 }
 
 static void run_trips(runner *r, const kg_op *loop, int trips, int64_t lo, int64_t step, int *trip)

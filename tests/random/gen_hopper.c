@@ -239,6 +239,14 @@ static void trip(hopper *x, const operand *left, const operand *first, const ope
     if (chance(g, 8)) output(g, (shape){2, {R, last->shape.dims[1]}}, F32, acc);
 }
 
+static void leave_loop(hopper *x, int vars)
+{
+    x->g->depth--, x->g->n_loops--;
+    put(x->g, "}");
+    x->k[0] = 0;
+    x->g->n_vars = vars + 1;
+}
+
 // ---- scheduled ----------------------------------------------------------------------------------
 // Where a product's first operand comes from.
 enum { FROM_RING, FROM_TILE, FROM_THREADS, FROM_THREADS_EACH_TRIP };
@@ -267,11 +275,7 @@ static void scheduled_loop(hopper *x)
         put(g, "%s = %s", q.name, clamp(g, expression(g, left, x->type, 1, true), x->type, 4).text);
     }
     trip(x, q.name[0] ? &q : &first, &first, &second, acc.name);
-    g->depth--;
-    g->n_loops--;
-    put(g, "}");
-    x->k[0] = 0;
-    g->n_vars = vars + 1;
+    leave_loop(x, vars);
 }
 
 static void scheduled_body(hopper *x)
@@ -471,11 +475,7 @@ static void derived_loop(hopper *x)
     trip(x, q.name[0] ? &q : &f.items[0], &f.items[0], &f.items[n - 1], acc.name);
     for (int i = 0; i < n; i++) between_uses(x, &f.items[i]);
     if (f.count > 0) fill_here(x, &f);
-    g->depth--;
-    g->n_loops--;
-    put(g, "}");
-    x->k[0] = 0;
-    g->n_vars = vars + 1;
+    leave_loop(x, vars);
 }
 
 static void derived_body(hopper *x)

@@ -100,7 +100,6 @@ static bool known_print_after(const command_line *options)
 // are none. false after an error was said; *status is what to exit with.
 static bool read_problem(const command_line *options, kgen_task **task, int *status)
 {
-    char error[256];
     *task = NULL;
     if (options->n_operands == 1) return true;
     const kgen_family *family = kgen_family_named(options->operands[0]);
@@ -111,15 +110,7 @@ static bool read_problem(const command_line *options, kgen_task **task, int *sta
                               options->operands[1]);
         return false;
     }
-    kgen_task_key *keys = must(calloc((size_t)options->n_operands + 1, sizeof *keys));
-    int n_keys = task_keys(options, family, keys);
-    if (n_keys < 0) {
-        *status = EXIT_USAGE;
-    } else if (!(*task = kgen_task_plan(family, keys, n_keys, error))) {
-        say_error("%s: %s", family->name, error);
-        *status = EXIT_PROBLEM;
-    }
-    free(keys);
+    *task = task_planned(options, family, status);
     return *task != NULL;
 }
 

@@ -59,3 +59,19 @@ int task_keys(const command_line *options, const kgen_family *family, kgen_task_
     }
     return add_target(options, family, keys, n);
 }
+
+kgen_task *task_planned(const command_line *options, const kgen_family *family, int *status)
+{
+    char error[256];
+    kgen_task *task = NULL;
+    kgen_task_key *keys = must(calloc((size_t)options->n_operands + 1, sizeof *keys));
+    int n_keys = task_keys(options, family, keys);
+    if (n_keys < 0) {
+        *status = EXIT_USAGE;
+    } else if (!(task = kgen_task_plan(family, keys, n_keys, error))) {
+        say_error("%s: %s", family->name, error);
+        *status = EXIT_PROBLEM;
+    }
+    free(keys);
+    return task;
+}
