@@ -260,7 +260,7 @@ static void access_global(validator *v, state *s, const access_model *a)
 {
     for (int i = 0; i < v->n_tensors && !v->stop; i++) {
         tensor_state *t = &tensors_of(v, s)[i];
-        bool all = a->tensor < 0;
+        bool all = a->tensor < 0 && a->cta == v->cta_of_tensor[i];
         if (!v->contested[i] || (!all && a->tensor != i)) continue;
         if (!all || !a->writes)
             check_tensor(v, s, t, a, all, v->written[i]); // an acquire changes nothing

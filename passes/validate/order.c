@@ -443,12 +443,21 @@ void validator_leave_trace(const validator *v, state *s, int teller, uint32_t wa
     }
 }
 
-void validator_take_word(const validator *v, state *s, int teller, uint32_t warps)
+static void take_plane(const validator *v, state *s, int teller, int plane, uint32_t warps)
 {
     for (int g = 1; g <= s->generations; g++)
-        for (int p = 0; p < v->at.planes; p++)
-            for (uint32_t left = *told_of(v, s, g, teller, p); left; left &= left - 1)
-                rows_of(v, s, g, p)[__builtin_ctz(left)] |= warps;
+        for (uint32_t left = *told_of(v, s, g, teller, plane); left; left &= left - 1)
+            rows_of(v, s, g, plane)[__builtin_ctz(left)] |= warps;
+}
+
+void validator_take_word(const validator *v, state *s, int teller, uint32_t warps)
+{
+    for (int p = 0; p < v->at.planes; p++) take_plane(v, s, teller, p, warps);
+}
+
+void validator_take_trace(const validator *v, state *s, int teller, uint32_t warps)
+{
+    take_plane(v, s, teller, v->at.came_after, warps);
 }
 
 void validator_proxy_fence(const validator *v, state *s, knowledge space, uint32_t warps)

@@ -340,7 +340,8 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
     }
     for (int role = 0; role < c.count; role++)
         if (!c.copies[role]) c.leader = role;
-    c.last = !last->parent->owner && !accesses_from(v, last->next);
+    // A CTA of a cluster still has to learn, before it ends, what others do to it.
+    c.last = !v->ctas.count && !last->parent->owner && !accesses_from(v, last->next);
     for (int i = 0; i < set->count; i++) {
         state *s = set->items[i];
         for (int role = 0; c.last && role < c.count; role++)
