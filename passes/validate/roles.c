@@ -299,7 +299,6 @@ static uint32_t free_to_turn(const crew *c, const state *s)
 
 // ---- going on -----------------------------------------------------------------------------------
 
-
 // Who lets copies come does so only when nobody else can go on, so that consumers wait for each
 // copy at the same place. Of CTAs that go together the one that is behind comes first.
 static bool comes_before(const crew *c, const state *s, int role, int other)
