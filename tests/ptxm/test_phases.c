@@ -246,6 +246,10 @@ static void test_multicast(void **state)
         {MULTICAST_BEHIND("", " ld.shared.u32 %r17, [%r15+256];",
                           " fence.proxy.async.shared::cta; bar.warp.sync -1;" TO_BOTH),
          "cluster-scope", 2, 64, 2},
+        // nothing is read by threads, but the copies before: that they are over is heard in any scope
+        {MULTICAST_BEHIND("", "", " bar.warp.sync -1;" TO_BOTH), NULL, 2, 64, 2},
+        {MULTICAST_BEHIND("", "", " bar.warp.sync -1;" TO_BOTH), "cluster-scope", 2, 64, 2, NULL,
+         true},
         // nothing is read, so that nothing but the phase is at stake
         {MULTICAST_OF("", " bar.warp.sync -1;" TO_BOTH), NULL, 2, 64, 2, NULL, true},
         {MULTICAST_OF("", TO_BOTH), NULL, 2, 64, 2},
