@@ -246,7 +246,7 @@ static void test_multicast(void **state)
         {MULTICAST_BEHIND("", " ld.shared.u32 %r17, [%r15+256];",
                           " fence.proxy.async.shared::cta; bar.warp.sync -1;" TO_BOTH),
          "cluster-scope", 2, 64, 2},
-        // nothing is read by threads, but the copies before: that they are over is heard in any scope
+        // no thread reads, but the copies write again: that they are over is heard in any scope
         {MULTICAST_BEHIND("", "", " bar.warp.sync -1;" TO_BOTH), NULL, 2, 64, 2},
         {MULTICAST_BEHIND("", "", " bar.warp.sync -1;" TO_BOTH), "cluster-scope", 2, 64, 2, NULL,
          true},
