@@ -178,7 +178,7 @@ static void in_terms_of_one(const joined_ctas *ctas, kg_validation *out)
 }
 
 // All CTAs of a cluster at once. Where that is too much for us one is looked at, as if all went in
-// step: what is wrong then is wrong.
+// step, which they do if nothing depends on their places: what is wrong then is wrong.
 static void validate_cluster(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
 {
     joined_ctas ctas;
@@ -194,7 +194,7 @@ static void validate_cluster(kg_arena *arena, kg_kernel *kernel, kg_validation *
     if (out->verdict != KG_UNKNOWN) return;
     kg_validation one;
     validate_joined(arena, kernel, NULL, &one);
-    if (one.verdict == KG_WITNESS) *out = one;
+    if (one.verdict == KG_WITNESS && ctas.in_step) *out = one;
     out->what = kg_arena_printf(arena,
                                 one.verdict == KG_PROVED
                                     ? "within a CTA all is in order, but not shown is what "
