@@ -19,6 +19,9 @@ const char *const kgen_target_configurations[] = {
     "attention SQ=300 SK=300 H=2 sms=4 D=64 dtype=f16 stages=2 target=sm_90a",
     "attention SQ=100 SK=300 H=1 D=128 target=sm_90a",
     "attention SQ=200 SK=520 H=1 D=64 causal=true stages=3 target=sm_90a",
+    // Persistent CTAs go through the blocks of two sections of heads, longest first.
+    "attention SQ=200 SK=520 H=4 HKV=2 B=2 D=64 causal=true stages=2 persistent=true sms=3 "
+    "target=sm_90a",
     NULL,
 };
 

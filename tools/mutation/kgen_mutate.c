@@ -32,6 +32,9 @@ static const struct {
     {"attention SQ=300 SK=300 H=2 sms=4 D=64 dtype=f16 stages=2 target=sm_90a", 2},
     {"attention SQ=100 SK=300 H=1 D=128 target=sm_90a", 1},
     {"attention SQ=200 SK=520 H=1 D=64 causal=true stages=3 target=sm_90a", 1},
+    {"attention SQ=200 SK=520 H=4 HKV=2 B=2 D=64 causal=true stages=2 persistent=true sms=3 "
+     "target=sm_90a",
+     2},
 };
 
 typedef struct settings {
