@@ -19,6 +19,7 @@ enum {
     K_CAUSAL,
     K_DTYPE,
     K_STAGES,
+    K_PACK,
     K_PERSISTENT,
     K_TARGET,
     K_SMS,
@@ -34,6 +35,7 @@ static const kgen_task_key keys[] = {{"B", "1", "sequences"},
                                      {"causal", "false", "row i sees keys up to i + SK - SQ"},
                                      {"dtype", "bf16", "f16 or bf16"},
                                      {"stages", "2", "slots of the key and value ring, 1 to 4"},
+                                     {"pack", "auto", "heads of a key head share tiles of rows"},
                                      {"persistent", "auto", "CTAs that go from block to block"},
                                      {"target", "any", "GPU that the schedule is for"},
                                      {"sms", "132", "its SMs"},
@@ -84,6 +86,7 @@ enum { CACHE_BYTES = 32 << 20 }; // of the L2 of data center GPUs, 40 MB and up,
 
 typedef struct shape {
     int64_t rows, keys; // of a tile
+    int64_t pack;       // heads that share tiles of rows
     int64_t workers;    // CTAs at a time
     int64_t starting;   // what a block costs besides its tiles of keys, in halves of such a tile,
     int64_t following;  // and if a persistent CTA fetches it while it ends another
@@ -106,15 +109,33 @@ static int decided(const char *text)
     return !strcmp(text, "auto") ? 0 : !strcmp(text, "true") ? 1 : -1;
 }
 
+// How many heads share a tile of rows: all that read the same keys, where this makes the tiles a
+// quarter fewer, because each head's rows leave much of its last tile empty.
+static int64_t plan_pack(kgen_task *task, const int64_t *v, const char *text, int64_t rows)
+{
+    int64_t group = v[K_H] / v[K_HKV], alone = plan_ceildiv(v[K_SQ], rows) * group,
+            packed = plan_ceildiv(v[K_SQ] * group, rows);
+    bool better = decided(text) ? decided(text) > 0 : packed * 4 <= alone * 3;
+    if (group == 1 || !better) return 1;
+    plan_define_int(task, "PACK", group);
+    if (task->target[0])
+        note(task,
+             "rows of %lld heads packed, token by token: keys and values are read for %lld tiles "
+             "of %lld rows instead of %lld\n",
+             (long long)group, (long long)packed, (long long)rows, (long long)alone);
+    return group;
+}
+
 // Causal blocks longest first; whether CTAs are persistent.
 static bool plan_order(kgen_task *task, const int64_t *v, const shape *s)
 {
-    attention_blocks blocks = {v[K_SQ], v[K_SK], s->rows, s->keys, v[K_H] * v[K_B], v[K_CAUSAL]};
+    int64_t heads = v[K_H] / s->pack;
+    attention_blocks blocks = {v[K_SQ], v[K_SK],        s->rows,    s->keys,
+                               s->pack, heads * v[K_B], v[K_CAUSAL]};
     attention_order grid = {0, s->workers, false, 2, s->starting}, first = grid;
-    int64_t count = plan_ceildiv(v[K_SQ], s->rows) * blocks.heads;
-    bool able = s->following > 0 && count > s->workers;
+    bool able = s->following > 0 && attention_count(&blocks) * blocks.heads > s->workers;
     if (!v[K_CAUSAL]) return s->decided ? s->decided > 0 : able;
-    first.section = attention_section(v[K_H], v[K_H] / v[K_HKV], 4 * v[K_SK] * v[K_D], CACHE_BYTES);
+    first.section = attention_section(heads, heads / v[K_HKV], 4 * v[K_SK] * v[K_D], CACHE_BYTES);
     plan_define_int(task, "SECTION", first.section);
     attention_order follow = first;
     follow.persistent = true;
@@ -137,9 +158,10 @@ static bool plan_order(kgen_task *task, const int64_t *v, const shape *s)
 }
 
 // ---- roles --------------------------------------------------------------------------------------
-static void plan_alike(kgen_task *task, const int64_t *v)
+static void plan_alike(kgen_task *task, const int64_t *v, const char *const *texts)
 {
     shape s = {.rows = 64, .keys = 64, .workers = v[K_SMS] * (v[K_D] == 64 ? 4 : 2), .starting = 3};
+    s.pack = plan_pack(task, v, texts[K_PACK], s.rows);
     plan_define_int(task, "STAGES", v[K_STAGES]);
     plan_order(task, v, &s);
 }
@@ -150,16 +172,17 @@ static void plan_alike(kgen_task *task, const int64_t *v)
 static void plan_roles(kgen_task *task, const int64_t *v, const char *const *texts)
 {
     enum { ROWS = 128, KEYS = 128, SMALLEST = 64, SHARED_BYTES = 226 * 1024 };
-    int64_t blocks = plan_ceildiv(v[K_SQ], ROWS) * v[K_H] * v[K_B], stages = v[K_STAGES];
+    int64_t stages = v[K_STAGES], group = v[K_H] / v[K_HKV];
     int64_t bytes = 2 * v[K_D] * (2 * ROWS + stages * 2 * KEYS);
     bool able = plan_target(task, texts[K_TARGET]);
-    const char *misfit = v[K_SQ] < SMALLEST || v[K_SK] < SMALLEST ? "fewer than 64 queries or keys"
-                         : stages < 2                             ? "no ring"
+    int64_t rows = v[K_SQ] * (decided(texts[K_PACK]) < 0 ? 1 : group);
+    const char *misfit = rows < SMALLEST || v[K_SK] < SMALLEST ? "fewer than 64 queries or keys"
+                         : stages < 2                          ? "no ring"
                          : bytes > SHARED_BYTES ? "more slots than shared memory holds"
                                                 : NULL;
     if (!able || misfit) {
         if (able) note(task, "%s: all warps work alike\n", misfit);
-        plan_alike(task, v);
+        plan_alike(task, v, texts);
         return;
     }
     if (texts[K_STAGES] == keys[K_STAGES].value && v[K_D] == 64) stages = 4;
@@ -167,16 +190,14 @@ static void plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
     // persistent CTA does while others compute, does not get shorter with fewer. How blocks of
     // different length follow each other in a ring of more than two slots is too much to play
     // through: waits would be for everything, and the products would not overlap.
-    bool follows = !v[K_CAUSAL] || stages == 2;
-    shape s = {ROWS,
-               KEYS,
-               v[K_SMS],
-               3 * 128 / v[K_D],
-               follows ? 128 / v[K_D] : 0,
-               decided(texts[K_PERSISTENT])};
+    shape s = {ROWS, KEYS, 1, v[K_SMS], 3 * 128 / v[K_D], 128 / v[K_D]};
     note(task, "%d queries for two warpgroups and a producer, %d keys a step, %lld slots\n", ROWS,
          KEYS, (long long)stages);
+    s.pack = plan_pack(task, v, texts[K_PACK], ROWS);
+    s.decided = decided(texts[K_PERSISTENT]);
+    if (s.pack > 1 || (v[K_CAUSAL] && stages > 2)) s.following = 0;
     bool persistent = plan_order(task, v, &s);
+    int64_t blocks = plan_ceildiv(v[K_SQ] * s.pack, ROWS) * v[K_H] / s.pack * v[K_B];
     note(task, "%lld blocks of queries for %lld SMs: %s\n", (long long)blocks, (long long)v[K_SMS],
          persistent ? "persistent CTAs fetch the next block's tiles while they end one"
                     : "one CTA a block");
@@ -201,8 +222,9 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
                          (long long)v[K_H]);
     if (v[K_STAGES] < 1 || v[K_STAGES] > 4)
         return plan_fail(error, "stages=%s: must be 1 to 4", texts[K_STAGES]);
-    if (decided(texts[K_PERSISTENT]) < 0 && strcmp(texts[K_PERSISTENT], "false"))
-        return plan_fail(error, "persistent=%s: must be auto, true or false", texts[K_PERSISTENT]);
+    for (int k = K_PACK; k <= K_PERSISTENT; k++)
+        if (decided(texts[k]) < 0 && strcmp(texts[k], "false"))
+            return plan_fail(error, "%s=%s: must be auto, true or false", keys[k].name, texts[k]);
     if (v[K_SMS] < 1 || v[K_SMS] > 1024)
         return plan_fail(error, "sms=%s: must be 1 to 1024", texts[K_SMS]);
     int64_t b = v[K_B], h = v[K_H], hkv = v[K_HKV], sq = v[K_SQ], sk = v[K_SK], d = v[K_D];

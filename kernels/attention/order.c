@@ -5,9 +5,15 @@
 
 enum { MOST_WORKERS = 4096 };
 
+int64_t attention_count(const attention_blocks *b)
+{
+    return plan_ceildiv(b->sq * b->pack, b->rows);
+}
+
 int64_t attention_depth(const attention_blocks *b, int64_t block)
 {
-    int64_t all = plan_ceildiv(b->sk, b->keys), last = (block + 1) * b->rows + b->sk - b->sq;
+    int64_t all = plan_ceildiv(b->sk, b->keys),
+            last = plan_ceildiv((block + 1) * b->rows, b->pack) + b->sk - b->sq;
     if (!b->causal) return all;
     int64_t seen = last > 0 ? plan_ceildiv(last, b->keys) : 0;
     return seen < all ? seen : all;
@@ -33,7 +39,7 @@ static void sink(int64_t *busy, int64_t n)
 
 int64_t attention_time(const attention_blocks *b, const attention_order *order)
 {
-    int64_t busy[MOST_WORKERS] = {0}, blocks = plan_ceildiv(b->sq, b->rows), longest = 0;
+    int64_t busy[MOST_WORKERS] = {0}, blocks = attention_count(b), longest = 0;
     if (order->workers > MOST_WORKERS || b->heads > ATTENTION_MOST_BLOCKS ||
         blocks > ATTENTION_MOST_BLOCKS / b->heads)
         return -1;
@@ -49,7 +55,7 @@ int64_t attention_time(const attention_blocks *b, const attention_order *order)
 
 int64_t attention_least_time(const attention_blocks *b, const attention_order *order)
 {
-    int64_t blocks = plan_ceildiv(b->sq, b->rows), all = 0, longest = 0;
+    int64_t blocks = attention_count(b), all = 0, longest = 0;
     if (blocks > ATTENTION_MOST_BLOCKS) return -1;
     for (int64_t i = 0; i < blocks; i++) {
         int64_t time = attention_depth(b, i) * order->per_key + order->per_block;

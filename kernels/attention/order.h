@@ -6,7 +6,8 @@
 
 typedef struct attention_blocks {
     int64_t sq, sk, rows, keys; // queries and keys, and how many of each make a tile
-    int64_t heads;              // of all sequences
+    int64_t pack;               // heads whose rows share tiles, token by token
+    int64_t heads;              // of all sequences; if packed, groups of them
     bool causal;
 } attention_blocks;
 
@@ -21,6 +22,7 @@ typedef struct attention_order {
 
 enum { ATTENTION_MOST_BLOCKS = 1 << 18 }; // that time is worth finding out for
 
+int64_t attention_count(const attention_blocks *blocks); // of a head
 // Tiles of keys that a block of rows sees.
 int64_t attention_depth(const attention_blocks *blocks, int64_t block);
 // When the last CTA is done; -1: too many blocks or workers.

@@ -119,7 +119,7 @@ static void test_attention(void **state)
 // rows as 1 + 3 and 2 + 4.
 static void test_longest_first(void **state)
 {
-    attention_blocks four = {512, 512, 128, 128, 1, true};
+    attention_blocks four = {512, 512, 128, 128, 1, 1, true};
     attention_order rows = {0, 2, false, 1, 0}, first = {1, 2, false, 1, 0};
     assert_int_equal(attention_time(&four, &rows), 6);
     assert_int_equal(attention_time(&four, &first), 5);
@@ -128,7 +128,7 @@ static void test_longest_first(void **state)
     assert_int_equal(attention_least_time(&four, &first), 5);
     for (int64_t sq = 512; sq <= 16384; sq *= 2)
         for (int64_t heads = 8; heads <= 64; heads += 8) {
-            attention_blocks blocks = {sq, sq, 128, 128, heads, true};
+            attention_blocks blocks = {sq, sq, 128, 128, 1, heads, true};
             attention_order order = {0, 132, false, 2, 3}, longest = order;
             longest.section = attention_section(heads, 1, 4 * sq * 128, 32 << 20);
             assert_int_equal(heads % longest.section, 0);
@@ -137,7 +137,7 @@ static void test_longest_first(void **state)
             assert_true(time >= attention_least_time(&blocks, &longest));
             assert_true(time <= attention_time(&blocks, &order));
         }
-    attention_blocks none = {128, 16, 128, 128, 1, true}, far = {128, 16, 64, 128, 1, true};
+    attention_blocks none = {128, 16, 128, 128, 1, 1, true}, far = {128, 16, 64, 128, 1, 1, true};
     assert_int_equal(attention_depth(&none, 0), 1);
     assert_int_equal(attention_depth(&far, 0), 0); // rows in front of all keys
     four.heads = 1 << 20;
