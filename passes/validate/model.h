@@ -141,6 +141,7 @@ typedef struct loop_model {
     int lag;             // how many trips fewer it makes than the longest of them, at its start
     const kg_op *role;   // the region that it stands in, if it has partners
     bool lonely;         // a role's loop without partners, though others make the same trips
+    bool idle;           // nothing in it touches memory or synchronizes
     bool index_wanted;   // some slot depends on its index
     uint64_t conditions; // defined inside: forgotten with each trip
     uint32_t variables;  // likewise
@@ -534,6 +535,9 @@ const kg_op *validator_last_role(const validator *v, const kg_op *first);
 void validator_find_partners(validator *v);
 // What a role that came to this trip of its loop before has found; -1: it is the first.
 bool validator_is_far_behind(const validator *v, const state *s, const kg_op *role);
+// The role goes through a loop that does nothing but count, and nobody has found out yet how that
+// goes on. `op`: its next one.
+bool validator_leads_idly(const validator *v, const state *s, const kg_op *op);
 int validator_follow(validator *v, state *s, int which, int seat);
 void validator_lead(validator *v, state *s, int which, int seat, int found);
 void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_set *set);

@@ -7,6 +7,9 @@
 //
 // A role may make its first trips, a constant number of them, in front of its loop: that loop lags
 // behind the others, and begins with what these found out about so many trips.
+//
+// A role that has nothing to do in some trip of a loop around may count the trips of an inner one
+// nevertheless. The loops in the two arms of its branch go by one place in the script.
 #include "passes/validate/model.h"
 
 #include <string.h>
@@ -104,13 +107,30 @@ static bool agree_on(validator *v, variable *x, variable *y)
     return true;
 }
 
-static bool has_seat(const validator *v, int set, const kg_op *role)
+// Each trip of the loop around makes a run of the one or of the other.
+static bool in_two_arms(const kg_op *a, const kg_op *b, const kg_op *around)
+{
+    const kg_op *branch = a->parent->owner;
+    return around && branch->code == KG_OP_IF && branch->parent->owner == around &&
+           b->parent->owner == branch && a->parent != b->parent;
+}
+
+// A loop of the set that is of this role already; NULL.
+static loop_model *seat_of(const validator *v, int set, const kg_op *role)
 {
     const kg_op *around;
     for (int i = 0; i < v->loops.count; i++)
         if (v->loops.items[i].partners == set && role_of(v->loops.items[i].op, &around) == role)
-            return true;
-    return false;
+            return &v->loops.items[i];
+    return NULL;
+}
+
+// There is a place for the loop in the set: it may be one that the other arm has.
+static bool is_room(const validator *v, const loop_model *a, const kg_op *around, int set)
+{
+    const loop_model *seated = set < 0 ? NULL : seat_of(v, set, a->role);
+    if (seated) return in_two_arms(a->op, seated->op, around);
+    return set < 0 || v->seats[set] < MOST_ROLES;
 }
 
 // Loops around both of them are partners too.
@@ -131,9 +151,9 @@ static void join(validator *v, loop_model *a, loop_model *b)
     }
     int64_t less = 0;
     differ_by(a, b, &less);
-    a->role = role_of(a->op, &around);
+    const loop_model *seated = seat_of(v, b->partners, a->role);
     a->partners = b->partners;
-    a->seat = v->seats[a->partners]++;
+    a->seat = seated ? seated->seat : v->seats[a->partners]++;
     a->lag = b->lag + (int)less;
     for (int i = 0; i < v->loops.count; i++) {
         loop_model *l = &v->loops.items[i];
@@ -149,11 +169,21 @@ static void join(validator *v, loop_model *a, loop_model *b)
     }
 }
 
+static bool is_idle(const validator *v, const kg_op *loop)
+{
+    for (const kg_op *op = loop->blocks[0]->first; op; op = op->next)
+        if (op->n_blocks || v->first_access[op->id] >= 0 ||
+            kg_op_info_of(op->code)->cls == KG_CLASS_Y)
+            return false;
+    return true;
+}
+
 void validator_find_partners(validator *v)
 {
     for (int i = 0; i < v->loops.count; i++) {
         loop_model *a = &v->loops.items[i];
-        const kg_op *around, *others, *role = role_of(a->op, &around);
+        const kg_op *around, *others, *role = a->role = role_of(a->op, &around);
+        a->idle = is_idle(v, a->op);
         for (int k = 0; role && k < i && a->partners < 0; k++) {
             loop_model *b = &v->loops.items[k];
             const kg_op *other = role_of(b->op, &others);
@@ -161,10 +191,9 @@ void validator_find_partners(validator *v)
             bool deep = as_deep(v, around, others);
             bool twins = deep && twin_trips(v, a, b, around, others);
             if (!twins && !same_trips(a, b)) continue;
-            bool full = b->partners >= 0 &&
-                        (has_seat(v, b->partners, role) || v->seats[b->partners] == MOST_ROLES);
+            bool room = is_room(v, a, around, b->partners);
             bool fit =
-                other->parent == role->parent && deep && !full && v->n_scripts + 2 <= MOST_SCRIPTS;
+                other->parent == role->parent && deep && room && v->n_scripts + 2 <= MOST_SCRIPTS;
             if (fit && twins) fit = agree_on(v, variable_of(v, a), variable_of(v, b));
             if (fit)
                 join(v, a, b);
@@ -186,6 +215,16 @@ bool validator_is_far_behind(const validator *v, const state *s, const kg_op *ro
         if (t->count - t->at[l->seat] >= FAR_BEHIND) return true;
     }
     return false;
+}
+
+bool validator_leads_idly(const validator *v, const state *s, const kg_op *op)
+{
+    const kg_op *owner = op->parent->owner;
+    if (!owner || owner->code != KG_OP_FOR) return false;
+    const loop_model *l = &v->loops.items[v->loop_of[owner->id]];
+    if (!l->idle || l->partners < 0) return false;
+    const script *t = &scripts_of(v, s)[l->partners];
+    return t->at[l->seat] == t->count;
 }
 
 int validator_follow(validator *v, state *s, int which, int seat)

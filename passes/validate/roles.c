@@ -292,18 +292,26 @@ static uint32_t free_to_turn(const crew *c, const state *s)
 
 // ---- going on -----------------------------------------------------------------------------------
 
-// One that can go on; ROLE_NONE: none can. Who lets copies come does so only when nobody else can
-// go on, so that consumers wait for each copy at the same place. But one that others are far ahead
-// of comes first.
+// Who lets copies come does so only when nobody else can go on, so that consumers wait for each copy
+// at the same place. Last comes who would count ahead of all others, for nothing holds it.
+static int patience(const crew *c, const state *s, int role)
+{
+    return validator_leads_idly(c->v, s, c->v->ops[s->next[role]]) ? 2 : c->copies[role];
+}
+
+// One that can go on; ROLE_NONE: none can. One that others are far ahead of comes first.
 static int choose(const crew *c, const state *s, bool *done)
 {
-    int chosen = ROLE_NONE;
+    int chosen = ROLE_NONE, least = 0;
     *done = true;
     for (int role = 0; role < c->count; role++) {
         *done &= s->next[role] == ROLE_DONE;
         if (s->next[role] == ROLE_DONE || held(c->v, s, role)) continue;
         if (validator_is_far_behind(c->v, s, c->regions[role])) return role;
-        if (chosen == ROLE_NONE || c->copies[chosen] > c->copies[role]) chosen = role;
+        int patient = patience(c, s, role);
+        if (chosen != ROLE_NONE && least <= patient) continue;
+        chosen = role;
+        least = patient;
     }
     return chosen;
 }
