@@ -181,7 +181,7 @@ typedef struct kg_grid_axis {
 // changes no result. The pass that does what it asks for takes it off the kernel. 0: not asked for.
 typedef struct kg_schedule {
     // schedule.def
-    int32_t producers, registers[2], persistent, raster, bulk_store, store_columns, overlap,
+    int32_t producers, registers[2], persistent, raster, bulk_store, store_columns, turns, overlap,
         fallback;
     kg_loc loc;
 } kg_schedule;
@@ -360,6 +360,8 @@ typedef struct kg_role_registers {
     bool fits;
 } kg_role_registers;
 kg_role_registers kg_schedule_registers(const kg_kernel *kernel);
+// Warps of all consumers: with `turns` the kernel's warps are those of one set.
+int kg_schedule_consumers(const kg_kernel *kernel);
 
 // ---- scalar expressions ------------------------------------------------------------------------
 kg_sexpr *kg_sexpr_int(kg_arena *arena, int64_t value);
