@@ -336,6 +336,8 @@ static inline bool kg_is_loop(const kg_op *op)
     return op->code == KG_OP_FOR || op->code == KG_OP_WHILE;
 }
 int kg_loops_around(const kg_op *op); // that it stands in
+// The `for` does nothing but count its trips: `x = x + 1` in each. The counter, or NULL.
+kg_value *kg_counted_by(const kg_op *loop);
 // The result follows from the operands alone: constants, elementwise ops, reductions, shapes.
 bool kg_is_computed(const kg_op *op);
 int64_t kg_type_elements(const kg_type *type);

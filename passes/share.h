@@ -15,5 +15,3 @@ typedef struct kg_share {
 bool kg_share_of(const kg_op *op, kg_share *out);
 // Loops with the same trips, of which no trip is in both.
 bool kg_shares_apart(const kg_share *a, const kg_share *b);
-// The loop does nothing but count: `x = x + 1` in each trip. The counter, or NULL.
-kg_value *kg_counted_by(const kg_op *loop);

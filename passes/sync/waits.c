@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Replays commit sequences. See waits.h.
-#include "passes/share.h"
 #include "passes/sync/replay.h"
 
 #include <string.h>
