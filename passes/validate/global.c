@@ -254,12 +254,21 @@ static int next_term(const linear *a, int64_t above)
     return found;
 }
 
+// What changes in trips of the loop.
+static linear changing_part(const linear *a, const kg_op *loop)
+{
+    linear part = {.known = a->known};
+    for (int i = 0; i < a->count; i++)
+        if (linear_changes_in(a->terms[i].value, loop)) part.terms[part.count++] = a->terms[i];
+    return part;
+}
+
 // Both begin at the same sum plus something, up to `room` from where the sum alone would be. In the
 // sum each digit counts more than all that the lower ones come to.
-static void add_digits(digits *known, const range *x, const range *y)
+static void add_digits(digits *known, const range *x, const range *y, const kg_op *loop)
 {
-    linear d = linear_sum(&y->start, &x->start, -1);
-    const linear *sum = &x->start;
+    linear d = linear_sum(&y->start, &x->start, -1), changing = changing_part(&x->start, loop);
+    const linear *sum = &changing;
     if (x->scattered || y->scattered || !sum->known || !linear_is_constant(&d)) return;
     int64_t at = d.constant, room = at > 0 ? at + y->extent : y->extent;
     if (room < x->extent) room = x->extent;
@@ -323,7 +332,7 @@ static bool by_number(const access_model *a, const access_model *b, const kg_op 
     for (int d = 0; d < a->at.root->type.rank; d++) {
         range x = range_of(&va, &a->at.operand->type, d);
         range y = range_of(&vb, &b->at.operand->type, d);
-        add_digits(&known, &x, &y);
+        add_digits(&known, &x, &y, loop);
     }
     return digits_count(&known, loop);
 }
@@ -373,7 +382,7 @@ static bool by_turns(const validator *v, const access_model *a, const access_mod
         if (!linear_correspond(v, &here.start, &there.start)) continue;
         there.start = here.start;
         there.start.constant = at;
-        add_digits(&known, &here, &there);
+        add_digits(&known, &here, &there, x.loop);
     }
     return digits_count(&known, x.loop);
 }

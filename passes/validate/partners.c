@@ -69,10 +69,27 @@ static bool asks_for_trips(const validator *v, const kg_op *branch, const loop_m
     return (g->negated == same) != first && least + l->trips.offset <= l->most;
 }
 
+// The loop in the other arm of a branch that stands directly in `around`, going by the same number:
+// each trip of `around` makes a run of the one or of the other. NULL: there is none.
+static loop_model *in_other_arm(const validator *v, const loop_model *l, const kg_op *around)
+{
+    const kg_op *branch = l->op->parent->owner;
+    if (!around || branch->code != KG_OP_IF || branch->parent->owner != around) return NULL;
+    for (int i = 0; i < v->loops.count; i++) {
+        loop_model *k = &v->loops.items[i];
+        int64_t trips;
+        if (k->op->parent->owner == branch && k->op->parent != l->op->parent && same_trips(k, l) &&
+            differ_by(k, l, &trips) && !trips)
+            return k;
+    }
+    return NULL;
+}
+
 // Each trip of `around` makes one run of the loop; how long it is may change with the trip.
 static bool once_a_trip(const validator *v, const loop_model *l, const kg_op *around)
 {
     const kg_op *owner = l->op->parent->owner;
+    if (around && in_other_arm(v, l, around)) owner = owner->parent->owner;
     if (around && owner != around && asks_for_trips(v, owner, l)) owner = owner->parent->owner;
     return around && owner == around;
 }
@@ -107,30 +124,13 @@ static bool agree_on(validator *v, variable *x, variable *y)
     return true;
 }
 
-// Each trip of the loop around makes a run of the one or of the other.
-static bool in_two_arms(const kg_op *a, const kg_op *b, const kg_op *around)
-{
-    const kg_op *branch = a->parent->owner;
-    return around && branch->code == KG_OP_IF && branch->parent->owner == around &&
-           b->parent->owner == branch && a->parent != b->parent;
-}
-
-// A loop of the set that is of this role already; NULL.
-static loop_model *seat_of(const validator *v, int set, const kg_op *role)
+static bool has_seat(const validator *v, int set, const kg_op *role)
 {
     const kg_op *around;
     for (int i = 0; i < v->loops.count; i++)
         if (v->loops.items[i].partners == set && role_of(v->loops.items[i].op, &around) == role)
-            return &v->loops.items[i];
-    return NULL;
-}
-
-// There is a place for the loop in the set: it may be one that the other arm has.
-static bool is_room(const validator *v, const loop_model *a, const kg_op *around, int set)
-{
-    const loop_model *seated = set < 0 ? NULL : seat_of(v, set, a->role);
-    if (seated) return in_two_arms(a->op, seated->op, around);
-    return set < 0 || v->seats[set] < MOST_ROLES;
+            return true;
+    return false;
 }
 
 // Loops around both of them are partners too.
@@ -139,6 +139,18 @@ static bool as_deep(const validator *v, const kg_op *a, const kg_op *b)
     if (!a || !b) return !a && !b;
     int set = v->loops.items[v->loop_of[a->id]].partners;
     return set >= 0 && set == v->loops.items[v->loop_of[b->id]].partners;
+}
+
+// What one of a set has to tell apart, they all do.
+static void level_most(validator *v, const loop_model *a)
+{
+    int64_t most = a->most;
+    for (int i = 0; i < v->loops.count; i++) {
+        const loop_model *l = &v->loops.items[i];
+        if (l->partners == a->partners && l->most > most) most = l->most;
+    }
+    for (int i = 0; i < v->loops.count; i++)
+        if (v->loops.items[i].partners == a->partners) v->loops.items[i].most = most;
 }
 
 static void join(validator *v, loop_model *a, loop_model *b)
@@ -151,22 +163,27 @@ static void join(validator *v, loop_model *a, loop_model *b)
     }
     int64_t less = 0;
     differ_by(a, b, &less);
-    const loop_model *seated = seat_of(v, b->partners, a->role);
+    a->role = role_of(a->op, &around);
     a->partners = b->partners;
-    a->seat = seated ? seated->seat : v->seats[a->partners]++;
+    a->seat = v->seats[a->partners]++;
     a->lag = b->lag + (int)less;
-    for (int i = 0; i < v->loops.count; i++) {
-        loop_model *l = &v->loops.items[i];
-        if (l->partners != a->partners) continue;
-        a->most = l->most > a->most ? l->most : a->most;
-    }
+    level_most(v, a);
     int longest = a->lag < 0 ? a->lag : 0;
-    for (int i = 0; i < v->loops.count; i++) {
-        loop_model *l = &v->loops.items[i];
-        if (l->partners != a->partners) continue;
-        l->most = a->most;
-        l->lag -= longest;
-    }
+    for (int i = 0; i < v->loops.count; i++)
+        if (v->loops.items[i].partners == a->partners) v->loops.items[i].lag -= longest;
+}
+
+// The loops in the two arms of a branch have one seat.
+static bool share_seat(validator *v, loop_model *a, const kg_op *around)
+{
+    const loop_model *b = in_other_arm(v, a, around);
+    if (!b || b->partners < 0) return false;
+    a->partners = b->partners;
+    a->seat = b->seat;
+    a->role = b->role;
+    a->lag = b->lag;
+    level_most(v, a);
+    return true;
 }
 
 static bool is_idle(const validator *v, const kg_op *loop)
@@ -182,8 +199,9 @@ void validator_find_partners(validator *v)
 {
     for (int i = 0; i < v->loops.count; i++) {
         loop_model *a = &v->loops.items[i];
-        const kg_op *around, *others, *role = a->role = role_of(a->op, &around);
+        const kg_op *around, *others, *role = role_of(a->op, &around);
         a->idle = is_idle(v, a->op);
+        if (role && share_seat(v, a, around)) continue;
         for (int k = 0; role && k < i && a->partners < 0; k++) {
             loop_model *b = &v->loops.items[k];
             const kg_op *other = role_of(b->op, &others);
@@ -191,9 +209,10 @@ void validator_find_partners(validator *v)
             bool deep = as_deep(v, around, others);
             bool twins = deep && twin_trips(v, a, b, around, others);
             if (!twins && !same_trips(a, b)) continue;
-            bool room = is_room(v, a, around, b->partners);
+            bool full = b->partners >= 0 &&
+                        (has_seat(v, b->partners, role) || v->seats[b->partners] == MOST_ROLES);
             bool fit =
-                other->parent == role->parent && deep && room && v->n_scripts + 2 <= MOST_SCRIPTS;
+                other->parent == role->parent && deep && !full && v->n_scripts + 2 <= MOST_SCRIPTS;
             if (fit && twins) fit = agree_on(v, variable_of(v, a), variable_of(v, b));
             if (fit)
                 join(v, a, b);

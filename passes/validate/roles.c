@@ -99,11 +99,13 @@ static void put(crew *c, state *s, int role, const kg_op *op)
 static void go_to_block(crew *c, state *s, int role, const kg_block *block);
 static void go_behind(crew *c, state *s, int role, const kg_op *op);
 
-// States at the head of a loop: into the next trip, or behind it.
+// States at the head of a loop: into the next trip, or behind it. The last one is taken up first;
+// who only counts comes to the loop's end before it counts for ever.
 static void go_from_head(crew *c, state_set *heads, int role, const kg_op *loop)
 {
+    bool backwards = c->v->loops.items[c->v->loop_of[loop->id]].idle;
     for (int i = 0; i < heads->count && !c->v->stop; i++) {
-        state *s = heads->items[i];
+        state *s = heads->items[backwards ? heads->count - 1 - i : i];
         s->head |= role == c->leader;
         if (s->distance[c->v->loop_of[loop->id]] > 0) {
             go_to_block(c, s, role, loop->blocks[0]);
