@@ -184,8 +184,8 @@ static bool emit_count(kg_emit *e, const kg_op *op, cg_value lower, cg_value upp
         emit_type(counter->type.dtype) != type)
         return false;
     cg_value variable = e->values[counter->id][0];
-    cg_value trips = cg_select(m, cg_slt(m, lower, upper), cg_sub(m, upper, lower),
-                               cg_integer(m, type, 0));
+    cg_value trips =
+        cg_select(m, cg_slt(m, lower, upper), cg_sub(m, upper, lower), cg_integer(m, type, 0));
     cg_set(m, variable, cg_add(m, cg_get(m, variable), trips));
     return true;
 }

@@ -122,8 +122,8 @@ static int64_t arrivals_of(const kg_phaser *s, int class)
         bool counted = r->class != class || r->region < 0 || r->region == region;
         for (int k = 0; k < i && !counted; k++) {
             const kg_phase_reading *x = &s->readings.items[k];
-            counted = x->class == class &&
-                      (x->region == r->region || kg_phases_take_turns(s, class, x->region, r->region));
+            counted = x->class == class && (x->region == r->region ||
+                                            kg_phases_take_turns(s, class, x->region, r->region));
         }
         if (!counted) warps += kg_op_region(r->first).n_warps;
     }

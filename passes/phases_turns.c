@@ -82,8 +82,8 @@ void kg_phases_wait_for_turns(kg_phaser *s)
         kg_place place = kg_place_before(s->kernel, t->first);
         kg_value *turn = t->share.loop->blocks[0]->arg;
         kg_value *ahead = kg_make_int(&place, turn->type.dtype, t->share.of - 1);
-        kg_value *view = kg_make_slot_view(&place, t->mbarrier,
-                                           kg_make_binary(&place, KG_OP_ADD, turn, ahead));
+        kg_value *view =
+            kg_make_slot_view(&place, t->mbarrier, kg_make_binary(&place, KG_OP_ADD, turn, ahead));
         kg_op *wait = kg_make(&place, KG_OP_MBARRIER_WAIT, 1, &view);
         kg_op_set_int(s->kernel, wait, KG_A_BEHIND, 1);
     }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Roles that take turns: each does the work of every n-th trip of a loop that all go through.
 //
-//   for turn in 0 .. n { if turn % 2 == 0 { .. } }     for turn in 0 .. n { if turn % 2 == 1 { .. } }
+//   for turn in 0 .. n { if turn % 2 == 0 { .. } }    for turn in 0 .. n { if turn % 2 == 1 { .. }
+//   }
 #pragma once
 #include "ir/ir.h"
 

@@ -91,9 +91,9 @@ kg_tile_work kg_make_turn_loop(kg_specializer *s, const kg_tile_loop *t, kg_bloc
 
 // specialize_turns.c: consumers that take the tiles of a CTA in turn.
 typedef struct kg_turns {
-    kg_op *region;       // of the first one
-    kg_block *others;    // what it does there where another one has its turn
-    kg_op **ring_loops;  // the pipelined loops in it
+    kg_op *region;      // of the first one
+    kg_block *others;   // what it does there where another one has its turn
+    kg_op **ring_loops; // the pipelined loops in it
 } kg_turns;
 // Opens the first one's tiles; what the producer computes for the others' stands in `others`.
 kg_tile_work kg_make_turns(kg_specializer *s, const kg_tile_loop *t, kg_block *role,

@@ -451,8 +451,8 @@ static bool retired(const planner *l, kg_group group)
     return true;
 }
 
-// Where the threads of an access meet a wait of the group last. Behind all roles the first thread of
-// the kernel does for all what elected threads do; what is another one's ends with its role.
+// Where the threads of an access meet a wait of the group last. Behind all roles the first thread
+// of the kernel does what elected threads do; what is another one's ends with its role.
 static int last_point_of(const planner *l, const kg_sync_access *a)
 {
     const kg_sync_block *end = kg_sync_block_at(l->p, 0);

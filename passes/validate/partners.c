@@ -224,21 +224,24 @@ void validator_find_partners(validator *v)
 
 // ---- scripts ------------------------------------------------------------------------------------
 
-bool validator_is_far_behind(const validator *v, const state *s, const kg_op *role)
+int validator_trips_behind(const validator *v, const state *s, const kg_op *role)
 {
-    enum { FAR_BEHIND = 4 };
+    int most = 0;
     for (int i = 0; i < v->loops.count; i++) {
         const loop_model *l = &v->loops.items[i];
         if (l->partners < 0 || l->role != role) continue;
         const script *t = &scripts_of(v, s)[l->partners];
-        if (t->count - t->at[l->seat] >= FAR_BEHIND) return true;
+        int behind = t->count - t->at[l->seat];
+        most = behind > most ? behind : most;
     }
-    return false;
+    return most;
 }
 
-bool validator_leads_idly(const validator *v, const state *s, const kg_op *op)
+// The role stands in a loop that does nothing but count, and would be the first to find out how it
+// goes on.
+bool validator_leads_idly(const validator *v, const state *s, const kg_op *next)
 {
-    const kg_op *owner = op->parent->owner;
+    const kg_op *owner = next->parent->owner;
     if (!owner || owner->code != KG_OP_FOR) return false;
     const loop_model *l = &v->loops.items[v->loop_of[owner->id]];
     if (!l->idle || l->partners < 0) return false;

@@ -59,9 +59,12 @@ static const char *describe(validator *v, const state *s)
     for (int i = 0; i < v->loops.count; i++) {
         const kg_op *op = v->loops.items[i].op;
         if (s->distance[i] == NOT_RUNNING && !(op->code == KG_OP_WHILE && s->trip[i])) continue;
+        const char *whose = "";
+        if (v->ctas.count)
+            whose = kg_arena_printf(v->arena, " in CTA %d", cta_of(v, validator_warps_of(op)));
         all = add_words(v, all,
-                        kg_arena_printf(v->arena, "trip %d of the loop at line %d", s->trip[i] + 1,
-                                        op->loc.line));
+                        kg_arena_printf(v->arena, "trip %d of the loop at line %d%s",
+                                        s->trip[i] + 1, op->loc.line, whose));
     }
     for (int i = 0; i < v->variables.count; i++) {
         if (s->value[i] == VALUE_OPEN) continue;
@@ -102,13 +105,15 @@ void validator_report(validator *v, const state *s, const complaint *c)
                            .byte = c->cell >= 0 ? v->cell_byte[c->cell] : -1,
                            .schedule = describe(v, s)};
     if (c->cell >= 0) find_threads(v, c, &found);
+    if (v->ctas.count && c->a && cta_of(v, c->warps_a) != cta_of(v, c->warps_b))
+        found.what = kg_arena_printf(v->arena, "%s, by another CTA of the cluster", c->what);
     if (certain) {
         *v->out = found;
         v->stop = true;
         return;
     }
     found.what = kg_arena_printf(v->arena, "cannot tell whether %s: %s",
-                                 c->certain ? "this can happen" : "these meet", c->what);
+                                 c->certain ? "this can happen" : "these meet", found.what);
     v->doubt = found;
     v->in_doubt = true;
 }
@@ -133,24 +138,76 @@ static void check_contents(validator *v)
 }
 
 // False: a read met bytes without contents, and rings were turned; so it has to be done without.
-static bool validate(kg_arena *arena, kg_kernel *kernel, kg_validation *out, bool plain)
+static bool validate(kg_arena *arena, kg_kernel *kernel, const joined_ctas *ctas,
+                     kg_validation *out, bool plain)
 {
     validator v = {.arena = arena, .kernel = kernel, .out = out, .plain = plain};
+    if (ctas) v.ctas = *ctas;
     *out = (kg_validation){.verdict = KG_PROVED, .thread_a = -1, .thread_b = -1, .byte = -1};
     if (kernel->level != KG_LEVEL_SYNCED)
         validator_give_up(&v, "the kernel is not at level synced");
     else if (validator_prepare(&v))
         validator_explore(&v);
     if (!v.stop) check_contents(&v);
-    validator_cluster(&v);
     if (!v.stop && v.in_doubt) *out = v.doubt;
     out->states = v.states;
     out->cells = v.n_cells;
     return !(v.turned && v.bare);
 }
 
+static void validate_joined(kg_arena *arena, kg_kernel *kernel, const joined_ctas *ctas,
+                            kg_validation *out)
+{
+    if (!validate(arena, kernel, ctas, out, false)) validate(arena, kernel, ctas, out, true);
+}
+
+// In terms of one CTA.
+static const kg_op *original(const kg_op *op)
+{
+    return op ? op->note : NULL;
+}
+
+static void in_terms_of_one(const joined_ctas *ctas, kg_validation *out)
+{
+    int threads = 32 * ctas->warps;
+    out->a = original(out->a);
+    out->b = original(out->b);
+    if (out->thread_a >= 0) out->thread_a %= threads;
+    if (out->thread_b >= 0) out->thread_b %= threads;
+    if (out->byte >= 0) out->byte %= ctas->bytes;
+}
+
+// All CTAs of a cluster at once. Where that is too much for us one is looked at, as if all went in
+// step: what is wrong then is wrong.
+static void validate_cluster(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
+{
+    joined_ctas ctas;
+    *out = (kg_validation){.thread_a = -1, .thread_b = -1, .byte = -1};
+    out->verdict = KG_UNKNOWN;
+    if (validator_join_ctas(arena, kernel, &ctas)) {
+        validate_joined(arena, ctas.kernel, &ctas, out);
+        in_terms_of_one(&ctas, out);
+    } else {
+        out->what = ctas.why;
+    }
+    kg_kernel_number(kernel, NULL);
+    if (out->verdict != KG_UNKNOWN) return;
+    kg_validation one;
+    validate_joined(arena, kernel, NULL, &one);
+    if (one.verdict == KG_WITNESS) *out = one;
+    out->what = kg_arena_printf(arena,
+                                one.verdict == KG_PROVED
+                                    ? "within a CTA all is in order, but not shown is what "
+                                      "the CTAs of a cluster do to each other: %s"
+                                    : "%s",
+                                out->what);
+}
+
 kg_verdict kg_validate(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
 {
-    if (!validate(arena, kernel, out, false)) validate(arena, kernel, out, true);
+    if (validator_reaches_others(kernel))
+        validate_cluster(arena, kernel, out);
+    else
+        validate_joined(arena, kernel, NULL, out);
     return out->verdict;
 }
