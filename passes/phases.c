@@ -19,6 +19,8 @@
 //                                                   acc = wgmma(sa[k], ..)
 //                                                   mbarrier_arrive empty_sa[k]
 //
+// Roles that read a ring's slots in turn hand the turn on: phases_turns.c.
+//
 // Where the CTAs of a cluster bring a tile together (multicast), each fills a slot of all of them.
 // So the readers of all of them give it back to each, and arrivals count them all; all meet when
 // the mbarriers are made, and at the end.
