@@ -16,6 +16,7 @@ enum {
     K_SPLITS,
     K_STAGES,
     K_BIAS,
+    K_RESIDUAL,
     K_ACTIVATION,
     K_A_COL,
     K_B_COL,
@@ -35,6 +36,8 @@ static const kgen_task_key keys[] = {{"M", "256", "rows of a and c"},
                                      {"splits", "1", "CTAs that share one tile along K, 1 to 8"},
                                      {"stages", "3", "slots of the operand ring, 2 to 6"},
                                      {"bias", "false", "add a row of f32 to every row of c"},
+                                     {"residual", "false",
+                                      "add a matrix of c's shape and type, after the activation"},
                                      {"activation", "none", "none, relu, gelu or silu"},
                                      {"a_col", "false", "a is stored column by column"},
                                      {"b_col", "false", "b is stored column by column"},
@@ -79,7 +82,7 @@ static double *expand(const kgen_task_tensor *t, bool col, bool flip)
 static bool reference(kgen_task *task)
 {
     const kgen_task_tensor *a = plan_find(task, "a"), *b = plan_find(task, "b"),
-                           *bias = plan_find(task, "bias");
+                           *bias = plan_find(task, "bias"), *r = plan_find(task, "r");
     kgen_task_tensor *c = plan_find(task, "c");
     int64_t m_rows = a->dims[0], depth = a->dims[1], columns = b->dims[1];
     double *x = expand(a, define_value(task, "A_COL"), false),
@@ -96,6 +99,7 @@ static bool reference(kgen_task *task)
             }
             if (bias->bytes) sum += kgen_task_element("f32", bias->data, n);
             double value = activate(activation, sum);
+            if (r->bytes) value += kgen_task_element(r->dtype, r->data, m * columns + n);
             c->expect[m * columns + n] = value;
             // f32 accumulation, the approximate exp and tanh, then the rounding of c.
             c->bound[m * columns + n] =
@@ -212,11 +216,13 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
     plan_tensor(task, "b", texts[K_DTYPE], KGEN_TASK_INPUT, 2, (int64_t[]){k, n});
     plan_tensor(task, "c", texts[K_OUT], KGEN_TASK_OUTPUT, 2, (int64_t[]){m, n});
     plan_tensor(task, "bias", "f32", KGEN_TASK_INPUT, 1, (int64_t[]){v[K_BIAS] ? n : 0});
+    plan_tensor(task, "r", texts[K_OUT], KGEN_TASK_INPUT, 2, (int64_t[]){v[K_RESIDUAL] ? m : 0, n});
     plan_define(task, "T", texts[K_DTYPE]);
     plan_define(task, "TC", texts[K_OUT]);
     plan_define_int(task, "SPLITS", v[K_SPLITS]);
     plan_define_int(task, "ACTIVATION", activation);
     plan_define(task, "BIAS", v[K_BIAS] ? "true" : "false");
+    plan_define(task, "RESIDUAL", v[K_RESIDUAL] ? "true" : "false");
     plan_define(task, "A_COL", v[K_A_COL] ? "true" : "false");
     plan_define(task, "B_COL", v[K_B_COL] ? "true" : "false");
     plan_define_int(task, "A_ALIGN", plan_alignment(lda, 8));
@@ -231,7 +237,8 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
     double size = (double)kgen_task_dtype_bytes(texts[K_DTYPE]);
     task->flop = 2.0 * (double)m * (double)n * (double)k;
     task->bytes = size * ((double)m * (double)k + (double)k * (double)n) +
-                  (double)kgen_task_dtype_bytes(texts[K_OUT]) * (double)m * (double)n;
+                  (double)kgen_task_dtype_bytes(texts[K_OUT]) * (double)m * (double)n *
+                      (v[K_RESIDUAL] ? 2 : 1);
     task->reference = reference;
     return true;
 }
