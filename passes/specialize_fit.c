@@ -231,6 +231,18 @@ static bool repeats(const kg_specializer *s, const kg_op *op)
     return s->schedule.persistent > 0 || kg_loops_around(op) > 0;
 }
 
+static void note_lone(kg_specializer *s, kg_op *copy, kg_value *buffer)
+{
+    kg_op **one = KG_NEW(s->context->arena, kg_op *);
+    *one = copy;
+    KG_PUSH(s->context->arena, &s->lone,
+            ((kg_lone_copy){.copies = one,
+                            .n_copies = 1,
+                            .buffer = buffer,
+                            .repeats = repeats(s, copy),
+                            .slots = 1}));
+}
+
 static bool find_lone(kg_op *op, void *user)
 {
     kg_specializer *s = user;
@@ -243,7 +255,7 @@ static bool find_lone(kg_op *op, void *user)
     if (!fetched && buffer->op->parent == op->parent && buffer->type.rank == 2 &&
         source->type.home == KG_HOME_GLOBAL && !kg_bulk_misfit(s, source, &contiguous, &help) &&
         !kg_block_writes(s->kernel->body, kg_root(source)) && only_products(s, buffer, op))
-        KG_PUSH(s->context->arena, &s->lone, ((kg_lone_copy){op, buffer, repeats(s, op)}));
+        note_lone(s, op, buffer);
     return true;
 }
 

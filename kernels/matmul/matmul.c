@@ -28,25 +28,25 @@ enum {
     K_COUNT
 };
 
-static const kgen_task_key keys[] = {{"M", "256", "rows of a and c"},
-                                     {"N", "256", "columns of b and c"},
-                                     {"K", "256", "columns of a, rows of b"},
-                                     {"dtype", "bf16", "of a and b: f16 or bf16"},
-                                     {"out", "f32", "of c: f16, bf16 or f32"},
-                                     {"splits", "1", "CTAs that share one tile along K, 1 to 8"},
-                                     {"stages", "3", "slots of the operand ring, 2 to 6"},
-                                     {"bias", "false", "add a row of f32 to every row of c"},
-                                     {"residual", "false",
-                                      "add a matrix of c's shape and type, after the activation"},
-                                     {"activation", "none", "none, relu, gelu or silu"},
-                                     {"a_col", "false", "a is stored column by column"},
-                                     {"b_col", "false", "b is stored column by column"},
-                                     {"tile_m", "0", "rows of a CTA's tile; 0 = by shape"},
-                                     {"tile_n", "0", "columns of a CTA's tile; 0 = by shape"},
-                                     {"tile_k", "0", "depth of a stage; 0 = by shape"},
-                                     {"target", "any", "GPU that the schedule is for"},
-                                     {"sms", "132", "its SMs"},
-                                     {0}};
+static const kgen_task_key keys[] = {
+    {"M", "256", "rows of a and c"},
+    {"N", "256", "columns of b and c"},
+    {"K", "256", "columns of a, rows of b"},
+    {"dtype", "bf16", "of a and b: f16 or bf16"},
+    {"out", "f32", "of c: f16, bf16 or f32"},
+    {"splits", "1", "CTAs that share one tile along K, 1 to 8"},
+    {"stages", "3", "slots of the operand ring, 2 to 6"},
+    {"bias", "false", "add a row of f32 to every row of c"},
+    {"residual", "false", "add a matrix of c's shape and type, after the activation"},
+    {"activation", "none", "none, relu, gelu or silu"},
+    {"a_col", "false", "a is stored column by column"},
+    {"b_col", "false", "b is stored column by column"},
+    {"tile_m", "0", "rows of a CTA's tile; 0 = by shape"},
+    {"tile_n", "0", "columns of a CTA's tile; 0 = by shape"},
+    {"tile_k", "0", "depth of a stage; 0 = by shape"},
+    {"target", "any", "GPU that the schedule is for"},
+    {"sms", "132", "its SMs"},
+    {0}};
 static const char *const activations[] = {"none", "relu", "gelu", "silu"};
 
 static double activate(int activation, double x)
@@ -143,8 +143,7 @@ static bool plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
     if (!plan_target(task, texts[K_TARGET])) return false;
     bool stages_given = texts[K_STAGES] != keys[K_STAGES].value;
     if (lda % CHUNK || ldb % CHUNK || v[K_M] < SMALLEST || v[K_N] < SMALLEST || v[K_K] < SMALLEST) {
-        snprintf(task->reasons, sizeof task->reasons,
-                 "%s: all warps work alike\n",
+        snprintf(task->reasons, sizeof task->reasons, "%s: all warps work alike\n",
                  lda % CHUNK || ldb % CHUNK ? "rows that are not whole chunks of 16 bytes"
                                             : "smaller than a tile of wgmma");
         return false;
@@ -163,7 +162,10 @@ static bool plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
     shape.b_col = v[K_B_COL];
     shape.bias = v[K_BIAS];
     shape.curved = strcmp(texts[K_ACTIVATION], "none") && strcmp(texts[K_ACTIVATION], "relu");
-    shape.staged = shape.out_bytes < 4; // a row of f32 leaves in whole sectors as it is
+    shape.residual = v[K_RESIDUAL];
+    // A row of f32 leaves in whole sectors as it is; what is added to it comes in panels.
+    bool panels = shape.residual && v[K_N] * shape.out_bytes % 16 == 0 && v[K_SPLITS] == 1;
+    shape.staged = shape.out_bytes < 4 || panels;
     matmul_choice choice;
     if (!matmul_model(&shape, &choice, task->reasons, sizeof task->reasons)) return false;
     define_tile(task, v, choice.bm, choice.bn, choice.bk, choice.warps);
@@ -173,6 +175,7 @@ static bool plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
     plan_define_int(task, "RASTER", choice.raster);
     plan_define_int(task, "BULK_STORE", shape.staged);
     plan_define_int(task, "STORE_COLUMNS", choice.store_columns);
+    plan_define_int(task, "BULK_LOAD", shape.residual);
     plan_define(task, "THROUGH_SHARED", shape.staged ? "true" : "false");
     return true;
 }

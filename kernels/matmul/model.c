@@ -22,6 +22,7 @@ enum {
     SHARED_BYTES = 227 * 1024,
     RESERVED = 2048, // mbarriers, alignment
     PANEL = 64,      // columns: as wide as the copy engine swizzles
+    LINE = 128,      // bytes
     MOST_STAGES = 8,
     MOST_REGISTERS =
         176 // of a thread for sums and bias; addresses and the activation take the rest
@@ -73,10 +74,22 @@ static int64_t panel_of(int64_t columns)
     return panel;
 }
 
-// Of a tile on its way out, at a time: a panel leaves while the next is converted. 0: all.
-static int64_t store_columns(const candidate *c)
+// Of a tile on its way out, at a time: a panel leaves while the next is converted. 0: all. Panels
+// that others are added to are two at least, and no wider than a line.
+static int64_t store_columns(const matmul_shape *shape, const candidate *c)
 {
-    return c->bn > PANEL ? panel_of(c->bn) : 0;
+    if (!shape->staged) return 0;
+    int64_t panel = panel_of(c->bn);
+    while (shape->residual && (panel == c->bn || panel * shape->out_bytes > LINE)) panel /= 2;
+    return c->bn > panel ? panel : 0;
+}
+
+// Of shared memory, for the tile that leaves: two panels, and two that it takes in.
+static int64_t epilogue_bytes(const matmul_shape *shape, const candidate *c, int64_t panel)
+{
+    if (!shape->staged) return 0;
+    int64_t columns = panel ? 2 * panel * (shape->residual ? 2 : 1) : c->bn;
+    return c->bm * columns * shape->out_bytes;
 }
 
 // What one step along K costs an SM, in cycles.
@@ -102,8 +115,7 @@ static step_cost cost_of_step(const matmul_shape *shape, const candidate *c, int
 
 static int64_t stages_that_fit(const matmul_shape *shape, const candidate *c)
 {
-    int64_t panel = store_columns(c), epilogue = c->bm * (panel ? 2 * panel : c->bn);
-    epilogue = shape->staged ? epilogue * shape->out_bytes : 0;
+    int64_t epilogue = epilogue_bytes(shape, c, store_columns(shape, c));
     int64_t slot = (c->bm + c->bn) * c->bk * OPERAND_BYTES;
     int64_t stages = (SHARED_BYTES - RESERVED - epilogue) / slot;
     if (shape->stages) return shape->stages <= stages ? shape->stages : 0;
@@ -115,7 +127,7 @@ static int64_t registers_of(const matmul_shape *shape, const candidate *c)
 {
     bool addresses = (shape->curved && !shape->staged) || shape->splits > 1;
     int64_t epilogue = addresses ? 56 : 0; // where tiles go, beside what is computed with them
-    int64_t columns = shape->staged && store_columns(c) ? store_columns(c) : c->bn;
+    int64_t columns = store_columns(shape, c) ? store_columns(shape, c) : c->bn;
     return c->bm * c->bn / (c->warps * 32) + (shape->bias ? columns / 4 : 0) + epilogue;
 }
 
@@ -142,6 +154,7 @@ static double dram_cycles(const matmul_shape *shape)
 {
     double operands = (double)OPERAND_BYTES * (double)shape->k * (double)(shape->m + shape->n);
     double out = (double)shape->out_bytes * (double)shape->m * (double)shape->n;
+    if (shape->residual) out *= 2;
     return (operands + out) / DRAM_PORT;
 }
 
@@ -167,7 +180,7 @@ static bool judge(const matmul_shape *shape, const candidate *c, matmul_choice *
     double cycles = LATENCY + (double)waves * ((double)steps * step.all + leaving);
     *out =
         (matmul_choice){.bm = c->bm, .bn = c->bn, .bk = c->bk, .stages = stages, .warps = c->warps};
-    if (shape->staged) out->store_columns = store_columns(c);
+    out->store_columns = store_columns(shape, c);
     if (waves > 1) { // else every CTA has one tile anyway
         out->persistent = shape->ctas;
         out->raster = choose_raster(shape, c);
