@@ -15,7 +15,7 @@
 
 #define KGEN_TASK_RANK 5
 #define KGEN_TASK_TENSORS 16
-#define KGEN_TASK_DEFINES 24
+#define KGEN_TASK_DEFINES 32
 #define KGEN_TASK_SCALARS 16
 
 typedef struct kgen_task_key {

@@ -191,7 +191,7 @@ static bool find_loop(kg_op *op, void *user)
 {
     kg_specializer *s = user;
     if (op->code == KG_OP_WARPS || kg_op_info_of(op->code)->cls == KG_CLASS_Y ||
-        op->code == KG_OP_COPY_ASYNC || op->code == KG_OP_COPY_BULK || op->code == KG_OP_AWAIT) {
+        op->code == KG_OP_COPY_ASYNC || op->code == KG_OP_COPY_BULK) {
         kg_misfit_at(s, op, "leave roles and synchronization to the passes, or the schedule out",
                      "the kernel says by itself who does what ('%s')",
                      kg_op_info_of(op->code)->name);

@@ -164,7 +164,8 @@ static kg_lone_copy *brought_by(const cutter *c, const kg_op *load)
     type.home = KG_HOME_SHARED;
     type.dims[1] = c->columns;
     kg_op *shared = kg_make(&place, KG_OP_SHARED, 0, NULL);
-    const char *name = kg_root(load->operands[0])->name;
+    const char *of = kg_root(load->operands[0])->name;
+    const char *name = of ? kg_arena_printf(c->s->context->arena, "%s_panel", of) : NULL;
     int panels = load->results[0]->type.dims[1] / c->columns;
     *lone = (kg_lone_copy){.copies = KG_NEW_ARRAY(c->s->context->arena, kg_op *, panels),
                            .buffer = kg_op_result(c->s->kernel, shared, type, name),

@@ -14,6 +14,7 @@ enum {
     K_DTYPE,
     K_OUT,
     K_SPLITS,
+    K_SPLIT_ORDER,
     K_STAGES,
     K_BIAS,
     K_RESIDUAL,
@@ -35,6 +36,9 @@ static const kgen_task_key keys[] = {
     {"dtype", "bf16", "of a and b: f16 or bf16"},
     {"out", "f32", "of c: f16, bf16 or f32"},
     {"splits", "1", "CTAs that share one tile along K, 1 to 8"},
+    {"split_order", "parallel",
+     "how their sums meet: parallel (the last CTA of a tile adds all) or "
+     "serial (one after the other, in a workspace of one matrix)"},
     {"stages", "3", "slots of the operand ring, 2 to 6"},
     {"bias", "false", "add a row of f32 to every row of c"},
     {"residual", "false", "add a matrix of c's shape and type, after the activation"},
@@ -123,13 +127,16 @@ static int64_t tile_for(int64_t extent, int64_t smallest, int64_t largest)
 static void define_tile(kgen_task *task, const int64_t *v, int64_t bm, int64_t bn, int64_t bk,
                         int64_t warps)
 {
-    bool split = v[K_SPLITS] > 1;
+    bool split = v[K_SPLITS] > 1, serial = define_value(task, "SERIAL") != 0;
     plan_define_int(task, "BM", bm);
     plan_define_int(task, "BN", bn);
     plan_define_int(task, "BK", bk);
     plan_define_int(task, "WARPS", warps);
     plan_tensor(task, "partial", "f32", KGEN_TASK_SCRATCH, 3,
-                (int64_t[]){split ? v[K_SPLITS] : 0, v[K_M], v[K_N]});
+                (int64_t[]){!split   ? 0
+                            : serial ? 1
+                                     : v[K_SPLITS],
+                            v[K_M], v[K_N]});
     plan_tensor(task, "arrived", "i32", KGEN_TASK_ZEROED, 2,
                 (int64_t[]){split ? plan_ceildiv(v[K_M], bm) : 0, plan_ceildiv(v[K_N], bn)});
 }
@@ -204,6 +211,9 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
         return false;
     if (v[K_SPLITS] < 1 || v[K_SPLITS] > 8)
         return plan_fail(error, "splits=%s: must be 1 to 8", texts[K_SPLITS]);
+    bool serial = !strcmp(texts[K_SPLIT_ORDER], "serial");
+    if (!serial && strcmp(texts[K_SPLIT_ORDER], "parallel"))
+        return plan_fail(error, "split_order=%s: must be parallel or serial", texts[K_SPLIT_ORDER]);
     if (v[K_SMS] < 1 || v[K_SMS] > 1024)
         return plan_fail(error, "sms=%s: must be 1 to 1024", texts[K_SMS]);
     if (v[K_STAGES] < 2 || v[K_STAGES] > 6)
@@ -223,6 +233,7 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
     plan_define(task, "T", texts[K_DTYPE]);
     plan_define(task, "TC", texts[K_OUT]);
     plan_define_int(task, "SPLITS", v[K_SPLITS]);
+    plan_define(task, "SERIAL", serial ? "true" : "false");
     plan_define_int(task, "ACTIVATION", activation);
     plan_define(task, "BIAS", v[K_BIAS] ? "true" : "false");
     plan_define(task, "RESIDUAL", v[K_RESIDUAL] ? "true" : "false");
