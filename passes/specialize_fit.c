@@ -111,7 +111,7 @@ static void check_product(kg_specializer *s, const kg_op *dot)
                      m, n, k);
     else if (!divides(s, m, n))
         kg_misfit_at(s, dot,
-                     "a power of two of warpgroups, each with 64 rows and up to 256 columns",
+                     "one, two, three or four warpgroups, each with 64 rows and up to 256 columns",
                      "a %d x %d tile does not divide over %d warps", m, n, s->consumers);
     else if (b->type.home != KG_HOME_SHARED || a->type.home == KG_HOME_GLOBAL)
         kg_misfit_at(s, dot, "fill a buffer in the loop's body",
