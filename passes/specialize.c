@@ -253,7 +253,7 @@ static void split_roles(kg_specializer *s)
     for (int i = 0; i < s->lone.count; i++) kg_op_remove(s->lone.items[i].buffer->op);
     kg_op *first = k->body->first;
     kg_place front = kg_place_before(k, first);
-    find_outside(s, s->schedule.persistent || s->schedule.raster > 1);
+    find_outside(s, kg_changes_grid(s));
     make_rings(s, &front);
     kg_tile_loop t = kg_make_linear_grid(s, &front);
     role producer = open_role(s, "producer", s->consumers, s->consumers + 1, registers.producer);
@@ -262,6 +262,7 @@ static void split_roles(kg_specializer *s)
     consumer.work = kg_make_tile_loop(s, &t, consumer.block, consumer.indices);
     fill_producer(s, &producer, &t);
     fill_consumer(s, &consumer, first, &t);
+    if (t.rank) kg_share_copies(s, producer.block);
     k->warps = s->consumers + 4;
     k->schedule = (kg_schedule){.overlap = s->schedule.overlap, .loc = s->schedule.loc};
     if (s->schedule.overlap) k->schedule.fallback = s->schedule.fallback; // the pass overlap's
@@ -287,8 +288,8 @@ static void report(kg_specializer *s)
 
 static bool fits(kg_specializer *s)
 {
-    bool linear = s->schedule.persistent || s->schedule.raster > 1;
-    return kg_specialize_fits(s) && (!linear || kg_is_linear_grid(s)) && kg_specialize_slice(s);
+    return kg_specialize_fits(s) && (!kg_changes_grid(s) || kg_is_linear_grid(s)) &&
+           (s->schedule.cluster < 2 || kg_cluster_fits(s)) && kg_specialize_slice(s);
 }
 
 bool kg_pass_specialize(kg_pass_context *context, kg_kernel *kernel)
