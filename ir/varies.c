@@ -43,7 +43,8 @@ static bool is_number_of_cluster(const search *s, const kg_op *op)
 {
     int64_t by;
     if (op->code != KG_OP_DIV || s->kernel->cluster < 1 || s->axis != s->kernel->grid[0].value ||
-        !kg_const_int(op->operands[1], &by) || by <= 0 || by % s->kernel->cluster)
+        !kg_const_int(op->operands[1], &by) || by <= 0 || by % s->kernel->cluster ||
+        kg_dtype_bytes(op->operands[0]->type.dtype) < 4)
         return false;
     const kg_value *value = op->operands[0];
     while (value->kind == KG_VALUE_RESULT && value->op->code == KG_OP_CAST)

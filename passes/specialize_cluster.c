@@ -128,8 +128,7 @@ static bool is_dropped(kg_op *op, void *user)
         tells = root && root->tensor && !is_outside(axis, op->operands[operand]);
     }
     if (tells)
-        kg_misfit_at(s, op,
-                     "let the length of the axis be known to be a multiple of it, by `assume`",
+        kg_misfit_at(s, op, "round the axis up to a multiple of it, as in `ceildiv(M, 256) * 2`",
                      "the axis '%s' may not be a multiple of the %d tiles of a cluster, and what "
                      "this %s does for a tile beyond it is not seen to be nothing",
                      axis->value->name, s->schedule.cluster, info->name);

@@ -158,6 +158,32 @@ static const finding_case cases[] = {
     {"V203", "cp.async copies 4, 8 or 16 bytes",
      "shared t: f32[64]\ncopy t = x[0 ..+ 64] {async=12}"},
     {"V203", "wait needs the number", "wait -1"},
+#define PAIR "kernel k(x: global f32[M, 8], n: global i32[4], M: i32)\n  cluster 2\n  grid b: 8\n"
+#define BRING "  shared t: f32[16, 8] ring 2\n"
+    {"V203", "cluster_barrier needs a cluster", "cluster_barrier"},
+    {"V203", "say `cluster 2` in the header",
+     "kernel k(x: global f32[M, 8])\n{\n" BRING
+     "  copy_bulk t[0] = x[0.., 0..] {multicast=1}\n}\n"},
+    {"V203", "must not depend on the grid's first axis 'b'",
+     PAIR "{\n" BRING "  copy_bulk t[0] = x[b * 16.., 0..] {multicast=1}\n}\n"},
+    {"V203", "(but on b / 2, the cluster's number)",
+     PAIR "{\n" BRING "  copy_bulk t[b] = x[0.., 0..] {multicast=1}\n}\n"},
+    {"V203", "which one, where to and whether",
+     PAIR "{\n" BRING "  if b < 3 {\n    copy_bulk t[0] = x[0.., 0..] {multicast=1}\n  }\n}\n"},
+    {"V203", "must not depend on the grid's first axis",
+     PAIR "{\n" BRING
+          "  for k in 0 .. b {\n    copy_bulk t[k] = x[0.., 0..] {multicast=1}\n  }\n}\n"},
+    {"V203", "or on memory",
+     PAIR "{\n" BRING "  q = load n[0]\n  copy_bulk t[0] = x[q.., 0..] {multicast=1}\n}\n"},
+    // A quotient by something else than the cluster's size, or of something else than the axis.
+    {"V203", "must not depend on",
+     PAIR "{\n" BRING "  copy_bulk t[0] = x[b / 3 * 16.., 0..] {multicast=1}\n}\n"},
+    {"V203", "must not depend on",
+     PAIR "{\n" BRING "  copy_bulk t[0] = x[(b + 1) / 2 * 16.., 0..] {multicast=1}\n}\n"},
+    {"V203", "must not depend on",
+     PAIR "{\n" BRING "  copy_bulk t[0] = x[b % 2 * 16.., 0..] {multicast=1}\n}\n"},
+    {"V205", "stands in no region or loop",
+     PAIR "{\n  for k in 0 .. 4 {\n    cluster_barrier\n  }\n}\n"},
     {"V204", "does not stay within a row", "shared t: f32[8, 8] {swizzle=[4, 3, 0]}"},
     {"V204", "pitch=4 does not fit rows of 8", "shared t: f32[8, 8] {pitch=4}"},
     {"V204", "does not cover its tile once",
