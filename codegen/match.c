@@ -352,6 +352,8 @@ static bool match_op(matcher *x, const kg_op *op)
     if (kg_is_split(op)) match_block(x, op->blocks[0]); // without branches that have none of these
     for (int i = 0; i < op->n_blocks; i++) match_block(x, op->blocks[i]);
     if (op->code == KG_OP_WARPS) x->alone = false;
+    if (op->code == KG_OP_WARPS && kg_codegen_gathers(op))
+        take(x, op, CG_PTX_BAR_WARP_SYNC, 1, 0, NULL);
     return x->fine;
 }
 

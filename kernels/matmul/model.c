@@ -206,10 +206,11 @@ static team pair_of(const matmul_shape *shape, const candidate *c)
     return (team){2, rows == columns ? c->bn >= c->bm : rows};
 }
 
+// Few CTAs get from L2 what they ask for.
 static bool may_pair(const matmul_shape *shape, const price *alone)
 {
     if (shape->cluster == 1 || shape->ctas < 2 || shape->splits > 1) return false;
-    return shape->cluster == 2 || alone->waves > 1;
+    return shape->cluster == 2 || 2 * alone->tiles > shape->ctas;
 }
 
 static bool judge(const matmul_shape *shape, const candidate *c, matmul_choice *out, text *t)
