@@ -359,6 +359,7 @@ void validator_enter(validator *v, const kg_op *op, state_set *heads, state_set 
 static bool run_head(validator *v, const kg_block *block, state *s, state_set *visited,
                      state_set *trip)
 {
+    if (v->n_mbarriers) validator_tidy(v, s);
     if (state_known(v, visited, s)) {
         state_free(v, s);
         return false;

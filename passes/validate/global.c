@@ -328,8 +328,7 @@ static bool by_number(const access_model *a, const access_model *b, const kg_op 
     return digits_count(&known, loop);
 }
 
-how_apart validator_relate(const validator *v, const access_model *a, const access_model *b,
-                           int stale)
+static how_apart relate(const access_model *a, const access_model *b, int stale)
 {
     int common = common_loops(a, b);
     const kg_op *loop = stale && stale <= common ? a->loops[stale - 1] : NULL;
@@ -351,4 +350,15 @@ how_apart validator_relate(const validator *v, const access_model *a, const acce
     for (int d = 0; equal && d < va.rank; d++) equal = va.rank == vb.rank && va.dim[d] == vb.dim[d];
     how_apart how = equal ? threads_of(a, b) : SURELY_MEET;
     return how == SURELY_MEET && !surely ? MAY_MEET : how;
+}
+
+// It is asked again and again.
+how_apart validator_relate(const validator *v, const access_model *a, const access_model *b,
+                           int stale)
+{
+    size_t first = (size_t)(a - v->accesses.items), second = (size_t)(b - v->accesses.items);
+    size_t at = (first * (size_t)v->accesses.count + second) * (MOST_LOOPS + 1) + (size_t)stale;
+    if (!v->related) return relate(a, b, stale);
+    if (!v->related[at]) v->related[at] = (uint8_t)(1 + relate(a, b, stale));
+    return (how_apart)(v->related[at] - 1);
 }

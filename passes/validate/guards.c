@@ -370,7 +370,7 @@ static bool commits(const kg_block *block)
 
 // Loops over the same number commit groups: how many there are after one of them says how many
 // there will be after the other, up to the count above which nobody looks. So the number is told
-// apart as far as that.
+// apart as far as that. Groups are a warp's own.
 static void count_groups(validator *v, int which)
 {
     const variable *x = &v->variables.items[which];
@@ -382,7 +382,10 @@ static void count_groups(validator *v, int which)
             commits(l->op->blocks[0]))
             found[n++] = l;
     }
-    for (int i = 0; n > 1 && i < n; i++) {
+    for (int i = 0; i < n; i++) {
+        uint32_t warps = 0;
+        for (int k = 0; k < n; k++) warps |= k == i ? 0 : validator_warps_of(found[k]->op);
+        if (!(warps & validator_warps_of(found[i]->op))) continue;
         int64_t most = found[i]->most + (v->most_groups + 1) * (found[i]->step / found[i]->unit);
         if (most + x->high - x->low <= MOST_VALUES) add_threshold(v, &found[i]->trips, most);
     }

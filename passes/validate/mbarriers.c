@@ -140,11 +140,10 @@ static void check_seen(validator *v, const state *s, const kg_op *op, int slot)
 {
     const mbarrier *m = &mbarriers_of(v, s)[slot];
     int plane = v->at.came_after, teller = teller_of(v, slot, false);
-    bool joined = v->ctas.count > 0;
     for (int i = 0; i < MOST_EVENTS && m->last.seen[i].warps; i++) {
         const event *e = &m->last.seen[i];
         uint32_t told = e->generation ? *told_of(v, s, e->generation, teller, plane) : ~0u;
-        if (e->generation && joined)
+        if (e->generation && has_peers(v, slot))
             told |= *told_of(v, s, e->generation, peer_of(v, slot, false), plane);
         if (!(e->warps & ~told)) continue;
         access_model late = v->accesses.items[e->access];
@@ -203,14 +202,14 @@ static void take_last_word(const validator *v, state *s, int slot, uint32_t warp
     int teller = teller_of(v, slot, true);
     uint32_t seen = 0;
     validator_take_word(v, s, teller, warps);
-    if (v->ctas.count) take_word_of_peers(v, s, slot, warps, far);
+    if (has_peers(v, slot)) take_word_of_peers(v, s, slot, warps, far);
     for (int i = 0; i < MOST_EVENTS; i++) seen |= last->seen[i].warps;
     if (v->mbarrier_waiters[slot] & ~(seen | warps)) return;
     for (int g = 1; g <= s->generations; g++)
         for (int p = 0; p < v->at.planes; p++) {
             *told_of(v, s, g, teller, p) = 0;
             // Another wait for the phase may be of the cluster's scope.
-            if (v->ctas.count && (!(warps & ~far) || !v->far_waits[slot]))
+            if (has_peers(v, slot) && (!(warps & ~far) || !v->far_waits[slot]))
                 *told_of(v, s, g, peer_of(v, slot, true), p) = 0;
         }
 }
@@ -221,7 +220,7 @@ static void end_phase(validator *v, state *s, const kg_op *op, int slot)
     mbarrier *m = &mbarriers_of(v, s)[slot];
     check_seen(v, s, op, slot);
     move_word(v, s, teller_of(v, slot, false), teller_of(v, slot, true));
-    if (v->ctas.count) move_word(v, s, peer_of(v, slot, false), peer_of(v, slot, true));
+    if (has_peers(v, slot)) move_word(v, s, peer_of(v, slot, false), peer_of(v, slot, true));
     if (m->now.copies) {
         validator_land(v, s, slot);
         m->now.landed = (uint8_t)s->generations;

@@ -177,6 +177,7 @@ static void touch_cell(validator *v, state *s, const access_model *a, touch *t, 
     if (a->writes && !a->atomic && a->at.exact && several) validator_report(v, s, &twice);
     if (a->use) return;
     c->live |= a->init;
+    if (v->n_mbarriers && !a->writes && c->count == MOST_ENTRIES) validator_tidy(v, s);
     entry now = entry_for(v, s, a);
     now.warps = t->warps;
     now.lane = (int8_t)t->lane;

@@ -9,6 +9,7 @@
 enum {
     MOST_ENTRIES = 4,      // accesses of a cell since its last write that are told apart
     MOST_GENERATIONS = 40, // 0: everybody knows
+    MANY_GENERATIONS = 24, // that are kept though nobody may ask for them
     MOST_GLOBAL = 24,      // accesses of a tensor that are told apart
     MOST_CONDITIONS = 64,  // whose outcome is remembered
     MOST_WARPS = 32,
@@ -327,10 +328,12 @@ typedef struct validator {
     uint32_t *cell_users, *tensor_users, mbarrier_users[MOST_SLOTS]; // warps that come there at all
     uint32_t mbarrier_waiters[MOST_SLOTS];
     uint8_t cta_of_mbarrier[MOST_SLOTS];
+    int16_t peers_of[MOST_SLOTS];            // a number of those at which other CTAs arrive; -1
     bool far_waits[MOST_SLOTS];              // some wait there is of the cluster's scope
     uint32_t *cell_writers, *tensor_writers; // that a read may have to come before
     bool *contested;   // by tensor: it is written, and not only where nobody else comes
     bool *written;     // by tensor: some access writes it
+    uint8_t *related;  // by two accesses and stale loops: 1 + how_apart, once asked; or NULL
     bool any_computed; // some access of shared memory is at a computed place
     int most_groups;   // above this many groups in flight nothing looks at the number
     struct {
@@ -402,10 +405,14 @@ static inline int teller_of(const validator *v, int slot, bool last)
 {
     return v->at.barriers + 2 * slot + last;
 }
-// Of what warps of other CTAs have left there.
+// Of what warps of other CTAs have left there, if any do.
+static inline bool has_peers(const validator *v, int slot)
+{
+    return v->peers_of[slot] >= 0;
+}
 static inline int peer_of(const validator *v, int slot, bool last)
 {
-    return v->at.peers + 2 * slot + last;
+    return v->at.peers + 2 * v->peers_of[slot] + last;
 }
 static inline int cta_of(const validator *v, uint32_t warps)
 {
@@ -484,6 +491,8 @@ bool validator_ordered(const validator *v, const state *s, const entry *e, knowl
 void validator_fresh_generation(const validator *v, state *s, int g);
 // Time is cut here.
 void validator_begin_generation(validator *v, state *s);
+// The same, and what nobody asks for is forgotten: equal states become equal.
+void validator_tidy(validator *v, state *s);
 // What one of these warps knows, all of them know; their lanes meet.
 void validator_tell(const validator *v, state *s, uint32_t warps);
 void validator_meet_lanes(const validator *v, state *s, uint32_t warps);
@@ -560,8 +569,9 @@ void validator_scalar_parameters(validator *v, state_set *set);
 // the region meets nobody, and can be run by itself.
 const kg_op *validator_last_role(const validator *v, const kg_op *first);
 void validator_find_partners(validator *v);
+// How many trips a role's loops are behind the longest way that some partner has come.
+int validator_trips_behind(const validator *v, const state *s, const kg_op *role);
 // What a role that came to this trip of its loop before has found; -1: it is the first.
-bool validator_is_far_behind(const validator *v, const state *s, const kg_op *role);
 int validator_follow(validator *v, state *s, int which, int seat);
 void validator_lead(validator *v, state *s, int which, int seat, int found);
 void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_set *set);
@@ -573,9 +583,7 @@ void validator_find_turns(validator *v);
 state *validator_turned(validator *v, state *s, uint32_t classes);
 
 // ---- explore.c ----------------------------------------------------------------------------------
-// Steps of control, which roles.c takes one by one.
-//
-// Empties the set into the arms.
+// Steps of control, which roles.c takes one by one. This one empties the set into the arms.
 void validator_branch(validator *v, const kg_op *op, state_set arms[2], state_set *set);
 // Empties the set into heads: those with distance > 0 make a trip, the others leave the loop.
 void validator_enter(validator *v, const kg_op *op, state_set *heads, state_set *set);

@@ -274,7 +274,12 @@ static void drop_rest(const validator *v, state *s, int g, const kept *k)
     for (int p = 0; p < planes; p++) {
         uint32_t warps = kept_in(v, p, k);
         uint32_t *rows = rows_of(v, s, g, p), *told = told_of(v, s, g, 0, p);
-        for (int w = 0; w < n_rows; w++) rows[w] = warps >> w & 1 ? rows[w] : 0;
+        if (!warps) {
+            memset(rows, 0, sizeof *rows * (size_t)n_rows);
+            memset(told, 0, sizeof *told * (size_t)n_tellers);
+            continue;
+        }
+        for (int w = 0; w < n_rows; w++) rows[w] &= -(warps >> w & 1);
         for (int t = 0; t < n_tellers; t++) told[t] &= warps;
     }
     for (int space = SHARED_FENCED; space <= GLOBAL_FENCED; space++)
@@ -348,9 +353,9 @@ static void put_together(const validator *v, state *s, int g, int h, kept *a, co
     a->events |= b->events;
 }
 
-// A new generation; older ones that everybody knows become number 0, equal ones become one, the
-// rest move down.
-void validator_begin_generation(validator *v, state *s)
+// Older generations that everybody knows become number 0, equal ones become one, the rest move
+// down; and a new one begins.
+void validator_tidy(validator *v, state *s)
 {
     renaming r = {{0}};
     int last = s->generations, next = 1, last_kept = 0; // as it is numbered still
@@ -386,6 +391,18 @@ void validator_begin_generation(validator *v, state *s)
     }
     s->generations = next;
     validator_fresh_generation(v, s, next);
+}
+
+// Tidying up takes longer than anything else, so it waits until there is much, or states are
+// compared.
+void validator_begin_generation(validator *v, state *s)
+{
+    if (!v->n_mbarriers || s->generations >= MANY_GENERATIONS) {
+        validator_tidy(v, s);
+        return;
+    }
+    s->generations += s->used;
+    validator_fresh_generation(v, s, s->generations);
 }
 
 // ---- what synchronizations do -------------------------------------------------------------------

@@ -176,16 +176,17 @@ void validator_find_partners(validator *v)
 
 // ---- scripts ------------------------------------------------------------------------------------
 
-bool validator_is_far_behind(const validator *v, const state *s, const kg_op *role)
+int validator_trips_behind(const validator *v, const state *s, const kg_op *role)
 {
-    enum { FAR_BEHIND = 4 };
+    int most = 0;
     for (int i = 0; i < v->loops.count; i++) {
         const loop_model *l = &v->loops.items[i];
         if (l->partners < 0 || l->role != role) continue;
         const script *t = &scripts_of(v, s)[l->partners];
-        if (t->count - t->at[l->seat] >= FAR_BEHIND) return true;
+        int behind = t->count - t->at[l->seat];
+        most = behind > most ? behind : most;
     }
-    return false;
+    return most;
 }
 
 int validator_follow(validator *v, state *s, int which, int seat)

@@ -308,6 +308,14 @@ static bool never_clash(const validator *v, const access_model *a, const access_
     return true;
 }
 
+// Room for what is known of each two accesses, where these are few.
+static void make_relations(validator *v)
+{
+    enum { FEW = 128 };
+    size_t n = (size_t)v->accesses.count;
+    if (n <= FEW) v->related = KG_NEW_ARRAY(v->arena, uint8_t, n * n * (MOST_LOOPS + 1));
+}
+
 static bool is_settled(const validator *v, int tensor)
 {
     for (int i = 0; i < v->accesses.count; i++)
@@ -382,6 +390,21 @@ static size_t rounded(size_t bytes)
     return (bytes + 7) & ~(size_t)7;
 }
 
+// Returns how many mbarriers there are at which other CTAs arrive.
+static int number_peers(validator *v)
+{
+    int count = 0;
+    for (int i = 0; i < v->n_mbarriers; i++) v->peers_of[i] = -1;
+    for (int i = 0; i < v->accesses.count; i++) {
+        const access_model *a = &v->accesses.items[i];
+        if (!a->use || a->at.op->code != KG_OP_MBARRIER_ARRIVE ||
+            a->cta == v->cta_of_mbarrier[a->mbarrier] || v->peers_of[a->mbarrier] >= 0)
+            continue;
+        for (int k = 0; k < a->ring; k++) v->peers_of[a->mbarrier + k] = (int16_t)count++;
+    }
+    return count;
+}
+
 static void find_shape(validator *v)
 {
     shape *at = &v->at;
@@ -405,7 +428,7 @@ static void find_shape(validator *v)
     at->own = at->planes * at->rows;
     at->told = at->own + KINDS_OF_KNOWLEDGE;
     at->peers = teller_of(v, v->n_mbarriers, false);
-    at->tellers = at->peers + (v->ctas.count ? 2 * v->n_mbarriers : 0);
+    at->tellers = at->peers + 2 * number_peers(v);
     at->words = at->told + at->tellers * at->planes;
     at->bytes =
         at->generations + sizeof(uint32_t) * (size_t)at->words * (size_t)(MOST_GENERATIONS - 1);
@@ -442,6 +465,7 @@ bool validator_prepare(validator *v)
     mark_matters(v, v->kernel->body);
     validator_find_guards(v);
     validator_find_last_uses(v);
+    make_relations(v);
     find_contested(v);
     find_users(v);
     if (v->stop) return false;

@@ -304,7 +304,7 @@ static void turn_mbarriers(const validator *v, const state *s, state *to, int wh
         *m = mbarriers_of(v, s)[i];
         m->parity ^= (v->place_of_mbarrier[i] + by) / v->ring_of_mbarrier[i] & 1;
         move_words(v, s, to, teller_of(v, i, false), teller_of(v, at, false));
-        if (v->ctas.count) move_words(v, s, to, peer_of(v, i, false), peer_of(v, at, false));
+        if (has_peers(v, i)) move_words(v, s, to, peer_of(v, i, false), peer_of(v, at, false));
     }
 }
 
