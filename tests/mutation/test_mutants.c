@@ -155,10 +155,30 @@ static void only_products_before_arrivals_are_reordered(void **state)
     }
 }
 
+// Of the CTAs of a cluster an arrival reaches only its own, and a wait learns of its own only.
+static void clusters_are_narrowed(void **state)
+{
+    (void)state;
+    expect("", "  cluster_barrier {sync=1}\n", "",
+           (const char *const[][2]){{"removed", ""}, {NULL, NULL}});
+    expect("", "  mbarrier_arrive e[t; ..+1] {cluster=1, sync=2}\n", "",
+           (const char *const[][2]){
+               {"removed", ""},
+               {"without cluster", "  mbarrier_arrive e[t; ..+1] {cluster=0, sync=2}\n"},
+               {NULL, NULL}});
+    expect("", "  mbarrier_wait e[t; ..+1] {behind=1, cluster=1}\n", "",
+           (const char *const[][2]){
+               {"removed", ""},
+               {"without behind", "  mbarrier_wait e[t; ..+1] {behind=0, cluster=1}\n"},
+               {"without cluster", "  mbarrier_wait e[t; ..+1] {behind=1, cluster=0}\n"},
+               {NULL, NULL}});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(barriers_and_commits_go),
+        cmocka_unit_test(clusters_are_narrowed),
         cmocka_unit_test(waits_are_loosened_and_moved),
         cmocka_unit_test(ids_are_swapped_for_the_next),
         cmocka_unit_test(an_only_id_is_swapped_for_a_new_one_if_some_arrive),

@@ -145,7 +145,7 @@ static void run_on(kgen_context *context, kgen_program *program, const program_c
     kgen_arg args[2 * PROGRAM_ARGS] = {0};
     size_t n = 0;
     kgen_device_options options = {
-        .completion = completion, .seed = completion, .driver = driver_path()};
+        .completion = completion, .seed = completion, .driver = driver_path(), .strict = c->strict};
     assert_int_equal(kgen_device_open(context, options.driver ? "cuda" : "cpu", &options, &device),
                      KGEN_OK);
     for (int i = 0; i < c->n_tensors; i++) {

@@ -50,10 +50,10 @@ static bool is_op(line l, const char *name)
 static bool synchronizes(line l)
 {
     static const char *const names[] = {
-        "barrier",         "warp_sync",     "wait",          "commit",      "arrive",
-        "fence",           "mbarrier_init", "mbarrier_wait", "proxy_fence", "mbarrier_arrive",
-        "mbarrier_expect", "wgmma_fence",   "wgmma_commit",  "wgmma_wait",  "bulk_commit",
-        "bulk_wait"};
+        "barrier",         "warp_sync",      "wait",          "commit",      "arrive",
+        "fence",           "mbarrier_init",  "mbarrier_wait", "proxy_fence", "mbarrier_arrive",
+        "mbarrier_expect", "wgmma_fence",    "wgmma_commit",  "wgmma_wait",  "bulk_commit",
+        "bulk_wait",       "cluster_barrier"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (is_op(l, names[i])) return true;
     return false;
@@ -94,7 +94,7 @@ static void add(mutant_list *out, const program *p, size_t at, const char *inste
     }
     mutant *m = &out->items[out->count++];
     m->text = rewrite(p, at, instead, shift);
-    m->order = false;
+    m->order = m->letter = false;
     snprintf(m->what, sizeof m->what, "S%d (%.*s, line %zu) %s", number, words, op, at + 1, how);
 }
 
@@ -346,6 +346,11 @@ static void mutants_of_op(mutant_list *out, const program *p, size_t at)
     if (is_op(l, "fence")) add_narrowed(out, p, at);
     if (is_op(l, "proxy_fence")) mutants_of_fence(out, p, at);
     if (is_op(l, "mbarrier_wait")) add_flag(out, p, at, "behind", false);
+    if (number_at(l, "cluster")) {
+        add_flag(out, p, at, "cluster", false);
+        // Whoever waits hears of products and copies that are over, in whatever scope.
+        out->items[out->count - 1].letter = is_op(l, "mbarrier_wait");
+    }
     if (is_op(l, "bulk_wait")) add_flag(out, p, at, "read", true);
     if (is_op(l, "mbarrier_expect")) {
         add_changed(out, p, at, "bytes", 16);
