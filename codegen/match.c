@@ -239,7 +239,9 @@ static bool match_init(matcher *x, const kg_op *op)
 static bool match_arrive(matcher *x, const kg_op *op)
 {
     if (!kg_op_int(op, KG_A_CLUSTER, 0)) return take(x, op, CG_PTX_MBARRIER_ARRIVE, 1, 0, NULL);
-    return take(x, op, CG_PTX_MBARRIER_ARRIVE_CLUSTER, op->parent->kernel->cluster, 0, NULL);
+    enum cg_ptx_id id =
+        kg_op_attr(op, KG_A_SCOPE) ? CG_PTX_MBARRIER_ARRIVE_PEER : CG_PTX_MBARRIER_ARRIVE_CLUSTER;
+    return take(x, op, id, op->parent->kernel->cluster, 0, NULL);
 }
 
 static bool match_phase_wait(matcher *x, const kg_op *op)

@@ -19,11 +19,19 @@ static bool of_first_lanes(const validator *v, int plane)
     return plane == v->at.came_after || (v->at.firsts == 2 && (plane & 1));
 }
 
+// That an engine or a tensor core is done with something needs no scope: it is over for everybody
+// in the cluster who comes after, whatever memory shows him of other CTAs.
+static bool is_over(const validator *v, const entry *e)
+{
+    bool read = e->kind == ENTRY_READ && v->accesses.items[e->access].flight == FLIGHT_WGMMA;
+    return v->ctas.count && v->at.came_after >= 0 && (read || e->warps == engine(v));
+}
+
 bool validator_ordered(const validator *v, const state *s, const entry *e, knowledge kind,
                        uint32_t warps, int lane, uint32_t *from, uint32_t *to)
 {
     if (!e->generation) return true;
-    int plane = plane_of(v, kind, by_first_lane(v, e));
+    int plane = is_over(v, e) ? v->at.came_after : plane_of(v, kind, by_first_lane(v, e));
     const uint32_t *rows = plane < 0 ? NULL : rows_of(v, s, e->generation, plane);
     uint32_t own = kind == KNOWN ? ~0u : *own_of(v, s, e->generation, kind);
     for (uint32_t left = e->warps; left; left &= left - 1) {
@@ -147,7 +155,8 @@ static bool forget_entry(const validator *v, const state *s, entry *e, knowledge
     if (!e->generation || e->phase) return false;
     if (e->kind == ENTRY_READ) users = writers;
     bool first = by_first_lane(v, e), proxy = v->accesses.items[e->access].proxy;
-    int plane = plane_of(v, KNOWN, first), fenced = plane_of(v, space, first);
+    int plane = is_over(v, e) ? v->at.came_after : plane_of(v, KNOWN, first);
+    int fenced = plane_of(v, space, first);
     bool unseen = e->warps == engine(v) && !rows_of(v, s, e->generation, plane)[v->warps];
     if (unseen || !all_know(v, s, e->generation, plane, e->warps, false, users)) return false;
     if (!proxy && fenced >= 0 && !all_know(v, s, e->generation, fenced, e->warps, false, users))
@@ -227,6 +236,7 @@ typedef struct kept {
 static void keep_entry(const validator *v, const entry *e, kept *of)
 {
     if (!e->generation) return;
+    if (is_over(v, e)) of[e->generation].events |= e->warps;
     if (by_first_lane(v, e))
         of[e->generation].first |= e->warps;
     else
