@@ -25,7 +25,7 @@ void kg_verify_cluster(kg_verifier *v, const kg_op *op)
     bool multicast = kg_op_int(op, KG_A_MULTICAST, 0) != 0;
     bool barrier = op->code == KG_OP_CLUSTER_BARRIER;
     const kg_attr *scope = op->code == KG_OP_MBARRIER_ARRIVE ? kg_op_attr(op, KG_A_SCOPE) : NULL;
-    if (scope && (!kg_op_int(op, KG_A_CLUSTER, 0) || strcmp(scope->name, "cta")))
+    if (scope && strcmp(scope->name, "cta"))
         kg_verify_fail(v, KG_D_V203, op,
                        "an arrival at all CTAs of a cluster is of that scope, or with scope=cta of "
                        "its own CTA's");

@@ -182,6 +182,8 @@ static const finding_case cases[] = {
      PAIR "{\n" BRING "  copy_bulk t[0] = x[(b + 1) / 2 * 16.., 0..] {multicast=1}\n}\n"},
     {"V203", "must not depend on",
      PAIR "{\n" BRING "  copy_bulk t[0] = x[b % 2 * 16.., 0..] {multicast=1}\n}\n"},
+    {"V203", "or with scope=cta",
+     PAIR "{\n  shared m: i64[1] {arrivals=8}\n  mbarrier_arrive m {cluster=1, scope=gpu}\n}\n"},
     {"V205", "stands in no region or loop",
      PAIR "{\n  for k in 0 .. 4 {\n    cluster_barrier\n  }\n}\n"},
     {"V204", "does not stay within a row", "shared t: f32[8, 8] {swizzle=[4, 3, 0]}"},
