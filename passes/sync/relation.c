@@ -344,32 +344,6 @@ static void sort_by_factor(kg_affine *form)
         }
 }
 
-// Both begin at sums of the same numbers, each times a factor that leaves room for all that the
-// smaller ones can come to, as 16 * i + j does where j is 0 to 15: the place says what they are.
-static void note_start(const start *x, const start *y, numbers *known)
-{
-    kg_affine a = x->form, b = y->form;
-    if (x->gathered || y->gathered || !a.known || !b.known || a.n != b.n) return;
-    int64_t low = lesser(a.constant, b.constant),
-            room = greater(a.constant + x->extent, b.constant + y->extent) - low;
-    sort_by_factor(&a);
-    sort_by_factor(&b);
-    for (int i = 0; i < a.n; i++) {
-        const kg_value *value = a.term[i].value;
-        int64_t factor = size_of(a.term[i].factor), most;
-        bounds of = bounds_of(value, 0);
-        if (b.term[i].value != value || b.term[i].factor != a.term[i].factor ||
-            kg_is_mutable(value) || factor < room)
-            return;
-        if (i + 1 < a.n && (of.least == INT64_MIN || of.most == INT64_MAX ||
-                            __builtin_sub_overflow(of.most, of.least, &most) ||
-                            __builtin_mul_overflow(most, factor, &most) ||
-                            __builtin_add_overflow(room, most, &room)))
-            return;
-    }
-    for (int i = 0; i < a.n; i++) note_number(known, a.term[i].value);
-}
-
 static bool same_operand(const kg_op *x, const kg_op *y, int i)
 {
     return x->operands[i] == y->operands[i] || kg_same_value(x->operands[i], y->operands[i]);
@@ -388,6 +362,37 @@ static bool follows(const kg_value *value, const numbers *known, const kg_op *lo
     for (int i = 0; i < value->op->n_operands && pure; i++)
         pure = follows(value->op->operands[i], known, loop, depth + 1);
     return pure;
+}
+
+// Both begin at sums of the same numbers, each times a factor that leaves room for all that the
+// smaller ones can come to, as 16 * i + j does where j is 0 to 15: the place says what they are.
+// Numbers that stay what they are all through the loop only move it.
+static void note_start(const start *x, const start *y, const kg_op *loop, numbers *known)
+{
+    kg_affine a = x->form, b = y->form;
+    numbers none = {{NULL}, 0};
+    if (x->gathered || y->gathered || !a.known || !b.known || a.n != b.n) return;
+    int64_t low = lesser(a.constant, b.constant),
+            room = greater(a.constant + x->extent, b.constant + y->extent) - low;
+    int moving = 0;
+    sort_by_factor(&a);
+    sort_by_factor(&b);
+    for (int i = 0; i < a.n; i++) {
+        if (b.term[i].value != a.term[i].value || b.term[i].factor != a.term[i].factor) return;
+        if (!follows(a.term[i].value, &none, loop, 0)) a.term[moving++] = a.term[i];
+    }
+    for (int i = 0; i < moving; i++) {
+        const kg_value *value = a.term[i].value;
+        int64_t factor = size_of(a.term[i].factor), most;
+        bounds of = bounds_of(value, 0);
+        if (kg_is_mutable(value) || factor < room) return;
+        if (i + 1 < moving && (of.least == INT64_MIN || of.most == INT64_MAX ||
+                               __builtin_sub_overflow(of.most, of.least, &most) ||
+                               __builtin_mul_overflow(most, factor, &most) ||
+                               __builtin_add_overflow(room, most, &room)))
+            return;
+    }
+    for (int i = 0; i < moving; i++) note_number(known, a.term[i].value);
 }
 
 // t of t / n and t mod n; NULL for two other numbers.
@@ -421,7 +426,7 @@ static bool another_tile_each_trip(const kg_sync_program *p, const kg_sync_acces
         return false;
     for (int d = 0; d < a->at.root->type.rank; d++) {
         start x = start_of(p, a, d), y = start_of(p, b, d);
-        note_start(&x, &y, &known);
+        note_start(&x, &y, carrier, &known);
     }
     put_all_together(&known, carrier);
     return has_number(&known, carrier->blocks[0]->arg);

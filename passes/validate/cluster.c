@@ -344,9 +344,20 @@ static void copy_body(maker *m)
 
 // ---- the kernel ---------------------------------------------------------------------------------
 
+// A value that may differ from CTA to CTA of a cluster.
+static bool may_differ(const kg_value *value, int depth)
+{
+    enum { DEEPEST = 24 };
+    if (value->kind == KG_VALUE_GRID || depth == DEEPEST || kg_is_mutable(value)) return true;
+    bool differs = value->kind == KG_VALUE_RESULT && !kg_is_computed(value->op);
+    for (int i = 0; value->op && i < value->op->n_operands && !differs; i++)
+        differs = may_differ(value->op->operands[i], depth + 1);
+    return differs;
+}
+
 typedef struct look {
-    int last; // warp that some region has, plus 1
-    bool whole, wgmma, reaches;
+    int last;                           // warp that some region has, plus 1
+    bool whole, wgmma, reaches, differ; // in whether and how often they reach others
 } look;
 
 static bool look_at(kg_op *op, void *user)
@@ -357,7 +368,12 @@ static bool look_at(kg_op *op, void *user)
     int last = op->code == KG_OP_WARPS ? (int)kg_op_int(op, KG_A_LAST, 1) : 0;
     if (last > l->last) l->last = last;
     l->wgmma |= op->code == KG_OP_WGMMA;
-    l->reaches |= kg_op_int(op, KG_A_CLUSTER, 0) || kg_op_int(op, KG_A_MULTICAST, 0);
+    bool reaches = kg_op_int(op, KG_A_CLUSTER, 0) || kg_op_int(op, KG_A_MULTICAST, 0);
+    l->reaches |= reaches;
+    for (const kg_op *o = op->parent->owner; reaches && o; o = o->parent->owner) {
+        l->differ |= o->code == KG_OP_WHILE;
+        for (int i = 0; i < o->n_operands; i++) l->differ |= may_differ(o->operands[i], 0);
+    }
     kg_access found[KG_MAX_EFFECTS];
     int n = region || !kg_op_info_of(op->code)->n_effects ? 0 : kg_op_accesses(op, found);
     for (int i = 0; i < n; i++) l->whole |= found[i].effect->agent != KG_AGENT_ELECTED;
@@ -401,7 +417,7 @@ bool validator_join_ctas(kg_arena *arena, kg_kernel *kernel, joined_ctas *out)
                .used = used,
                .warps = l.wgmma ? (used + 3) & ~3 : used,
                .bytes = (kernel->shared_bytes + SWIZZLE - 1) / SWIZZLE * SWIZZLE};
-    *out = (joined_ctas){.count = m.ctas, .warps = m.warps, .bytes = m.bytes};
+    *out = (joined_ctas){m.ctas, m.warps, m.bytes, .in_step = !l.differ};
     if ((m.ctas - 1) * m.warps + m.used > MOST_JOINED_WARPS) {
         out->why = kg_arena_printf(arena, "the %d CTAs of a cluster have more than %d warps",
                                    m.ctas, MOST_JOINED_WARPS);

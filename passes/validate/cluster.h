@@ -6,9 +6,10 @@
 enum { MOST_JOINED_WARPS = 31 };
 
 typedef struct joined_ctas {
-    kg_kernel *kernel; // each op has the one it is a copy of as its note
     int count, warps;  // CTAs; warps from one to the next
     int64_t bytes;     // of shared memory, from one to the next
+    kg_kernel *kernel; // each op has the one it is a copy of as its note
+    bool in_step;      // all reach the others alike, whichever CTA they are
     const char *why;   // it could not be made
 } joined_ctas;
 

@@ -99,6 +99,7 @@ typedef struct variable {
     linear part;
     int64_t unit, low, high;
     bool used;        // has a threshold
+    bool vague;       // CTAs of a cluster differ in it, in ways that are not understood
     int script, seat; // 1 + the script by which roles that go together agree on it; 0: none
     uint32_t above;   // the variables that are never more than this one
 } variable;
@@ -314,6 +315,7 @@ typedef struct validator {
     bool *dies;        // by scalar: there is such an op
     int *dies_too;     // by scalar: the next of the same op; -1
     int *condition_of; // by value id
+    const kg_value *conditions[MOST_CONDITIONS];
     int n_scalars, n_conditions, n_tensors, n_cells, n_mbarriers, n_registers, n_scripts;
     int modulus, warps;
     joined_ctas ctas;             // count 0: one alone
@@ -327,7 +329,6 @@ typedef struct validator {
     int *cell_byte;                                                  // by cell: one of its bytes
     uint32_t *cell_users, *tensor_users, mbarrier_users[MOST_SLOTS]; // warps that come there at all
     uint32_t mbarrier_waiters[MOST_SLOTS];
-    uint8_t cta_of_mbarrier[MOST_SLOTS];
     int16_t peers_of[MOST_SLOTS];            // a number of those at which other CTAs arrive; -1
     bool far_waits[MOST_SLOTS];              // some wait there is of the cluster's scope
     uint32_t *cell_writers, *tensor_writers; // that a read may have to come before
@@ -342,10 +343,10 @@ typedef struct validator {
     } turns;
     int *turn_of_scalar, turn_of_loop[32]; // -1: none
     int turn_of_mbarrier[MOST_SLOTS];
-    uint8_t ring_of_mbarrier[MOST_SLOTS], place_of_mbarrier[MOST_SLOTS];
+    uint8_t ring_of_mbarrier[MOST_SLOTS], place_of_mbarrier[MOST_SLOTS],
+        cta_of_mbarrier[MOST_SLOTS];
     state *form[2];         // turned
-    bool plain;             // nothing is to be turned
-    bool turned;            // something was
+    bool plain, turned;     // nothing is to be turned; something was
     bool bare;              // a read met bytes without contents
     uint64_t *packed;       // room for a state
     state_set spare[SIZES]; // memory of states that are done with, by capacity
@@ -467,6 +468,8 @@ linear linear_sum(const linear *a, const linear *b, int64_t factor); // a + fact
 // The factor of a value; 0 when it is not there.
 int64_t linear_factor(const linear *a, const kg_value *value);
 bool linear_is_constant(const linear *a);
+// The same integer whenever both are computed, by what the text says.
+bool linear_same_value(const kg_value *a, const kg_value *b);
 // Equal in trips of roles that go together.
 bool linear_correspond(const validator *v, const linear *a, const linear *b);
 // From trip to trip of the loop.
@@ -558,8 +561,7 @@ int scalar_value(const validator *v, const state *s, const kg_value *value);
 void validator_scalar(validator *v, state_set *set, const kg_op *op);
 // Where each of them is used last; guards are known.
 void validator_find_last_uses(validator *v);
-// Behind the op: what nobody asks for again is UNUSED_SCALAR, so states that differ in what is left
-// of it are one.
+// Behind the op: what nobody asks for again is UNUSED_SCALAR, so that fewer states differ.
 void validator_forget_scalars(const validator *v, state *s, const kg_op *op);
 // For parameters, before anything runs.
 void validator_scalar_parameters(validator *v, state_set *set);
@@ -578,8 +580,8 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
 
 // ---- turns.c ------------------------------------------------------------------------------------
 void validator_find_turns(validator *v);
-// The state with the rings of these classes (as bits) turned to where their counters are 0: itself,
-// or one that the next call overwrites.
+// With the rings of these classes (as bits) turned to 0: itself, or one that the next call
+// overwrites.
 state *validator_turned(validator *v, state *s, uint32_t classes);
 
 // ---- explore.c ----------------------------------------------------------------------------------
@@ -594,6 +596,5 @@ void validator_leave(validator *v, const kg_op *op, state *s);
 void validator_plain_op(validator *v, const kg_op *op, state_set *set);
 bool validator_spent(validator *v);
 void validator_explore(validator *v);
-// The number of a quantity whose variable is decided: FAR where it is above all that matters, -FAR
-// where below.
+// Of a quantity whose variable is decided: FAR above all that matters, -FAR below.
 int64_t validator_number(const validator *v, const state *s, const quantity *q);

@@ -7,6 +7,10 @@
 
 #include <string.h>
 
+#define FOUR(n) 1u << n, 2u << n, 4u << n, 8u << n
+static const uint32_t bits[32] = {FOUR(0),  FOUR(4),  FOUR(8),  FOUR(12),
+                                  FOUR(16), FOUR(20), FOUR(24), FOUR(28)};
+
 // ---- questions ----------------------------------------------------------------------------------
 
 static bool by_first_lane(const validator *v, const entry *e)
@@ -289,7 +293,7 @@ static void drop_rest(const validator *v, state *s, int g, const kept *k)
             memset(told, 0, sizeof *told * (size_t)n_tellers);
             continue;
         }
-        for (int w = 0; w < n_rows; w++) rows[w] &= -(warps >> w & 1);
+        for (int w = 0; w < n_rows; w++) rows[w] &= -(uint32_t)((warps & bits[w]) != 0);
         for (int t = 0; t < n_tellers; t++) told[t] &= warps;
     }
     for (int space = SHARED_FENCED; space <= GLOBAL_FENCED; space++)
@@ -447,15 +451,21 @@ void validator_meet_lanes(const validator *v, state *s, uint32_t warps)
         }
 }
 
+// Of whom some of these warps know. The form that compilers make vectors of.
+static uint32_t known_by(const uint32_t *rows, int count, uint32_t warps)
+{
+    uint32_t word = 0;
+    for (int w = 0; w < count; w++) word |= -(uint32_t)((rows[w] & warps) != 0) & bits[w];
+    return word;
+}
+
 void validator_leave_word(const validator *v, state *s, int teller, uint32_t warps, bool all_lanes)
 {
     for (int g = 1; g <= s->generations; g++)
         for (int p = 0; p < v->at.planes; p++) {
             const uint32_t *rows = rows_of(v, s, g, p);
             uint32_t word = all_lanes || of_first_lanes(v, p) ? self_known(v, s, g, p, warps) : 0;
-            for (int w = 0; w < v->at.rows; w++)
-                if (rows[w] & warps) word |= 1u << w;
-            *told_of(v, s, g, teller, p) |= word;
+            *told_of(v, s, g, teller, p) |= word | known_by(rows, v->at.rows, warps);
         }
 }
 
@@ -463,10 +473,7 @@ void validator_leave_trace(const validator *v, state *s, int teller, uint32_t wa
 {
     int p = v->at.came_after;
     for (int g = 1; g <= s->generations; g++) {
-        uint32_t word = warps;
-        for (int w = 0; w < v->at.rows; w++)
-            if (rows_of(v, s, g, p)[w] & warps) word |= 1u << w;
-        *told_of(v, s, g, teller, p) |= word;
+        *told_of(v, s, g, teller, p) |= warps | known_by(rows_of(v, s, g, p), v->at.rows, warps);
     }
 }
 

@@ -248,6 +248,17 @@ static int largest(int a, int b)
     return a > b ? a : b;
 }
 
+// Roles, and CTAs of a cluster, compute for themselves what they share.
+static void number_condition(validator *v, const kg_value *condition)
+{
+    int k = 0;
+    while (k < v->n_conditions && !linear_same_value(v->conditions[k], condition)) k++;
+    if (k == MOST_CONDITIONS) return;
+    v->conditions[k] = condition;
+    v->condition_of[condition->id] = k;
+    if (k == v->n_conditions) v->n_conditions++;
+}
+
 static void visit_op(validator *v, kg_op *op)
 {
     int64_t count = kg_op_int(op, KG_A_COUNT, 0);
@@ -267,9 +278,8 @@ static void visit_op(validator *v, kg_op *op)
         v->at.barriers =
             largest(v->at.barriers, 1 + ((int)kg_op_int(op, KG_A_ID, 0) & (BARRIERS - 1)));
     if (op->code == KG_OP_IF && op->operands[0]->id >= 0 &&
-        v->condition_of[op->operands[0]->id] < 0 && !kg_is_mutable(op->operands[0]) &&
-        v->n_conditions < MOST_CONDITIONS)
-        v->condition_of[op->operands[0]->id] = v->n_conditions++;
+        v->condition_of[op->operands[0]->id] < 0 && !kg_is_mutable(op->operands[0]))
+        number_condition(v, op->operands[0]);
     for (int i = 0; i < op->n_blocks; i++) visit(v, op->blocks[i]);
 }
 

@@ -80,16 +80,28 @@ static void find_threads(const validator *v, const complaint *c, kg_validation *
 {
     const access_model *a = c->a, *b = c->b;
     int slot = a && a->ring > 1 ? (int)((found->byte - a->offset) / a->slot_bytes) : 0;
+    // What an engine has completed its issuer asked for.
+    uint32_t warps_a = a && c->warps_a == engine(v) ? a->region : c->warps_a;
     found->thread_b = validator_thread_at(b, c->slot, found->byte, c->warps_b, -1);
     if (!a) {
         found->thread_a = validator_thread_at(b, c->slot, found->byte, c->warps_b, found->thread_b);
         return;
     }
-    found->thread_a = validator_thread_at(a, slot, found->byte, c->warps_a, found->thread_b);
+    found->thread_a = validator_thread_at(a, slot, found->byte, warps_a, found->thread_b);
     if (found->thread_a >= 0) return;
-    found->thread_a = validator_thread_at(a, slot, found->byte, c->warps_a, -1);
+    found->thread_a = validator_thread_at(a, slot, found->byte, warps_a, -1);
     int other = validator_thread_at(b, c->slot, found->byte, c->warps_b, found->thread_a);
     if (other >= 0) found->thread_b = other; // else one thread, and a copy of its own
+}
+
+static const char *name_other_cta(validator *v, const complaint *c)
+{
+    int cta = v->ctas.count ? cta_of(v, c->b->region) : 0;
+    if (v->ctas.count && c->a && cta_of(v, c->a->region) != cta)
+        return kg_arena_printf(v->arena, "%s, by another CTA of the cluster", c->what);
+    if (c->cell >= 0 && cta_of_byte(v, v->cell_byte[c->cell]) != cta)
+        return kg_arena_printf(v->arena, "%s, in another CTA of the cluster", c->what);
+    return c->what;
 }
 
 void validator_report(validator *v, const state *s, const complaint *c)
@@ -105,8 +117,7 @@ void validator_report(validator *v, const state *s, const complaint *c)
                            .byte = c->cell >= 0 ? v->cell_byte[c->cell] : -1,
                            .schedule = describe(v, s)};
     if (c->cell >= 0) find_threads(v, c, &found);
-    if (v->ctas.count && c->a && cta_of(v, c->warps_a) != cta_of(v, c->warps_b))
-        found.what = kg_arena_printf(v->arena, "%s, by another CTA of the cluster", c->what);
+    found.what = name_other_cta(v, c);
     if (certain) {
         *v->out = found;
         v->stop = true;
@@ -178,7 +189,7 @@ static void in_terms_of_one(const joined_ctas *ctas, kg_validation *out)
 }
 
 // All CTAs of a cluster at once. Where that is too much for us one is looked at, as if all went in
-// step: what is wrong then is wrong.
+// step, which they do if nothing depends on their places: what is wrong then is wrong.
 static void validate_cluster(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
 {
     joined_ctas ctas;
@@ -194,7 +205,7 @@ static void validate_cluster(kg_arena *arena, kg_kernel *kernel, kg_validation *
     if (out->verdict != KG_UNKNOWN) return;
     kg_validation one;
     validate_joined(arena, kernel, NULL, &one);
-    if (one.verdict == KG_WITNESS) *out = one;
+    if (one.verdict == KG_WITNESS && ctas.in_step) *out = one;
     out->what = kg_arena_printf(arena,
                                 one.verdict == KG_PROVED
                                     ? "within a CTA all is in order, but not shown is what "

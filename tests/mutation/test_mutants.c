@@ -174,6 +174,28 @@ static void clusters_are_narrowed(void **state)
                {NULL, NULL}});
 }
 
+// In front of a wait for threads a fence misses what they have done; what the copy engine brings
+// is not what it is for.
+static void fences_go_in_front_of_waits_for_threads(void **state)
+{
+    (void)state;
+    static const char *const waits[] = {"full", "empty"};
+    for (int i = 0; i < 2; i++) {
+        char program[256];
+        mutant_list list;
+        bool moved = false;
+        snprintf(program, sizeof program,
+                 "  copy_bulk t[k; ..+1] = a on full[k; ..+1]\n  mbarrier_wait %s[k; ..+1]\n"
+                 "  proxy_fence shared\n",
+                 waits[i]);
+        mutants_of(program, &list);
+        for (size_t k = 0; k < list.count; k++)
+            moved |= strstr(list.items[k].what, "moved in front of the wait") != NULL;
+        assert_int_equal(moved, i);
+        mutants_free(&list);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +207,7 @@ int main(void)
         cmocka_unit_test(warps_change_their_group),
         cmocka_unit_test(fences_are_narrowed),
         cmocka_unit_test(fences_that_only_repeat_stay),
+        cmocka_unit_test(fences_go_in_front_of_waits_for_threads),
         cmocka_unit_test(only_products_before_arrivals_are_reordered),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -32,6 +32,10 @@ static const struct {
     {"attention SQ=300 SK=300 H=2 sms=4 D=64 dtype=f16 stages=2 target=sm_90a", 2},
     {"attention SQ=100 SK=300 H=1 D=128 target=sm_90a", 1},
     {"attention SQ=200 SK=520 H=1 D=64 causal=true stages=3 target=sm_90a", 1},
+    {"attention SQ=200 SK=520 H=4 HKV=2 B=2 D=64 causal=true stages=2 persistent=true sms=3 "
+     "target=sm_90a",
+     2},
+    {"attention SQ=50 SK=300 H=6 HKV=2 D=128 causal=true pack=true target=sm_90a", 1},
 };
 
 typedef struct settings {
@@ -306,8 +310,9 @@ static char *prepare(cli_session *session, listener *heard, const char *line,
         if (!read_request(line, &r)) break;
         bool target = names_target(&r);
         if (target && i == TARGET_RUNS) break;
-        if (target && !given(&r, "sms") && !strcmp(r.family->name, "attention")) {
-            set_value(&r, "H", 1); // heads are CTAs of their own: it is the same program
+        bool alone = !given(&r, "sms") && !given(&r, "pack"); // each head is CTAs of its own
+        if (target && alone && !strcmp(r.family->name, "attention")) {
+            set_value(&r, "H", 1); // it is the same program
             set_value(&r, "HKV", 1);
         }
         if (target ? i > 0 : i + 1 < RUNS) make_longer(&r, target ? i - 1 : i);

@@ -285,14 +285,28 @@ static bool is_asynchronous(line l)
            (product && product < l.start + l.length);
 }
 
+// A wait for what the copy engine brings: some copy is `on` the same mbarriers, by their name.
+static bool waits_for_copies(const program *p, line wait)
+{
+    if (!is_op(wait, "mbarrier_wait")) return false;
+    char on[64];
+    const char *name = wait.start + word_at(wait, 1);
+    int length = snprintf(on, sizeof on, " on %.*s[", (int)strcspn(name, "[ \n"), name);
+    for (size_t i = 0; length < (int)sizeof on && i < p->count; i++) {
+        const char *found = is_op(p->lines[i], "copy_bulk") ? strstr(p->lines[i].start, on) : NULL;
+        if (found && found < p->lines[i].start + p->lines[i].length) return true;
+    }
+    return false;
+}
+
 // A fence may stand with those who wrote, in front of their barrier, or behind it with the one who
 // goes on from there; but not behind the copy or product itself. In front of a wait for stores by
-// the copy engine it covers the same: they have written nothing that it is for.
+// the copy engine, or for what it brings, it covers the same: none of that is what it is for.
 static void mutants_of_fence(mutant_list *out, const program *p, size_t at)
 {
     enum { NEAR = 24 };
     size_t behind = at + 1;
-    if (at && !is_op(p->lines[at - 1], "bulk_wait") &&
+    if (at && !is_op(p->lines[at - 1], "bulk_wait") && !waits_for_copies(p, p->lines[at - 1]) &&
         (waits(p->lines[at - 1]) || is_op(p->lines[at - 1], "mbarrier_wait")))
         add_moved(out, p, at, -1, "moved in front of the wait");
     while (behind < p->count && !is_asynchronous(p->lines[behind])) behind++;
