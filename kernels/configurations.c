@@ -14,12 +14,11 @@ const char *const kgen_target_configurations[] = {
     "matmul M=200 N=312 K=264 stages=3 tile_m=128 tile_n=160 out=bf16 sms=1 target=sm_90a",
     "matmul M=130 N=72 K=200 stages=2 tile_m=256 tile_n=64 out=bf16 sms=2 cluster=1 target=sm_90a",
     // Pairs of CTAs that share tiles of b, or of a: with and without a tile beyond the last one.
-    "matmul M=300 N=264 K=264 stages=3 cluster=2 tile_m=128 tile_n=128 sms=2 out=bf16 "
-    "target=sm_90a",
+    "matmul M=300 N=264 K=264 stages=3 cluster=2 tile_m=128 tile_n=128 sms=2 target=sm_90a",
     "matmul M=300 N=264 K=264 stages=3 cluster=2 tile_m=128 tile_n=64 sms=5 bias=true "
     "target=sm_90a",
-    "matmul M=312 N=264 K=328 stages=4 cluster=2 tile_m=64 tile_n=64 out=bf16 a_col=true "
-    "b_col=true sms=4 target=sm_90a",
+    "matmul M=312 N=264 K=328 stages=4 cluster=2 tile_m=64 tile_n=64 a_col=true b_col=true "
+    "sms=4 target=sm_90a",
     "matmul M=384 N=512 K=264 stages=3 cluster=2 tile_m=128 tile_n=256 sms=3 out=bf16 "
     "activation=silu target=sm_90a",
     "matmul M=200 N=160 K=328 stages=3 cluster=2 tile_m=256 tile_n=128 out=bf16 b_col=true "

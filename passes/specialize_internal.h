@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What the files of the specialize pass share: specialize_fit.c says whether the copy engine and
 // the tensor cores can do a kernel's loops, specialize_slice.c what a producer has to compute,
-// persistent.c where a CTA finds its tiles, specialize_cluster.c what CTAs fetch together, specialize_store.c and specialize_panels.c how tiles
-// leave, and specialize.c builds the roles.
+// persistent.c where a CTA finds its tiles, specialize_cluster.c what CTAs fetch together,
+// specialize_store.c and specialize_panels.c how tiles leave, and specialize.c builds the roles.
 #pragma once
 #include "ir/access.h"
 #include "passes/passes.h"
