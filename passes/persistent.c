@@ -94,6 +94,12 @@ bool kg_is_linear_grid(kg_specializer *s)
     return !s->misfit.reason;
 }
 
+// From a tile of a CTA to its next one, and from that of a cluster.
+static int32_t step_of(const kg_specializer *s)
+{
+    return s->schedule.persistent / (s->schedule.cluster > 1 ? s->schedule.cluster : 1);
+}
+
 // Which cluster a CTA is of, and its rank there.
 static void divide_cluster(kg_specializer *s, kg_tile_loop *t, const kg_place *outside)
 {
@@ -144,20 +150,27 @@ kg_tile_loop kg_make_linear_grid(kg_specializer *s, const kg_place *outside)
     k->n_grid = 1;
     k->cluster = size > 1 ? size : k->cluster;
     divide_cluster(s, &t, outside);
+    if (s->schedule.turns > 1) {
+        kg_value *left = negate(outside, calculate(outside, KG_OP_SUB, t.tiles, t.first));
+        kg_value *step = kg_make_int(outside, KG_I32, step_of(s));
+        t.turns = negate(outside, calculate(outside, KG_OP_DIV, left, step));
+    }
     return t;
 }
 
+// A CTA's tiles, or its turns: 0, 1, 2, ..
 static kg_block *open_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *role)
 {
     kg_place place = kg_place_end(s->kernel, role, s->schedule.loc);
-    int32_t size = t->rank ? s->schedule.cluster : 1;
-    kg_value *step = kg_make_int(&place, KG_I32, s->schedule.persistent / size);
-    kg_op *loop = kg_make(&place, KG_OP_FOR, 3, (kg_value *[]){t->first, t->tiles, step});
+    kg_value *first = t->turns ? kg_make_int(&place, KG_I32, 0) : t->first;
+    kg_value *step = kg_make_int(&place, KG_I32, t->turns ? 1 : step_of(s));
+    kg_value *end = t->turns ? t->turns : t->tiles;
+    kg_op *loop = kg_make(&place, KG_OP_FOR, 3, (kg_value *[]){first, end, step});
     kg_block *body = kg_op_add_block(s->kernel, loop);
     body->arg = KG_NEW(s->kernel->unit->arena, kg_value);
     *body->arg = (kg_value){.kind = KG_VALUE_ARG,
                             .type = kg_scalar_type(KG_I32),
-                            .name = "tile",
+                            .name = t->turns ? "turn" : "tile",
                             .loc = loop->loc,
                             .op = loop,
                             .id = -1};
@@ -194,13 +207,16 @@ static void name_index(const kg_tile_loop *t, int axis, kg_value *index)
     if (index->kind == KG_VALUE_RESULT && !index->name) index->name = t->old[axis].value->name;
 }
 
-kg_block *kg_make_tile_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *role,
-                            kg_value **indices)
+static void find_indices(kg_specializer *s, const kg_tile_loop *t, kg_tile_work *work,
+                         kg_value *tile)
 {
-    if (!t->linear) return role;
-    kg_block *body = s->schedule.persistent ? open_loop(s, t, role) : role;
-    kg_value *tile = s->schedule.persistent ? body->arg : t->first;
-    kg_place place = kg_place_end(s->kernel, body, s->schedule.loc);
+    kg_value **indices = work->indices;
+    kg_place place = kg_place_end(s->kernel, work->block, s->schedule.loc);
+    if (t->turns) {
+        kg_value *step = kg_make_int(&place, KG_I32, step_of(s));
+        tile = calculate(&place, KG_OP_ADD, calculate(&place, KG_OP_MUL, tile, step), t->first);
+        tile->name = "tile";
+    }
     if (t->n_old == 3) {
         int64_t layers;
         kg_value *layer = calculate(&place, KG_OP_MUL, t->extent[0], t->extent[1]);
@@ -221,5 +237,31 @@ kg_block *kg_make_tile_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *
         indices[s->schedule.cluster_axis] =
             own_tile(s, t, &place, indices[s->schedule.cluster_axis]);
     for (int i = 0; i < t->n_old; i++) name_index(t, i, indices[i]);
-    return body;
+}
+
+kg_tile_work kg_make_tile_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *role)
+{
+    kg_tile_work work = {.block = role};
+    if (!t->linear) return work;
+    if (s->schedule.persistent) work.block = open_loop(s, t, role);
+    find_indices(s, t, &work, s->schedule.persistent ? work.block->arg : t->first);
+    return work;
+}
+
+kg_tile_work kg_make_turn_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *role,
+                               kg_tile_work *others)
+{
+    kg_block *body = open_loop(s, t, role);
+    kg_place place = kg_place_end(s->kernel, body, s->schedule.loc);
+    kg_value *rest = kg_make_binary(&place, KG_OP_MOD, body->arg,
+                                    kg_make_int(&place, KG_I32, s->schedule.turns));
+    kg_op *equal =
+        kg_make(&place, KG_OP_EQ, 2, (kg_value *[]){rest, kg_make_int(&place, KG_I32, 0)});
+    kg_value *own = kg_op_result(s->kernel, equal, kg_scalar_type(KG_I1), NULL);
+    kg_op *branch = kg_make(&place, KG_OP_IF, 1, &own);
+    kg_tile_work work = {.block = kg_op_add_block(s->kernel, branch)};
+    *others = (kg_tile_work){.block = kg_op_add_block(s->kernel, branch)};
+    find_indices(s, t, &work, body->arg);
+    find_indices(s, t, others, body->arg);
+    return work;
 }

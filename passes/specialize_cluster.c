@@ -141,6 +141,9 @@ bool kg_cluster_fits(kg_specializer *s)
     const kg_kernel *k = s->kernel;
     if (k->cluster)
         kg_misfit_at(s, NULL, "leave out one of them", "the kernel has clusters of its own");
+    else if (s->schedule.turns > 1)
+        kg_misfit_at(s, NULL, "leave out `turns` or `cluster`",
+                     "in a cluster one set of consumers makes all tiles of a CTA");
     else if (axis >= k->n_grid)
         kg_misfit_at(s, NULL, NULL, "the grid has no axis %d, they count from 0", axis);
     else if (s->schedule.persistent && s->schedule.persistent < size)

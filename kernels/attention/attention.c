@@ -167,13 +167,13 @@ static void plan_alike(kgen_task *task, const int64_t *v, const char *const *tex
 }
 
 // A producer for the copy engine and wgmma for the rest, where the GPU has both: 64 query rows for
-// each of two warpgroups, and as many slots of keys and values as shared memory holds beside the
-// queries and the result.
+// each of two warpgroups, and slots of keys and values as far as shared memory holds them beside
+// the queries and, of persistent CTAs, the result.
 static void plan_roles(kgen_task *task, const int64_t *v, const char *const *texts)
 {
     enum { ROWS = 128, KEYS = 128, SMALLEST = 64, SHARED_BYTES = 226 * 1024 };
     int64_t stages = v[K_STAGES], group = v[K_H] / v[K_HKV];
-    int64_t bytes = 2 * v[K_D] * (2 * ROWS + stages * 2 * KEYS);
+    int64_t bytes = 2 * v[K_D] * (ROWS + stages * 2 * KEYS), result = 2 * v[K_D] * ROWS;
     bool able = plan_target(task, texts[K_TARGET]);
     int64_t rows = v[K_SQ] * (decided(texts[K_PACK]) < 0 ? 1 : group);
     const char *misfit = rows < SMALLEST || v[K_SK] < SMALLEST ? "fewer than 64 queries or keys"
@@ -195,12 +195,18 @@ static void plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
          KEYS, (long long)stages);
     s.pack = plan_pack(task, v, texts[K_PACK], ROWS);
     s.decided = decided(texts[K_PERSISTENT]);
+    // Who fetches the next queries while the result leaves cannot leave it where queries were.
+    if (bytes + result > SHARED_BYTES) s.decided = -1;
     if (s.pack > 1 || (v[K_CAUSAL] && stages > 2)) s.following = 0;
     bool persistent = plan_order(task, v, &s);
     int64_t blocks = plan_ceildiv(v[K_SQ] * s.pack, ROWS) * v[K_H] / s.pack * v[K_B];
     note(task, "%lld blocks of queries for %lld SMs: %s\n", (long long)blocks, (long long)v[K_SMS],
          persistent ? "persistent CTAs fetch the next block's tiles while they end one"
                     : "one CTA a block");
+    if (s.pack == 1)
+        note(task, "the result leaves through %s\n",
+             persistent ? "bytes of its own, for the next queries are fetched meanwhile"
+                        : "the bytes of the queries");
     plan_define_int(task, "STAGES", stages);
     plan_define_int(task, "BM", ROWS);
     plan_define_int(task, "BN", KEYS);

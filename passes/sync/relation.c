@@ -417,6 +417,23 @@ static void put_all_together(numbers *known, const kg_op *loop)
     }
 }
 
+// The index of the loop times something, plus what stays as it is in all trips.
+static bool counts_trips(const kg_sync_program *p, const kg_value *value, const kg_op *loop,
+                         const kg_op *user)
+{
+    numbers none = {{NULL}, 0};
+    if (value == loop->blocks[0]->arg) return true;
+    if (!kg_is_scalar(value) || kg_is_mutable(value)) return false;
+    kg_affine form = kg_affine_of(&p->assigns, (kg_value *)value, user, 0);
+    bool index = false;
+    for (int i = 0; form.known && i < form.n; i++) {
+        bool own = form.term[i].value == loop->blocks[0]->arg && form.term[i].factor;
+        if (!own && !follows(form.term[i].value, &none, loop, 0)) return false;
+        index |= own;
+    }
+    return form.known && index;
+}
+
 static bool another_tile_each_trip(const kg_sync_program *p, const kg_sync_access *a,
                                    const kg_sync_access *b, const kg_op *carrier)
 {
@@ -429,7 +446,9 @@ static bool another_tile_each_trip(const kg_sync_program *p, const kg_sync_acces
         note_start(&x, &y, carrier, &known);
     }
     put_all_together(&known, carrier);
-    return has_number(&known, carrier->blocks[0]->arg);
+    for (int i = 0; i < known.count; i++)
+        if (counts_trips(p, known.items[i], carrier, a->at.op)) return true;
+    return false;
 }
 
 static kg_relation relate_views(const kg_sync_program *p, const kg_sync_access *a,
@@ -499,6 +518,25 @@ static bool lie_apart(const kg_sync_access *a, const kg_sync_access *b)
            b->offset + b->ring * b->slot_bytes <= a->offset;
 }
 
+static bool of_one_warpgroup(uint32_t warps, void *user)
+{
+    bool *all = user;
+    *all &= !(warps & ~(UINT32_C(15) << (__builtin_ctz(warps) & ~3)));
+    return *all;
+}
+
+// What a warpgroup's products read belongs to each of its threads: the wait of one of them is for
+// the products of all four warps.
+static kg_apart conflict_at(const kg_sync_access *a, int64_t a_offset, const kg_sync_access *b,
+                            int64_t b_offset, int64_t *byte)
+{
+    kg_apart apart = kg_footprint_conflict(a->bytes, a_offset, b->bytes, b_offset, byte);
+    bool own = apart > KG_APART_THREAD && a->group == KG_GROUP_WGMMA;
+    if (own && kg_footprint_common(a->bytes, a_offset, b->bytes, b_offset, of_one_warpgroup, &own))
+        return own ? KG_APART_THREAD : apart;
+    return apart;
+}
+
 static kg_relation relate_bytes(const kg_sync_access *a, const kg_sync_access *b,
                                 uint64_t distances, bool carried)
 {
@@ -508,8 +546,8 @@ static kg_relation relate_bytes(const kg_sync_access *a, const kg_sync_access *b
     for (int i = 0; distances && i < (one_root ? 1 : a->ring); i++)
         for (int j = 0; j < (one_root ? 1 : b->ring); j++) {
             int64_t byte = -1;
-            kg_apart here = kg_footprint_conflict(a->bytes, a->offset + i * a->slot_bytes, b->bytes,
-                                                  b->offset + j * b->slot_bytes, &byte);
+            kg_apart here = conflict_at(a, a->offset + i * a->slot_bytes, b,
+                                        b->offset + j * b->slot_bytes, &byte);
             if (here > r.apart) {
                 r.apart = here;
                 r.byte = byte;
