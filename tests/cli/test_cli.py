@@ -601,6 +601,7 @@ def explain_schedule(kgen):
     rule = ("explain", "delta_net_prefill", "--schedule", "H=16", "HK=16", "B=1")
     kgen(*rule, "T=32768", out=r"chosen: chunks, 64 rows a CTA, which saves more than a quarter")
     kgen(*rule, "T=64", "-t", "sm_90a", out=r"rows 64 for sm_90a[^$]*chosen: fused, 64 rows")
+    kgen(*rule, "T=32768", "form=fused", out=r"chosen: fused, 64 rows")
     kgen(*rule, "T=64", "sms=8", out=r"32 CTAs that wait would leave no SM")
     kgen("explain", "matmul", "M=16", "target=sm_90a", "--schedule", out="all warps work alike")
     kgen("explain", "matmul", "--schedule", out="for any GPU\n  -D T=bf16")
