@@ -100,5 +100,11 @@ const char *const kgen_configurations[] = {
     "delta_net_prefill T=128 B=1 HK=2 D=64 rows=64 dtype=f16 gates=none",
     "delta_net_prefill T=100 B=1 H=1 rows=128",
     "delta_net_prefill T=65 H=1 stages=1 dtype=f16",
+    "delta_net_prefill T=70 B=1 H=1 rows=32",
+    "delta_net_prefill T=70 B=1 H=1 D=64 rows=16 dtype=f16",
+    "delta_net_prefill T=700 B=1 H=1 D=64 gates=none form=fused",
+    "delta_net_prefill T=150 form=chunks",
+    "delta_net_prefill T=200 B=3 H=1 D=64 form=chunks gates=strong",
+    "delta_net_prefill T=65 B=4 HK=2 form=chunks gates=none stages=1 dtype=f16",
     NULL,
 };
