@@ -417,6 +417,23 @@ static void put_all_together(numbers *known, const kg_op *loop)
     }
 }
 
+// The index of the loop times something, plus what stays as it is in all trips.
+static bool counts_trips(const kg_sync_program *p, const kg_value *value, const kg_op *loop,
+                         const kg_op *user)
+{
+    numbers none = {{NULL}, 0};
+    if (value == loop->blocks[0]->arg) return true;
+    if (!kg_is_scalar(value) || kg_is_mutable(value)) return false;
+    kg_affine form = kg_affine_of(&p->assigns, (kg_value *)value, user, 0);
+    bool index = false;
+    for (int i = 0; form.known && i < form.n; i++) {
+        bool own = form.term[i].value == loop->blocks[0]->arg && form.term[i].factor;
+        if (!own && !follows(form.term[i].value, &none, loop, 0)) return false;
+        index |= own;
+    }
+    return form.known && index;
+}
+
 static bool another_tile_each_trip(const kg_sync_program *p, const kg_sync_access *a,
                                    const kg_sync_access *b, const kg_op *carrier)
 {
@@ -429,7 +446,9 @@ static bool another_tile_each_trip(const kg_sync_program *p, const kg_sync_acces
         note_start(&x, &y, carrier, &known);
     }
     put_all_together(&known, carrier);
-    return has_number(&known, carrier->blocks[0]->arg);
+    for (int i = 0; i < known.count; i++)
+        if (counts_trips(p, known.items[i], carrier, a->at.op)) return true;
+    return false;
 }
 
 static kg_relation relate_views(const kg_sync_program *p, const kg_sync_access *a,

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: MIT
-//
 // The abstract machine of the validator: what the files of this folder share. See README.md.
 #pragma once
 #include "ir/access.h"
@@ -145,6 +144,7 @@ typedef struct loop_model {
     int lag;             // how many trips fewer it makes than the longest of them, at its start
     const kg_op *role;   // the region that it stands in, if it has partners
     bool lonely;         // a role's loop without partners, though others make the same trips
+    bool idle;           // nothing in it touches memory or synchronizes
     bool index_wanted;   // some slot depends on its index
     uint64_t conditions; // defined inside: forgotten with each trip
     uint32_t variables;  // likewise
@@ -573,6 +573,7 @@ const kg_op *validator_last_role(const validator *v, const kg_op *first);
 void validator_find_partners(validator *v);
 // How many trips a role's loops are behind the longest way that some partner has come.
 int validator_trips_behind(const validator *v, const state *s, const kg_op *role);
+bool validator_leads_idly(const validator *v, const state *s, const kg_op *next);
 // What a role that came to this trip of its loop before has found; -1: it is the first.
 int validator_follow(validator *v, state *s, int which, int seat);
 void validator_lead(validator *v, state *s, int which, int seat, int found);

@@ -106,7 +106,8 @@ static bool may_go_both_ways(const validator *v, const kg_op *branch)
 static void go_to_block(crew *c, state *s, int role, const kg_block *block);
 static void go_behind(crew *c, state *s, int role, const kg_op *op);
 
-// States at the head of a loop: into the next trip, or behind it.
+// States at the head of a loop: into the next trip, or behind it. The last one is taken up first;
+// who only counts comes to the loop's end before it counts for ever.
 static void go_from_head(crew *c, state_set *heads, int role, const kg_op *loop)
 {
     for (int i = heads->count - 1; i >= 0 && !c->v->stop; i--) {
@@ -300,10 +301,17 @@ static uint32_t free_to_turn(const crew *c, const state *s)
 // ---- going on -----------------------------------------------------------------------------------
 
 // Who lets copies come does so only when nobody else can go on, so that consumers wait for each
-// copy at the same place. Of CTAs that go together the one that is behind comes first.
+// copy at the same place. Last comes who would count ahead of all others, for nothing holds it.
+static int patience(const crew *c, const state *s, int role)
+{
+    return validator_leads_idly(c->v, s, c->v->ops[s->next[role]]) ? 2 : c->copies[role];
+}
+
+// Of CTAs that go together the one that is behind comes first.
 static bool comes_before(const crew *c, const state *s, int role, int other)
 {
-    if (c->copies[role] != c->copies[other]) return c->copies[other];
+    int ours = patience(c, s, role), others = patience(c, s, other);
+    if (ours != others) return ours < others;
     return c->v->ctas.count && validator_trips_behind(c->v, s, c->regions[role]) >
                                    validator_trips_behind(c->v, s, c->regions[other]);
 }
