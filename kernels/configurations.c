@@ -34,12 +34,12 @@ const char *const kgen_target_configurations[] = {
     "matmul M=64 N=136 K=264 stages=3 splits=3 split_order=serial residual=true out=bf16 "
     "tile_m=64 tile_n=128 sms=3 target=sm_90a",
     "attention SQ=200 SK=300 D=128 causal=true target=sm_90a",
-    "attention SQ=300 SK=300 H=2 sms=4 D=64 dtype=f16 stages=2 target=sm_90a",
-    "attention SQ=100 SK=300 H=1 D=128 target=sm_90a",
-    "attention SQ=200 SK=520 H=1 D=64 causal=true stages=3 target=sm_90a",
+    "attention SQ=300 SK=420 H=2 sms=4 D=64 dtype=f16 stages=2 tile_n=192 target=sm_90a",
+    "attention SQ=100 SK=300 H=1 D=128 tile_n=176 target=sm_90a",
+    "attention SQ=200 SK=520 H=1 D=64 causal=true stages=3 tile_n=128 target=sm_90a",
     // Persistent CTAs go through the blocks of two sections of heads, longest first.
-    "attention SQ=200 SK=520 H=4 HKV=2 B=2 D=64 causal=true stages=2 persistent=true sms=3 "
-    "target=sm_90a",
+    "attention SQ=200 SK=520 H=4 HKV=2 B=2 D=64 causal=true stages=2 tile_n=128 persistent=true "
+    "sms=3 target=sm_90a",
     // Rows of all heads that read a key head in one tile, token by token.
     "attention SQ=50 SK=300 H=6 HKV=2 D=128 causal=true pack=true target=sm_90a",
     NULL,

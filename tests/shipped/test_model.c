@@ -104,11 +104,14 @@ static void test_attention(void **state)
         "SQ=4096 SK=4096 H=32 HKV=8 D=128 causal=true",
         "SQ=100 SK=300 D=64",
         "SQ=16384 SK=16384 H=16 HKV=16 D=64 dtype=f16",
+        "SQ=16384 SK=16384 H=16 HKV=16 D=128",
+        "SQ=1000 SK=1000 H=16 HKV=16 D=64 causal=true persistent=true",
     };
     kgen_context *context = shipped_context();
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         kgen_task *task = plan(shapes[i], "");
         assert_int_equal(constant(task, "PRODUCERS"), 1);
+        assert_non_null(strstr(task->reasons, "chosen: "));
         place(context, task, shapes[i]);
         kgen_task_free(task);
     }
