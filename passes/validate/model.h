@@ -406,7 +406,6 @@ static inline int teller_of(const validator *v, int slot, bool last)
 {
     return v->at.barriers + 2 * slot + last;
 }
-// Of what warps of other CTAs have left there, if any do.
 static inline bool has_peers(const validator *v, int slot)
 {
     return v->peers_of[slot] >= 0;
