@@ -33,6 +33,8 @@ enum {
     MOST_OF_THREE = 112 // the same, where three warpgroups share what there is
 };
 
+static const double THREE_READERS = 1.07; // of a step's time, with three warpgroups
+
 typedef struct candidate {
     int64_t bm, bn, bk, warps;
 } candidate;
@@ -204,7 +206,10 @@ static price price_of(const matmul_shape *shape, const candidate *c, int64_t sta
     int64_t steps = ceildiv(ceildiv(shape->k, c->bk), shape->splits);
     double leaving = TILE_COST + (double)(c->bm * c->bn * shape->out_bytes) / STORE_PORT +
                      (t.size > 1 ? PAIR_COST : 0);
-    double cycles = latency_of(t) + (double)p.waves * ((double)steps * p.step.all + leaving);
+    // A slot is free when the slowest of its readers is done: worth three of them only where clear.
+    double readers = c->warps == 12 ? THREE_READERS : 1;
+    double stepping = (double)steps * p.step.all * readers;
+    double cycles = latency_of(t) + (double)p.waves * (stepping + leaving);
     p.choice =
         (matmul_choice){.bm = c->bm, .bn = c->bn, .bk = c->bk, .stages = stages, .warps = c->warps};
     p.choice.store_columns = panel;
