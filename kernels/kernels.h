@@ -65,8 +65,8 @@ typedef struct kgen_task {
     kgen_task_scalar scalars[KGEN_TASK_SCALARS];
     int n_scalars;
     char target[16];    // GPU that the plan is made for; empty: any
-    char reasons[2048]; // why this schedule, a line each; empty: nothing was to be chosen
-    double flop, bytes;                        // of the whole task, by the usual formulas
+    char reasons[4096]; // why this schedule, a line each; empty: nothing was to be chosen
+    double flop, bytes; // of the whole task, by the usual formulas
     void (*prepare)(struct kgen_task *task);   // inputs that are not uniform noise; NULL: none
     bool (*reference)(struct kgen_task *task); // false: out of memory
 } kgen_task;

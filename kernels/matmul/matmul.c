@@ -24,6 +24,7 @@ enum {
     K_TILE_K,
     K_TARGET,
     K_SMS,
+    K_TURNS,
     K_COUNT
 };
 
@@ -43,6 +44,9 @@ static const kgen_task_key keys[] = {{"M", "256", "rows of a and c"},
                                      {"tile_k", "0", "depth of a stage; 0 = by shape"},
                                      {"target", "any", "GPU that the schedule is for"},
                                      {"sms", "132", "its SMs"},
+                                     {"turns", "0",
+                                      "sets of warps that take a CTA's tiles in turn there, 1 or "
+                                      "2; 0 = by shape"},
                                      {0}};
 static const char *const activations[] = {"none", "relu", "gelu", "silu"};
 
@@ -139,8 +143,7 @@ static bool plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
     if (!plan_target(task, texts[K_TARGET])) return false;
     bool stages_given = texts[K_STAGES] != keys[K_STAGES].value;
     if (lda % CHUNK || ldb % CHUNK || v[K_M] < SMALLEST || v[K_N] < SMALLEST || v[K_K] < SMALLEST) {
-        snprintf(task->reasons, sizeof task->reasons,
-                 "%s: all warps work alike\n",
+        snprintf(task->reasons, sizeof task->reasons, "%s: all warps work alike\n",
                  lda % CHUNK || ldb % CHUNK ? "rows that are not whole chunks of 16 bytes"
                                             : "smaller than a tile of wgmma");
         return false;
@@ -153,6 +156,7 @@ static bool plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
                           .tile_m = v[K_TILE_M],
                           .tile_n = v[K_TILE_N],
                           .tile_k = v[K_TILE_K],
+                          .turns = v[K_TURNS],
                           .stages = stages_given ? v[K_STAGES] : 0};
     shape.out_bytes = (int64_t)kgen_task_dtype_bytes(texts[K_OUT]);
     shape.a_col = v[K_A_COL];
@@ -169,6 +173,7 @@ static bool plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
     plan_define_int(task, "RASTER", choice.raster);
     plan_define_int(task, "BULK_STORE", shape.staged);
     plan_define_int(task, "STORE_COLUMNS", choice.store_columns);
+    plan_define_int(task, "TURNS", choice.turns);
     plan_define(task, "THROUGH_SHARED", shape.staged ? "true" : "false");
     return true;
 }
@@ -201,6 +206,8 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
         return plan_fail(error, "sms=%s: must be 1 to 1024", texts[K_SMS]);
     if (v[K_STAGES] < 2 || v[K_STAGES] > 6)
         return plan_fail(error, "stages=%s: must be 2 to 6", texts[K_STAGES]);
+    if (v[K_TURNS] < 0 || v[K_TURNS] > 2 || (v[K_TURNS] == 2 && v[K_SPLITS] > 1))
+        return plan_fail(error, "turns=%s: must be 0 to 2, with splits 0 or 1", texts[K_TURNS]);
     int activation = 0;
     while (activation < 4 && strcmp(texts[K_ACTIVATION], activations[activation])) activation++;
     if (activation == 4)

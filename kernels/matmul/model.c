@@ -24,18 +24,21 @@ enum {
     PANEL = 64,      // columns: as wide as the copy engine swizzles
     MOST_STAGES = 8,
     MOST_REGISTERS =
-        176 // of a thread for sums and bias; addresses and the activation take the rest
+        176,            // of a thread for sums and bias; addresses and the activation take the rest
+    MOST_IN_TURNS = 208 // where one warpgroup has all of a tile, and so few addresses
 };
 
 typedef struct candidate {
-    int64_t bm, bn, bk, warps;
+    int64_t bm, bn, bk, warps, turns;
 } candidate;
 
-// Two warpgroups with 64 rows each or more; one where there are few rows.
+// Two warpgroups with 64 rows each or more; one where there are few rows; two that take turns, each
+// with tiles of its own: one stores while the other multiplies.
 static const candidate candidates[] = {
-    {128, 256, 64, 8}, {256, 128, 64, 8}, {128, 192, 64, 8}, {128, 160, 64, 8},
-    {128, 128, 64, 8}, {256, 64, 64, 8},  {128, 64, 64, 8},  {64, 256, 64, 4},
-    {64, 192, 64, 4},  {64, 128, 64, 4},  {64, 64, 64, 4},
+    {128, 256, 64, 8},    {256, 128, 64, 8},    {128, 192, 64, 8},   {128, 160, 64, 8},
+    {128, 128, 64, 8},    {256, 64, 64, 8},     {128, 64, 64, 8},    {64, 256, 64, 4},
+    {64, 192, 64, 4},     {64, 128, 64, 4},     {64, 64, 64, 4},     {128, 192, 64, 4, 2},
+    {128, 160, 64, 4, 2}, {128, 128, 64, 4, 2}, {64, 256, 64, 4, 2},
 };
 
 typedef struct text {
@@ -103,7 +106,7 @@ static step_cost cost_of_step(const matmul_shape *shape, const candidate *c, int
 static int64_t stages_that_fit(const matmul_shape *shape, const candidate *c)
 {
     int64_t panel = store_columns(c), epilogue = c->bm * (panel ? 2 * panel : c->bn);
-    epilogue = shape->staged ? epilogue * shape->out_bytes : 0;
+    epilogue = shape->staged ? epilogue * shape->out_bytes * (c->turns ? c->turns : 1) : 0;
     int64_t slot = (c->bm + c->bn) * c->bk * OPERAND_BYTES;
     int64_t stages = (SHARED_BYTES - RESERVED - epilogue) / slot;
     if (shape->stages) return shape->stages <= stages ? shape->stages : 0;
@@ -134,6 +137,8 @@ static int64_t choose_raster(const matmul_shape *shape, const candidate *c)
 
 static bool wanted(const matmul_shape *shape, const candidate *c)
 {
+    if (shape->turns && shape->turns != (c->turns ? c->turns : 1)) return false;
+    if (c->turns && shape->splits > 1) return false;
     return (!shape->tile_m || shape->tile_m == c->bm) &&
            (!shape->tile_n || shape->tile_n == c->bn) && (!shape->tile_k || shape->tile_k == c->bk);
 }
@@ -145,6 +150,14 @@ static double dram_cycles(const matmul_shape *shape)
     return (operands + out) / DRAM_PORT;
 }
 
+// Cycles of a CTA's tiles, one after the other. Where sets of warps take turns, one tile leaves
+// while the next is multiplied: whichever takes longer decides, and the last one leaves alone.
+static double cycles_of_tiles(const candidate *c, int64_t tiles, double products, double leaving)
+{
+    double each = products + leaving, shared = larger(products, each / 2);
+    return c->turns ? (double)tiles * shared + leaving : (double)tiles * each;
+}
+
 static bool judge(const matmul_shape *shape, const candidate *c, matmul_choice *out, text *t)
 {
     int64_t stages = stages_that_fit(shape, c);
@@ -153,7 +166,7 @@ static bool judge(const matmul_shape *shape, const candidate *c, matmul_choice *
             (long long)c->bm, (long long)c->bn, (long long)c->bk);
         return false;
     }
-    if (registers_of(shape, c) > MOST_REGISTERS) {
+    if (registers_of(shape, c) > (c->turns ? MOST_IN_TURNS : MOST_REGISTERS)) {
         put(t, "%lldx%lldx%lld: sums and epilogue are %lld registers of a thread, too many\n",
             (long long)c->bm, (long long)c->bn, (long long)c->bk,
             (long long)registers_of(shape, c));
@@ -164,20 +177,22 @@ static bool judge(const matmul_shape *shape, const candidate *c, matmul_choice *
     int64_t waves = ceildiv(tiles, shape->ctas);
     int64_t steps = ceildiv(ceildiv(shape->k, c->bk), shape->splits);
     double leaving = TILE_COST + (double)(c->bm * c->bn * shape->out_bytes) / STORE_PORT;
-    double cycles = LATENCY + (double)waves * ((double)steps * step.all + leaving);
+    double cycles = LATENCY + cycles_of_tiles(c, waves, (double)steps * step.all, leaving);
     *out =
         (matmul_choice){.bm = c->bm, .bn = c->bn, .bk = c->bk, .stages = stages, .warps = c->warps};
+    out->turns = c->turns;
     if (shape->staged) out->store_columns = store_columns(c);
-    if (waves > 1) { // else every CTA has one tile anyway
+    if (waves > 1 || c->turns) { // else every CTA has one tile anyway
         out->persistent = shape->ctas;
         out->raster = choose_raster(shape, c);
     }
     out->cycles = larger(cycles, dram_cycles(shape));
     put(t,
-        "%lldx%lldx%lld, %lld stages: a step takes %.0f cycles of the tensor cores, %.0f of shared "
+        "%lldx%lldx%lld, %s%lld stages: a step takes %.0f cycles of the tensor cores, %.0f of "
+        "shared "
         "memory, %.0f of L2; %lld tiles in %lld waves, %.0f %% full: %.0f cycles\n",
-        (long long)c->bm, (long long)c->bn, (long long)c->bk, (long long)stages, step.tensor,
-        step.shared, step.l2, (long long)tiles, (long long)waves,
+        (long long)c->bm, (long long)c->bn, (long long)c->bk, c->turns ? "two in turn, " : "",
+        (long long)stages, step.tensor, step.shared, step.l2, (long long)tiles, (long long)waves,
         100.0 * (double)tiles / (double)(waves * shape->ctas), out->cycles);
     return true;
 }
@@ -199,6 +214,9 @@ bool matmul_model(const matmul_shape *shape, matmul_choice *best, char *reasons,
     }
     put(&t, "chosen: %lldx%lldx%lld, %lld stages, %lld warps and a producer; ", (long long)best->bm,
         (long long)best->bn, (long long)best->bk, (long long)best->stages, (long long)best->warps);
+    if (best->turns)
+        put(&t, "%lld sets of these take tiles in turn, one stores while the other multiplies; ",
+            (long long)best->turns);
     if (best->persistent)
         put(&t, "%lld CTAs go through all tiles, in groups of %lld along m\n",
             (long long)best->persistent, (long long)best->raster);

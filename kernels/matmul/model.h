@@ -15,11 +15,12 @@ typedef struct matmul_shape {
     int64_t splits;    // CTAs along K
     int64_t ctas;      // SMs of the GPU
     // What the caller wants; 0: by the model.
-    int64_t tile_m, tile_n, tile_k, stages;
+    int64_t tile_m, tile_n, tile_k, stages, turns;
 } matmul_shape;
 
 typedef struct matmul_choice {
     int64_t bm, bn, bk, stages, warps, persistent, raster, store_columns;
+    int64_t turns; // sets of so many warps that take a CTA's tiles in turn; 0: one set for all
     double cycles; // of the whole product, by the model
 } matmul_choice;
 
