@@ -15,13 +15,11 @@ const char *const kgen_target_configurations[] = {
     "matmul M=130 N=72 K=200 stages=2 tile_m=256 tile_n=64 out=bf16 sms=2 target=sm_90a",
     // Tiles in the order of a raster, whose last group is shorter.
     "matmul M=192 N=256 K=128 stages=3 tile_m=64 tile_n=128 out=bf16 sms=2 target=sm_90a",
-    // Two sets of warps that take a CTA's tiles in turn; three and four turns, an odd last one.
+    // Two sets of warps that take a CTA's tiles in turn: six turns, and an odd number of them.
     "matmul M=300 N=392 K=264 stages=3 turns=2 tile_m=128 tile_n=128 sms=2 out=bf16 "
     "target=sm_90a",
     "matmul M=300 N=200 K=200 stages=3 turns=2 tile_m=128 tile_n=128 a_col=true b_col=true sms=2 "
     "target=sm_90a",
-    "matmul M=256 N=512 K=136 stages=3 turns=2 tile_m=64 tile_n=256 sms=2 out=bf16 bias=true "
-    "activation=gelu target=sm_90a",
     "attention SQ=200 SK=300 D=128 causal=true target=sm_90a",
     "attention SQ=300 SK=300 H=2 sms=4 D=64 dtype=f16 stages=2 target=sm_90a",
     "attention SQ=100 SK=300 H=1 D=128 target=sm_90a",
