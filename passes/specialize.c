@@ -313,6 +313,9 @@ static bool fits(kg_specializer *s)
     if (s->schedule.turns > 1 && !s->schedule.persistent)
         kg_misfit_at(s, NULL, "say `persistent N` as well, or leave out `turns`",
                      "consumers take turns at the tiles of a CTA, and each CTA has only one");
+    if (s->schedule.turns > 1 && s->schedule.bulk_load)
+        kg_misfit_at(s, NULL, "leave out `bulk_load` or `turns`",
+                     "what a result takes in is not fetched for consumers that take turns");
     return !s->misfit.reason && kg_specialize_fits(s) &&
            (!kg_changes_grid(s) || kg_is_linear_grid(s)) &&
            (s->schedule.cluster < 2 || kg_cluster_fits(s)) && kg_specialize_slice(s);

@@ -580,8 +580,7 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
 
 // ---- turns.c ------------------------------------------------------------------------------------
 void validator_find_turns(validator *v);
-// With the rings of these classes (as bits) turned to 0: itself, or one that the next call
-// overwrites.
+// With the rings of these classes (as bits) turned to 0; good until the next call.
 state *validator_turned(validator *v, state *s, uint32_t classes);
 
 // ---- explore.c ----------------------------------------------------------------------------------
