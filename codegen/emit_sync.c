@@ -78,6 +78,37 @@ static void emit_barrier(kg_emit *e, const kg_op *op)
         sync_template(e, op, CG_PTX_BAR_SYNC, arguments, 1);
 }
 
+// All of a role's warpgroups, each at a barrier of its own, or one of them. Those who pass the
+// baton on and those who wait for it make two warpgroups.
+static void emit_baton(kg_emit *e, const kg_op *op)
+{
+    struct cg_module *m = e->m;
+    const kg_attr *ids = kg_op_attr(op, KG_A_IDS);
+    bool waits = op->code == KG_OP_BATON_WAIT;
+    uint32_t table = 0;
+    int alone = -1, used = 0;
+    for (int g = 0; g < ids->count; g++) {
+        table |= (uint32_t)ids->ints[g] << 4 * g;
+        if (ids->ints[g]) alone = g, used++;
+    }
+    cg_value arguments[] = {NULL, cg_i32(m, 2 * 128)};
+    cg_value warp = cg_sub(m, e->warp, cg_i32(m, kg_op_region(op).first_warp));
+    cg_value group = cg_lshr(m, warp, cg_i32(m, 2));
+    if (used == 1) {
+        enum cg_ptx_id id = waits ? CG_PTX_BAR_SYNC_COUNT : CG_PTX_BAR_ARRIVE;
+        arguments[0] = cg_i32(m, (int32_t)ids->ints[alone]);
+        if (ids->count == 1)
+            sync_template(e, op, id, arguments, 2);
+        else
+            cg_template_if(m, id, cg_eq(m, group, cg_i32(m, alone)), arguments, 2,
+                           emit_sync_comment(e, op));
+        return;
+    }
+    arguments[0] = cg_and(m, cg_lshr(m, cg_i32(m, (int32_t)table), cg_shl(m, group, cg_i32(m, 2))),
+                          cg_i32(m, 15));
+    sync_template(e, op, waits ? CG_PTX_BAR_SYNC_OF_WARP : CG_PTX_BAR_ARRIVE_OF_WARP, arguments, 2);
+}
+
 static void emit_fence(kg_emit *e, const kg_op *op)
 {
     const kg_attr *scope = kg_op_attr(op, KG_A_SCOPE);
@@ -96,6 +127,10 @@ void emit_sync(kg_emit *e, kg_op *op)
     case KG_OP_BARRIER:
     case KG_OP_ARRIVE:
         emit_barrier(e, op);
+        return;
+    case KG_OP_BATON_WAIT:
+    case KG_OP_BATON_PASS:
+        emit_baton(e, op);
         return;
     case KG_OP_CLUSTER_BARRIER:
         sync_template(e, op, CG_PTX_CLUSTER_ARRIVE, NULL, 0);

@@ -263,8 +263,10 @@ static void split_roles(kg_specializer *s)
     fill_producer(s, &producer, &t);
     fill_consumer(s, &consumer, first, &t);
     k->warps = s->consumers + 4;
-    k->schedule = (kg_schedule){.overlap = s->schedule.overlap, .loc = s->schedule.loc};
-    if (s->schedule.overlap) k->schedule.fallback = s->schedule.fallback; // the pass overlap's
+    // What the passes overlap and pingpong do behind this one.
+    k->schedule = (kg_schedule){
+        .overlap = s->schedule.overlap, .pingpong = s->schedule.pingpong, .loc = s->schedule.loc};
+    if (s->schedule.overlap || s->schedule.pingpong) k->schedule.fallback = s->schedule.fallback;
     if (s->schedule.bulk_store) kg_specialize_stores(s, consumer.block);
 }
 

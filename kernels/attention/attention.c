@@ -7,7 +7,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { K_B, K_H, K_HKV, K_SQ, K_SK, K_D, K_CAUSAL, K_DTYPE, K_STAGES, K_TARGET, K_SMS, K_COUNT };
+enum {
+    K_B,
+    K_H,
+    K_HKV,
+    K_SQ,
+    K_SK,
+    K_D,
+    K_CAUSAL,
+    K_DTYPE,
+    K_STAGES,
+    K_TARGET,
+    K_SMS,
+    K_PINGPONG,
+    K_COUNT
+};
 
 static const kgen_task_key keys[] = {{"B", "1", "sequences"},
                                      {"H", "2", "query heads"},
@@ -20,6 +34,7 @@ static const kgen_task_key keys[] = {{"B", "1", "sequences"},
                                      {"stages", "2", "slots of the key and value ring, 1 to 4"},
                                      {"target", "any", "GPU that the schedule is for"},
                                      {"sms", "132", "its SMs"},
+                                     {"pingpong", "auto", "warpgroups multiply by turns"},
                                      {0}};
 
 static int64_t scalar(const kgen_task *task, const char *name)
@@ -62,6 +77,29 @@ static bool reference(kgen_task *task)
     return true;
 }
 
+// Whether warpgroups multiply by turns. What a step takes of an SM, in clocks: products at 2048
+// multiply-adds of 16-bit floats a clock; 16 exponentials a clock; three and a half operations a
+// score on 128 lanes. Warpgroups that run in step all multiply q k^T first, and then compute,
+// beside the product with v. By turns each has both products beside what the other computes.
+static void plan_pingpong(kgen_task *task, const int64_t *v, const char *text, int64_t rows,
+                          int64_t columns)
+{
+    int64_t product = rows * columns * v[K_D] / 2048, softmax = rows * columns / 16;
+    softmax += rows * columns * 7 / 2 / 128;
+    int64_t in_step = product + (product > softmax ? product : softmax);
+    int64_t by_turns = 2 * product > softmax ? 2 * product : softmax;
+    bool pays = by_turns < in_step && v[K_SK] > columns;
+    bool chosen = strcmp(text, "auto") ? !strcmp(text, "true") : pays;
+    size_t used = strlen(task->reasons);
+    snprintf(task->reasons + used, sizeof task->reasons - used,
+             "a step of two warpgroups that run in step: %lld clocks, that multiply by turns: %lld "
+             "(products 2 x %lld, softmax %lld; a model)%s: %s\n",
+             (long long)in_step, (long long)by_turns, (long long)product, (long long)softmax,
+             v[K_SK] > columns ? "" : ", and there is one step only",
+             chosen ? "by turns" : "each for itself");
+    plan_define_int(task, "PINGPONG", chosen);
+}
+
 // A producer for the copy engine and wgmma for the rest, where the GPU has both: 64 query rows for
 // each of two warpgroups, and as many slots of keys and values as shared memory holds beside the
 // queries and the result.
@@ -96,6 +134,7 @@ static void plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
     plan_define_int(task, "WARPS", 8);
     plan_define_int(task, "PRODUCERS", 1);
     plan_define_int(task, "OVERLAP", 1);
+    plan_pingpong(task, v, texts[K_PINGPONG], ROWS, KEYS);
     plan_define_int(task, "PERSISTENT", persistent ? v[K_SMS] : 0);
     plan_define_int(task, "BULK_STORE", 1);
 }
@@ -111,6 +150,9 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
                          (long long)v[K_H]);
     if (v[K_STAGES] < 1 || v[K_STAGES] > 4)
         return plan_fail(error, "stages=%s: must be 1 to 4", texts[K_STAGES]);
+    if (strcmp(texts[K_PINGPONG], "auto") && strcmp(texts[K_PINGPONG], "true") &&
+        strcmp(texts[K_PINGPONG], "false"))
+        return plan_fail(error, "pingpong=%s: must be auto, true or false", texts[K_PINGPONG]);
     if (v[K_SMS] < 1 || v[K_SMS] > 1024)
         return plan_fail(error, "sms=%s: must be 1 to 1024", texts[K_SMS]);
     int64_t b = v[K_B], h = v[K_H], hkv = v[K_HKV], sq = v[K_SQ], sk = v[K_SK], d = v[K_D];

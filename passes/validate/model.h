@@ -189,6 +189,7 @@ typedef struct meeting {
     uint16_t waiting;        // roles that are held
     uint16_t unused;
     uint32_t warps; // that wait
+    uint32_t came;  // all that have arrived
 } meeting;
 
 // Something that warps did at an mbarrier: of each its first lane.
@@ -458,6 +459,8 @@ bool validator_ordered(const validator *v, const state *s, const entry *e, knowl
 void validator_fresh_generation(const validator *v, state *s, int g);
 // Time is cut here.
 void validator_begin_generation(validator *v, state *s);
+// The smaller kernel by which it is shown that batons come round; NULL: there are none.
+kg_kernel *validator_baton_kernel(validator *v);
 // What CTAs of a cluster do to each other: wrong, or not shown.
 void validator_cluster(validator *v);
 // What one of these warps knows, all of them know; their lanes meet.

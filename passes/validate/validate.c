@@ -149,8 +149,20 @@ static bool validate(kg_arena *arena, kg_kernel *kernel, kg_validation *out, boo
     return !(v.turned && v.bare);
 }
 
+// Batons: see batons.c.
+static void validate_batons(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
+{
+    int states = out->states;
+    validator v = {.arena = arena, .kernel = kernel, .out = out};
+    kg_kernel *reduced = validator_baton_kernel(&v);
+    if (!reduced || v.stop) return;
+    if (!validate(arena, reduced, out, false)) validate(arena, reduced, out, true);
+    out->states += states;
+}
+
 kg_verdict kg_validate(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
 {
     if (!validate(arena, kernel, out, false)) validate(arena, kernel, out, true);
+    if (out->verdict == KG_PROVED) validate_batons(arena, kernel, out);
     return out->verdict;
 }

@@ -53,7 +53,7 @@ static bool synchronizes(line l)
         "barrier",         "warp_sync",     "wait",          "commit",      "arrive",
         "fence",           "mbarrier_init", "mbarrier_wait", "proxy_fence", "mbarrier_arrive",
         "mbarrier_expect", "wgmma_fence",   "wgmma_commit",  "wgmma_wait",  "bulk_commit",
-        "bulk_wait"};
+        "bulk_wait",       "baton_wait",    "baton_pass"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (is_op(l, names[i])) return true;
     return false;
