@@ -173,6 +173,23 @@ static cg_value emit_plain_trips(kg_emit *e, kg_op *op, cg_value lower, cg_value
     return cg_get(m, variable);
 }
 
+// A loop that only counts: its counter goes on by the number of trips.
+static bool emit_count(kg_emit *e, const kg_op *op, cg_value lower, cg_value upper)
+{
+    struct cg_module *m = e->m;
+    int64_t step;
+    kg_value *counter = kg_counted_by(op);
+    cg_type type = cg_type_of(m, lower);
+    if (!counter || !kg_const_int(op->operands[2], &step) || step != 1 ||
+        emit_type(counter->type.dtype) != type)
+        return false;
+    cg_value variable = e->values[counter->id][0];
+    cg_value trips =
+        cg_select(m, cg_slt(m, lower, upper), cg_sub(m, upper, lower), cg_integer(m, type, 0));
+    cg_set(m, variable, cg_add(m, cg_get(m, variable), trips));
+    return true;
+}
+
 static void emit_for(kg_emit *e, kg_op *op)
 {
     struct cg_loop loop = {.keep_rolled = true};
@@ -180,6 +197,7 @@ static void emit_for(kg_emit *e, kg_op *op)
     cg_value lower = to_width(e, emit_scalar(e, op->operands[0]), type);
     cg_value upper = to_width(e, emit_scalar(e, op->operands[1]), type);
     cg_value step = to_width(e, emit_scalar(e, op->operands[2]), type);
+    if (emit_count(e, op, lower, upper)) return;
     if (kg_is_split(op)) lower = emit_plain_trips(e, op, lower, upper, step);
     cg_loop_begin(e->m, &loop, lower, upper, step);
     define_index(e, op, loop.index);

@@ -181,7 +181,7 @@ typedef struct kg_grid_axis {
 // changes no result. The pass that does what it asks for takes it off the kernel. 0: not asked for.
 typedef struct kg_schedule {
     // schedule.def
-    int32_t producers, registers[2], persistent, raster, bulk_store, store_columns, overlap,
+    int32_t producers, registers[2], persistent, raster, bulk_store, store_columns, turns, overlap,
         pingpong, fallback;
     kg_loc loc;
 } kg_schedule;
@@ -336,6 +336,8 @@ static inline bool kg_is_loop(const kg_op *op)
     return op->code == KG_OP_FOR || op->code == KG_OP_WHILE;
 }
 int kg_loops_around(const kg_op *op); // that it stands in
+// The `for` does nothing but count its trips: `x = x + 1` in each. The counter, or NULL.
+kg_value *kg_counted_by(const kg_op *loop);
 // The result follows from the operands alone: constants, elementwise ops, reductions, shapes.
 bool kg_is_computed(const kg_op *op);
 int64_t kg_type_elements(const kg_type *type);
@@ -360,6 +362,8 @@ typedef struct kg_role_registers {
     bool fits;
 } kg_role_registers;
 kg_role_registers kg_schedule_registers(const kg_kernel *kernel);
+// Warps of all consumers: with `turns` the kernel's warps are those of one set.
+int kg_schedule_consumers(const kg_kernel *kernel);
 
 // ---- scalar expressions ------------------------------------------------------------------------
 kg_sexpr *kg_sexpr_int(kg_arena *arena, int64_t value);

@@ -465,3 +465,21 @@ bool kg_is_computed(const kg_op *op)
         return false;
     }
 }
+
+kg_value *kg_counted_by(const kg_op *loop)
+{
+    int64_t by;
+    kg_value *counter = NULL;
+    if (loop->code != KG_OP_FOR) return NULL;
+    for (const kg_op *op = loop->blocks[0]->first; op; op = op->next) {
+        if (op->code == KG_OP_CONST) continue;
+        if (op->code == KG_OP_ADD && !counter && op->next && op->next->code == KG_OP_ASSIGN &&
+            op->next->operands[1] == op->results[0] && kg_is_scalar(op->results[0]) &&
+            op->operands[0] == op->next->operands[0] && kg_const_int(op->operands[1], &by) &&
+            by == 1)
+            counter = op->operands[0];
+        else if (op->code != KG_OP_ASSIGN || op->operands[0] != counter)
+            return NULL;
+    }
+    return counter;
+}

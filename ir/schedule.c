@@ -24,9 +24,15 @@ static int clamp(int value, int least, int most)
     return value < least ? least : value > most ? most : value;
 }
 
+int kg_schedule_consumers(const kg_kernel *kernel)
+{
+    int turns = kernel->schedule.turns;
+    return kernel->warps * (turns > 1 ? turns : 1);
+}
+
 kg_role_registers kg_schedule_registers(const kg_kernel *kernel)
 {
-    int consumers = kernel->warps / 4, all = consumers + 1;
+    int consumers = kg_schedule_consumers(kernel) / 4, all = consumers + 1;
     int store = all * launch_registers(kernel, all);
     const int32_t *given = kernel->schedule.registers;
     kg_role_registers r = {.producer = given[0] ? given[0] : 24, .consumer = given[1]};
@@ -42,11 +48,12 @@ void kg_verify_schedule(kg_verifier *v)
     const kg_kernel *k = v->kernel;
     const kg_schedule *s = &k->schedule;
     if (k->level != KG_LEVEL_TILE || !s->producers) return;
-    if (k->warps % 4 || k->warps + 4 > 32) {
+    int consumers = kg_schedule_consumers(k);
+    if (k->warps % 4 || consumers + 4 > 32) {
         kg_diag *d = kg_error(v->diags, KG_D_L305, s->loc,
                               "consumers are 1 to 7 warpgroups of four warps each, here are %d "
                               "warps",
-                              k->warps);
+                              consumers);
         kg_diag_help(v->diags, d, "`warps 4` or `warps 8` suit most kernels");
         return;
     }
@@ -54,9 +61,9 @@ void kg_verify_schedule(kg_verifier *v)
     if (r.fits) return;
     kg_diag *d = kg_error(v->diags, KG_D_L305, s->loc,
                           "registers [%d, %d] are %d for the warpgroups of this CTA, which has %d",
-                          r.producer, r.consumer, r.producer + k->warps / 4 * r.consumer, r.store);
+                          r.producer, r.consumer, r.producer + consumers / 4 * r.consumer, r.store);
     kg_diag_help(v->diags, d,
                  "the producer's and %d times the consumers' together may be at most %d; without "
                  "`registers` they are chosen",
-                 k->warps / 4, r.store);
+                 consumers / 4, r.store);
 }

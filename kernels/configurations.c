@@ -19,6 +19,11 @@ const char *const kgen_target_configurations[] = {
     "attention SQ=300 SK=300 H=2 sms=4 D=64 dtype=f16 stages=2 target=sm_90a",
     "attention SQ=100 SK=300 H=1 D=128 target=sm_90a",
     "attention SQ=200 SK=520 H=1 D=64 causal=true stages=3 target=sm_90a",
+    // Persistent CTAs go through the blocks of two sections of heads, longest first.
+    "attention SQ=200 SK=520 H=4 HKV=2 B=2 D=64 causal=true stages=2 persistent=true sms=3 "
+    "target=sm_90a",
+    // Rows of all heads that read a key head in one tile, token by token.
+    "attention SQ=50 SK=300 H=6 HKV=2 D=128 causal=true pack=true target=sm_90a",
     NULL,
 };
 
@@ -50,8 +55,9 @@ const char *const kgen_configurations[] = {
     "attention SQ=1 SK=1",
     "attention SQ=100 SK=100 causal=true dtype=f16",
     "attention SQ=100 SK=37 causal=true",
-    "attention SQ=77 SK=200 causal=true H=4 HKV=2 stages=1",
-    "attention SQ=65 SK=257 D=128 H=6 HKV=2 B=2",
+    "attention SQ=77 SK=200 causal=true H=4 HKV=2 stages=1 pack=false",
+    "attention SQ=5 SK=200 causal=true H=6 HKV=2 B=2 pack=true", // heads packed
+    "attention SQ=65 SK=257 D=128 H=6 HKV=2 B=2 pack=true",
     "attention SQ=128 SK=128 D=128 causal=true stages=3",
     "attention_decode",
     "attention_decode B=1 SK=1 splits=1",

@@ -108,19 +108,27 @@ kg_tile_loop kg_make_linear_grid(kg_specializer *s, const kg_place *outside)
                         .id = -1};
     k->grid[0] = (kg_grid_axis){t.cta, all};
     k->n_grid = 1;
+    if (s->schedule.turns > 1) {
+        kg_value *left = negate(outside, calculate(outside, KG_OP_SUB, t.tiles, t.cta));
+        kg_value *step = kg_make_int(outside, KG_I32, s->schedule.persistent);
+        t.turns = negate(outside, calculate(outside, KG_OP_DIV, left, step));
+    }
     return t;
 }
 
+// A CTA's tiles, or its turns: 0, 1, 2, ..
 static kg_block *open_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *role)
 {
     kg_place place = kg_place_end(s->kernel, role, s->schedule.loc);
-    kg_value *step = kg_make_int(&place, KG_I32, s->schedule.persistent);
-    kg_op *loop = kg_make(&place, KG_OP_FOR, 3, (kg_value *[]){t->cta, t->tiles, step});
+    kg_value *first = t->turns ? kg_make_int(&place, KG_I32, 0) : t->cta;
+    kg_value *step = kg_make_int(&place, KG_I32, t->turns ? 1 : s->schedule.persistent);
+    kg_value *end = t->turns ? t->turns : t->tiles;
+    kg_op *loop = kg_make(&place, KG_OP_FOR, 3, (kg_value *[]){first, end, step});
     kg_block *body = kg_op_add_block(s->kernel, loop);
     body->arg = KG_NEW(s->kernel->unit->arena, kg_value);
     *body->arg = (kg_value){.kind = KG_VALUE_ARG,
                             .type = kg_scalar_type(KG_I32),
-                            .name = "tile",
+                            .name = t->turns ? "turn" : "tile",
                             .loc = loop->loc,
                             .op = loop,
                             .id = -1};
@@ -149,13 +157,16 @@ static void name_index(const kg_tile_loop *t, int axis, kg_value *index)
     if (index->kind == KG_VALUE_RESULT && !index->name) index->name = t->old[axis].value->name;
 }
 
-kg_block *kg_make_tile_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *role,
-                            kg_value **indices)
+static void find_indices(kg_specializer *s, const kg_tile_loop *t, kg_tile_work *work,
+                         kg_value *tile)
 {
-    if (!t->linear) return role;
-    kg_block *body = s->schedule.persistent ? open_loop(s, t, role) : role;
-    kg_value *tile = s->schedule.persistent ? body->arg : t->cta;
-    kg_place place = kg_place_end(s->kernel, body, s->schedule.loc);
+    kg_value **indices = work->indices;
+    kg_place place = kg_place_end(s->kernel, work->block, s->schedule.loc);
+    if (t->turns) {
+        kg_value *step = kg_make_int(&place, KG_I32, s->schedule.persistent);
+        tile = calculate(&place, KG_OP_ADD, calculate(&place, KG_OP_MUL, tile, step), t->cta);
+        tile->name = "tile";
+    }
     if (t->n_old == 3) {
         int64_t layers;
         kg_value *layer = calculate(&place, KG_OP_MUL, t->extent[0], t->extent[1]);
@@ -173,5 +184,31 @@ kg_block *kg_make_tile_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *
         indices[1] = calculate(&place, KG_OP_DIV, tile, t->extent[0]);
     }
     for (int i = 0; i < t->n_old; i++) name_index(t, i, indices[i]);
-    return body;
+}
+
+kg_tile_work kg_make_tile_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *role)
+{
+    kg_tile_work work = {.block = role};
+    if (!t->linear) return work;
+    if (s->schedule.persistent) work.block = open_loop(s, t, role);
+    find_indices(s, t, &work, s->schedule.persistent ? work.block->arg : t->cta);
+    return work;
+}
+
+kg_tile_work kg_make_turn_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *role,
+                               kg_tile_work *others)
+{
+    kg_block *body = open_loop(s, t, role);
+    kg_place place = kg_place_end(s->kernel, body, s->schedule.loc);
+    kg_value *rest = kg_make_binary(&place, KG_OP_MOD, body->arg,
+                                    kg_make_int(&place, KG_I32, s->schedule.turns));
+    kg_op *equal =
+        kg_make(&place, KG_OP_EQ, 2, (kg_value *[]){rest, kg_make_int(&place, KG_I32, 0)});
+    kg_value *own = kg_op_result(s->kernel, equal, kg_scalar_type(KG_I1), NULL);
+    kg_op *branch = kg_make(&place, KG_OP_IF, 1, &own);
+    kg_tile_work work = {.block = kg_op_add_block(s->kernel, branch)};
+    *others = (kg_tile_work){.block = kg_op_add_block(s->kernel, branch)};
+    find_indices(s, t, &work, body->arg);
+    find_indices(s, t, others, body->arg);
+    return work;
 }

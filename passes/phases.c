@@ -19,6 +19,8 @@
 //                                                   acc = wgmma(sa[k], ..)
 //                                                   mbarrier_arrive empty_sa[k]
 //
+// Roles that read a ring's slots in turn hand the turn on: phases_turns.c.
+//
 // Where the CTAs of a cluster bring a tile together (multicast), each fills a slot of all of them.
 // So the readers of all of them give it back to each, and arrivals count them all; all meet when
 // the mbarriers are made, and at the end.
@@ -27,7 +29,8 @@
 #include "passes/sync/registers.h"
 
 // ---- making -------------------------------------------------------------------------------------
-static kg_value *declare(kg_phaser *s, const kg_phase_stream *x, const char *what, int64_t arrivals)
+kg_value *kg_phases_declare(kg_phaser *s, const kg_phase_stream *x, const char *what, int64_t ring,
+                            int64_t arrivals)
 {
     kg_kernel *kernel = s->kernel;
     kg_place top = kg_place_before(kernel, s->top);
@@ -37,7 +40,7 @@ static kg_value *declare(kg_phaser *s, const kg_phase_stream *x, const char *wha
     const char *of = x->buffer->name;
     const char *name = of ? kg_arena_printf(kernel->unit->arena, "%s_%s", what, of) : what;
     kg_value *mbarrier = kg_op_result(kernel, op, type, name);
-    kg_op_set_int(kernel, op, KG_A_RING, kg_op_int(x->buffer->op, KG_A_RING, 1));
+    kg_op_set_int(kernel, op, KG_A_RING, ring);
     kg_op_set_int(kernel, op, KG_A_ALIGN, 8);
     kg_op_set_int(kernel, op, KG_A_ARRIVALS, arrivals);
     kg_op *init = kg_make(&top, KG_OP_MBARRIER_INIT, 1, &mbarrier);
@@ -110,7 +113,8 @@ static bool goes_round(const kg_phase_stream *x)
     return trips > (uint64_t)kg_op_int(x->buffer->op, KG_A_RING, 1);
 }
 
-// Warps of other roles that read the class: each arrives once a trip.
+// Warps of other roles that read the class: each arrives once a trip. Of roles that take turns, so
+// that one of them reads what a trip brings, only the first one counts.
 static int64_t arrivals_of(const kg_phaser *s, int class)
 {
     int64_t warps = 0;
@@ -118,9 +122,11 @@ static int64_t arrivals_of(const kg_phaser *s, int class)
     for (int i = 0; i < s->readings.count; i++) {
         const kg_phase_reading *r = &s->readings.items[i];
         bool counted = r->class != class || r->region < 0 || r->region == region;
-        for (int k = 0; k < i && !counted; k++)
-            counted =
-                s->readings.items[k].class == class && s->readings.items[k].region == r->region;
+        for (int k = 0; k < i && !counted; k++) {
+            const kg_phase_reading *x = &s->readings.items[k];
+            counted = x->class == class && (x->region == r->region ||
+                                            kg_phases_take_turns(s, class, x->region, r->region));
+        }
         if (!counted) warps += kg_op_region(r->first).n_warps;
     }
     return warps;
@@ -336,11 +342,14 @@ static void make_all(kg_phaser *s)
         if (!released_by_arrivals(s, x, arrivals)) return;
         if (x->multicast) arrivals *= s->kernel->cluster;
         multicast |= x->multicast;
-        x->full = declare(s, x, "full", 1);
-        if (arrivals) x->empty = declare(s, x, "empty", arrivals);
+        int64_t ring = kg_op_int(x->buffer->op, KG_A_RING, 1);
+        x->full = kg_phases_declare(s, x, "full", ring, 1);
+        if (arrivals) x->empty = kg_phases_declare(s, x, "empty", ring, arrivals);
         for (int i = 0; i < x->sites.count; i++) fill_site(s, c, i);
     }
+    kg_phases_wait_for_turns(s);
     for (int i = 0; i < s->readings.count; i++) wait_and_free(s, &s->readings.items[i]);
+    kg_phases_hand_turns_on(s);
     if (multicast) meet_in_cluster(s);
 }
 

@@ -269,6 +269,32 @@ static void find_readings(kg_phaser *s)
     }
 }
 
+// All that a region reads of the class it reads in the same trips of a loop.
+static bool share_of_region(const kg_phaser *s, int class, int region, kg_share *out, int *warps)
+{
+    bool any = false;
+    for (int i = 0; i < s->readings.count; i++) {
+        const kg_phase_reading *r = &s->readings.items[i];
+        kg_share here;
+        if (r->class != class || r->region != region) continue;
+        if (!kg_share_of(r->first, &here) ||
+            (any && (here.loop != out->loop || here.of != out->of || here.rest != out->rest)))
+            return false;
+        *out = here;
+        *warps = kg_op_region(r->first).n_warps;
+        any = true;
+    }
+    return any;
+}
+
+bool kg_phases_take_turns(const kg_phaser *s, int class, int a, int b)
+{
+    kg_share x, y;
+    int warps, others;
+    return share_of_region(s, class, a, &x, &warps) && share_of_region(s, class, b, &y, &others) &&
+           warps == others && kg_shares_apart(&x, &y);
+}
+
 bool kg_phases_find(kg_phaser *s)
 {
     find_streams(s);

@@ -3,6 +3,7 @@
 // phases.c.
 #pragma once
 #include "passes/pass_list.h"
+#include "passes/share.h"
 #include "passes/sync/phases.h"
 
 // Copies of one buffer at one place.
@@ -34,6 +35,15 @@ typedef struct kg_phase_reading {
     kg_op *first, *last; // in `block`, or what holds them there
 } kg_phase_reading;
 
+// What a role does in its turns, from its first reading to its last one.
+typedef struct kg_phase_turn {
+    kg_share share;
+    kg_block *arm;
+    kg_op *first, *last; // in it
+    int warps;
+    kg_value *mbarrier;
+} kg_phase_turn;
+
 typedef struct kg_phaser {
     kg_pass_context *context;
     kg_kernel *kernel;
@@ -46,6 +56,10 @@ typedef struct kg_phaser {
         kg_phase_reading *items;
         int count, capacity;
     } readings;
+    struct {
+        kg_phase_turn *items;
+        int count, capacity;
+    } turns;
     kg_op *top; // new declarations stand in front of it
 } kg_phaser;
 
@@ -55,3 +69,14 @@ bool kg_phases_same_slot(const kg_value *a, const kg_value *b);
 bool kg_phases_in_loop(const kg_op *op);
 // Is a mutable slot number assigned in what `owner` holds?
 bool kg_phases_assigned_inside(const kg_value *slot, kg_op *owner);
+// Readers of two regions, as many warps each, that take turns: of the trips of one loop that both
+// go through the one reads some, the other others.
+bool kg_phases_take_turns(const kg_phaser *s, int class, int a, int b);
+
+// phases.c: mbarriers, one for each slot of a ring, named after the stream's buffer.
+kg_value *kg_phases_declare(kg_phaser *s, const kg_phase_stream *x, const char *what, int64_t ring,
+                            int64_t arrivals);
+
+// phases_turns.c: in front of the first wait of each turn, and, once all waits stand, behind it.
+void kg_phases_wait_for_turns(kg_phaser *s);
+void kg_phases_hand_turns_on(kg_phaser *s);

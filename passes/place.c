@@ -8,7 +8,8 @@
 //
 // A buffer lives from its first access to its last one; a loop that it is declared outside of
 // counts as a whole, since what one trip leaves the next may read. What a trip declares, it does
-// not hand on. Roles side by side count as one. Asynchronous copies may still be in flight after
+// not hand on. Roles side by side count as one, but for what one fills once and another uses from
+// then on: that ends with its last access there. Asynchronous copies may still be in flight after
 // the last access: the sync pass sees the shared bytes, and orders their completion before the new
 // owner's first write.
 //
@@ -40,6 +41,7 @@ typedef struct buffer {
     int ring;
     int first, last;   // nodes between which it lives
     const kg_op *role; // the region of warps that it is declared in; NULL: none
+    const kg_op *end;  // the one that it is handed over to, and ends in
     int64_t offset;
 } buffer;
 
@@ -84,6 +86,7 @@ static bool add_buffer(kg_op *op, void *user)
     b.ring = (int)kg_op_int(op, KG_A_RING, 1);
     b.align = alignment(b.value, b.slot_bytes * b.ring);
     b.role = role_of(op);
+    b.end = kg_sync_handed_to(l->program, b.value);
     kg_sync_lifetime(l->program, b.value, &b.first, &b.last);
     KG_PUSH(l->context->arena, &l->buffers, b);
     return true;
@@ -99,8 +102,9 @@ static int64_t bytes_of(const buffer *b, int max_ring)
 static bool alive_together(const buffer *a, const buffer *b)
 {
     if (a->first < 0 || b->first < 0) return false;
-    return (a->role && b->role && a->role != b->role) ||
-           (a->first <= b->last && b->first <= a->last);
+    const kg_op *x = a->end ? a->end : a->role, *y = b->end ? b->end : b->role;
+    bool apart = a->end || b->end ? x == y : !x || !y || x == y;
+    return !apart || (a->first <= b->last && b->first <= a->last);
 }
 
 // Sharing would put its synchronization into a loop.

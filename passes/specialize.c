@@ -88,8 +88,7 @@ static void make_rings(kg_specializer *s, const kg_place *front)
 // ---- roles -------------------------------------------------------------------------------------
 typedef struct role {
     kg_block *block; // of the region
-    kg_block *work;  // where a tile's work goes
-    kg_value *indices[3];
+    kg_tile_work tile;
 } role;
 
 static role open_role(kg_specializer *s, const char *name, int first, int last, int registers)
@@ -113,7 +112,7 @@ static kg_value *open_counter(kg_specializer *s, kg_block *block)
     return kg_op_result(s->kernel, frag, kg_scalar_type(KG_I32), "trip");
 }
 
-static void count_up(kg_specializer *s, kg_block *block, kg_value *counter)
+void kg_count_up(kg_specializer *s, kg_block *block, kg_value *counter)
 {
     kg_place place = kg_place_end(s->kernel, block, s->schedule.loc);
     kg_value *next = kg_make_binary(&place, KG_OP_ADD, counter, kg_make_int(&place, KG_I32, 1));
@@ -125,7 +124,7 @@ static kg_value *trip_number(kg_specializer *s, const kg_ring_loop *r, kg_op *lo
 {
     if (!r->counts) return loop->blocks[0]->arg;
     kg_value *counter = open_counter(s, block);
-    count_up(s, loop->blocks[0], counter);
+    kg_count_up(s, loop->blocks[0], counter);
     return counter;
 }
 
@@ -164,7 +163,7 @@ static kg_value *count_lone(kg_specializer *s, const kg_lone_copy *lone, kg_bloc
 {
     if (!lone->repeats) return NULL;
     kg_value *counter = open_counter(s, region);
-    count_up(s, block, counter);
+    kg_count_up(s, block, counter);
     return counter;
 }
 
@@ -183,8 +182,8 @@ static bool copy_by_engine(kg_op *op, void *user)
 static void fill_producer(kg_specializer *s, role *producer, const kg_tile_loop *t)
 {
     kg_value **map = KG_NEW_ARRAY(s->context->arena, kg_value *, s->n_values + 1);
-    for (int i = 0; i < t->n_old; i++) map[t->old[i].value->id] = producer->indices[i];
-    kg_specialize_clone(s, s->kernel->body, producer->work, map);
+    for (int i = 0; i < t->n_old; i++) map[t->old[i].value->id] = producer->tile.indices[i];
+    kg_specialize_clone(s, s->kernel->body, producer->tile.block, map);
     for (int l = 0; l < s->loops.count; l++) {
         const kg_ring_loop *r = &s->loops.items[l];
         kg_op *loop = map[r->loop->blocks[0]->arg->id]->op;
@@ -199,7 +198,7 @@ static void fill_producer(kg_specializer *s, role *producer, const kg_tile_loop 
         const kg_lone_copy *lone = &s->lone.items[i];
         refill f = {.s = s, .ring = lone->buffer, .lone = lone, .region = producer->block};
         f.sole = is_sole(s, lone->copy->operands[1]);
-        kg_walk(producer->work, copy_by_engine, &f);
+        kg_walk(producer->tile.block, copy_by_engine, &f);
     }
 }
 
@@ -223,25 +222,29 @@ static void use_slots(kg_specializer *s, kg_value *buffer, kg_op *copy, kg_value
     }
 }
 
-static void fill_consumer(kg_specializer *s, role *consumer, kg_op *first, const kg_tile_loop *t)
+// turns: NULL, or what this role does where another one has its turn.
+static void fill_consumer(kg_specializer *s, role *consumer, kg_op *first, const kg_tile_loop *t,
+                          const kg_turns *turns)
 {
     for (kg_op *op = first, *next; op && op->code != KG_OP_WARPS; op = next) {
         next = op->next;
         if (op->note) continue; // outside of the roles
         kg_op_remove(op);
-        kg_block_append(consumer->work, op);
+        kg_block_append(consumer->tile.block, op);
     }
     for (int i = 0; i < t->n_old; i++)
-        kg_replace_uses(s->kernel, t->old[i].value, consumer->indices[i]);
+        kg_replace_uses(s->kernel, t->old[i].value, consumer->tile.indices[i]);
     for (int l = 0; l < s->loops.count; l++) {
         const kg_ring_loop *r = &s->loops.items[l];
         kg_value *slot = trip_number(s, r, r->loop, consumer->block);
+        if (turns) kg_count_others(s, turns, r, slot);
         for (int i = 0; i < r->n_rings; i++)
             use_slots(s, r->rings[i].buffer, r->rings[i].copies.items[0], slot);
     }
     for (int i = 0; i < s->lone.count; i++) {
         const kg_lone_copy *lone = &s->lone.items[i];
         kg_value *slot = count_lone(s, lone, consumer->block, lone->copy->parent);
+        if (turns) kg_count_other_copies(s, turns, lone->buffer, slot);
         use_slots(s, lone->buffer, lone->copy, slot);
     }
 }
@@ -256,18 +259,24 @@ static void split_roles(kg_specializer *s)
     find_outside(s, s->schedule.persistent || s->schedule.raster > 1);
     make_rings(s, &front);
     kg_tile_loop t = kg_make_linear_grid(s, &front);
-    role producer = open_role(s, "producer", s->consumers, s->consumers + 1, registers.producer);
+    int consumers = kg_schedule_consumers(k);
+    role producer = open_role(s, "producer", consumers, consumers + 1, registers.producer);
     role consumer = open_role(s, "consumer", 0, s->consumers, registers.consumer);
-    producer.work = kg_make_tile_loop(s, &t, producer.block, producer.indices);
-    consumer.work = kg_make_tile_loop(s, &t, consumer.block, consumer.indices);
+    kg_turns turns = {0};
+    producer.tile = kg_make_tile_loop(s, &t, producer.block);
     fill_producer(s, &producer, &t);
-    fill_consumer(s, &consumer, first, &t);
-    k->warps = s->consumers + 4;
+    if (t.turns)
+        consumer.tile = kg_make_turns(s, &t, consumer.block, &turns);
+    else
+        consumer.tile = kg_make_tile_loop(s, &t, consumer.block);
+    fill_consumer(s, &consumer, first, &t, t.turns ? &turns : NULL);
+    k->warps = consumers + 4;
     // What the passes overlap and pingpong do behind this one.
     k->schedule = (kg_schedule){
         .overlap = s->schedule.overlap, .pingpong = s->schedule.pingpong, .loc = s->schedule.loc};
     if (s->schedule.overlap || s->schedule.pingpong) k->schedule.fallback = s->schedule.fallback;
     if (s->schedule.bulk_store) kg_specialize_stores(s, consumer.block);
+    if (t.turns) kg_repeat_consumers(s, &turns);
 }
 
 // ---- the pass ----------------------------------------------------------------------------------
@@ -290,7 +299,11 @@ static void report(kg_specializer *s)
 static bool fits(kg_specializer *s)
 {
     bool linear = s->schedule.persistent || s->schedule.raster > 1;
-    return kg_specialize_fits(s) && (!linear || kg_is_linear_grid(s)) && kg_specialize_slice(s);
+    if (s->schedule.turns > 1 && !s->schedule.persistent)
+        kg_misfit_at(s, NULL, "say `persistent N` as well, or leave out `turns`",
+                     "consumers take turns at the tiles of a CTA, and each CTA has only one");
+    return !s->misfit.reason && kg_specialize_fits(s) && (!linear || kg_is_linear_grid(s)) &&
+           kg_specialize_slice(s);
 }
 
 bool kg_pass_specialize(kg_pass_context *context, kg_kernel *kernel)

@@ -74,12 +74,40 @@ typedef struct kg_tile_loop {
     kg_grid_axis old[3];
     int n_old;
     kg_value *extent[3]; // of the old axes, outside of the roles
+    kg_value *turns;     // how many tiles this CTA has, where roles take turns
 } kg_tile_loop;
+// Where a tile's work goes, and what the old grid's indices are there.
+typedef struct kg_tile_work {
+    kg_block *block;
+    kg_value *indices[3];
+} kg_tile_work;
 bool kg_is_linear_grid(kg_specializer *s); // it can; else a reason
 kg_tile_loop kg_make_linear_grid(kg_specializer *s, const kg_place *outside);
-// In a role: where the tile's work goes, and what the old grid's indices are there.
-kg_block *kg_make_tile_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *role,
-                            kg_value **indices);
+// In a role that does something for each tile.
+kg_tile_work kg_make_tile_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *role);
+// In the first of the roles that take turns: its own tiles, and what is to be done for the others.
+kg_tile_work kg_make_turn_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *role,
+                               kg_tile_work *others);
+
+// specialize_turns.c: consumers that take the tiles of a CTA in turn.
+typedef struct kg_turns {
+    kg_op *region;      // of the first one
+    kg_block *others;   // what it does there where another one has its turn
+    kg_op **ring_loops; // the pipelined loops in it
+} kg_turns;
+// Opens the first one's tiles; what the producer computes for the others' stands in `others`.
+kg_tile_work kg_make_turns(kg_specializer *s, const kg_tile_loop *t, kg_block *role,
+                           kg_turns *turns);
+// There trips are counted that fill a buffer: once in each trip of a loop, or at each lone copy.
+void kg_count_others(kg_specializer *s, const kg_turns *turns, const kg_ring_loop *r,
+                     kg_value *counter);
+void kg_count_other_copies(kg_specializer *s, const kg_turns *turns, const kg_value *buffer,
+                           kg_value *counter);
+// The other sets of consumers, from the first one's region.
+void kg_repeat_consumers(kg_specializer *s, const kg_turns *turns);
+
+// specialize.c: one more at the end of the block.
+void kg_count_up(kg_specializer *s, kg_block *block, kg_value *counter);
 
 // specialize_panels.c: a store of a tile that leaves panel by panel, if the schedule wants it so
 // and its width allows; else false, and nothing is changed.

@@ -122,6 +122,7 @@ static kgen_status cpu_open(kgen_device *device, const kgen_device_options *opti
                    : cores > 0              ? (unsigned)cores
                                             : 1,
         .no_checks = options->unchecked,
+        .strict = options->strict,
         .instruction_budget = options->step_limit,
     };
     struct ptxm_device_options o = {.allocator = &state->allocator};

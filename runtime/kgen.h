@@ -361,6 +361,7 @@ typedef struct kgen_device_options {
     uint64_t seed;              // cpu: schedule
     int unchecked;              // cpu: run without the checks
     uint64_t step_limit;        // cpu: instructions of warps a launch may take; 0: 2^40
+    int strict;                 // cpu: find also what only the letter of the ISA forbids
 } kgen_device_options;
 
 // kind: "cpu" (the PTX machine, with its checks) or "cuda".

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 // attention forward: launch rule and reference.
+#include "kernels/attention/order.h"
 #include "kernels/attention/softmax_reference.h"
 #include "kernels/plan.h"
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,8 @@ enum {
     K_CAUSAL,
     K_DTYPE,
     K_STAGES,
+    K_PACK,
+    K_PERSISTENT,
     K_TARGET,
     K_SMS,
     K_PINGPONG,
@@ -32,6 +36,8 @@ static const kgen_task_key keys[] = {{"B", "1", "sequences"},
                                      {"causal", "false", "row i sees keys up to i + SK - SQ"},
                                      {"dtype", "bf16", "f16 or bf16"},
                                      {"stages", "2", "slots of the key and value ring, 1 to 4"},
+                                     {"pack", "auto", "heads of a key head share tiles of rows"},
+                                     {"persistent", "auto", "CTAs that go from block to block"},
                                      {"target", "any", "GPU that the schedule is for"},
                                      {"sms", "132", "its SMs"},
                                      {"pingpong", "auto", "warpgroups multiply by turns"},
@@ -77,6 +83,91 @@ static bool reference(kgen_task *task)
     return true;
 }
 
+// ---- the order of blocks ------------------------------------------------------------------------
+enum { CACHE_BYTES = 32 << 20 }; // of the L2 of data center GPUs, 40 MB and up, for keys and values
+
+typedef struct shape {
+    int64_t rows, keys; // of a tile
+    int64_t pack;       // heads that share tiles of rows
+    int64_t workers;    // CTAs at a time
+    int64_t starting;   // what a block costs besides its tiles of keys, in halves of such a tile,
+    int64_t following;  // and if a persistent CTA fetches it while it ends another
+    int decided;        // by a key: 1 persistent, -1 not, 0 neither
+} shape;
+
+static void note(kgen_task *task, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void note(kgen_task *task, const char *format, ...)
+{
+    size_t used = strlen(task->reasons);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(task->reasons + used, sizeof task->reasons - used, format, args);
+    va_end(args);
+}
+
+// A key that is `auto` or a truth value.
+static int decided(const char *text)
+{
+    return !strcmp(text, "auto") ? 0 : !strcmp(text, "true") ? 1 : -1;
+}
+
+// How many heads share a tile of rows: all that read the same keys, where this makes the tiles a
+// quarter fewer, because each head's rows leave much of its last tile empty.
+static int64_t plan_pack(kgen_task *task, const int64_t *v, const char *text, int64_t rows)
+{
+    int64_t group = v[K_H] / v[K_HKV], alone = plan_ceildiv(v[K_SQ], rows) * group,
+            packed = plan_ceildiv(v[K_SQ] * group, rows);
+    bool better = decided(text) ? decided(text) > 0 : packed * 4 <= alone * 3;
+    if (group == 1 || !better) return 1;
+    plan_define_int(task, "PACK", group);
+    if (task->target[0])
+        note(task,
+             "rows of %lld heads packed, token by token: keys and values are read for %lld tiles "
+             "of %lld rows instead of %lld\n",
+             (long long)group, (long long)packed, (long long)rows, (long long)alone);
+    return group;
+}
+
+// Causal blocks longest first; whether CTAs are persistent.
+static bool plan_order(kgen_task *task, const int64_t *v, const shape *s)
+{
+    int64_t heads = v[K_H] / s->pack;
+    attention_blocks blocks = {v[K_SQ], v[K_SK],        s->rows,    s->keys,
+                               s->pack, heads * v[K_B], v[K_CAUSAL]};
+    attention_order grid = {0, s->workers, false, 2, s->starting}, first = grid;
+    bool able = s->following > 0 && attention_count(&blocks) * blocks.heads > s->workers;
+    if (!v[K_CAUSAL]) return s->decided ? s->decided > 0 : able;
+    first.section = attention_section(heads, heads / v[K_HKV], 4 * v[K_SK] * v[K_D], CACHE_BYTES);
+    plan_define_int(task, "SECTION", first.section);
+    attention_order follow = first;
+    follow.persistent = true;
+    follow.per_block = s->following;
+    int64_t before = attention_time(&blocks, &grid), after = attention_time(&blocks, &first),
+            persistent = attention_time(&blocks, &follow);
+    bool better = able && (persistent < 0 || persistent < after * 9 / 10);
+    if (s->decided) better = s->decided > 0;
+    if (!task->target[0]) return better;
+    note(task, "longest blocks first, sections of %lld heads", (long long)first.section);
+    if (after < 0) {
+        note(task, "\n");
+        return better;
+    }
+    note(task, ": done after %.1f tiles of keys, in the order of rows after %.1f, at best %.1f\n",
+         (double)after / 2, (double)before / 2, (double)attention_least_time(&blocks, &first) / 2);
+    if (able)
+        note(task, "by persistent CTAs, which fetch ahead: after %.1f\n", (double)persistent / 2);
+    return better;
+}
+
+// ---- roles --------------------------------------------------------------------------------------
+static void plan_alike(kgen_task *task, const int64_t *v, const char *const *texts)
+{
+    shape s = {.rows = 64, .keys = 64, .workers = v[K_SMS] * (v[K_D] == 64 ? 4 : 2), .starting = 3};
+    s.pack = plan_pack(task, v, texts[K_PACK], s.rows);
+    plan_define_int(task, "STAGES", v[K_STAGES]);
+    plan_order(task, v, &s);
+}
+
 // Whether warpgroups multiply by turns. What a step takes of an SM, in clocks: products at 2048
 // multiply-adds of 16-bit floats a clock; 16 exponentials a clock; three and a half operations a
 // score on 128 lanes. Warpgroups that run in step all multiply q k^T first, and then compute,
@@ -89,45 +180,57 @@ static void plan_pingpong(kgen_task *task, const int64_t *v, const char *text, i
     int64_t in_step = product + (product > softmax ? product : softmax);
     int64_t by_turns = 2 * product > softmax ? 2 * product : softmax;
     bool pays = by_turns < in_step && v[K_SK] > columns;
-    bool chosen = strcmp(text, "auto") ? !strcmp(text, "true") : pays;
-    size_t used = strlen(task->reasons);
-    snprintf(task->reasons + used, sizeof task->reasons - used,
-             "a step of two warpgroups that run in step: %lld clocks, that multiply by turns: %lld "
-             "(products 2 x %lld, softmax %lld; a model)%s: %s\n",
-             (long long)in_step, (long long)by_turns, (long long)product, (long long)softmax,
-             v[K_SK] > columns ? "" : ", and there is one step only",
-             chosen ? "by turns" : "each for itself");
+    bool chosen = decided(text) ? decided(text) > 0 : pays;
+    note(task,
+         "a step of two warpgroups that run in step: %lld clocks, that multiply by turns: %lld "
+         "(products 2 x %lld, softmax %lld; a model)%s: %s\n",
+         (long long)in_step, (long long)by_turns, (long long)product, (long long)softmax,
+         v[K_SK] > columns ? "" : ", and there is one step only",
+         chosen ? "by turns" : "each for itself");
     plan_define_int(task, "PINGPONG", chosen);
 }
 
 // A producer for the copy engine and wgmma for the rest, where the GPU has both: 64 query rows for
-// each of two warpgroups, and as many slots of keys and values as shared memory holds beside the
-// queries and the result.
+// each of two warpgroups, and slots of keys and values as far as shared memory holds them beside
+// the queries and, of persistent CTAs, the result.
 static void plan_roles(kgen_task *task, const int64_t *v, const char *const *texts)
 {
     enum { ROWS = 128, KEYS = 128, SMALLEST = 64, SHARED_BYTES = 226 * 1024 };
-    int64_t blocks = plan_ceildiv(v[K_SQ], ROWS) * v[K_H] * v[K_B], stages = v[K_STAGES];
-    int64_t bytes = 2 * v[K_D] * (2 * ROWS + stages * 2 * KEYS);
+    int64_t stages = v[K_STAGES], group = v[K_H] / v[K_HKV];
+    int64_t bytes = 2 * v[K_D] * (ROWS + stages * 2 * KEYS), result = 2 * v[K_D] * ROWS;
     bool able = plan_target(task, texts[K_TARGET]);
-    const char *misfit = v[K_SQ] < SMALLEST || v[K_SK] < SMALLEST ? "fewer than 64 queries or keys"
-                         : stages < 2                             ? "no ring"
+    int64_t rows = v[K_SQ] * (decided(texts[K_PACK]) < 0 ? 1 : group);
+    const char *misfit = rows < SMALLEST || v[K_SK] < SMALLEST ? "fewer than 64 queries or keys"
+                         : stages < 2                          ? "no ring"
                          : bytes > SHARED_BYTES ? "more slots than shared memory holds"
                                                 : NULL;
     if (!able || misfit) {
-        if (able)
-            snprintf(task->reasons, sizeof task->reasons, "%s: all warps work alike\n", misfit);
-        plan_define_int(task, "STAGES", stages);
+        if (able) note(task, "%s: all warps work alike\n", misfit);
+        plan_alike(task, v, texts);
         return;
     }
     if (texts[K_STAGES] == keys[K_STAGES].value && v[K_D] == 64) stages = 4;
-    bool persistent = blocks > v[K_SMS] && !v[K_CAUSAL];
-    snprintf(task->reasons, sizeof task->reasons,
-             "%d queries for two warpgroups and a producer, %d keys a step, %lld slots\n"
-             "%lld blocks of queries for %lld SMs: %s\n",
-             ROWS, KEYS, (long long)stages, (long long)blocks, (long long)v[K_SMS],
-             persistent    ? "persistent CTAs fetch the next block's tiles while they end one"
-             : v[K_CAUSAL] ? "one CTA a block, since blocks take different times"
-                           : "one CTA a block");
+    // A tile of keys takes 1.7 us with 128 columns. What a block takes besides, half of which a
+    // persistent CTA does while others compute, does not get shorter with fewer. How blocks of
+    // different length follow each other in a ring of more than two slots is too much to play
+    // through: waits would be for everything, and the products would not overlap.
+    shape s = {ROWS, KEYS, 1, v[K_SMS], 3 * 128 / v[K_D], 128 / v[K_D]};
+    note(task, "%d queries for two warpgroups and a producer, %d keys a step, %lld slots\n", ROWS,
+         KEYS, (long long)stages);
+    s.pack = plan_pack(task, v, texts[K_PACK], ROWS);
+    s.decided = decided(texts[K_PERSISTENT]);
+    // Who fetches the next queries while the result leaves cannot leave it where queries were.
+    if (bytes + result > SHARED_BYTES) s.decided = -1;
+    if (s.pack > 1 || (v[K_CAUSAL] && stages > 2)) s.following = 0;
+    bool persistent = plan_order(task, v, &s);
+    int64_t blocks = plan_ceildiv(v[K_SQ] * s.pack, ROWS) * v[K_H] / s.pack * v[K_B];
+    note(task, "%lld blocks of queries for %lld SMs: %s\n", (long long)blocks, (long long)v[K_SMS],
+         persistent ? "persistent CTAs fetch the next block's tiles while they end one"
+                    : "one CTA a block");
+    if (s.pack == 1)
+        note(task, "the result leaves through %s\n",
+             persistent ? "bytes of its own, for the next queries are fetched meanwhile"
+                        : "the bytes of the queries");
     plan_define_int(task, "STAGES", stages);
     plan_define_int(task, "BM", ROWS);
     plan_define_int(task, "BN", KEYS);
@@ -150,9 +253,9 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
                          (long long)v[K_H]);
     if (v[K_STAGES] < 1 || v[K_STAGES] > 4)
         return plan_fail(error, "stages=%s: must be 1 to 4", texts[K_STAGES]);
-    if (strcmp(texts[K_PINGPONG], "auto") && strcmp(texts[K_PINGPONG], "true") &&
-        strcmp(texts[K_PINGPONG], "false"))
-        return plan_fail(error, "pingpong=%s: must be auto, true or false", texts[K_PINGPONG]);
+    for (int k = K_PACK; k < K_COUNT; k++)
+        if (k != K_TARGET && k != K_SMS && decided(texts[k]) < 0 && strcmp(texts[k], "false"))
+            return plan_fail(error, "%s=%s: must be auto, true or false", keys[k].name, texts[k]);
     if (v[K_SMS] < 1 || v[K_SMS] > 1024)
         return plan_fail(error, "sms=%s: must be 1 to 1024", texts[K_SMS]);
     int64_t b = v[K_B], h = v[K_H], hkv = v[K_HKV], sq = v[K_SQ], sk = v[K_SK], d = v[K_D];

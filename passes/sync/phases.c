@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Questions about phases of mbarriers. See phases.h.
 #include "passes/sync/phases.h"
+#include "passes/share.h"
 #include "passes/sync/report.h"
 
 kg_value *kg_sync_mbarrier(const kg_op *op)
@@ -200,6 +201,18 @@ static bool list_freed(kg_op *op, void *user)
     return l->buffers == NULL;
 }
 
+// No copy has to do with the mbarrier: roles hand a turn on (../phases_turns.c).
+static const char *turn_text(const kg_op *op)
+{
+    kg_share share;
+    if (!kg_share_of(op, &share)) return NULL;
+    if (kg_sync_is_arrival(op))
+        return "this role has waited for all phases of its turn, so the next one may wait";
+    return waits_for_slot(op) ? "all phases of the turn before are over, so a parity tells this "
+                                "turn's from those in front of them"
+                              : NULL;
+}
+
 const char *kg_sync_phase_text(kg_arena *arena, const kg_kernel *kernel, const kg_op *op)
 {
     lister l = {arena, kernel, kg_sync_mbarrier(op), NULL};
@@ -214,7 +227,7 @@ const char *kg_sync_phase_text(kg_arena *arena, const kg_kernel *kernel, const k
                                arrivals == 1 ? "" : "s");
     bool counts = op->code == KG_OP_MBARRIER_EXPECT;
     kg_walk(kernel->body, counts ? list_counted : list_freed, &l);
-    if (!l.buffers) return NULL;
+    if (!l.buffers) return turn_text(op);
     if (counts)
         return kg_arena_printf(arena, "announces the %lld bytes that come into %s",
                                (long long)kg_op_int(op, KG_A_BYTES, 0), l.buffers);

@@ -451,6 +451,17 @@ static bool retired(const planner *l, kg_group group)
     return true;
 }
 
+// Where the threads of an access meet a wait of the group last. Behind all roles the first thread
+// of the kernel does what elected threads do; what is another one's ends with its role.
+static int last_point_of(const planner *l, const kg_sync_access *a)
+{
+    const kg_sync_block *end = kg_sync_block_at(l->p, 0);
+    int region = kg_sync_block_at(l->p, kg_sync_node_at(l->p, a->node)->block)->region;
+    if (a->elected && a->region.first_warp && region >= 0)
+        end = kg_sync_block_at(l->p, kg_sync_node_at(l->p, region)->child[0]);
+    return end->first_point + end->count;
+}
+
 // No thread may end while something of its is in flight: what nobody waits for is drained at the
 // end.
 static void drain(planner *l, kg_group group)
@@ -458,11 +469,13 @@ static void drain(planner *l, kg_group group)
     kg_replay replay = {0};
     if (!l->p->has_async[group] || retired(l, group)) return;
     kg_waits_replay(l->p, l->o, l->plan, group, &replay);
-    const kg_sync_block *body = kg_sync_block_at(l->p, 0);
-    int end = body->first_point + body->count;
-    if (!replay.in_flight) return;
-    kg_points_add(l->plan->waits[group].at, end);
-    l->plan->waits[group].count[end] = 0;
+    for (int i = 0; i < l->p->accesses.count && replay.in_flight; i++) {
+        const kg_sync_access *a = &l->p->accesses.items[i];
+        int end = last_point_of(l, a);
+        if (a->group != group) continue;
+        kg_points_add(l->plan->waits[group].at, end);
+        l->plan->waits[group].count[end] = 0;
+    }
 }
 
 bool kg_sync_any_wait(const kg_sync_plan *plan, int point)

@@ -344,32 +344,6 @@ static void sort_by_factor(kg_affine *form)
         }
 }
 
-// Both begin at sums of the same numbers, each times a factor that leaves room for all that the
-// smaller ones can come to, as 16 * i + j does where j is 0 to 15: the place says what they are.
-static void note_start(const start *x, const start *y, numbers *known)
-{
-    kg_affine a = x->form, b = y->form;
-    if (x->gathered || y->gathered || !a.known || !b.known || a.n != b.n) return;
-    int64_t low = lesser(a.constant, b.constant),
-            room = greater(a.constant + x->extent, b.constant + y->extent) - low;
-    sort_by_factor(&a);
-    sort_by_factor(&b);
-    for (int i = 0; i < a.n; i++) {
-        const kg_value *value = a.term[i].value;
-        int64_t factor = size_of(a.term[i].factor), most;
-        bounds of = bounds_of(value, 0);
-        if (b.term[i].value != value || b.term[i].factor != a.term[i].factor ||
-            kg_is_mutable(value) || factor < room)
-            return;
-        if (i + 1 < a.n && (of.least == INT64_MIN || of.most == INT64_MAX ||
-                            __builtin_sub_overflow(of.most, of.least, &most) ||
-                            __builtin_mul_overflow(most, factor, &most) ||
-                            __builtin_add_overflow(room, most, &room)))
-            return;
-    }
-    for (int i = 0; i < a.n; i++) note_number(known, a.term[i].value);
-}
-
 static bool same_operand(const kg_op *x, const kg_op *y, int i)
 {
     return x->operands[i] == y->operands[i] || kg_same_value(x->operands[i], y->operands[i]);
@@ -388,6 +362,37 @@ static bool follows(const kg_value *value, const numbers *known, const kg_op *lo
     for (int i = 0; i < value->op->n_operands && pure; i++)
         pure = follows(value->op->operands[i], known, loop, depth + 1);
     return pure;
+}
+
+// Both begin at sums of the same numbers, each times a factor that leaves room for all that the
+// smaller ones can come to, as 16 * i + j does where j is 0 to 15: the place says what they are.
+// Numbers that stay what they are all through the loop only move it.
+static void note_start(const start *x, const start *y, const kg_op *loop, numbers *known)
+{
+    kg_affine a = x->form, b = y->form;
+    numbers none = {{NULL}, 0};
+    if (x->gathered || y->gathered || !a.known || !b.known || a.n != b.n) return;
+    int64_t low = lesser(a.constant, b.constant),
+            room = greater(a.constant + x->extent, b.constant + y->extent) - low;
+    int moving = 0;
+    sort_by_factor(&a);
+    sort_by_factor(&b);
+    for (int i = 0; i < a.n; i++) {
+        if (b.term[i].value != a.term[i].value || b.term[i].factor != a.term[i].factor) return;
+        if (!follows(a.term[i].value, &none, loop, 0)) a.term[moving++] = a.term[i];
+    }
+    for (int i = 0; i < moving; i++) {
+        const kg_value *value = a.term[i].value;
+        int64_t factor = size_of(a.term[i].factor), most;
+        bounds of = bounds_of(value, 0);
+        if (kg_is_mutable(value) || factor < room) return;
+        if (i + 1 < moving && (of.least == INT64_MIN || of.most == INT64_MAX ||
+                               __builtin_sub_overflow(of.most, of.least, &most) ||
+                               __builtin_mul_overflow(most, factor, &most) ||
+                               __builtin_add_overflow(room, most, &room)))
+            return;
+    }
+    for (int i = 0; i < moving; i++) note_number(known, a.term[i].value);
 }
 
 // t of t / n and t mod n; NULL for two other numbers.
@@ -412,6 +417,23 @@ static void put_all_together(numbers *known, const kg_op *loop)
     }
 }
 
+// The index of the loop times something, plus what stays as it is in all trips.
+static bool counts_trips(const kg_sync_program *p, const kg_value *value, const kg_op *loop,
+                         const kg_op *user)
+{
+    numbers none = {{NULL}, 0};
+    if (value == loop->blocks[0]->arg) return true;
+    if (!kg_is_scalar(value) || kg_is_mutable(value)) return false;
+    kg_affine form = kg_affine_of(&p->assigns, (kg_value *)value, user, 0);
+    bool index = false;
+    for (int i = 0; form.known && i < form.n; i++) {
+        bool own = form.term[i].value == loop->blocks[0]->arg && form.term[i].factor;
+        if (!own && !follows(form.term[i].value, &none, loop, 0)) return false;
+        index |= own;
+    }
+    return form.known && index;
+}
+
 static bool another_tile_each_trip(const kg_sync_program *p, const kg_sync_access *a,
                                    const kg_sync_access *b, const kg_op *carrier)
 {
@@ -421,10 +443,12 @@ static bool another_tile_each_trip(const kg_sync_program *p, const kg_sync_acces
         return false;
     for (int d = 0; d < a->at.root->type.rank; d++) {
         start x = start_of(p, a, d), y = start_of(p, b, d);
-        note_start(&x, &y, &known);
+        note_start(&x, &y, carrier, &known);
     }
     put_all_together(&known, carrier);
-    return has_number(&known, carrier->blocks[0]->arg);
+    for (int i = 0; i < known.count; i++)
+        if (counts_trips(p, known.items[i], carrier, a->at.op)) return true;
+    return false;
 }
 
 static kg_relation relate_views(const kg_sync_program *p, const kg_sync_access *a,
@@ -494,6 +518,25 @@ static bool lie_apart(const kg_sync_access *a, const kg_sync_access *b)
            b->offset + b->ring * b->slot_bytes <= a->offset;
 }
 
+static bool of_one_warpgroup(uint32_t warps, void *user)
+{
+    bool *all = user;
+    *all &= !(warps & ~(UINT32_C(15) << (__builtin_ctz(warps) & ~3)));
+    return *all;
+}
+
+// What a warpgroup's products read belongs to each of its threads: the wait of one of them is for
+// the products of all four warps.
+static kg_apart conflict_at(const kg_sync_access *a, int64_t a_offset, const kg_sync_access *b,
+                            int64_t b_offset, int64_t *byte)
+{
+    kg_apart apart = kg_footprint_conflict(a->bytes, a_offset, b->bytes, b_offset, byte);
+    bool own = apart > KG_APART_THREAD && a->group == KG_GROUP_WGMMA;
+    if (own && kg_footprint_common(a->bytes, a_offset, b->bytes, b_offset, of_one_warpgroup, &own))
+        return own ? KG_APART_THREAD : apart;
+    return apart;
+}
+
 static kg_relation relate_bytes(const kg_sync_access *a, const kg_sync_access *b,
                                 uint64_t distances, bool carried)
 {
@@ -503,8 +546,8 @@ static kg_relation relate_bytes(const kg_sync_access *a, const kg_sync_access *b
     for (int i = 0; distances && i < (one_root ? 1 : a->ring); i++)
         for (int j = 0; j < (one_root ? 1 : b->ring); j++) {
             int64_t byte = -1;
-            kg_apart here = kg_footprint_conflict(a->bytes, a->offset + i * a->slot_bytes, b->bytes,
-                                                  b->offset + j * b->slot_bytes, &byte);
+            kg_apart here = conflict_at(a, a->offset + i * a->slot_bytes, b,
+                                        b->offset + j * b->slot_bytes, &byte);
             if (here > r.apart) {
                 r.apart = here;
                 r.byte = byte;

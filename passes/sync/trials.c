@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 // What a replay has to be tried with, so that every order of copies, commits and waits that the
 // program can produce is among the runs.
+#include "passes/rewrite.h"
 #include "passes/sync/replay.h"
+
+#include <string.h>
 
 enum { EXTRA_TRIPS = 2, OUTER_TRIPS = 3, WIDEST_BOUND = 256 };
 
@@ -11,6 +14,13 @@ typedef struct period {
     int64_t trips;
     bool too_long;
 } period;
+
+typedef struct residue_finder {
+    period period;
+    kg_use **uses;
+    bool *seen; // by value id
+    int n_values;
+} residue_finder;
 
 static void multiply(period *p, int64_t by)
 {
@@ -25,28 +35,51 @@ static void multiply(period *p, int64_t by)
     if (!p->too_long) p->trips = p->trips / a * by;
 }
 
+// Where control goes, or which slot is meant, may depend on the value. Tiles and their elements say
+// nothing of either.
+static bool decides(const residue_finder *r, const kg_value *value)
+{
+    if (!kg_is_scalar(value) || r->seen[value->id]) return false;
+    r->seen[value->id] = true;
+    for (const kg_use *use = r->uses[value->id]; use; use = use->next) {
+        const kg_op *op = use->op;
+        if (op->code == KG_OP_ASSIGN ? decides(r, op->operands[0])
+            : op->code == KG_OP_VIEW ? op->results[0]->type.home == KG_HOME_SHARED
+            : op->n_results          ? decides(r, op->results[0])
+                                     : op->n_blocks > 0 || op->code == KG_OP_YIELD)
+            return true;
+    }
+    return false;
+}
+
 static bool multiply_by_residues(kg_op *op, void *user)
 {
+    residue_finder *r = user;
     int64_t m;
-    if (op->code == KG_OP_MOD && kg_is_scalar(op->results[0]) &&
-        kg_const_int(op->operands[1], &m) && m > 1)
-        multiply(user, m);
+    if (op->code != KG_OP_MOD || !kg_is_scalar(op->results[0]) ||
+        !kg_const_int(op->operands[1], &m) || m <= 1)
+        return true;
+    memset(r->seen, 0, (size_t)r->n_values);
+    if (decides(r, op->results[0])) multiply(&r->period, m);
     return true;
 }
 
 static int period_within(replay *r, int block)
 {
     const kg_sync_block *loop = kg_sync_block_at(r->p, block);
-    period p = {1, false};
+    residue_finder found = {.period = {1, false}};
     for (int i = 0; i < r->p->accesses.count; i++) {
         const kg_sync_access *a = &r->p->accesses.items[i];
-        if (a->async && kg_sync_lift(r->p, a->node, block) >= 0) multiply(&p, a->ring);
+        if (a->async && kg_sync_lift(r->p, a->node, block) >= 0) multiply(&found.period, a->ring);
     }
-    bool rings = p.trips > 1;
-    for (int i = 0; rings && i < 2 && loop->ir[i]; i++)
-        kg_walk(loop->ir[i], multiply_by_residues, &p);
-    r->failed |= p.too_long; // nothing is known of its counts, so every wait is for all
-    return (int)p.trips;
+    if (found.period.trips > 1) {
+        found.uses = kg_uses_collect(r->p->arena, r->p->kernel, &found.n_values);
+        found.seen = KG_NEW_ARRAY(r->p->arena, bool, found.n_values + 1);
+        for (int i = 0; i < 2 && loop->ir[i]; i++)
+            kg_walk(loop->ir[i], multiply_by_residues, &found);
+    }
+    r->failed |= found.period.too_long; // nothing is known of its counts, so all waits are for all
+    return (int)found.period.trips;
 }
 
 static bool holds_groups_itself(const replay *r, int block)

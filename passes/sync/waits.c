@@ -331,8 +331,23 @@ static bool forget(kg_op *op, void *user)
     return true;
 }
 
-static void pass_over(replay *r, const kg_op *op)
+// A loop that only counts takes its counter further by as much as it makes trips.
+static bool count_on(replay *r, const kg_op *op, int context)
 {
+    kg_value *counter = kg_counted_by(op);
+    int64_t lo, hi, step;
+    if (!counter || !kg_scalars_eval(&r->s, op->operands[0], &lo) ||
+        !kg_scalars_eval(&r->s, op->operands[1], &hi) || !kg_const_int(op->operands[2], &step))
+        return false;
+    int64_t trips = hi > lo ? (hi - lo + step - 1) / step : 0;
+    bool known = r->s.known[counter->id] && r->home[counter->id] == context;
+    set_value(r, counter, known, r->s.number[counter->id] + trips);
+    return true;
+}
+
+static void pass_over(replay *r, const kg_op *op, int context)
+{
+    if (count_on(r, op, context)) return;
     for (int i = 0; i < op->n_blocks; i++) kg_walk(op->blocks[i], forget, r);
 }
 
@@ -348,14 +363,14 @@ static void run_block(replay *r, int block, int part, int context)
         int node = r->node_of[op->id];
         if (node < 0) {
             run_scalar(r, op, context);
-            pass_over(r, op);
+            pass_over(r, op, context);
             continue;
         }
         run_point(r, b->first_point + i++, context);
         if (r->relevant[node])
             run_node(r, node, context);
         else
-            pass_over(r, op);
+            pass_over(r, op, context);
     }
     if (i == end && !(loop && !part)) run_point(r, b->first_point + end, context);
 }

@@ -146,12 +146,12 @@ static void in_flight(round *r, entry *e)
     if (!other_half) complain(r->v, r->s, e, "in flight when the kernel ends");
 }
 
-// A bulk copy that is complete, but by the mbarrier nobody has learned of it.
-static bool unseen(const validator *v, const state *s, const entry *e)
+// A bulk copy that is complete, but by the mbarrier nobody of the CTA has learned of it.
+static bool unseen(const validator *v, const state *s, const entry *e, int cta)
 {
     if (!e->kind || e->phase || !e->generation || e->warps != engine(v)) return false;
     int plane = plane_of(v, KNOWN, true);
-    return !rows_of(v, s, e->generation, plane)[v->warps];
+    return !(rows_of(v, s, e->generation, plane)[v->warps] & warps_of_cta(v, cta));
 }
 
 // Shared memory ends with the kernel. What bulk stores have still to write outlives it.
@@ -161,7 +161,8 @@ void validator_at_end(validator *v, state *s)
     for (int i = 0; i < 4; i++) go_round(&(round){v, s, kinds[i], ~0u, 0, in_flight});
     for (int i = 0; i < v->n_cells; i++) {
         const cell *c = &cells_of(v, s)[i];
-        if (unseen(v, s, &c->write))
+        if (unseen(v, s, &c->write, cta_of_byte(v, v->cell_byte[i])))
             complain(v, s, &c->write, "may be in flight when the kernel ends: nobody waits for it");
     }
+    if (v->ctas.count) validator_mbarriers_at_end(v, s);
 }

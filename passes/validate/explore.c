@@ -84,6 +84,7 @@ static void decide(validator *v, state_set *set, const quantity *q)
         if (s->value[q->variable] != VALUE_OPEN) continue;
         for (int k = 0; k < v->loops.count; k++)
             s->guessed |= (v->loops.items[k].variables & bit) && s->distance[k] != NOT_RUNNING;
+        s->guessed |= x->vague;
         int found = x->script ? validator_follow(v, s, x->script - 1, x->seat) : -1;
         if (found >= 0) {
             s->value[q->variable] = (int8_t)found;
@@ -150,7 +151,7 @@ void validator_branch(validator *v, const kg_op *op, state_set arms[2], state_se
         state *s = set->items[i];
         int way = outcome(v, s, &g);
         if (way < 0) {
-            s->guessed |= kg_loops_around(op) > 0;
+            s->guessed |= kg_loops_around(op) > 0 || v->ctas.count;
             state *copy = state_copy(v, s);
             remember(copy, &g, false);
             state_push(v, &arms[1], copy);
@@ -359,6 +360,7 @@ void validator_enter(validator *v, const kg_op *op, state_set *heads, state_set 
 static bool run_head(validator *v, const kg_block *block, state *s, state_set *visited,
                      state_set *trip)
 {
+    if (v->n_mbarriers) validator_tidy(v, s);
     if (state_known(v, visited, s)) {
         state_free(v, s);
         return false;

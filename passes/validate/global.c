@@ -243,36 +243,50 @@ static interval interval_of(const kg_value *value, int depth)
     return (interval){lower ? a.least : b.least, upper ? a.most : b.most};
 }
 
-// The term of a sum with the smallest factor above this one (all are positive); -1.
+static int64_t weight(const linear *a, int term)
+{
+    int64_t factor = a->terms[term].factor;
+    return factor > 0 ? factor : factor < -INT64_MAX ? INT64_MAX : -factor;
+}
+
+// The term of a sum with the smallest weight above this one; -1.
 static int next_term(const linear *a, int64_t above)
 {
     int found = -1;
     for (int i = 0; i < a->count; i++)
-        if (a->terms[i].factor > above &&
-            (found < 0 || a->terms[i].factor < a->terms[found].factor))
-            found = i;
+        if (weight(a, i) > above && (found < 0 || weight(a, i) < weight(a, found))) found = i;
     return found;
 }
 
+// What a sum comes to apart from the terms that are the same in all trips of the loop.
+static linear moving_part(const linear *a, const kg_op *loop)
+{
+    linear part = *a;
+    part.count = 0;
+    for (int i = 0; i < a->count; i++)
+        if (linear_changes_in(a->terms[i].value, loop)) part.terms[part.count++] = a->terms[i];
+    return part;
+}
+
 // Both begin at the same sum plus something, up to `room` from where the sum alone would be. In the
-// sum each digit counts more than all that the lower ones come to.
-static void add_digits(digits *known, const range *x, const range *y)
+// sum each digit counts more, one way or the other, than all that the lower ones come to.
+static void add_digits(digits *known, const range *x, const range *y, const kg_op *loop)
 {
     linear d = linear_sum(&y->start, &x->start, -1);
-    const linear *sum = &x->start;
+    const linear moving = moving_part(&x->start, loop), *sum = &moving;
     if (x->scattered || y->scattered || !sum->known || !linear_is_constant(&d)) return;
     int64_t at = d.constant, room = at > 0 ? at + y->extent : y->extent;
     if (room < x->extent) room = x->extent;
     if (at < 0 && room < x->extent - at) room = x->extent - at;
     digits found = *known;
     int terms = 0;
-    for (int t = next_term(sum, 0); t >= 0; t = next_term(sum, sum->terms[t].factor), terms++) {
+    for (int t = next_term(sum, 0); t >= 0; t = next_term(sum, weight(sum, t)), terms++) {
         interval of = interval_of(sum->terms[t].value, 0);
         bool bounded = of.least > INT32_MIN && of.most < INT32_MAX;
-        if (room < 0 || sum->terms[t].factor < room || found.count == MOST_DIGITS) return;
+        if (room < 0 || weight(sum, t) < room || found.count == MOST_DIGITS) return;
         found.items[found.count++] = sum->terms[t].value;
         bool over = !bounded ||
-                    __builtin_mul_overflow(of.most - of.least, sum->terms[t].factor, &of.most) ||
+                    __builtin_mul_overflow(of.most - of.least, weight(sum, t), &of.most) ||
                     __builtin_add_overflow(room, of.most, &room);
         if (over) room = -1; // nothing can count more
     }
@@ -323,13 +337,12 @@ static bool by_number(const access_model *a, const access_model *b, const kg_op 
     for (int d = 0; d < a->at.root->type.rank; d++) {
         range x = range_of(&va, &a->at.operand->type, d);
         range y = range_of(&vb, &b->at.operand->type, d);
-        add_digits(&known, &x, &y);
+        add_digits(&known, &x, &y, loop);
     }
     return digits_count(&known, loop);
 }
 
-how_apart validator_relate(const validator *v, const access_model *a, const access_model *b,
-                           int stale)
+static how_apart relate(const access_model *a, const access_model *b, int stale)
 {
     int common = common_loops(a, b);
     const kg_op *loop = stale && stale <= common ? a->loops[stale - 1] : NULL;
@@ -351,4 +364,15 @@ how_apart validator_relate(const validator *v, const access_model *a, const acce
     for (int d = 0; equal && d < va.rank; d++) equal = va.rank == vb.rank && va.dim[d] == vb.dim[d];
     how_apart how = equal ? threads_of(a, b) : SURELY_MEET;
     return how == SURELY_MEET && !surely ? MAY_MEET : how;
+}
+
+// It is asked again and again.
+how_apart validator_relate(const validator *v, const access_model *a, const access_model *b,
+                           int stale)
+{
+    size_t first = (size_t)(a - v->accesses.items), second = (size_t)(b - v->accesses.items);
+    size_t at = (first * (size_t)v->accesses.count + second) * (MOST_LOOPS + 1) + (size_t)stale;
+    if (!v->related) return relate(a, b, stale);
+    if (!v->related[at]) v->related[at] = (uint8_t)(1 + relate(a, b, stale));
+    return (how_apart)(v->related[at] - 1);
 }

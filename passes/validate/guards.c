@@ -370,7 +370,7 @@ static bool commits(const kg_block *block)
 
 // Loops over the same number commit groups: how many there are after one of them says how many
 // there will be after the other, up to the count above which nobody looks. So the number is told
-// apart as far as that.
+// apart as far as that. Groups are a warp's own.
 static void count_groups(validator *v, int which)
 {
     const variable *x = &v->variables.items[which];
@@ -382,7 +382,10 @@ static void count_groups(validator *v, int which)
             commits(l->op->blocks[0]))
             found[n++] = l;
     }
-    for (int i = 0; n > 1 && i < n; i++) {
+    for (int i = 0; i < n; i++) {
+        uint32_t warps = 0;
+        for (int k = 0; k < n; k++) warps |= k == i ? 0 : validator_warps_of(found[k]->op);
+        if (!(warps & validator_warps_of(found[i]->op))) continue;
         int64_t most = found[i]->most + (v->most_groups + 1) * (found[i]->step / found[i]->unit);
         if (most + x->high - x->low <= MOST_VALUES) add_threshold(v, &found[i]->trips, most);
     }
@@ -433,6 +436,31 @@ static bool is_never_negative(const validator *v, const linear *form)
     return true;
 }
 
+// It depends on which CTA of the cluster this is, and is no sum with that one's number in it.
+static bool is_vague(const validator *v, const kg_value *value, int depth)
+{
+    enum { DEEPEST = 24 };
+    if (value == v->kernel->grid[0].value) return depth > 0;
+    if (value->kind != KG_VALUE_RESULT) return false;
+    if (depth == DEEPEST || kg_is_mutable(value)) return true;
+    for (int i = 0; i < value->op->n_operands; i++)
+        if (is_vague(v, value->op->operands[i], depth + 1)) return true;
+    return false;
+}
+
+// What one number of that kind says it says of all CTAs alike; of two nobody knows how they go
+// together.
+static void find_vague(validator *v)
+{
+    int count = 0;
+    for (int i = 0; v->ctas.count && i < v->variables.count; i++) {
+        variable *x = &v->variables.items[i];
+        for (int t = 0; t < x->part.count; t++) x->vague |= is_vague(v, x->part.terms[t].value, 0);
+        count += x->vague;
+    }
+    for (int i = 0; count == 1 && i < v->variables.count; i++) v->variables.items[i].vague = false;
+}
+
 static void find_order(validator *v)
 {
     for (int i = 0; i < v->variables.count; i++)
@@ -451,5 +479,6 @@ void validator_find_guards(validator *v)
     validator_find_partners(v);
     forget_inside(v);
     find_order(v);
+    find_vague(v);
     find_conditions_of_loops(v, v->kernel->body);
 }

@@ -51,6 +51,11 @@ static bool same_value(const kg_value *a, const kg_value *b, const validator *v,
     return true;
 }
 
+bool linear_same_value(const kg_value *a, const kg_value *b)
+{
+    return same_value(a, b, NULL, 0);
+}
+
 bool linear_changes_in(const kg_value *value, const kg_op *loop)
 {
     const kg_op *op = value->op;

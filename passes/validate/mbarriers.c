@@ -142,7 +142,10 @@ static void check_seen(validator *v, const state *s, const kg_op *op, int slot)
     int plane = v->at.came_after, teller = teller_of(v, slot, false);
     for (int i = 0; i < MOST_EVENTS && m->last.seen[i].warps; i++) {
         const event *e = &m->last.seen[i];
-        if (!e->generation || !(e->warps & ~*told_of(v, s, e->generation, teller, plane))) continue;
+        uint32_t told = e->generation ? *told_of(v, s, e->generation, teller, plane) : ~0u;
+        if (e->generation && has_peers(v, slot))
+            told |= *told_of(v, s, e->generation, peer_of(v, slot, false), plane);
+        if (!(e->warps & ~told)) continue;
         access_model late = v->accesses.items[e->access];
         access_model here = {.at = {.op = op}, .region = validator_warps_of(op)};
         complaint c = {!m->last.inexact,
@@ -173,9 +176,8 @@ void validator_report_waiting(validator *v, const state *s, int slot, const kg_o
 
 // ---- phases -------------------------------------------------------------------------------------
 
-static void move_word(const validator *v, state *s, int slot)
+static void move_word(const validator *v, state *s, int now, int last)
 {
-    int now = teller_of(v, slot, false), last = teller_of(v, slot, true);
     for (int g = 1; g <= s->generations; g++)
         for (int p = 0; p < v->at.planes; p++) {
             *told_of(v, s, g, last, p) = *told_of(v, s, g, now, p);
@@ -183,18 +185,33 @@ static void move_word(const validator *v, state *s, int slot)
         }
 }
 
-// They learn what those who came to the last phase knew. Once all who ever wait there have, nobody
-// learns anything from it any more: the word is fixed, and who took it knows it.
-static void take_last_word(const validator *v, state *s, int slot, uint32_t warps)
+// Without the cluster's scope nobody learns what memory has of other CTAs, only that these came.
+static void take_word_of_peers(const validator *v, state *s, int slot, uint32_t warps, uint32_t far)
+{
+    int teller = peer_of(v, slot, true);
+    if (far) validator_take_word(v, s, teller, far);
+    if (warps & ~far) validator_take_trace(v, s, teller, warps & ~far);
+}
+
+// They learn what those who came to the last phase knew, `far` also of other CTAs. Once all who
+// ever wait there have, nobody learns anything from it any more: the word is fixed, and who took it
+// knows it.
+static void take_last_word(const validator *v, state *s, int slot, uint32_t warps, uint32_t far)
 {
     const phase *last = &mbarriers_of(v, s)[slot].last;
     int teller = teller_of(v, slot, true);
     uint32_t seen = 0;
     validator_take_word(v, s, teller, warps);
+    if (has_peers(v, slot)) take_word_of_peers(v, s, slot, warps, far);
     for (int i = 0; i < MOST_EVENTS; i++) seen |= last->seen[i].warps;
     if (v->mbarrier_waiters[slot] & ~(seen | warps)) return;
     for (int g = 1; g <= s->generations; g++)
-        for (int p = 0; p < v->at.planes; p++) *told_of(v, s, g, teller, p) = 0;
+        for (int p = 0; p < v->at.planes; p++) {
+            *told_of(v, s, g, teller, p) = 0;
+            // Another wait for the phase may be of the cluster's scope.
+            if (has_peers(v, slot) && (!(warps & ~far) || !v->far_waits[slot]))
+                *told_of(v, s, g, peer_of(v, slot, true), p) = 0;
+        }
 }
 
 // All is there: those who wait go on.
@@ -202,7 +219,8 @@ static void end_phase(validator *v, state *s, const kg_op *op, int slot)
 {
     mbarrier *m = &mbarriers_of(v, s)[slot];
     check_seen(v, s, op, slot);
-    move_word(v, s, slot);
+    move_word(v, s, teller_of(v, slot, false), teller_of(v, slot, true));
+    if (has_peers(v, slot)) move_word(v, s, peer_of(v, slot, false), peer_of(v, slot, true));
     if (m->now.copies) {
         validator_land(v, s, slot);
         m->now.landed = (uint8_t)s->generations;
@@ -216,12 +234,12 @@ static void end_phase(validator *v, state *s, const kg_op *op, int slot)
     m->pending = v->arrivals[slot];
     m->expected = m->issued = 0;
     if (m->warps) {
-        take_last_word(v, s, slot, m->warps);
+        take_last_word(v, s, slot, m->warps, m->far);
         note_event(s, &m->last, m->last.seen, m->held, m->warps);
     }
     m->held = 0;
     m->waiting = 0;
-    m->warps = 0;
+    m->warps = m->far = 0;
     validator_begin_generation(v, s);
 }
 
@@ -265,7 +283,9 @@ static void arrive(validator *v, state *s, const access_model *a, int slot)
         complain(v, s, op, NULL, "more arrivals come to a phase than it counts");
         return;
     }
-    validator_leave_word(v, s, teller_of(v, slot, false), warps, each);
+    bool far = v->ctas.count && cta_of(v, warps) != v->cta_of_mbarrier[slot];
+    int teller = far ? peer_of(v, slot, false) : teller_of(v, slot, false);
+    validator_leave_word(v, s, teller, warps, each);
     note_event(s, &m->now, m->now.came, number_of(v, a), warps);
     m->pending -= count;
     if (expect) m->expected += (int32_t)kg_op_int(op, KG_A_BYTES, 0);
@@ -293,15 +313,17 @@ static void wait(validator *v, state *s, const access_model *a, int slot, int ro
         "the phase before may not be over: its parity would be taken for that of this one";
     const kg_op *op = a->at.op;
     mbarrier *m = &mbarriers_of(v, s)[slot];
+    uint32_t far = kg_op_int(op, KG_A_CLUSTER, 0) ? a->region : 0;
     if (m->parity != parity_of(v, s, a)) {
         check_over(v, s, op, &m->before, a->region, early);
-        take_last_word(v, s, slot, a->region);
+        take_last_word(v, s, slot, a->region, far);
         note_event(s, &m->last, m->last.seen, number_of(v, a), a->region);
         validator_begin_generation(v, s);
         return;
     }
     check_over(v, s, op, &m->last, a->region, early);
     m->warps |= a->region;
+    m->far |= far;
     m->held = (uint16_t)number_of(v, a);
     if (role < 0)
         validator_report_waiting(v, s, slot, op);
@@ -330,5 +352,39 @@ void validator_mbarrier(validator *v, state *s, const kg_op *op, int role)
         return;
     default:
         arrive(v, s, a, slot);
+    }
+}
+
+// ---- the end ------------------------------------------------------------------------------------
+
+// Some warp of the CTA knows of the arrival; its memory lasts as long as that one.
+static bool outlives(const validator *v, const state *s, const event *e, int w, int cta)
+{
+    uint32_t own = warps_of_cta(v, cta);
+    return !e->generation || (rows_of(v, s, e->generation, v->at.came_after)[w] & own);
+}
+
+static void check_end(validator *v, const state *s, const phase *p, int cta)
+{
+    for (int i = 0; i < MOST_EVENTS && p->came[i].warps; i++)
+        for (uint32_t left = p->came[i].warps & ~warps_of_cta(v, cta); left; left &= left - 1) {
+            const event *e = &p->came[i];
+            if (outlives(v, s, e, __builtin_ctz(left), cta)) continue;
+            const kg_op *op = v->accesses.items[e->access].at.op;
+            complain(v, s, op, p,
+                     "arrives in another CTA of the cluster, which may have ended: a "
+                     "cluster_barrier at the end keeps its memory");
+            return;
+        }
+}
+
+// Arrivals that somebody knew to be over when he came to the next phase are known with that one's.
+void validator_mbarriers_at_end(validator *v, const state *s)
+{
+    for (int i = 0; i < v->n_mbarriers && !v->stop; i++) {
+        const mbarrier *m = &mbarriers_of(v, s)[i];
+        check_end(v, s, &m->now, v->cta_of_mbarrier[i]);
+        check_end(v, s, &m->last, v->cta_of_mbarrier[i]);
+        check_end(v, s, &m->before, v->cta_of_mbarrier[i]);
     }
 }

@@ -177,6 +177,7 @@ static void touch_cell(validator *v, state *s, const access_model *a, touch *t, 
     if (a->writes && !a->atomic && a->at.exact && several) validator_report(v, s, &twice);
     if (a->use) return;
     c->live |= a->init;
+    if (v->n_mbarriers && !a->writes && c->count == MOST_ENTRIES) validator_tidy(v, s);
     entry now = entry_for(v, s, a);
     now.warps = t->warps;
     now.lane = (int8_t)t->lane;
@@ -260,7 +261,7 @@ static void access_global(validator *v, state *s, const access_model *a)
 {
     for (int i = 0; i < v->n_tensors && !v->stop; i++) {
         tensor_state *t = &tensors_of(v, s)[i];
-        bool all = a->tensor < 0;
+        bool all = a->tensor < 0 && a->cta == v->cta_of_tensor[i];
         if (!v->contested[i] || (!all && a->tensor != i)) continue;
         if (!all || !a->writes)
             check_tensor(v, s, t, a, all, v->written[i]); // an acquire changes nothing

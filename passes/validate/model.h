@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-//
 // The abstract machine of the validator: what the files of this folder share. See README.md.
 #pragma once
 #include "ir/access.h"
+#include "passes/validate/cluster.h"
 #include "passes/validate/validate.h"
 
 enum {
     MOST_ENTRIES = 4,      // accesses of a cell since its last write that are told apart
     MOST_GENERATIONS = 40, // 0: everybody knows
+    MANY_GENERATIONS = 24, // that are kept though nobody may ask for them
     MOST_GLOBAL = 24,      // accesses of a tensor that are told apart
     MOST_CONDITIONS = 64,  // whose outcome is remembered
     MOST_WARPS = 32,
@@ -23,7 +24,7 @@ enum {
     SIZES = 256,
     SIZE_STEP = 1024, // bytes
     MOST_SLOTS = 250, // of mbarriers
-    MOST_EVENTS = 3,  // of a phase, by generation
+    MOST_EVENTS = 4,  // of a phase, by generation
     MOST_MODULUS = 64,
     ROLE_DONE = -1,
     ROLE_NONE = -2, // in place of a role's next op
@@ -80,6 +81,7 @@ typedef struct access_model {
     uint8_t flight; // what ends it: struct entry, `phase`
     int mbarrier;   // use, init: number of the first slot
     int tensor;     // global: number of the memory; -1 for all
+    int cta;        // of the cluster
     int64_t offset; // shared: of the buffer
     int64_t slot_bytes;
     int ring;
@@ -96,6 +98,7 @@ typedef struct variable {
     linear part;
     int64_t unit, low, high;
     bool used;        // has a threshold
+    bool vague;       // CTAs of a cluster differ in it, in ways that are not understood
     int script, seat; // 1 + the script by which roles that go together agree on it; 0: none
     uint32_t above;   // the variables that are never more than this one
 } variable;
@@ -141,6 +144,7 @@ typedef struct loop_model {
     int lag;             // how many trips fewer it makes than the longest of them, at its start
     const kg_op *role;   // the region that it stands in, if it has partners
     bool lonely;         // a role's loop without partners, though others make the same trips
+    bool idle;           // nothing in it touches memory or synchronizes
     bool index_wanted;   // some slot depends on its index
     uint64_t conditions; // defined inside: forgotten with each trip
     uint32_t variables;  // likewise
@@ -215,6 +219,7 @@ typedef struct mbarrier {
     uint16_t waiting;                  // roles that are held
     uint16_t held;                     // the access of one that waits
     uint32_t warps;                    // that wait
+    uint32_t far;                      // of these, at the cluster's scope
     int32_t pending, expected, issued; // arrivals to come; bytes
     phase now, last, before;
 } mbarrier;
@@ -269,13 +274,14 @@ typedef struct state {
 // first lane) did then. A warp that knows of itself: its lanes have met since. Behind the rows, by
 // state space, the warps that have fenced their own accesses since. Then, by plane and teller:
 // warps whose accesses of then those who came there know. Tellers are the named barriers, and two
-// for each mbarrier: its current phase, and the last one that is complete.
+// for each mbarrier: its current phase, and the last one that is complete. Where CTAs of a cluster
+// are joined, two more for each: what those of other CTAs have left there.
 typedef struct shape {
     size_t scalars, tensors, cells, mbarriers, registers, scripts, generations, bytes;
     int planes, rows, firsts, fenced[KINDS_OF_KNOWLEDGE]; // a plane's number; -1
     int came_after; // the plane of what has happened before, whatever memory shows of it; -1
     int own, told, words, barriers; // in a block; barriers that tell
-    int tellers;
+    int tellers, peers;             // in all; number of the first of other CTAs
 } shape;
 
 typedef struct state_set {
@@ -310,20 +316,26 @@ typedef struct validator {
     bool *dies;        // by scalar: there is such an op
     int *dies_too;     // by scalar: the next of the same op; -1
     int *condition_of; // by value id
+    const kg_value *conditions[MOST_CONDITIONS];
     int n_scalars, n_conditions, n_tensors, n_cells, n_mbarriers, n_registers, n_scripts;
     int modulus, warps;
+    joined_ctas ctas;             // count 0: one alone
     int *registers_of;            // by value id: number of registers that wgmma works on, -1
     int32_t arrivals[MOST_SLOTS]; // by slot of an mbarrier
     const kg_value *mbarrier_root[MOST_SLOTS];
     int seats[MOST_SCRIPTS]; // by script: roles
     shape at;
     const kg_value **tensors;
+    int *cta_of_tensor;
     int *cell_byte;                                                  // by cell: one of its bytes
     uint32_t *cell_users, *tensor_users, mbarrier_users[MOST_SLOTS]; // warps that come there at all
     uint32_t mbarrier_waiters[MOST_SLOTS];
+    int16_t peers_of[MOST_SLOTS];            // a number of those at which other CTAs arrive; -1
+    bool far_waits[MOST_SLOTS];              // some wait there is of the cluster's scope
     uint32_t *cell_writers, *tensor_writers; // that a read may have to come before
     bool *contested;   // by tensor: it is written, and not only where nobody else comes
     bool *written;     // by tensor: some access writes it
+    uint8_t *related;  // by two accesses and stale loops: 1 + how_apart, once asked; or NULL
     bool any_computed; // some access of shared memory is at a computed place
     int most_groups;   // above this many groups in flight nothing looks at the number
     struct {
@@ -332,10 +344,10 @@ typedef struct validator {
     } turns;
     int *turn_of_scalar, turn_of_loop[32]; // -1: none
     int turn_of_mbarrier[MOST_SLOTS];
-    uint8_t ring_of_mbarrier[MOST_SLOTS], place_of_mbarrier[MOST_SLOTS];
+    uint8_t ring_of_mbarrier[MOST_SLOTS], place_of_mbarrier[MOST_SLOTS],
+        cta_of_mbarrier[MOST_SLOTS];
     state *form[2];         // turned
-    bool plain;             // nothing is to be turned
-    bool turned;            // something was
+    bool plain, turned;     // nothing is to be turned; something was
     bool bare;              // a read met bytes without contents
     uint64_t *packed;       // room for a state
     state_set spare[SIZES]; // memory of states that are done with, by capacity
@@ -395,6 +407,28 @@ static inline int teller_of(const validator *v, int slot, bool last)
 {
     return v->at.barriers + 2 * slot + last;
 }
+// Of what warps of other CTAs have left there, if any do.
+static inline bool has_peers(const validator *v, int slot)
+{
+    return v->peers_of[slot] >= 0;
+}
+static inline int peer_of(const validator *v, int slot, bool last)
+{
+    return v->at.peers + 2 * v->peers_of[slot] + last;
+}
+static inline int cta_of(const validator *v, uint32_t warps)
+{
+    return v->ctas.count ? __builtin_ctz(warps) / v->ctas.warps : 0;
+}
+static inline uint32_t warps_of_cta(const validator *v, int cta)
+{
+    if (!v->ctas.count) return ~0u;
+    return ((UINT32_C(1) << v->ctas.warps) - 1) << cta * v->ctas.warps;
+}
+static inline int cta_of_byte(const validator *v, int64_t byte)
+{
+    return v->ctas.count ? (int)(byte / v->ctas.bytes) : 0;
+}
 // In masks of warps: the copy engine.
 static inline uint32_t engine(const validator *v)
 {
@@ -435,6 +469,8 @@ linear linear_sum(const linear *a, const linear *b, int64_t factor); // a + fact
 // The factor of a value; 0 when it is not there.
 int64_t linear_factor(const linear *a, const kg_value *value);
 bool linear_is_constant(const linear *a);
+// The same integer whenever both are computed, by what the text says.
+bool linear_same_value(const kg_value *a, const kg_value *b);
 // Equal in trips of roles that go together.
 bool linear_correspond(const validator *v, const linear *a, const linear *b);
 // From trip to trip of the loop.
@@ -459,10 +495,9 @@ bool validator_ordered(const validator *v, const state *s, const entry *e, knowl
 void validator_fresh_generation(const validator *v, state *s, int g);
 // Time is cut here.
 void validator_begin_generation(validator *v, state *s);
-// The smaller kernel by which it is shown that batons come round; NULL: there are none.
-kg_kernel *validator_baton_kernel(validator *v);
-// What CTAs of a cluster do to each other: wrong, or not shown.
-void validator_cluster(validator *v);
+// The same, and what nobody asks for is forgotten: equal states become equal.
+void validator_tidy(validator *v, state *s);
+kg_kernel *validator_baton_kernel(validator *v); // see batons.c; NULL: there are no batons
 // What one of these warps knows, all of them know; their lanes meet.
 void validator_tell(const validator *v, state *s, uint32_t warps);
 void validator_meet_lanes(const validator *v, state *s, uint32_t warps);
@@ -471,6 +506,8 @@ void validator_leave_word(const validator *v, state *s, int teller, uint32_t war
 // A bulk copy shows nothing of what its issuer did in memory, only that it came this far.
 void validator_leave_trace(const validator *v, state *s, int teller, uint32_t warps);
 void validator_take_word(const validator *v, state *s, int teller, uint32_t warps);
+// Only what has happened, not what memory shows of it.
+void validator_take_trace(const validator *v, state *s, int teller, uint32_t warps);
 void validator_proxy_fence(const validator *v, state *s, knowledge space, uint32_t warps);
 
 // ---- memory.c -----------------------------------------------------------------------------------
@@ -499,6 +536,8 @@ int validator_slot_of(validator *v, const state *s, const access_model *use);
 // Role -1: nobody is there who could come to the help of one who waits.
 void validator_mbarrier(validator *v, state *s, const kg_op *op, int role);
 void validator_report_waiting(validator *v, const state *s, int slot, const kg_op *op);
+// No CTA of a cluster has ended before what others did to its mbarriers.
+void validator_mbarriers_at_end(validator *v, const state *s);
 
 // ---- registers.c --------------------------------------------------------------------------------
 void validator_find_registers(validator *v);
@@ -524,8 +563,7 @@ int scalar_value(const validator *v, const state *s, const kg_value *value);
 void validator_scalar(validator *v, state_set *set, const kg_op *op);
 // Where each of them is used last; guards are known.
 void validator_find_last_uses(validator *v);
-// Behind the op: what nobody asks for again is UNUSED_SCALAR, so states that differ in what is left
-// of it are one.
+// Behind the op: what nobody asks for again is UNUSED_SCALAR, so that fewer states differ.
 void validator_forget_scalars(const validator *v, state *s, const kg_op *op);
 // For parameters, before anything runs.
 void validator_scalar_parameters(validator *v, state_set *set);
@@ -535,22 +573,22 @@ void validator_scalar_parameters(validator *v, state_set *set);
 // the region meets nobody, and can be run by itself.
 const kg_op *validator_last_role(const validator *v, const kg_op *first);
 void validator_find_partners(validator *v);
+// How many trips a role's loops are behind the longest way that some partner has come.
+int validator_trips_behind(const validator *v, const state *s, const kg_op *role);
+bool validator_leads_idly(const validator *v, const state *s, const kg_op *next);
 // What a role that came to this trip of its loop before has found; -1: it is the first.
-bool validator_is_far_behind(const validator *v, const state *s, const kg_op *role);
 int validator_follow(validator *v, state *s, int which, int seat);
 void validator_lead(validator *v, state *s, int which, int seat, int found);
 void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_set *set);
 
 // ---- turns.c ------------------------------------------------------------------------------------
 void validator_find_turns(validator *v);
-// The state with the rings of these classes (as bits) turned to where their counters are 0: itself,
-// or one that the next call overwrites.
+// With the rings of these classes (as bits) turned to 0: itself, or one that the next call
+// overwrites.
 state *validator_turned(validator *v, state *s, uint32_t classes);
 
 // ---- explore.c ----------------------------------------------------------------------------------
-// Steps of control, which roles.c takes one by one.
-//
-// Empties the set into the arms.
+// Steps of control, which roles.c takes one by one. This one empties the set into the arms.
 void validator_branch(validator *v, const kg_op *op, state_set arms[2], state_set *set);
 // Empties the set into heads: those with distance > 0 make a trip, the others leave the loop.
 void validator_enter(validator *v, const kg_op *op, state_set *heads, state_set *set);
@@ -561,6 +599,5 @@ void validator_leave(validator *v, const kg_op *op, state *s);
 void validator_plain_op(validator *v, const kg_op *op, state_set *set);
 bool validator_spent(validator *v);
 void validator_explore(validator *v);
-// The number of a quantity whose variable is decided: FAR where it is above all that matters, -FAR
-// where below.
+// Of a quantity whose variable is decided: FAR above all that matters, -FAR below.
 int64_t validator_number(const validator *v, const state *s, const quantity *q);

@@ -7,6 +7,10 @@
 
 #include <string.h>
 
+#define FOUR(n) 1u << n, 2u << n, 4u << n, 8u << n
+static const uint32_t bits[32] = {FOUR(0),  FOUR(4),  FOUR(8),  FOUR(12),
+                                  FOUR(16), FOUR(20), FOUR(24), FOUR(28)};
+
 // ---- questions ----------------------------------------------------------------------------------
 
 static bool by_first_lane(const validator *v, const entry *e)
@@ -274,7 +278,12 @@ static void drop_rest(const validator *v, state *s, int g, const kept *k)
     for (int p = 0; p < planes; p++) {
         uint32_t warps = kept_in(v, p, k);
         uint32_t *rows = rows_of(v, s, g, p), *told = told_of(v, s, g, 0, p);
-        for (int w = 0; w < n_rows; w++) rows[w] = warps >> w & 1 ? rows[w] : 0;
+        if (!warps) {
+            memset(rows, 0, sizeof *rows * (size_t)n_rows);
+            memset(told, 0, sizeof *told * (size_t)n_tellers);
+            continue;
+        }
+        for (int w = 0; w < n_rows; w++) rows[w] &= -(uint32_t)((warps & bits[w]) != 0);
         for (int t = 0; t < n_tellers; t++) told[t] &= warps;
     }
     for (int space = SHARED_FENCED; space <= GLOBAL_FENCED; space++)
@@ -348,9 +357,9 @@ static void put_together(const validator *v, state *s, int g, int h, kept *a, co
     a->events |= b->events;
 }
 
-// A new generation; older ones that everybody knows become number 0, equal ones become one, the
-// rest move down.
-void validator_begin_generation(validator *v, state *s)
+// Older generations that everybody knows become number 0, equal ones become one, the rest move
+// down; and a new one begins.
+void validator_tidy(validator *v, state *s)
 {
     renaming r = {{0}};
     int last = s->generations, next = 1, last_kept = 0; // as it is numbered still
@@ -388,6 +397,18 @@ void validator_begin_generation(validator *v, state *s)
     validator_fresh_generation(v, s, next);
 }
 
+// Tidying up takes longer than anything else, so it waits until there is much, or states are
+// compared.
+void validator_begin_generation(validator *v, state *s)
+{
+    if (!v->n_mbarriers || s->generations >= MANY_GENERATIONS) {
+        validator_tidy(v, s);
+        return;
+    }
+    s->generations += s->used;
+    validator_fresh_generation(v, s, s->generations);
+}
+
 // ---- what synchronizations do -------------------------------------------------------------------
 
 // Of these warps the threads that did it themselves need to be told nothing; `plane` says of what.
@@ -420,15 +441,21 @@ void validator_meet_lanes(const validator *v, state *s, uint32_t warps)
         }
 }
 
+// Of whom some of these warps know. The form that compilers make vectors of.
+static uint32_t known_by(const uint32_t *rows, int count, uint32_t warps)
+{
+    uint32_t word = 0;
+    for (int w = 0; w < count; w++) word |= -(uint32_t)((rows[w] & warps) != 0) & bits[w];
+    return word;
+}
+
 void validator_leave_word(const validator *v, state *s, int teller, uint32_t warps, bool all_lanes)
 {
     for (int g = 1; g <= s->generations; g++)
         for (int p = 0; p < v->at.planes; p++) {
             const uint32_t *rows = rows_of(v, s, g, p);
             uint32_t word = all_lanes || of_first_lanes(v, p) ? self_known(v, s, g, p, warps) : 0;
-            for (int w = 0; w < v->at.rows; w++)
-                if (rows[w] & warps) word |= 1u << w;
-            *told_of(v, s, g, teller, p) |= word;
+            *told_of(v, s, g, teller, p) |= word | known_by(rows, v->at.rows, warps);
         }
 }
 
@@ -436,19 +463,25 @@ void validator_leave_trace(const validator *v, state *s, int teller, uint32_t wa
 {
     int p = v->at.came_after;
     for (int g = 1; g <= s->generations; g++) {
-        uint32_t word = warps;
-        for (int w = 0; w < v->at.rows; w++)
-            if (rows_of(v, s, g, p)[w] & warps) word |= 1u << w;
-        *told_of(v, s, g, teller, p) |= word;
+        *told_of(v, s, g, teller, p) |= warps | known_by(rows_of(v, s, g, p), v->at.rows, warps);
     }
+}
+
+static void take_plane(const validator *v, state *s, int teller, int plane, uint32_t warps)
+{
+    for (int g = 1; g <= s->generations; g++)
+        for (uint32_t left = *told_of(v, s, g, teller, plane); left; left &= left - 1)
+            rows_of(v, s, g, plane)[__builtin_ctz(left)] |= warps;
 }
 
 void validator_take_word(const validator *v, state *s, int teller, uint32_t warps)
 {
-    for (int g = 1; g <= s->generations; g++)
-        for (int p = 0; p < v->at.planes; p++)
-            for (uint32_t left = *told_of(v, s, g, teller, p); left; left &= left - 1)
-                rows_of(v, s, g, p)[__builtin_ctz(left)] |= warps;
+    for (int p = 0; p < v->at.planes; p++) take_plane(v, s, teller, p, warps);
+}
+
+void validator_take_trace(const validator *v, state *s, int teller, uint32_t warps)
+{
+    take_plane(v, s, teller, v->at.came_after, warps);
 }
 
 void validator_proxy_fence(const validator *v, state *s, knowledge space, uint32_t warps)

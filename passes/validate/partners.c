@@ -7,6 +7,9 @@
 //
 // A role may make its first trips, a constant number of them, in front of its loop: that loop lags
 // behind the others, and begins with what these found out about so many trips.
+//
+// A role that has nothing to do in some trip of a loop around may count the trips of an inner one
+// nevertheless. The loops in the two arms of its branch go by one place in the script.
 #include "passes/validate/model.h"
 
 #include <string.h>
@@ -66,10 +69,27 @@ static bool asks_for_trips(const validator *v, const kg_op *branch, const loop_m
     return (g->negated == same) != first && least + l->trips.offset <= l->most;
 }
 
+// The loop in the other arm of a branch that stands directly in `around`, going by the same number:
+// each trip of `around` makes a run of the one or of the other. NULL: there is none.
+static loop_model *in_other_arm(const validator *v, const loop_model *l, const kg_op *around)
+{
+    const kg_op *branch = l->op->parent->owner;
+    if (!around || branch->code != KG_OP_IF || branch->parent->owner != around) return NULL;
+    for (int i = 0; i < v->loops.count; i++) {
+        loop_model *k = &v->loops.items[i];
+        int64_t trips;
+        if (k->op->parent->owner == branch && k->op->parent != l->op->parent && same_trips(k, l) &&
+            differ_by(k, l, &trips) && !trips)
+            return k;
+    }
+    return NULL;
+}
+
 // Each trip of `around` makes one run of the loop; how long it is may change with the trip.
 static bool once_a_trip(const validator *v, const loop_model *l, const kg_op *around)
 {
     const kg_op *owner = l->op->parent->owner;
+    if (around && in_other_arm(v, l, around)) owner = owner->parent->owner;
     if (around && owner != around && asks_for_trips(v, owner, l)) owner = owner->parent->owner;
     return around && owner == around;
 }
@@ -121,6 +141,18 @@ static bool as_deep(const validator *v, const kg_op *a, const kg_op *b)
     return set >= 0 && set == v->loops.items[v->loop_of[b->id]].partners;
 }
 
+// What one of a set has to tell apart, they all do.
+static void level_most(validator *v, const loop_model *a)
+{
+    int64_t most = a->most;
+    for (int i = 0; i < v->loops.count; i++) {
+        const loop_model *l = &v->loops.items[i];
+        if (l->partners == a->partners && l->most > most) most = l->most;
+    }
+    for (int i = 0; i < v->loops.count; i++)
+        if (v->loops.items[i].partners == a->partners) v->loops.items[i].most = most;
+}
+
 static void join(validator *v, loop_model *a, loop_model *b)
 {
     const kg_op *around;
@@ -135,18 +167,32 @@ static void join(validator *v, loop_model *a, loop_model *b)
     a->partners = b->partners;
     a->seat = v->seats[a->partners]++;
     a->lag = b->lag + (int)less;
-    for (int i = 0; i < v->loops.count; i++) {
-        loop_model *l = &v->loops.items[i];
-        if (l->partners != a->partners) continue;
-        a->most = l->most > a->most ? l->most : a->most;
-    }
+    level_most(v, a);
     int longest = a->lag < 0 ? a->lag : 0;
-    for (int i = 0; i < v->loops.count; i++) {
-        loop_model *l = &v->loops.items[i];
-        if (l->partners != a->partners) continue;
-        l->most = a->most;
-        l->lag -= longest;
-    }
+    for (int i = 0; i < v->loops.count; i++)
+        if (v->loops.items[i].partners == a->partners) v->loops.items[i].lag -= longest;
+}
+
+// The loops in the two arms of a branch have one seat.
+static bool share_seat(validator *v, loop_model *a, const kg_op *around)
+{
+    const loop_model *b = in_other_arm(v, a, around);
+    if (!b || b->partners < 0) return false;
+    a->partners = b->partners;
+    a->seat = b->seat;
+    a->role = b->role;
+    a->lag = b->lag;
+    level_most(v, a);
+    return true;
+}
+
+static bool is_idle(const validator *v, const kg_op *loop)
+{
+    for (const kg_op *op = loop->blocks[0]->first; op; op = op->next)
+        if (op->n_blocks || v->first_access[op->id] >= 0 ||
+            kg_op_info_of(op->code)->cls == KG_CLASS_Y)
+            return false;
+    return true;
 }
 
 void validator_find_partners(validator *v)
@@ -154,6 +200,8 @@ void validator_find_partners(validator *v)
     for (int i = 0; i < v->loops.count; i++) {
         loop_model *a = &v->loops.items[i];
         const kg_op *around, *others, *role = role_of(a->op, &around);
+        a->idle = is_idle(v, a->op);
+        if (role && share_seat(v, a, around)) continue;
         for (int k = 0; role && k < i && a->partners < 0; k++) {
             loop_model *b = &v->loops.items[k];
             const kg_op *other = role_of(b->op, &others);
@@ -176,16 +224,29 @@ void validator_find_partners(validator *v)
 
 // ---- scripts ------------------------------------------------------------------------------------
 
-bool validator_is_far_behind(const validator *v, const state *s, const kg_op *role)
+int validator_trips_behind(const validator *v, const state *s, const kg_op *role)
 {
-    enum { FAR_BEHIND = 4 };
+    int most = 0;
     for (int i = 0; i < v->loops.count; i++) {
         const loop_model *l = &v->loops.items[i];
         if (l->partners < 0 || l->role != role) continue;
         const script *t = &scripts_of(v, s)[l->partners];
-        if (t->count - t->at[l->seat] >= FAR_BEHIND) return true;
+        int behind = t->count - t->at[l->seat];
+        most = behind > most ? behind : most;
     }
-    return false;
+    return most;
+}
+
+// The role stands in a loop that does nothing but count, and would be the first to find out how it
+// goes on.
+bool validator_leads_idly(const validator *v, const state *s, const kg_op *next)
+{
+    const kg_op *owner = next->parent->owner;
+    if (!owner || owner->code != KG_OP_FOR) return false;
+    const loop_model *l = &v->loops.items[v->loop_of[owner->id]];
+    if (!l->idle || l->partners < 0) return false;
+    const script *t = &scripts_of(v, s)[l->partners];
+    return t->at[l->seat] == t->count;
 }
 
 int validator_follow(validator *v, state *s, int which, int seat)

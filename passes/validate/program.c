@@ -13,13 +13,22 @@ static const kg_value *memory_of(const kg_value *root)
     return root;
 }
 
-static int tensor_number(validator *v, const kg_value *root)
+// Each CTA of a cluster has a number of its own for it.
+static int tensor_number(validator *v, const kg_value *root, int cta)
 {
     const kg_value *memory = memory_of(root);
     for (int i = 0; i < v->n_tensors; i++)
-        if (v->tensors[i] == memory) return i;
+        if (v->tensors[i] == memory && v->cta_of_tensor[i] == cta) return i;
     v->tensors[v->n_tensors] = memory;
+    v->cta_of_tensor[v->n_tensors] = cta;
     return v->n_tensors++;
+}
+
+// A flag of global memory: it concerns all that its CTA does there, and nothing else.
+static bool concerns(const validator *v, const access_model *a, int tensor)
+{
+    return !a->shared &&
+           (a->tensor == tensor || (a->tensor < 0 && a->cta == v->cta_of_tensor[tensor]));
 }
 
 // By the first thread of its region only: a scalar's store, or an elected op.
@@ -73,6 +82,8 @@ static int mbarrier_number(validator *v, const kg_value *root)
     }
     for (int64_t i = 0; i < ring; i++) {
         v->mbarrier_root[v->n_mbarriers] = root;
+        v->cta_of_mbarrier[v->n_mbarriers] =
+            (uint8_t)cta_of_byte(v, kg_op_int(root->op, KG_A_OFFSET, 0));
         v->arrivals[v->n_mbarriers++] = (int32_t)kg_op_int(root->op, KG_A_ARRIVALS, 1);
     }
     return v->n_mbarriers - (int)ring;
@@ -85,6 +96,7 @@ static void add_access(validator *v, const kg_access *at)
     a.elected = by_one_thread(at);
     int warps = a.elected ? 1 : region.n_warps;
     a.region = (warps >= 32 ? ~0u : (1u << warps) - 1) << region.first_warp;
+    a.cta = cta_of(v, a.region);
     a.use = at->effect->mode == KG_MODE_S;
     a.init = at->op->code == KG_OP_MBARRIER_INIT;
     a.writes = at->effect->mode != KG_MODE_R && !a.use;
@@ -100,7 +112,7 @@ static void add_access(validator *v, const kg_access *at)
         a.ring = (int)kg_op_int(at->root->op, KG_A_RING, 1);
         a.slot_bytes = kg_shared_slot_bytes(at->root);
     } else if (at->root) {
-        a.tensor = tensor_number(v, at->root);
+        a.tensor = tensor_number(v, at->root, a.cta);
     }
     const kg_op *around[64];
     int n = 0;
@@ -236,6 +248,17 @@ static int largest(int a, int b)
     return a > b ? a : b;
 }
 
+// Roles, and CTAs of a cluster, compute for themselves what they share.
+static void number_condition(validator *v, const kg_value *condition)
+{
+    int k = 0;
+    while (k < v->n_conditions && !linear_same_value(v->conditions[k], condition)) k++;
+    if (k == MOST_CONDITIONS) return;
+    v->conditions[k] = condition;
+    v->condition_of[condition->id] = k;
+    if (k == v->n_conditions) v->n_conditions++;
+}
+
 static void visit_op(validator *v, kg_op *op)
 {
     int64_t count = kg_op_int(op, KG_A_COUNT, 0);
@@ -255,9 +278,8 @@ static void visit_op(validator *v, kg_op *op)
         v->at.barriers =
             largest(v->at.barriers, 1 + ((int)kg_op_int(op, KG_A_ID, 0) & (BARRIERS - 1)));
     if (op->code == KG_OP_IF && op->operands[0]->id >= 0 &&
-        v->condition_of[op->operands[0]->id] < 0 && !kg_is_mutable(op->operands[0]) &&
-        v->n_conditions < MOST_CONDITIONS)
-        v->condition_of[op->operands[0]->id] = v->n_conditions++;
+        v->condition_of[op->operands[0]->id] < 0 && !kg_is_mutable(op->operands[0]))
+        number_condition(v, op->operands[0]);
     for (int i = 0; i < op->n_blocks; i++) visit(v, op->blocks[i]);
 }
 
@@ -296,6 +318,14 @@ static bool never_clash(const validator *v, const access_model *a, const access_
     return true;
 }
 
+// Room for what is known of each two accesses, where these are few.
+static void make_relations(validator *v)
+{
+    enum { FEW = 128 };
+    size_t n = (size_t)v->accesses.count;
+    if (n <= FEW) v->related = KG_NEW_ARRAY(v->arena, uint8_t, n * n * (MOST_LOOPS + 1));
+}
+
 static bool is_settled(const validator *v, int tensor)
 {
     for (int i = 0; i < v->accesses.count; i++)
@@ -314,15 +344,17 @@ static void find_users(validator *v)
     for (int i = 0; i < v->accesses.count; i++) {
         const access_model *a = &v->accesses.items[i];
         for (int k = 0; k < v->n_tensors; k++) {
-            if (a->shared || (a->tensor >= 0 && a->tensor != k)) continue;
+            if (!concerns(v, a, k)) continue;
             v->tensor_users[k] |= a->region;
             // A release asks for reads too.
             if (a->writes || a->tensor < 0) v->tensor_writers[k] |= a->region;
         }
-        for (int k = 0; a->use && k < a->ring; k++) {
+        // Its own CTA has to know of what others did there before it ends.
+        for (int k = 0; (a->use || (a->init && v->ctas.count)) && k < a->ring; k++) {
             v->mbarrier_users[a->mbarrier + k] |= a->region;
-            if (a->at.op->code == KG_OP_MBARRIER_WAIT)
-                v->mbarrier_waiters[a->mbarrier + k] |= a->region;
+            if (a->at.op->code != KG_OP_MBARRIER_WAIT) continue;
+            v->mbarrier_waiters[a->mbarrier + k] |= a->region;
+            v->far_waits[a->mbarrier + k] |= kg_op_int(a->at.op, KG_A_CLUSTER, 0) != 0;
         }
     }
 }
@@ -348,7 +380,7 @@ static bool has_accesses(const validator *v, int tensor, bool proxy)
 {
     for (int i = 0; i < v->accesses.count; i++) {
         const access_model *a = &v->accesses.items[i];
-        bool there = tensor < 0 ? a->shared : !a->shared && (a->tensor == tensor || a->tensor < 0);
+        bool there = tensor < 0 ? a->shared : concerns(v, a, tensor);
         if (there && a->proxy == proxy && !a->use && !a->init) return true;
     }
     return false;
@@ -366,6 +398,21 @@ static bool by_both(const validator *v, knowledge space)
 static size_t rounded(size_t bytes)
 {
     return (bytes + 7) & ~(size_t)7;
+}
+
+// Returns how many mbarriers there are at which other CTAs arrive.
+static int number_peers(validator *v)
+{
+    int count = 0;
+    for (int i = 0; i < v->n_mbarriers; i++) v->peers_of[i] = -1;
+    for (int i = 0; i < v->accesses.count; i++) {
+        const access_model *a = &v->accesses.items[i];
+        if (!a->use || a->at.op->code != KG_OP_MBARRIER_ARRIVE ||
+            a->cta == v->cta_of_mbarrier[a->mbarrier] || v->peers_of[a->mbarrier] >= 0)
+            continue;
+        for (int k = 0; k < a->ring; k++) v->peers_of[a->mbarrier + k] = (int16_t)count++;
+    }
+    return count;
 }
 
 static void find_shape(validator *v)
@@ -390,7 +437,8 @@ static void find_shape(validator *v)
     at->came_after = v->n_mbarriers ? at->planes++ : -1;
     at->own = at->planes * at->rows;
     at->told = at->own + KINDS_OF_KNOWLEDGE;
-    at->tellers = teller_of(v, v->n_mbarriers, false);
+    at->peers = teller_of(v, v->n_mbarriers, false);
+    at->tellers = at->peers + 2 * number_peers(v);
     at->words = at->told + at->tellers * at->planes;
     at->bytes =
         at->generations + sizeof(uint32_t) * (size_t)at->words * (size_t)(MOST_GENERATIONS - 1);
@@ -408,7 +456,9 @@ bool validator_prepare(validator *v)
     v->scalar_of = KG_NEW_ARRAY(v->arena, int, n_values + 1);
     v->condition_of = KG_NEW_ARRAY(v->arena, int, n_values + 1);
     v->dies_at = KG_NEW_ARRAY(v->arena, int, n_ops + 1);
-    v->tensors = KG_NEW_ARRAY(v->arena, const kg_value *, v->kernel->n_params + 1);
+    int tensors = v->kernel->n_params * (v->ctas.count ? v->ctas.count : 1);
+    v->tensors = KG_NEW_ARRAY(v->arena, const kg_value *, tensors + 1);
+    v->cta_of_tensor = KG_NEW_ARRAY(v->arena, int, tensors + 1);
     v->registers_of = KG_NEW_ARRAY(v->arena, int, n_values + 1);
     for (int i = 0; i <= n_values; i++)
         v->scalar_of[i] = v->condition_of[i] = v->registers_of[i] = -1;
@@ -425,6 +475,7 @@ bool validator_prepare(validator *v)
     mark_matters(v, v->kernel->body);
     validator_find_guards(v);
     validator_find_last_uses(v);
+    make_relations(v);
     find_contested(v);
     find_users(v);
     if (v->stop) return false;

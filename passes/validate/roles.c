@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { MOST_STEPS = 64 };
+enum { MOST_STEPS = 64, FAR_BEHIND = 4 };
 
 typedef struct crew {
     validator *v;
@@ -96,13 +96,21 @@ static void put(crew *c, state *s, int role, const kg_op *op)
     state_push(c->v, &c->work, s);
 }
 
+// One state may have gone into both arms.
+static bool may_go_both_ways(const validator *v, const kg_op *branch)
+{
+    guard_kind kind = v->guards[branch->id].kind;
+    return kind == GUARD_FREE || kind == GUARD_VALUE;
+}
+
 static void go_to_block(crew *c, state *s, int role, const kg_block *block);
 static void go_behind(crew *c, state *s, int role, const kg_op *op);
 
-// States at the head of a loop: into the next trip, or behind it.
+// States at the head of a loop: into the next trip, or behind it. The last one is taken up first;
+// who only counts comes to the loop's end before it counts for ever.
 static void go_from_head(crew *c, state_set *heads, int role, const kg_op *loop)
 {
-    for (int i = 0; i < heads->count && !c->v->stop; i++) {
+    for (int i = heads->count - 1; i >= 0 && !c->v->stop; i--) {
         state *s = heads->items[i];
         s->head |= role == c->leader;
         if (s->distance[c->v->loop_of[loop->id]] > 0) {
@@ -125,7 +133,7 @@ static void go_behind(crew *c, state *s, int role, const kg_op *op)
         validator_go_on(c->v, owner, &heads, s);
         go_from_head(c, &heads, role, owner);
     } else {
-        s->head |= role == c->leader; // the other arm may have come here
+        s->head |= role == c->leader && may_go_both_ways(c->v, owner); // the other arm came here
         go_behind(c, s, role, owner);
     }
 }
@@ -292,9 +300,23 @@ static uint32_t free_to_turn(const crew *c, const state *s)
 
 // ---- going on -----------------------------------------------------------------------------------
 
-// One that can go on; ROLE_NONE: none can. Who lets copies come does so only when nobody else can
-// go on, so that consumers wait for each copy at the same place. But one that others are far ahead
-// of comes first.
+// Who lets copies come does so only when nobody else can go on, so that consumers wait for each
+// copy at the same place. Last comes who would count ahead of all others, for nothing holds it.
+static int patience(const crew *c, const state *s, int role)
+{
+    return validator_leads_idly(c->v, s, c->v->ops[s->next[role]]) ? 2 : c->copies[role];
+}
+
+// Of CTAs that go together the one that is behind comes first.
+static bool comes_before(const crew *c, const state *s, int role, int other)
+{
+    int ours = patience(c, s, role), others = patience(c, s, other);
+    if (ours != others) return ours < others;
+    return c->v->ctas.count && validator_trips_behind(c->v, s, c->regions[role]) >
+                                   validator_trips_behind(c->v, s, c->regions[other]);
+}
+
+// One that can go on; ROLE_NONE: none can. One that others are far ahead of comes first.
 static int choose(const crew *c, const state *s, bool *done)
 {
     int chosen = ROLE_NONE;
@@ -302,8 +324,8 @@ static int choose(const crew *c, const state *s, bool *done)
     for (int role = 0; role < c->count; role++) {
         *done &= s->next[role] == ROLE_DONE;
         if (s->next[role] == ROLE_DONE || held(c->v, s, role)) continue;
-        if (validator_is_far_behind(c->v, s, c->regions[role])) return role;
-        if (chosen == ROLE_NONE || c->copies[chosen] > c->copies[role]) chosen = role;
+        if (validator_trips_behind(c->v, s, c->regions[role]) >= FAR_BEHIND) return role;
+        if (chosen == ROLE_NONE || comes_before(c, s, role, chosen)) chosen = role;
     }
     return chosen;
 }
@@ -340,7 +362,8 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
     }
     for (int role = 0; role < c.count; role++)
         if (!c.copies[role]) c.leader = role;
-    c.last = !last->parent->owner && !accesses_from(v, last->next);
+    // A CTA of a cluster still has to learn, before it ends, what others do to it.
+    c.last = !v->ctas.count && !last->parent->owner && !accesses_from(v, last->next);
     for (int i = 0; i < set->count; i++) {
         state *s = set->items[i];
         for (int role = 0; c.last && role < c.count; role++)
@@ -354,6 +377,7 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
     }
     while (c.work.count && !validator_spent(v)) {
         state *s = c.work.items[--c.work.count];
+        if (s->head && v->n_mbarriers) validator_tidy(v, s);
         if (s->head && state_known(v, &c.visited, validator_turned(v, s, free_to_turn(&c, s)))) {
             state_free(v, s);
             continue;

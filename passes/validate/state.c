@@ -108,16 +108,19 @@ void state_unify(validator *v, state_set *set)
 
 // Most of a state is zero. What is kept of it is, for each 64 words, which of them are not, and
 // these: two are equal just when the states are.
-static int pack_words(const char *at, int count, uint64_t *out)
+static int pack_words(const char *at, uint64_t *out)
 {
-    uint64_t used = 0;
+    uint64_t used = 0, words[64];
     int n = 1;
-    for (int i = 0; i < count; i++) {
-        uint64_t word;
-        memcpy(&word, at + 8 * i, 8);
-        out[n] = word;
-        n += word != 0;
-        used |= (uint64_t)(word != 0) << i;
+    memcpy(words, at, sizeof words);
+    for (int first = 0; first < 64; first += 8) {
+        uint64_t any = 0;
+        for (int i = first; i < first + 8; i++) any |= words[i];
+        for (int i = first; any && i < first + 8; i++) {
+            out[n] = words[i];
+            n += words[i] != 0;
+            used |= (uint64_t)(words[i] != 0) << i;
+        }
     }
     out[0] = used;
     return n;
@@ -128,10 +131,10 @@ static int pack(const validator *v, const state *s, uint64_t *out)
     const char *at = (const char *)s + compared_from();
     size_t left = bytes_of(v, s) - compared_from();
     int n = 0;
-    for (; left >= 512; left -= 512, at += 512) n += pack_words(at, 64, out + n);
+    for (; left >= 512; left -= 512, at += 512) n += pack_words(at, out + n);
     uint64_t rest[64] = {0};
     memcpy(rest, at, left);
-    return n + pack_words((const char *)rest, 64, out + n);
+    return n + pack_words((const char *)rest, out + n);
 }
 
 static uint64_t *packed_words(state *s)

@@ -287,6 +287,14 @@ static void turn_cells(const validator *v, const state *s, state *to, int which,
     }
 }
 
+// Of the current phase, and of the last one.
+static void move_words(const validator *v, const state *s, state *to, int from, int at)
+{
+    for (int g = 1; g <= s->generations; g++)
+        for (int p = 0; p < v->at.planes; p++)
+            memcpy(told_of(v, to, g, at, p), told_of(v, s, g, from, p), 2 * sizeof(uint32_t));
+}
+
 static void turn_mbarriers(const validator *v, const state *s, state *to, int which, int by)
 {
     for (int i = 0; i < v->n_mbarriers; i++) {
@@ -295,10 +303,8 @@ static void turn_mbarriers(const validator *v, const state *s, state *to, int wh
         mbarrier *m = &mbarriers_of(v, to)[at];
         *m = mbarriers_of(v, s)[i];
         m->parity ^= (v->place_of_mbarrier[i] + by) / v->ring_of_mbarrier[i] & 1;
-        for (int g = 1; g <= s->generations; g++)
-            for (int p = 0; p < v->at.planes; p++)
-                memcpy(told_of(v, to, g, teller_of(v, at, false), p),
-                       told_of(v, s, g, teller_of(v, i, false), p), 2 * sizeof(uint32_t));
+        move_words(v, s, to, teller_of(v, i, false), teller_of(v, at, false));
+        if (has_peers(v, i)) move_words(v, s, to, peer_of(v, i, false), peer_of(v, at, false));
     }
 }
 

@@ -59,9 +59,12 @@ static const char *describe(validator *v, const state *s)
     for (int i = 0; i < v->loops.count; i++) {
         const kg_op *op = v->loops.items[i].op;
         if (s->distance[i] == NOT_RUNNING && !(op->code == KG_OP_WHILE && s->trip[i])) continue;
+        const char *whose = "";
+        if (v->ctas.count)
+            whose = kg_arena_printf(v->arena, " in CTA %d", cta_of(v, validator_warps_of(op)));
         all = add_words(v, all,
-                        kg_arena_printf(v->arena, "trip %d of the loop at line %d", s->trip[i] + 1,
-                                        op->loc.line));
+                        kg_arena_printf(v->arena, "trip %d of the loop at line %d%s",
+                                        s->trip[i] + 1, op->loc.line, whose));
     }
     for (int i = 0; i < v->variables.count; i++) {
         if (s->value[i] == VALUE_OPEN) continue;
@@ -77,16 +80,28 @@ static void find_threads(const validator *v, const complaint *c, kg_validation *
 {
     const access_model *a = c->a, *b = c->b;
     int slot = a && a->ring > 1 ? (int)((found->byte - a->offset) / a->slot_bytes) : 0;
+    // What an engine has completed its issuer asked for.
+    uint32_t warps_a = a && c->warps_a == engine(v) ? a->region : c->warps_a;
     found->thread_b = validator_thread_at(b, c->slot, found->byte, c->warps_b, -1);
     if (!a) {
         found->thread_a = validator_thread_at(b, c->slot, found->byte, c->warps_b, found->thread_b);
         return;
     }
-    found->thread_a = validator_thread_at(a, slot, found->byte, c->warps_a, found->thread_b);
+    found->thread_a = validator_thread_at(a, slot, found->byte, warps_a, found->thread_b);
     if (found->thread_a >= 0) return;
-    found->thread_a = validator_thread_at(a, slot, found->byte, c->warps_a, -1);
+    found->thread_a = validator_thread_at(a, slot, found->byte, warps_a, -1);
     int other = validator_thread_at(b, c->slot, found->byte, c->warps_b, found->thread_a);
     if (other >= 0) found->thread_b = other; // else one thread, and a copy of its own
+}
+
+static const char *name_other_cta(validator *v, const complaint *c)
+{
+    int cta = v->ctas.count ? cta_of(v, c->b->region) : 0;
+    if (v->ctas.count && c->a && cta_of(v, c->a->region) != cta)
+        return kg_arena_printf(v->arena, "%s, by another CTA of the cluster", c->what);
+    if (c->cell >= 0 && cta_of_byte(v, v->cell_byte[c->cell]) != cta)
+        return kg_arena_printf(v->arena, "%s, in another CTA of the cluster", c->what);
+    return c->what;
 }
 
 void validator_report(validator *v, const state *s, const complaint *c)
@@ -102,13 +117,14 @@ void validator_report(validator *v, const state *s, const complaint *c)
                            .byte = c->cell >= 0 ? v->cell_byte[c->cell] : -1,
                            .schedule = describe(v, s)};
     if (c->cell >= 0) find_threads(v, c, &found);
+    found.what = name_other_cta(v, c);
     if (certain) {
         *v->out = found;
         v->stop = true;
         return;
     }
     found.what = kg_arena_printf(v->arena, "cannot tell whether %s: %s",
-                                 c->certain ? "this can happen" : "these meet", c->what);
+                                 c->certain ? "this can happen" : "these meet", found.what);
     v->doubt = found;
     v->in_doubt = true;
 }
@@ -133,20 +149,77 @@ static void check_contents(validator *v)
 }
 
 // False: a read met bytes without contents, and rings were turned; so it has to be done without.
-static bool validate(kg_arena *arena, kg_kernel *kernel, kg_validation *out, bool plain)
+static bool validate(kg_arena *arena, kg_kernel *kernel, const joined_ctas *ctas,
+                     kg_validation *out, bool plain)
 {
     validator v = {.arena = arena, .kernel = kernel, .out = out, .plain = plain};
+    if (ctas) v.ctas = *ctas;
     *out = (kg_validation){.verdict = KG_PROVED, .thread_a = -1, .thread_b = -1, .byte = -1};
     if (kernel->level != KG_LEVEL_SYNCED)
         validator_give_up(&v, "the kernel is not at level synced");
     else if (validator_prepare(&v))
         validator_explore(&v);
     if (!v.stop) check_contents(&v);
-    validator_cluster(&v);
     if (!v.stop && v.in_doubt) *out = v.doubt;
     out->states = v.states;
     out->cells = v.n_cells;
     return !(v.turned && v.bare);
+}
+
+static void validate_joined(kg_arena *arena, kg_kernel *kernel, const joined_ctas *ctas,
+                            kg_validation *out)
+{
+    if (!validate(arena, kernel, ctas, out, false)) validate(arena, kernel, ctas, out, true);
+}
+
+// In terms of one CTA.
+static const kg_op *original(const kg_op *op)
+{
+    return op ? op->note : NULL;
+}
+
+static void in_terms_of_one(const joined_ctas *ctas, kg_validation *out)
+{
+    int threads = 32 * ctas->warps;
+    out->a = original(out->a);
+    out->b = original(out->b);
+    if (out->thread_a >= 0) out->thread_a %= threads;
+    if (out->thread_b >= 0) out->thread_b %= threads;
+    if (out->byte >= 0) out->byte %= ctas->bytes;
+}
+
+// All CTAs of a cluster at once. Where that is too much for us one is looked at, as if all went in
+// step, which they do if nothing depends on their places: what is wrong then is wrong.
+static void validate_cluster(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
+{
+    joined_ctas ctas;
+    *out = (kg_validation){.thread_a = -1, .thread_b = -1, .byte = -1};
+    out->verdict = KG_UNKNOWN;
+    if (validator_join_ctas(arena, kernel, &ctas)) {
+        validate_joined(arena, ctas.kernel, &ctas, out);
+        in_terms_of_one(&ctas, out);
+    } else {
+        out->what = ctas.why;
+    }
+    kg_kernel_number(kernel, NULL);
+    if (out->verdict != KG_UNKNOWN) return;
+    kg_validation one;
+    validate_joined(arena, kernel, NULL, &one);
+    if (one.verdict == KG_WITNESS && ctas.in_step) *out = one;
+    out->what = kg_arena_printf(arena,
+                                one.verdict == KG_PROVED
+                                    ? "within a CTA all is in order, but not shown is what "
+                                      "the CTAs of a cluster do to each other: %s"
+                                    : "%s",
+                                out->what);
+}
+
+static void validate_kernel(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
+{
+    if (validator_reaches_others(kernel))
+        validate_cluster(arena, kernel, out);
+    else
+        validate_joined(arena, kernel, NULL, out);
 }
 
 // Batons: see batons.c.
@@ -156,13 +229,13 @@ static void validate_batons(kg_arena *arena, kg_kernel *kernel, kg_validation *o
     validator v = {.arena = arena, .kernel = kernel, .out = out};
     kg_kernel *reduced = validator_baton_kernel(&v);
     if (!reduced || v.stop) return;
-    if (!validate(arena, reduced, out, false)) validate(arena, reduced, out, true);
+    validate_kernel(arena, reduced, out);
     out->states += states;
 }
 
 kg_verdict kg_validate(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
 {
-    if (!validate(arena, kernel, out, false)) validate(arena, kernel, out, true);
+    validate_kernel(arena, kernel, out);
     if (out->verdict == KG_PROVED) validate_batons(arena, kernel, out);
     return out->verdict;
 }

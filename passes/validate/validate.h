@@ -6,6 +6,8 @@
 // know of that, and goes on until no new state comes up, so that rings have closed, and every
 // number of trips and every way through the branches is covered.
 //
+// CTAs of a cluster that reach into each other's shared memory are executed together.
+//
 // It sees ir/ only; in particular it shares nothing with passes/sync/.
 #pragma once
 #include "ir/ir.h"

@@ -23,14 +23,16 @@ static void misuse(struct warp *w, const struct op *op, unsigned lane, const str
 // ---- arrivals -----------------------------------------------------------------------------------
 
 // Puts what these lanes release where those may hear it who are in its scope. That operations are
-// over is heard by all: completion needs no scope.
+// over is heard by all: completion needs no scope. By the letter of the ISA it does, like anything
+// that one thread hands on to another.
 static void release_to(struct warp *w, struct mbarrier *b, enum scope scope, struct knowledge *told)
 {
     struct allocator *a = w->cta->grid->allocator;
     struct phase_knowledge *p = &b->now;
     if (b->home == w->cta)
         return ptxm_knowledge_absorb(a, &p->near, told);
-    struct knowledge *agents = told ? ptxm_knowledge_agents(a, told) : NULL;
+    bool letter = w->cta->grid->options.strict;
+    struct knowledge *agents = told && !letter ? ptxm_knowledge_agents(a, told) : NULL;
     ptxm_knowledge_absorb(a, scope >= SCOPE_CLUSTER ? &p->far : &p->lost, told);
     ptxm_knowledge_absorb(a, &p->near, agents);
     ptxm_knowledge_free(a, agents);

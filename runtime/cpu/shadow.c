@@ -106,10 +106,19 @@ static bool scope_missed(const struct touch *t, const struct earlier *x)
                       ptxm_touch_cta(t, x->rank)->index, x->generation, x->thread, x->clock);
 }
 
+// Likewise, would it be known that the operation is over? Asked by the letter of the ISA only.
+static bool end_missed(const struct touch *t, const struct earlier *x)
+{
+    const struct cta *issuer = ptxm_touch_cta(t, x->rank), *cta = t->w->cta;
+    enum async_part part = x->kind == ACCESS_ASYNC_READ ? ASYNC_READS : ASYNC_WRITES;
+    const struct knowledge *missed = cta->shadow->threads[ptxm_thread(t->w, t->lane)].missed;
+    return ptxm_async_over(cta, missed, &issuer->shadow->operations[x->group], part);
+}
+
 static enum rule race_rule(const struct touch *t, const struct earlier *x)
 {
     if (ptxm_is_async(x->kind))
-        return RULE_RACE_OPERATION;
+        return end_missed(t, x) ? RULE_SCOPE : RULE_RACE_OPERATION;
     if (x->kind == ACCESS_COPY_READ || x->kind == ACCESS_COPY_WRITE)
         return RULE_RACE_ASYNC;
     if (x->rank != t->rank && scope_missed(t, x))

@@ -155,16 +155,59 @@ static void only_products_before_arrivals_are_reordered(void **state)
     }
 }
 
+// Of the CTAs of a cluster an arrival reaches only its own, and a wait learns of its own only.
+static void clusters_are_narrowed(void **state)
+{
+    (void)state;
+    expect("", "  cluster_barrier {sync=1}\n", "",
+           (const char *const[][2]){{"removed", ""}, {NULL, NULL}});
+    expect("", "  mbarrier_arrive e[t; ..+1] {cluster=1, sync=2}\n", "",
+           (const char *const[][2]){
+               {"removed", ""},
+               {"without cluster", "  mbarrier_arrive e[t; ..+1] {cluster=0, sync=2}\n"},
+               {NULL, NULL}});
+    expect("", "  mbarrier_wait e[t; ..+1] {behind=1, cluster=1}\n", "",
+           (const char *const[][2]){
+               {"removed", ""},
+               {"without behind", "  mbarrier_wait e[t; ..+1] {behind=0, cluster=1}\n"},
+               {"without cluster", "  mbarrier_wait e[t; ..+1] {behind=1, cluster=0}\n"},
+               {NULL, NULL}});
+}
+
+// In front of a wait for threads a fence misses what they have done; what the copy engine brings
+// is not what it is for.
+static void fences_go_in_front_of_waits_for_threads(void **state)
+{
+    (void)state;
+    static const char *const waits[] = {"full", "empty"};
+    for (int i = 0; i < 2; i++) {
+        char program[256];
+        mutant_list list;
+        bool moved = false;
+        snprintf(program, sizeof program,
+                 "  copy_bulk t[k; ..+1] = a on full[k; ..+1]\n  mbarrier_wait %s[k; ..+1]\n"
+                 "  proxy_fence shared\n",
+                 waits[i]);
+        mutants_of(program, &list);
+        for (size_t k = 0; k < list.count; k++)
+            moved |= strstr(list.items[k].what, "moved in front of the wait") != NULL;
+        assert_int_equal(moved, i);
+        mutants_free(&list);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(barriers_and_commits_go),
+        cmocka_unit_test(clusters_are_narrowed),
         cmocka_unit_test(waits_are_loosened_and_moved),
         cmocka_unit_test(ids_are_swapped_for_the_next),
         cmocka_unit_test(an_only_id_is_swapped_for_a_new_one_if_some_arrive),
         cmocka_unit_test(warps_change_their_group),
         cmocka_unit_test(fences_are_narrowed),
         cmocka_unit_test(fences_that_only_repeat_stay),
+        cmocka_unit_test(fences_go_in_front_of_waits_for_threads),
         cmocka_unit_test(only_products_before_arrivals_are_reordered),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

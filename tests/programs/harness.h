@@ -25,7 +25,9 @@ typedef struct program_case {
     const char *source;  // the text itself; `file` is its name then
     const char *defines; // "ROWS=2,COLS=64" or NULL
     const char *target;  // NULL: the default
-    const char *finds;   // in a wrong program: part of a finding that it must end with
+    const char *finds;   // in a wrong program: part of a finding that it must end with; and the
+                         // validator must refute it
+    bool strict;         // run by the letter of the ISA
     bool synced;         // all synchronization is the author's: see synced.h
     program_tensor tensors[PROGRAM_ARGS];
     int n_tensors;

@@ -157,7 +157,7 @@ static void pair_derived(void **state)
 }
 
 // bulk_pair.kg with one passage replaced, and what the machine must find then.
-static void wrong_pair(const char *passage, const char *instead, const char *finds)
+static void wrong_pair(const char *passage, const char *instead, const char *finds, bool strict)
 {
     char path[512], text[4096], wrong[4096];
     if (getenv("KGEN_PROGRAMS_DRIVER")) return; // findings are the cpu device's
@@ -173,6 +173,7 @@ static void wrong_pair(const char *passage, const char *instead, const char *fin
     program_case c = of("bulk_pair.kg, but wrong");
     c.source = wrong;
     c.finds = finds;
+    c.strict = strict;
     program_add(&c, "a", "bf16", IN, 0, 128 * 520);
     program_add(&c, "b", "bf16", IN, 0, 520 * 128);
     program_add(&c, "c", "f32", OUT, 0, 128 * 128);
@@ -184,20 +185,27 @@ static void wrong_pair(const char *passage, const char *instead, const char *fin
 
 static void pair_not_published(void **state)
 {
-    wrong_pair("  cluster_barrier\n  warps", "  barrier\n  warps", "peer-not-started");
+    wrong_pair("  cluster_barrier\n  warps", "  barrier\n  warps", "peer-not-started", false);
 }
 
 static void pair_ends_early(void **state)
 {
-    wrong_pair("  }\n  cluster_barrier\n", "  }\n", "peer-exited");
+    wrong_pair("  }\n  cluster_barrier\n", "  }\n", "peer-exited", false);
 }
 
 // Readers that tell their own CTA alone, twice: the other one refills their slot too early.
 static void pair_refills_too_early(void **state)
 {
     wrong_pair("mbarrier_arrive empty[k] {cluster=1}\n",
-               "mbarrier_arrive empty[k]\n      mbarrier_arrive empty[k]\n",
-               "race-async-operation");
+               "mbarrier_arrive empty[k]\n      mbarrier_arrive empty[k]\n", "race-async-operation",
+               false);
+}
+
+// The producer waits for the readers of both CTAs, and learns of those of its own. These are
+// products, and hardware tells all that they are over: only the letter of the ISA is against it.
+static void pair_waits_for_own(void **state)
+{
+    wrong_pair("{behind=1, cluster=1}", "{behind=1}", "cluster-scope", true);
 }
 
 int main(void)
@@ -210,6 +218,7 @@ int main(void)
         cmocka_unit_test(pair),
         cmocka_unit_test(pair_derived),
         cmocka_unit_test(pair_not_published),
+        cmocka_unit_test(pair_waits_for_own),
         cmocka_unit_test(pair_ends_early),
         cmocka_unit_test(pair_refills_too_early),
     };

@@ -130,14 +130,13 @@ static void scores(void **state)
     score("scheduled/scores.kg", NULL, 200, 150);
 }
 
-// No keys, one step, in which nobody takes turns, two, and many; two warpgroups, and three.
-static void turns(void **state)
+// One step, in which nobody takes turns, two, and many; two warpgroups, and four.
+static void pingpong(void **state)
 {
-    score("scheduled/turns.kg", NULL, 200, 0);
-    score("scheduled/turns.kg", NULL, 200, 40);
-    score("scheduled/turns.kg", NULL, 700, 128);
-    score("scheduled/turns.kg", NULL, 300, 450);
-    score("scheduled/turns.kg", "WARPS=12,BM=192", 500, 330);
+    score("scheduled/pingpong.kg", NULL, 200, 40);
+    score("scheduled/pingpong.kg", NULL, 700, 128);
+    score("scheduled/pingpong.kg", NULL, 300, 450);
+    score("scheduled/pingpong.kg", "WARPS=16,BM=256", 300, 330);
 }
 
 static void stores(void **state)
@@ -186,8 +185,8 @@ static void epilogue(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(batched), cmocka_unit_test(grouped), cmocka_unit_test(chained),
-        cmocka_unit_test(scores),  cmocka_unit_test(turns),   cmocka_unit_test(stores),
+        cmocka_unit_test(batched),  cmocka_unit_test(grouped),  cmocka_unit_test(chained),
+        cmocka_unit_test(scores),   cmocka_unit_test(pingpong), cmocka_unit_test(stores),
         cmocka_unit_test(epilogue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

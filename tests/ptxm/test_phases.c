@@ -209,7 +209,8 @@ static void test_announced(void **state)
 // The same in a cluster of two: each producer (thread 32) brings one half of a stage to both CTAs,
 // each consumer warp gives the stage back to both producers.
 #define MULTICAST(give_back) MULTICAST_OF(" ld.shared.u32 %r17, [%r15+256];", give_back)
-#define MULTICAST_OF(take, give_back)                                                              \
+#define MULTICAST_OF(take, give_back) MULTICAST_BEHIND(".acquire.cluster", take, give_back)
+#define MULTICAST_BEHIND(acquire, take, give_back)                                                 \
     " .shared .align 128 .b8 t[1024]; .reg .b16 %mask; mov.u16 %mask, 3; mov.u32 %r20, t;"         \
     " mov.u32 %r10, 0; mov.u32 %r21, %cluster_ctarank; and.b32 %r22, %r1, 31;"                     \
     " @%p1 mbarrier.init.shared.b64 [%r5], 1; @%p1 mbarrier.init.shared.b64 [%r5+8], 1;"           \
@@ -219,7 +220,7 @@ static void test_announced(void **state)
     "PRODUCE: and.b32 %r11, %r10, 1; shr.u32 %r12, %r10, 1; and.b32 %r12, %r12, 1;"                \
     " xor.b32 %r13, %r12, 1; shl.b32 %r14, %r11, 3; add.u32 %r14, %r14, %r5; shl.b32 %r15, %r11,"  \
     " 9; add.u32 %r15, %r15, %r20; shl.b32 %r16, %r21, 8; add.u32 %r15, %r15, %r16;\n"             \
-    "E: mbarrier.try_wait.parity.acquire.cluster.shared.b64 %p2, [%r14+16], %r13; @!%p2 bra E;"    \
+    "E: mbarrier.try_wait.parity" acquire ".shared.b64 %p2, [%r14+16], %r13; @!%p2 bra E;"         \
     " mbarrier.arrive.expect_tx.shared.b64 _, [%r14], 512;"                                        \
     " cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster"        \
     " [%r15], [%d1], 256, [%r14], %mask; add.u32 %r10, %r10, 1; setp.lt.u32 %p4, %r10, 6;"         \
@@ -241,6 +242,14 @@ static void test_multicast(void **state)
     static const struct planted list[] = {
         {MULTICAST(" fence.proxy.async.shared::cta; bar.warp.sync -1;" TO_BOTH), NULL, 2, 64, 2},
         {MULTICAST(TO_BOTH), "race|race-async-operation", 2, 64, 2},
+        // the producer's wait does not learn of the readers of the other CTA
+        {MULTICAST_BEHIND("", " ld.shared.u32 %r17, [%r15+256];",
+                          " fence.proxy.async.shared::cta; bar.warp.sync -1;" TO_BOTH),
+         "cluster-scope", 2, 64, 2},
+        // no thread reads, but the copies write again: that they are over is heard in any scope
+        {MULTICAST_BEHIND("", "", " bar.warp.sync -1;" TO_BOTH), NULL, 2, 64, 2},
+        {MULTICAST_BEHIND("", "", " bar.warp.sync -1;" TO_BOTH), "cluster-scope", 2, 64, 2, NULL,
+         true},
         // nothing is read, so that nothing but the phase is at stake
         {MULTICAST_OF("", " bar.warp.sync -1;" TO_BOTH), NULL, 2, 64, 2, NULL, true},
         {MULTICAST_OF("", TO_BOTH), NULL, 2, 64, 2},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The model that chooses tiles for GPUs with wgmma: what it chooses can be had (the passes take it,
 // and shared memory holds it), it gives its reasons, and it chooses the same every time.
+#include "kernels/attention/order.h"
 #include "kernels/matmul/model.h"
 #include "tests/shipped/shipped.h"
 #include <setjmp.h>
@@ -113,6 +114,36 @@ static void test_attention(void **state)
     kgen_context_free(context);
 }
 
+// Longest first is done earlier than the order of rows, later than is possible at all, and counts
+// what it says: two CTAs take blocks of 4, 3, 2, 1 tiles as 4 + 1 and 3 + 2, or in the order of
+// rows as 1 + 3 and 2 + 4.
+static void test_longest_first(void **state)
+{
+    attention_blocks four = {512, 512, 128, 128, 1, 1, true};
+    attention_order rows = {0, 2, false, 1, 0}, first = {1, 2, false, 1, 0};
+    assert_int_equal(attention_time(&four, &rows), 6);
+    assert_int_equal(attention_time(&four, &first), 5);
+    first.persistent = true; // 4 + 2 and 3 + 1
+    assert_int_equal(attention_time(&four, &first), 6);
+    assert_int_equal(attention_least_time(&four, &first), 5);
+    for (int64_t sq = 512; sq <= 16384; sq *= 2)
+        for (int64_t heads = 8; heads <= 64; heads += 8) {
+            attention_blocks blocks = {sq, sq, 128, 128, 1, heads, true};
+            attention_order order = {0, 132, false, 2, 3}, longest = order;
+            longest.section = attention_section(heads, 1, 4 * sq * 128, 32 << 20);
+            assert_int_equal(heads % longest.section, 0);
+            assert_true(longest.section == 1 || longest.section * 4 * sq * 128 <= 32 << 20);
+            int64_t time = attention_time(&blocks, &longest);
+            assert_true(time >= attention_least_time(&blocks, &longest));
+            assert_true(time <= attention_time(&blocks, &order));
+        }
+    attention_blocks none = {128, 16, 128, 128, 1, 1, true}, far = {128, 16, 64, 128, 1, 1, true};
+    assert_int_equal(attention_depth(&none, 0), 1);
+    assert_int_equal(attention_depth(&far, 0), 0); // rows in front of all keys
+    four.heads = 1 << 20;
+    assert_int_equal(attention_time(&four, &rows), -1);
+}
+
 static void test_same_again(void **state)
 {
     for (int i = 0; i < EXTENTS; i++) {
@@ -169,8 +200,9 @@ static void test_left_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_placed),    cmocka_unit_test(test_every_tile),
-        cmocka_unit_test(test_attention), cmocka_unit_test(test_same_again),
-        cmocka_unit_test(test_bias),      cmocka_unit_test(test_left_alone)};
+        cmocka_unit_test(test_placed),       cmocka_unit_test(test_every_tile),
+        cmocka_unit_test(test_attention),    cmocka_unit_test(test_same_again),
+        cmocka_unit_test(test_bias),         cmocka_unit_test(test_left_alone),
+        cmocka_unit_test(test_longest_first)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

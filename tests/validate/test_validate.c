@@ -13,8 +13,8 @@
 //   // unknown: MUTANT                  and these, of which the validator cannot tell
 //
 // A mutant's name is what is done to which op: `remove 12`, `up 12`, `down 12`, `less 12`, `more
-// 12`, `behind 12`: 12 is the line of the op; or `remove barrier 12`. Arguments are paths; each is
-// a test (TAP). --list PATH prints what comes out; --time PATH how long it takes.
+// 12`, `behind 12`, `alone 12`: 12 is the line of the op; or `remove barrier 12`. Arguments are
+// paths; each is a test (TAP). --list PATH prints what comes out; --time PATH how long it takes.
 #include "ir/access.h"
 #include "passes/passes.h"
 #include "passes/validate/validate.h"
@@ -242,6 +242,7 @@ static void weaken(subject *s, kg_op *op)
     }
     if (op->code == KG_OP_MBARRIER_WAIT)
         change(s, op, KG_A_BEHIND, kg_op_int(op, KG_A_BEHIND, 0) ? -1 : 1, "behind");
+    if (kg_op_attr(op, KG_A_CLUSTER)) change(s, op, KG_A_CLUSTER, -1, "alone");
     if (mbarrier) {
         change(s, op, KG_A_ARRIVALS, 1, "more");
         if (kg_op_int(op, KG_A_ARRIVALS, 1) > 1) change(s, op, KG_A_ARRIVALS, -1, "less");

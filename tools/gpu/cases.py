@@ -76,6 +76,8 @@ def attention_cases():
                    dtype=dtype, stages=next(stage))
     for d, stages, causal in product((64, 128), (1, 2, 3, 4), (False, True)):
         yield case("attention", B=1, H=3, HKV=1, SQ=190, SK=222, D=d, causal=causal, stages=stages)
+    for (sq, h, hkv), d in product(((1, 8, 1), (5, 6, 2), (40, 14, 2)), (64, 128)):
+        yield case("attention", B=2, H=h, HKV=hkv, SQ=sq, SK=300, D=d, causal=d == 64, pack=True)
 
 
 def attention_decode_cases():
@@ -145,6 +147,9 @@ def attention_hopper_cases():
         h, hkv = next(heads)
         yield case("attention", B=1 + sq % 2, H=h, HKV=hkv, SQ=sq, SK=sk, D=d, causal=causal,
                    dtype="f16" if sk == 300 else "bf16", sms=next(sms), target=HOPPER)
+    for (sq, h, hkv), d in product(((8, 16, 1), (50, 6, 2), (200, 14, 2)), (64, 128)):
+        yield case("attention", B=2, H=h, HKV=hkv, SQ=sq, SK=1000, D=d, causal=d == 64, pack=True,
+                   target=HOPPER)
 
 
 def correctness_cases(quick=False):

@@ -50,10 +50,10 @@ static bool is_op(line l, const char *name)
 static bool synchronizes(line l)
 {
     static const char *const names[] = {
-        "barrier",         "warp_sync",     "wait",          "commit",      "arrive",
-        "fence",           "mbarrier_init", "mbarrier_wait", "proxy_fence", "mbarrier_arrive",
-        "mbarrier_expect", "wgmma_fence",   "wgmma_commit",  "wgmma_wait",  "bulk_commit",
-        "bulk_wait",       "baton_wait",    "baton_pass"};
+        "barrier",         "warp_sync",       "wait",          "commit",      "arrive",
+        "fence",           "mbarrier_init",   "mbarrier_wait", "proxy_fence", "mbarrier_arrive",
+        "mbarrier_expect", "wgmma_fence",     "wgmma_commit",  "wgmma_wait",  "bulk_commit",
+        "bulk_wait",       "cluster_barrier", "baton_wait",    "baton_pass"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (is_op(l, names[i])) return true;
     return false;
@@ -94,7 +94,7 @@ static void add(mutant_list *out, const program *p, size_t at, const char *inste
     }
     mutant *m = &out->items[out->count++];
     m->text = rewrite(p, at, instead, shift);
-    m->order = false;
+    m->order = m->letter = false;
     snprintf(m->what, sizeof m->what, "S%d (%.*s, line %zu) %s", number, words, op, at + 1, how);
 }
 
@@ -285,14 +285,28 @@ static bool is_asynchronous(line l)
            (product && product < l.start + l.length);
 }
 
+// A wait for what the copy engine brings: some copy is `on` the same mbarriers, by their name.
+static bool waits_for_copies(const program *p, line wait)
+{
+    if (!is_op(wait, "mbarrier_wait")) return false;
+    char on[64];
+    const char *name = wait.start + word_at(wait, 1);
+    int length = snprintf(on, sizeof on, " on %.*s[", (int)strcspn(name, "[ \n"), name);
+    for (size_t i = 0; length < (int)sizeof on && i < p->count; i++) {
+        const char *found = is_op(p->lines[i], "copy_bulk") ? strstr(p->lines[i].start, on) : NULL;
+        if (found && found < p->lines[i].start + p->lines[i].length) return true;
+    }
+    return false;
+}
+
 // A fence may stand with those who wrote, in front of their barrier, or behind it with the one who
 // goes on from there; but not behind the copy or product itself. In front of a wait for stores by
-// the copy engine it covers the same: they have written nothing that it is for.
+// the copy engine, or for what it brings, it covers the same: none of that is what it is for.
 static void mutants_of_fence(mutant_list *out, const program *p, size_t at)
 {
     enum { NEAR = 24 };
     size_t behind = at + 1;
-    if (at && !is_op(p->lines[at - 1], "bulk_wait") &&
+    if (at && !is_op(p->lines[at - 1], "bulk_wait") && !waits_for_copies(p, p->lines[at - 1]) &&
         (waits(p->lines[at - 1]) || is_op(p->lines[at - 1], "mbarrier_wait")))
         add_moved(out, p, at, -1, "moved in front of the wait");
     while (behind < p->count && !is_asynchronous(p->lines[behind])) behind++;
@@ -346,6 +360,11 @@ static void mutants_of_op(mutant_list *out, const program *p, size_t at)
     if (is_op(l, "fence")) add_narrowed(out, p, at);
     if (is_op(l, "proxy_fence")) mutants_of_fence(out, p, at);
     if (is_op(l, "mbarrier_wait")) add_flag(out, p, at, "behind", false);
+    if (number_at(l, "cluster")) {
+        add_flag(out, p, at, "cluster", false);
+        // Whoever waits hears of products and copies that are over, in whatever scope.
+        out->items[out->count - 1].letter = is_op(l, "mbarrier_wait");
+    }
     if (is_op(l, "bulk_wait")) add_flag(out, p, at, "read", true);
     if (is_op(l, "mbarrier_expect")) {
         add_changed(out, p, at, "bytes", 16);

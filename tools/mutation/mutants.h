@@ -9,6 +9,7 @@ typedef struct mutant {
     char what[96]; // "S3 (wait 1, line 45) removed"
     bool order;    // nothing is taken away: two neighbours have changed places, and none of the two
                    // may need the other
+    bool letter;   // hardware may forgive it: only by the letter of the ISA it is wrong
 } mutant;
 
 typedef struct mutant_list {
