@@ -342,7 +342,58 @@ static bool by_number(const access_model *a, const access_model *b, const kg_op 
     return digits_count(&known, loop);
 }
 
-static how_apart relate(const access_model *a, const access_model *b, int stale)
+// ---- one tile a turn ----------------------------------------------------------------------------
+
+// The trips of a loop, whose index leaves a rest, in which an access comes about.
+typedef struct share {
+    const kg_op *loop;
+    int64_t of, rest;
+} share;
+
+static bool share_of(const validator *v, const access_model *a, share *out)
+{
+    const kg_block *block = a->at.op->parent;
+    for (; block->owner; block = block->owner->parent) {
+        const guard *g = &v->guards[block->owner->id];
+        if (block->owner->code != KG_OP_IF || g->kind != GUARD_RESIDUE) continue;
+        if (g->negated != (block != block->owner->blocks[0])) continue;
+        const kg_value *index = g->scalar->op->operands[0];
+        if (index->kind != KG_VALUE_ARG || !kg_is_loop(index->op)) continue;
+        *out = (share){index->op, g->modulus, g->least};
+        return inside(a->at.op, index->op);
+    }
+    return false;
+}
+
+// Two roles each do some trips of a loop that both go through, no trip both. What the one computes
+// of its trip's index the other one does of another index.
+static bool by_turns(const validator *v, const access_model *a, const access_model *b)
+{
+    share x, y;
+    kg_view_info va, vb;
+    digits known = {{NULL}, 0};
+    if (!share_of(v, a, &x) || !share_of(v, b, &y)) return false;
+    const loop_model *k = &v->loops.items[v->loop_of[x.loop->id]];
+    const loop_model *l = &v->loops.items[v->loop_of[y.loop->id]];
+    if (k == l || k->partners < 0 || k->partners != l->partners || x.of != y.of || x.rest == y.rest)
+        return false;
+    kg_view_resolve(a->at.operand, &va);
+    kg_view_resolve(b->at.operand, &vb);
+    for (int d = 0; d < a->at.root->type.rank; d++) {
+        range here = range_of(&va, &a->at.operand->type, d);
+        range there = range_of(&vb, &b->at.operand->type, d);
+        int64_t at = there.start.constant;
+        there.start.constant = here.start.constant;
+        if (!linear_correspond(v, &here.start, &there.start)) continue;
+        there.start = here.start;
+        there.start.constant = at;
+        add_digits(&known, &here, &there, x.loop);
+    }
+    return digits_count(&known, x.loop);
+}
+
+static how_apart relate(const validator *v, const access_model *a, const access_model *b,
+                        int stale)
 {
     int common = common_loops(a, b);
     const kg_op *loop = stale && stale <= common ? a->loops[stale - 1] : NULL;
@@ -352,7 +403,7 @@ static how_apart relate(const access_model *a, const access_model *b, int stale)
     if (!same_tensor(a->at.root, b->at.root)) return MAY_MEET;
     kg_view_resolve(a->at.operand, &va);
     kg_view_resolve(b->at.operand, &vb);
-    if (loop && by_number(a, b, loop)) return NEVER_MEET;
+    if (loop ? by_number(a, b, loop) : !common && by_turns(v, a, b)) return NEVER_MEET;
     for (int d = 0; d < a->at.root->type.rank; d++) {
         range x = range_of(&va, &a->at.operand->type, d);
         range y = range_of(&vb, &b->at.operand->type, d);
@@ -372,7 +423,7 @@ how_apart validator_relate(const validator *v, const access_model *a, const acce
 {
     size_t first = (size_t)(a - v->accesses.items), second = (size_t)(b - v->accesses.items);
     size_t at = (first * (size_t)v->accesses.count + second) * (MOST_LOOPS + 1) + (size_t)stale;
-    if (!v->related) return relate(a, b, stale);
-    if (!v->related[at]) v->related[at] = (uint8_t)(1 + relate(a, b, stale));
+    if (!v->related) return relate(v, a, b, stale);
+    if (!v->related[at]) v->related[at] = (uint8_t)(1 + relate(v, a, b, stale));
     return (how_apart)(v->related[at] - 1);
 }

@@ -87,7 +87,7 @@ bool ptxm_d_refuse(struct decoder *d, const char *why);
     X(build_branch_indexed) X(build_call) X(build_mbarrier_init) X(build_mbarrier_arrive)          \
     X(build_mbarrier_bytes) X(build_mbarrier_wait) X(build_mbarrier_pending)                       \
     X(build_cp_async_arrive) X(build_cluster_barrier) X(build_mapa) X(build_st_async)           \
-    X(build_bulk) X(build_bulk_group) X(build_fence_init) X(build_fence_proxy)  \
+    X(build_bulk) X(build_bulk_group) X(build_fence_init) X(build_fence_proxy) X(build_grid_wait)  \
     X(build_tensor_load) X(build_tensor_store) X(build_tensor_refused) X(build_fence_tensormap)    \
     X(build_map_replace) X(build_map_copy) X(build_fence_half)                                     \
     X(build_prefetch_map) X(build_wmma_memory) X(build_wmma_mma)

@@ -100,6 +100,13 @@ bool build_nop(struct decoder *d, int argument)
     return true;
 }
 
+// What its thread learns goes on to others, through memory as well.
+bool build_grid_wait(struct decoder *d, int argument)
+{
+    d->function->synchronizes = true;
+    return ptxm_d_step(d, ptxm_step_grid_wait, 0, 0, NULL) != NULL;
+}
+
 // A policy is only ever handed on: what is in it is the hardware's own business.
 bool build_policy(struct decoder *d, int argument)
 {

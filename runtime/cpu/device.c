@@ -40,6 +40,7 @@ void ptxm_device_free(struct ptxm_device *d)
     if (!d)
         return;
     struct allocator allocator = d->allocator;
+    ptxm_past_forget(d, NULL);
     for (size_t i = 0; i < d->allocation_count; i++) {
         release(d, &d->allocations[i]);
         ptxm_free(&allocator, d->allocations[i].name);
@@ -257,6 +258,8 @@ enum ptxm_status ptxm_device_instance(struct ptxm_device *d, struct ptxm_module 
 
 void ptxm_device_forget(struct ptxm_device *d, struct ptxm_module *module)
 {
+    if (d)
+        ptxm_past_forget(d, module);
     for (size_t i = 0; d && i < d->instance_count; i++) {
         struct instance *instance = &d->instances[i];
         if (instance->module != module)

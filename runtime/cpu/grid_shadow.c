@@ -5,45 +5,9 @@
 // its footprint is added here, always in the order of CTA indices, and compared with what the
 // earlier ones left: two accesses of different CTAs race unless one thread knew of the other's
 // access (clock.c), or both are strong at gpu scope. So the findings do not depend on timing.
-#include "shadow.h"
+#include "grid_shadow.h"
 
 #include <string.h>
-
-enum { GRID_BUCKETS = 4096 };
-
-// What one instruction of one CTA did to a page in one barrier generation. Where CTAs synchronize
-// with each other, each cell keeps its own thread and clock; else one stands for all.
-struct grid_entry {
-    struct stamp stamp;
-    uint32_t cta;
-    uint8_t bytes;
-    uint64_t cells[PAGE_CELLS / 64];
-    uint32_t *values;     // of plain writes, by cell
-    struct stamp *stamps; // by cell; NULL unless CTAs synchronize
-    struct grid_entry *next;
-};
-
-struct grid_page {
-    uint64_t number;
-    struct grid_page *next;
-    struct grid_entry *entries;
-};
-
-struct cta_log {
-    struct know_log *log;
-    size_t count;
-    struct async_operation *operations; // by id
-    struct map_use *uses;               // by id
-    size_t use_count;
-};
-
-struct grid_shadow {
-    struct allocator *allocator;
-    struct grid_page *buckets[GRID_BUCKETS];
-    struct cta_log *logs; // by CTA
-    size_t log_count, log_capacity;
-    bool synchronized;    // some CTA knows of another
-};
 
 struct grid_shadow *ptxm_grid_shadow_create(struct allocator *allocator)
 {
@@ -64,6 +28,22 @@ static void free_entries(struct grid_shadow *g, struct grid_entry *e)
     }
 }
 
+static void free_logs(struct grid_shadow *g)
+{
+    for (size_t i = 0; i < g->log_count; i++) {
+        for (size_t k = 0; k < g->logs[i].count; k++)
+            ptxm_knowledge_free(g->allocator, g->logs[i].log[k].know);
+        ptxm_free(g->allocator, g->logs[i].log);
+        ptxm_free(g->allocator, g->logs[i].operations);
+        for (size_t k = 1; k < g->logs[i].use_count; k++)
+            ptxm_knowledge_free(g->allocator, g->logs[i].uses[k].know);
+        ptxm_free(g->allocator, g->logs[i].uses);
+    }
+    ptxm_free(g->allocator, g->logs);
+    g->logs = NULL;
+    g->log_count = g->log_capacity = 0;
+}
+
 void ptxm_grid_shadow_free(struct grid_shadow *g)
 {
     if (!g)
@@ -75,22 +55,37 @@ void ptxm_grid_shadow_free(struct grid_shadow *g)
             ptxm_free(g->allocator, g->buckets[i]);
             g->buckets[i] = next;
         }
-    for (size_t i = 0; i < g->log_count; i++) {
-        for (size_t k = 0; k < g->logs[i].count; k++)
-            ptxm_knowledge_free(g->allocator, g->logs[i].log[k].know);
-        ptxm_free(g->allocator, g->logs[i].log);
-        ptxm_free(g->allocator, g->logs[i].operations);
-        for (size_t k = 1; k < g->logs[i].use_count; k++)
-            ptxm_knowledge_free(g->allocator, g->logs[i].uses[k].know);
-        ptxm_free(g->allocator, g->logs[i].uses);
-    }
-    ptxm_free(g->allocator, g->logs);
+    free_logs(g);
     ptxm_free(g->allocator, g);
+}
+
+void ptxm_grid_shadow_outlive(struct grid_shadow *g, struct allocator *allocator)
+{
+    free_logs(g);
+    for (int i = 0; i < GRID_BUCKETS; i++)
+        for (struct grid_page *p = g->buckets[i]; p; p = p->next)
+            for (struct grid_entry *e = p->entries; e; e = e->next) {
+                ptxm_free(g->allocator, e->values);
+                e->values = NULL;
+            }
+    g->allocator = allocator;
+}
+
+static size_t bucket_of(uint64_t number)
+{
+    return (number * 2654435761u >> 8) % GRID_BUCKETS;
+}
+
+const struct grid_page *ptxm_grid_page(const struct grid_shadow *g, uint64_t number)
+{
+    const struct grid_page *p = g->buckets[bucket_of(number)];
+    while (p && p->number != number) p = p->next;
+    return p;
 }
 
 static struct grid_page *page_at(struct grid_shadow *g, uint64_t number)
 {
-    struct grid_page **bucket = &g->buckets[(number * 2654435761u >> 8) % GRID_BUCKETS];
+    struct grid_page **bucket = &g->buckets[bucket_of(number)];
     for (struct grid_page *p = *bucket; p; p = p->next)
         if (p->number == number)
             return p;
@@ -103,8 +98,7 @@ static struct grid_page *page_at(struct grid_shadow *g, uint64_t number)
     return p;
 }
 
-// What a thread of a committed CTA knew at the time of an access; NULL: nothing of other CTAs.
-static const struct knowledge *knowledge_at(const struct grid_shadow *g, uint32_t cta,
+const struct knowledge *ptxm_grid_knowledge(const struct grid_shadow *g, uint32_t cta,
                                             const struct stamp *s)
 {
     const struct cta_log *l = &g->logs[cta];
@@ -124,7 +118,7 @@ enum verdict { RACE, ORDERED, UNFENCED, UNFENCED_MAP };
 static enum verdict follows(const struct grid_shadow *g, uint32_t a_cta, const struct stamp *a,
                             uint32_t b_cta, const struct stamp *b)
 {
-    const struct knowledge *k = knowledge_at(g, b_cta, b);
+    const struct knowledge *k = ptxm_grid_knowledge(g, b_cta, b);
     if (ptxm_is_async((enum access_kind)a->kind)) {
         const struct async_operation *o = &g->logs[a_cta].operations[a->value];
         const struct async_end *e = &o->end[a->kind == ACCESS_ASYNC_READ ? ASYNC_READS
@@ -151,7 +145,7 @@ static enum verdict judge(const struct grid_shadow *g, uint32_t a_cta, const str
     return forward != RACE ? forward : follows(g, b_cta, b, a_cta, a);
 }
 
-static bool writes(const struct stamp *s)
+bool ptxm_stamp_writes(const struct stamp *s)
 {
     return s->kind != ACCESS_READ && s->kind != ACCESS_COPY_READ && s->kind != ACCESS_ASYNC_READ &&
            s->kind != ACCESS_MAP_READ;
@@ -181,7 +175,7 @@ static bool conflicting(const struct grid *grid, const struct grid_entry *x,
     const struct stamp *a = &x->stamp, *b = &y->stamp;
     if (a->kind == ACCESS_ASYNC_REDUCE && b->kind == ACCESS_ASYNC_REDUCE)
         return false;
-    return (writes(a) || writes(b)) && !morally_strong(grid, x, y);
+    return (ptxm_stamp_writes(a) || ptxm_stamp_writes(b)) && !morally_strong(grid, x, y);
 }
 
 static void describe_other(struct cta *cta, uint32_t other, struct ptxm_place *place)
@@ -340,6 +334,7 @@ static void settle(struct collecting *c, uint64_t number)
         mine->next = NULL;
         if (page)
             compare(c, page, mine);
+        ptxm_past_compare(c->cta, number, mine);
         if (!page || redundant(c, page, mine)) {
             free_entries(c->grid, mine);
         } else {

@@ -231,10 +231,12 @@ struct knowledge *ptxm_knowledge_only(struct allocator *a, struct knowledge *k,
                                       const uint32_t *ctas, uint32_t count)
 {
     struct knowledge *out = k ? ptxm_knowledge_new(a, k->count) : NULL;
-    for (uint32_t i = 0; out && i < k->count; i++)
-        for (uint32_t c = 0; c < count; c++)
-            if (k->of[i].cta == ctas[c])
-                push(out, &k->of[i]);
+    for (uint32_t i = 0; out && i < k->count; i++) {
+        bool kept = k->of[i].cta == CTA_OF_GRID_AHEAD; // its end is visible to all of this grid
+        for (uint32_t c = 0; c < count && !kept; c++) kept = k->of[i].cta == ctas[c];
+        if (kept)
+            push(out, &k->of[i]);
+    }
     return out;
 }
 

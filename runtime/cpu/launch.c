@@ -369,7 +369,8 @@ enum ptxm_status ptxm_launch(struct ptxm_device *device, struct ptxm_module *mod
                         .params = launch->params,
                         .param_bytes = kernel->param_bytes,
                         .dynamic_shared = launch->dynamic_shared,
-                        .frame_bytes = module->frame_bytes};
+                        .frame_bytes = module->frame_bytes,
+                        .stream = launch->stream, .programmatic = launch->programmatic};
     watch_memory(&grid);
     uint64_t shared = dynamic_base(module, kernel) + launch->dynamic_shared;
     if (module->frame_bytes > MAX_LOCAL)
@@ -385,7 +386,13 @@ enum ptxm_status ptxm_launch(struct ptxm_device *device, struct ptxm_module *mod
     set_clusters(&grid, launch);
     set_options(&grid, launch->options);
     ptxm_findings_init(&grid.findings, grid.allocator, grid.options.max_findings);
+    ptxm_past_begin(&grid);
     status = run(&grid, report);
+    if (status == PTXM_OK && !ptxm_past_end(&grid)) {
+        ptxm_report_free(*report);
+        *report = NULL;
+        status = PTXM_ERROR_MEMORY;
+    }
     if (grid.workspace)
         ptxm_memory_free(device, grid.workspace);
     ptxm_findings_free(&grid.findings);

@@ -42,6 +42,7 @@ struct ptxm_device {
     size_t allocation_count, allocation_capacity;
     struct instance *instances;
     size_t instance_count, instance_capacity;
+    struct past_grid *past; // newest first: see grid_past.c
     uint64_t next_address, memory_used, memory_limit;
 };
 struct allocation *ptxm_device_find(const struct ptxm_device *device, uint64_t address);
@@ -236,6 +237,9 @@ struct grid {
     uint32_t dynamic_shared, shared_size;
     uint32_t cluster_dims[3];
     bool explicit_cluster;
+    uint64_t stream;
+    bool programmatic;   // launches before it in its stream may still run
+    atomic_bool waited;  // some thread has waited for the one before it
     uint64_t cta_count, cluster_count;
     size_t frame_bytes;
     _Atomic uint8_t *validated; // by op: weak reads of words that their thread then swapped
@@ -258,6 +262,12 @@ struct grid {
     struct profile *profile;    // of the CTAs that are gone; NULL: not asked for
     struct sync_table *sync;    // release clocks of memory words
 };
+
+// What the launches before this one in its stream have touched: forgotten where they have ended,
+// and kept of this one if a later launch may ask. See grid_past.c.
+void ptxm_past_begin(struct grid *grid);
+bool ptxm_past_end(struct grid *grid); // false: no memory
+void ptxm_past_forget(struct ptxm_device *device, const struct ptxm_module *module); // NULL: all
 
 // Runs all clusters, on the calling thread and as many others as the options say.
 void ptxm_grid_run(struct grid *grid);

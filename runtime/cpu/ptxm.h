@@ -211,6 +211,8 @@ struct ptxm_launch_options {
     // launches with one CPU thread that do not profile. NULL: not kept, and nothing is spent on it.
     const char *volatile *running;
     size_t max_findings;             // distinct findings kept; 0: 1000
+    // A later launch of this stream may be programmatic: what this one touches is remembered.
+    bool dependents;
     // What printf of the kernel prints, a call at a time; NULL: dropped. Called with a lock held,
     // from the thread that runs the CTA. The text ends in a NUL that length does not count.
     void (*print)(void *user, const char *text, size_t length);
@@ -313,6 +315,12 @@ struct ptxm_launch {
     uint32_t dynamic_shared; // bytes
     const void *params;      // packed as ptxm_param.offset says
     size_t param_bytes;
+    uint64_t stream; // launches of one stream follow each other; any number, 0 as well
+    // Programmatic stream serialization: the grid may begin while the launch before it in its
+    // stream still runs, and learns of that one's end by griddepcontrol.wait. Grids run one after
+    // the other here; what is found is memory that one touches too early, if the launches before
+    // it had the option `dependents`.
+    bool programmatic;
     const struct ptxm_launch_options *options; // NULL: defaults
 };
 // Runs the grid to its end. PTXM_ERROR_RUN: it did not get there; the report (always made, except

@@ -14,7 +14,7 @@
     X(mbarrier_init) X(mbarrier_inval) X(mbarrier_arrive) X(mbarrier_bytes) X(mbarrier_wait)       \
     X(mbarrier_pending) X(cp_async_arrive) X(cluster_arrive) X(cluster_wait) X(mapa)            \
     X(getctarank) X(st_async) X(bulk) X(bulk_commit) X(bulk_wait)          \
-    X(fence_init) X(fence_proxy) X(tensor) X(fence_tensormap) X(prefetch_map)              \
+    X(fence_init) X(fence_proxy) X(tensor) X(fence_tensormap) X(grid_wait) X(prefetch_map)         \
     X(map_replace) X(map_copy) X(fence_half)                                                       \
     X(frame_address) X(call_host) X(wmma_load) X(wmma_store) X(wmma_mma)
 #define X(name) step_fn ptxm_step_##name;

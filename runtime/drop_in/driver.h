@@ -81,7 +81,8 @@ struct context {
     cu_result error; // of a kernel; from then on every call says it
     size_t limits[LIMIT_COUNT];
     cu_cache_config cache;
-    uint64_t issued; // the last piece of work
+    uint64_t issued;   // the last piece of work
+    uint64_t launched; // the last kernel in a default stream
 };
 
 struct module {
@@ -117,6 +118,7 @@ struct stream {
     unsigned flags;
     int priority;
     uint64_t issued;
+    uint64_t launched; // the last kernel
 };
 
 struct event {
@@ -181,6 +183,7 @@ struct driver {
     struct pool *default_pool, *current_pool;
     struct work *first, *last;
     uint64_t issued, finished;
+    uint64_t told; // that all work up to here has ended: to the host, when it waited or asked
 };
 extern struct driver the_driver;
 
@@ -218,6 +221,7 @@ cu_result driver_submit(struct context *context, struct stream *stream, void *wo
 cu_result driver_submit_and_wait(struct context *context, struct stream *stream, void *work);
 // Lets the lock go while it waits; returns the context's error, or that it is gone.
 cu_result driver_wait(struct context *context, uint64_t ticket);
+bool driver_has_ended(uint64_t ticket); // the host asks
 void driver_drain(void); // may let the lock go: find objects after it, not before
 // The stream of a handle: NULL for the default ones. False: no stream of this context.
 bool driver_stream(struct context *context, cu_stream handle, struct stream **stream);

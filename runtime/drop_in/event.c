@@ -103,7 +103,7 @@ cu_result cuEventQuery(cu_event handle)
 
     if (result) return result;
     if (event->object.context->error) return driver_leave(event->object.context->error);
-    return driver_leave(the_driver.finished >= event->issued ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY);
+    return driver_leave(driver_has_ended(event->issued) ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY);
 }
 
 cu_result cuEventSynchronize(cu_event handle)

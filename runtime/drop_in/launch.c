@@ -18,6 +18,7 @@ struct launch_work {
 struct wishes {
     uint32_t cluster[3]; // 0, 0, 0: not asked for
     bool cooperative;
+    bool programmatic;  // may begin before the kernel ahead of it has ended
     cu_event events[2]; // to be recorded; NULL: none
 };
 
@@ -51,7 +52,6 @@ static bool is_advice(int id)
     return id == CU_LAUNCH_ATTRIBUTE_IGNORE || id == CU_LAUNCH_ATTRIBUTE_ACCESS_POLICY_WINDOW ||
            id == CU_LAUNCH_ATTRIBUTE_SYNCHRONIZATION_POLICY ||
            id == CU_LAUNCH_ATTRIBUTE_CLUSTER_SCHEDULING_POLICY_PREFERENCE ||
-           id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION ||
            id == CU_LAUNCH_ATTRIBUTE_PRIORITY || id == CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN_MAP ||
            id == CU_LAUNCH_ATTRIBUTE_MEM_SYNC_DOMAIN ||
            id == CU_LAUNCH_ATTRIBUTE_PREFERRED_CLUSTER_DIMENSION ||
@@ -68,6 +68,8 @@ static cu_result read_attributes(const cu_launch_config *config, struct wishes *
             wishes->cooperative = a->value.integer != 0;
         else if (a->id == CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION)
             memcpy(wishes->cluster, &a->value.cluster, sizeof wishes->cluster);
+        else if (a->id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION)
+            wishes->programmatic = a->value.integer != 0;
         else if (a->id == CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_EVENT)
             wishes->events[0] = a->value.event.event;
         else if (a->id == CU_LAUNCH_ATTRIBUTE_LAUNCH_COMPLETION_EVENT)
@@ -229,6 +231,20 @@ static struct launch_work *make_work(const struct function *function,
     return w;
 }
 
+// Where the launch belongs in the order of its stream. It may begin early only behind a kernel that
+// is the last piece of work there, and of whose end the host has not been told.
+static void place_in_stream(struct launch_work *w, struct context *context, struct stream *stream,
+                            bool early)
+{
+    uint64_t issued = stream ? stream->issued : context->issued;
+    uint64_t *launched = stream ? &stream->launched : &context->launched;
+
+    w->launch.stream = stream ? stream->object.handle : context->object.handle;
+    w->launch.programmatic = early && *launched && *launched == issued && issued > the_driver.told;
+    w->options.dependents = true;
+    *launched = the_driver.issued + 1;
+}
+
 static cu_result check(const struct function *function, const cu_launch_config *config,
                        struct wishes *wishes)
 {
@@ -265,6 +281,7 @@ static cu_result launch(const cu_launch_config *config, cu_function handle, void
         free(work);
         return driver_leave(result);
     }
+    place_in_stream(work, context, stream, wishes.programmatic);
     result = driver_submit(context, stream, work);
     if (!result) result = record_events(stream, &wishes);
     if (!result && the_driver.settings.blocking) result = driver_wait(context, context->issued);

@@ -98,11 +98,19 @@ cu_result driver_submit(struct context *context, struct stream *stream, void *me
     return CUDA_SUCCESS;
 }
 
+bool driver_has_ended(uint64_t ticket)
+{
+    bool ended = the_driver.finished >= ticket;
+
+    if (ended && the_driver.told < ticket) the_driver.told = ticket;
+    return ended;
+}
+
 cu_result driver_wait(struct context *context, uint64_t ticket)
 {
     uint64_t handle = context->object.handle;
 
-    while (the_driver.finished < ticket) pthread_cond_wait(&the_driver.done, &the_driver.lock);
+    while (!driver_has_ended(ticket)) pthread_cond_wait(&the_driver.done, &the_driver.lock);
     context = driver_find_number(handle, KIND_CONTEXT);
     return context ? context->error : CUDA_ERROR_CONTEXT_IS_DESTROYED;
 }

@@ -80,7 +80,7 @@ cu_result cuStreamQuery(cu_stream handle)
 
     if (result) return result;
     issued = stream ? stream->issued : context->issued;
-    return driver_leave(the_driver.finished >= issued ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY);
+    return driver_leave(driver_has_ended(issued) ? CUDA_SUCCESS : CUDA_ERROR_NOT_READY);
 }
 ALSO(cuStreamQuery, cuStreamQuery_ptsz);
 

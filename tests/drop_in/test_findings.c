@@ -177,9 +177,65 @@ static void behind_a_failure(void **unused)
     OK(cuCtxDestroy(inner));
 }
 
+// Two kernels in a stream, the second of which may begin before the first has ended.
+static const char chained[] =
+    ".version 8.0\n.target sm_90\n.address_size 64\n"
+    ".visible .entry first(.param .u64 a) {\n.reg .b32 %r<4>; .reg .b64 %d<4>;\n"
+    "mov.u32 %r1, %tid.x; ld.param.u64 %d1, [a]; mul.wide.u32 %d2, %r1, 4;\n"
+    "griddepcontrol.launch_dependents; add.s64 %d3, %d1, %d2; st.global.u32 [%d3], %r1; ret;\n}\n"
+    ".visible .entry second(.param .u64 a) {\n.reg .b32 %r<4>; .reg .b64 %d<4>;\n"
+    "ld.param.u64 %d1, [a]; ld.global.u32 %r1, [%d1]; add.u32 %r1, %r1, 1;\n"
+    "st.global.u32 [%d1+512], %r1; ret;\n}\n"
+    ".visible .entry patient(.param .u64 a) {\n.reg .b32 %r<4>; .reg .b64 %d<4>;\n"
+    "ld.param.u64 %d1, [a]; griddepcontrol.wait; ld.global.u32 %r1, [%d1]; add.u32 %r1, %r1, 1;\n"
+    "st.global.u32 [%d1+512], %r1; ret;\n}\n";
+
+enum between { NOTHING, A_COPY, THE_HOST_WAITS };
+
+static CUresult chain(const char *second, bool early, enum between between)
+{
+    CUlaunchAttribute attribute = {.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+                                   .value.programmaticStreamSerializationAllowed = early};
+    CUlaunchConfig config = {.gridDimX = 1, .gridDimY = 1, .gridDimZ = 1, .blockDimX = 1,
+                             .blockDimY = 1, .blockDimZ = 1, .attrs = &attribute, .numAttrs = 1};
+    CUmodule module;
+    CUfunction k;
+    CUdeviceptr a;
+    void *params[] = {&a};
+
+    OK(cuModuleLoadData(&module, chained));
+    OK(cuMemAlloc(&a, 1024));
+    OK(cuStreamCreate(&config.hStream, 0));
+    OK(cuModuleGetFunction(&k, module, "first"));
+    OK(cuLaunchKernel(k, 1, 1, 1, 64, 1, 1, 0, config.hStream, params, NULL));
+    if (between == A_COPY) OK(cuMemsetD32Async(a + 768, 1, 4, config.hStream));
+    if (between == THE_HOST_WAITS) OK(cuStreamSynchronize(config.hStream));
+    OK(cuModuleGetFunction(&k, module, second));
+    OK(cuLaunchKernelEx(&config, k, params, NULL));
+    return cuCtxSynchronize();
+}
+
+static void grids_that_begin_early(void **unused)
+{
+    CUcontext context;
+    CUresult expected = go_on ? CUDA_SUCCESS : CUDA_ERROR_LAUNCH_FAILED;
+
+    OK(chain("patient", true, NOTHING));
+    OK(chain("second", false, NOTHING));
+    OK(chain("second", true, A_COPY));
+    OK(chain("second", true, THE_HOST_WAITS));
+    expect_report(NULL);
+    OK(cuCtxCreate(&context, NULL, 0, 0));
+    EXPECT(expected, chain("second", true, NOTHING));
+    expect_report("[grid-dependency]");
+    expect_report(NULL);
+    OK(cuCtxDestroy(context));
+}
+
 int main(int count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
+        IN_CONTEXT(grids_that_begin_early),
         IN_CONTEXT(bounds),     IN_CONTEXT(alignment),        IN_CONTEXT(race),
         IN_CONTEXT(trap),       IN_CONTEXT(endless),          IN_CONTEXT(uninitialised),
         IN_CONTEXT(after_free), IN_CONTEXT(behind_a_failure),
