@@ -192,8 +192,7 @@ typedef struct meeting {
     uint16_t arrived, count; // threads
     uint16_t waiting;        // roles that are held
     uint16_t unused;
-    uint32_t warps; // that wait
-    uint32_t came;  // all that have arrived
+    uint32_t warps, came; // that wait, that have arrived
 } meeting;
 
 // Something that warps did at an mbarrier: of each its first lane.
