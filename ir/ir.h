@@ -181,8 +181,8 @@ typedef struct kg_grid_axis {
 // changes no result. The pass that does what it asks for takes it off the kernel. 0: not asked for.
 typedef struct kg_schedule {
     // schedule.def
-    int32_t producers, registers[2], persistent, raster, bulk_store, store_columns, turns, overlap,
-        pingpong, fallback;
+    int32_t producers, registers[2], persistent, raster, bulk_store, store_columns, bulk_load,
+        turns, overlap, pingpong, fallback;
     kg_loc loc;
 } kg_schedule;
 

@@ -15,6 +15,14 @@ const char *const kgen_target_configurations[] = {
     "matmul M=130 N=72 K=200 stages=2 tile_m=256 tile_n=64 out=bf16 sms=2 target=sm_90a",
     // Tiles in the order of a raster, whose last group is shorter.
     "matmul M=192 N=256 K=128 stages=3 tile_m=64 tile_n=128 out=bf16 sms=2 target=sm_90a",
+    // Panels of another matrix, brought while the products run.
+    "matmul M=136 N=184 K=136 stages=3 tile_m=64 tile_n=192 out=bf16 bias=true activation=silu "
+    "residual=true sms=1 target=sm_90a",
+    "matmul M=72 N=136 K=136 stages=3 tile_m=64 tile_n=64 residual=true sms=2 target=sm_90a",
+    // Splits whose CTAs go through several tiles; where they take turns, a tile adds a panel of r.
+    "matmul M=72 N=72 K=264 stages=3 splits=2 tile_m=64 tile_n=64 sms=2 target=sm_90a",
+    "matmul M=64 N=136 K=264 stages=3 splits=3 split_order=serial residual=true out=bf16 "
+    "tile_m=64 tile_n=128 sms=3 target=sm_90a",
     "attention SQ=200 SK=300 D=128 causal=true target=sm_90a",
     "attention SQ=300 SK=300 H=2 sms=4 D=64 dtype=f16 stages=2 target=sm_90a",
     "attention SQ=100 SK=300 H=1 D=128 target=sm_90a",
@@ -42,9 +50,12 @@ const char *const kgen_configurations[] = {
     "matmul M=64 N=64 K=200 splits=3 stages=4",
     "matmul M=64 N=64 K=200 splits=3 stages=5",
     "matmul M=64 N=64 K=200 splits=3 stages=6",
+    "matmul M=64 N=72 K=200 splits=3 split_order=serial out=bf16",
     "matmul M=33 N=65 K=17 activation=relu bias=true",
     "matmul M=64 N=64 K=64 activation=gelu bias=true out=bf16",
     "matmul M=64 N=72 K=48 activation=silu",
+    "matmul M=130 N=72 K=64 residual=true bias=true activation=gelu out=bf16",
+    "matmul M=40 N=65 K=64 residual=true splits=2",
     "matmul M=96 N=40 K=72 a_col=true",
     "matmul M=70 N=50 K=90 b_col=true",
     "matmul M=96 N=40 K=72 a_col=true b_col=true splits=2",

@@ -17,11 +17,14 @@ typedef struct kg_ring_loop {
     bool counts; // its index does not say how many trips went before: a counter does
 } kg_ring_loop;
 
-// A copy in no pipelined loop, into a buffer that only wgmma reads.
+// Copies in no pipelined loop into one buffer: one that only wgmma reads, or the panels that a
+// result takes in on its way out.
 typedef struct kg_lone_copy {
-    kg_op *copy;
+    kg_op **copies; // in their order, in one block
+    int n_copies;
     kg_value *buffer;
-    bool repeats; // it stands in a loop, or will: its buffer becomes a ring of one slot
+    bool repeats; // there are more, or they stand in a loop, or will: the buffer becomes a ring
+    int slots;    // of it
 } kg_lone_copy;
 
 // Why a schedule cannot be met.
@@ -113,5 +116,6 @@ void kg_count_up(kg_specializer *s, kg_block *block, kg_value *counter);
 // and its width allows; else false, and nothing is changed.
 bool kg_specialize_panels(kg_specializer *s, kg_op *store);
 
-// specialize_store.c: stores of tiles become store_bulk where the copy engine can do them.
-void kg_specialize_stores(kg_specializer *s, kg_block *consumer);
+// specialize_store.c: stores of tiles become store_bulk where the copy engine can do them. Before
+// there are roles.
+void kg_specialize_stores(kg_specializer *s);

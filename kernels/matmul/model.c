@@ -22,19 +22,24 @@ enum {
     SHARED_BYTES = 227 * 1024,
     RESERVED = 2048, // mbarriers, alignment
     PANEL = 64,      // columns: as wide as the copy engine swizzles
+    LINE = 128,      // bytes
     MOST_STAGES = 8,
+    ENOUGH_STAGES = 4, // more hide nothing more where steps are long
+    MOST_PANELS = 8,   // of a tile that leaves: each is a rendezvous
+    NARROWEST = 64,    // bytes of a row of a panel that leaves, where that buys a stage
     MOST_REGISTERS =
-        176 // of a thread for sums and bias; addresses and the activation take the rest
+        176,            // of a thread for sums and bias; addresses and the activation take the rest
+    MOST_OF_THREE = 112 // the same, where three warpgroups share what there is
 };
 
 typedef struct candidate {
     int64_t bm, bn, bk, warps;
 } candidate;
 
-// Two warpgroups with 64 rows each or more; one where there are few rows.
+// Two or three warpgroups with 64 rows each or more; one where there are few rows.
 static const candidate candidates[] = {
-    {128, 256, 64, 8}, {256, 128, 64, 8}, {128, 192, 64, 8}, {128, 160, 64, 8},
-    {128, 128, 64, 8}, {256, 64, 64, 8},  {128, 64, 64, 8},  {64, 256, 64, 4},
+    {128, 256, 64, 8}, {256, 128, 64, 8}, {192, 192, 64, 12}, {128, 208, 64, 8}, {128, 192, 64, 8},
+    {128, 160, 64, 8}, {128, 128, 64, 8}, {256, 64, 64, 8},   {128, 64, 64, 8},  {64, 256, 64, 4},
     {64, 192, 64, 4},  {64, 128, 64, 4},  {64, 64, 64, 4},
 };
 
@@ -73,10 +78,23 @@ static int64_t panel_of(int64_t columns)
     return panel;
 }
 
-// Of a tile on its way out, at a time: a panel leaves while the next is converted. 0: all.
-static int64_t store_columns(const candidate *c)
+// Of a tile on its way out, at a time: a panel leaves while the next is converted. 0: all. Panels
+// that others are added to are two at least, and no wider than a line.
+static int64_t store_columns(const matmul_shape *shape, const candidate *c)
 {
-    return c->bn > PANEL ? panel_of(c->bn) : 0;
+    if (!shape->staged) return 0;
+    int64_t panel = panel_of(c->bn);
+    while (shape->residual && (panel == c->bn || panel * shape->out_bytes > LINE)) panel /= 2;
+    bool few = c->bn / panel <= MOST_PANELS || shape->residual;
+    return c->bn > panel && few ? panel : 0;
+}
+
+// Of shared memory, for the tile that leaves: two panels, and two that it takes in.
+static int64_t epilogue_bytes(const matmul_shape *shape, const candidate *c, int64_t panel)
+{
+    if (!shape->staged) return 0;
+    int64_t columns = panel ? 2 * panel * (shape->residual ? 2 : 1) : c->bn;
+    return c->bm * columns * shape->out_bytes;
 }
 
 // What one step along K costs an SM, in cycles.
@@ -100,10 +118,9 @@ static step_cost cost_of_step(const matmul_shape *shape, const candidate *c, int
     return s;
 }
 
-static int64_t stages_that_fit(const matmul_shape *shape, const candidate *c)
+static int64_t stages_that_fit(const matmul_shape *shape, const candidate *c, int64_t panel)
 {
-    int64_t panel = store_columns(c), epilogue = c->bm * (panel ? 2 * panel : c->bn);
-    epilogue = shape->staged ? epilogue * shape->out_bytes : 0;
+    int64_t epilogue = epilogue_bytes(shape, c, panel);
     int64_t slot = (c->bm + c->bn) * c->bk * OPERAND_BYTES;
     int64_t stages = (SHARED_BYTES - RESERVED - epilogue) / slot;
     if (shape->stages) return shape->stages <= stages ? shape->stages : 0;
@@ -111,12 +128,17 @@ static int64_t stages_that_fit(const matmul_shape *shape, const candidate *c)
 }
 
 // A thread has a part of the sums, and beside them its columns of the bias: 2 of 8.
-static int64_t registers_of(const matmul_shape *shape, const candidate *c)
+static int64_t registers_of(const matmul_shape *shape, const candidate *c, int64_t panel)
 {
     bool addresses = (shape->curved && !shape->staged) || shape->splits > 1;
     int64_t epilogue = addresses ? 56 : 0; // where tiles go, beside what is computed with them
-    int64_t columns = shape->staged && store_columns(c) ? store_columns(c) : c->bn;
+    int64_t columns = panel ? panel : c->bn;
     return c->bm * c->bn / (c->warps * 32) + (shape->bias ? columns / 4 : 0) + epilogue;
+}
+
+static int64_t most_registers(const candidate *c)
+{
+    return c->warps == 12 ? MOST_OF_THREE : MOST_REGISTERS;
 }
 
 // Rows of tiles that go together, so that CTAs which run at a time read the fewest bytes.
@@ -142,21 +164,28 @@ static double dram_cycles(const matmul_shape *shape)
 {
     double operands = (double)OPERAND_BYTES * (double)shape->k * (double)(shape->m + shape->n);
     double out = (double)shape->out_bytes * (double)shape->m * (double)shape->n;
+    if (shape->residual) out *= 2;
     return (operands + out) / DRAM_PORT;
 }
 
 static bool judge(const matmul_shape *shape, const candidate *c, matmul_choice *out, text *t)
 {
-    int64_t stages = stages_that_fit(shape, c);
+    int64_t panel = store_columns(shape, c), stages = stages_that_fit(shape, c, panel);
+    int64_t more = stages_that_fit(shape, c, panel / 2), most = most_registers(c);
+    if (panel && panel / 2 * shape->out_bytes >= NARROWEST && stages < ENOUGH_STAGES &&
+        more > stages) {
+        panel /= 2;
+        stages = more;
+    }
     if (stages < 2) {
         put(t, "%lldx%lldx%lld: two stages and its result do not fit into shared memory\n",
             (long long)c->bm, (long long)c->bn, (long long)c->bk);
         return false;
     }
-    if (registers_of(shape, c) > MOST_REGISTERS) {
+    if (registers_of(shape, c, panel) > most) {
         put(t, "%lldx%lldx%lld: sums and epilogue are %lld registers of a thread, too many\n",
             (long long)c->bm, (long long)c->bn, (long long)c->bk,
-            (long long)registers_of(shape, c));
+            (long long)registers_of(shape, c, panel));
         return false;
     }
     step_cost step = cost_of_step(shape, c, stages);
@@ -167,7 +196,7 @@ static bool judge(const matmul_shape *shape, const candidate *c, matmul_choice *
     double cycles = LATENCY + (double)waves * ((double)steps * step.all + leaving);
     *out =
         (matmul_choice){.bm = c->bm, .bn = c->bn, .bk = c->bk, .stages = stages, .warps = c->warps};
-    if (shape->staged) out->store_columns = store_columns(c);
+    out->store_columns = panel;
     if (waves > 1) { // else every CTA has one tile anyway
         out->persistent = shape->ctas;
         out->raster = choose_raster(shape, c);

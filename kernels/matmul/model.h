@@ -11,6 +11,7 @@ typedef struct matmul_shape {
     bool staged;       // the result leaves through shared memory
     bool a_col, b_col; // operands are stored column by column
     bool bias;         // a row is added to all rows of c
+    bool residual;     // a matrix of c's shape is added
     bool curved;       // an activation with exponentials
     int64_t splits;    // CTAs along K
     int64_t ctas;      // SMs of the GPU

@@ -9,7 +9,7 @@ enum {
     MOST_ENTRIES = 4,      // accesses of a cell since its last write that are told apart
     MOST_GENERATIONS = 40, // 0: everybody knows
     MANY_GENERATIONS = 24, // that are kept though nobody may ask for them
-    MOST_GLOBAL = 24,      // accesses of a tensor that are told apart
+    MOST_GLOBAL = 32,      // accesses of a tensor that are told apart
     MOST_CONDITIONS = 64,  // whose outcome is remembered
     MOST_WARPS = 32,
     MOST_LOOPS = 8, // around one another
@@ -406,7 +406,6 @@ static inline int teller_of(const validator *v, int slot, bool last)
 {
     return v->at.barriers + 2 * slot + last;
 }
-// Of what warps of other CTAs have left there, if any do.
 static inline bool has_peers(const validator *v, int slot)
 {
     return v->peers_of[slot] >= 0;

@@ -159,11 +159,12 @@ static void stores(void **state)
 static void epilogue(void **state)
 {
     static const int64_t sizes[][3] = {{64, 64, 64}, {300, 400, 136}};
-    static const char *const defines[] = {"CTAS=3", "CTAS=1,COLUMNS=32", "CTAS=2,COLUMNS=0"};
-    for (int i = 0; i < TARGETS * 2 * 3; i++) {
-        int64_t m = sizes[i / 3 % 2][0], n = sizes[i / 3 % 2][1], k = sizes[i / 3 % 2][2];
+    static const char *const defines[] = {"CTAS=3", "CTAS=1,COLUMNS=32", "CTAS=2,COLUMNS=0",
+                                          "CTAS=2,COLUMNS=64,LOAD=1", "CTAS=132,COLUMNS=32,LOAD=1"};
+    for (int i = 0; i < TARGETS * 2 * 5; i++) {
+        int64_t m = sizes[i / 5 % 2][0], n = sizes[i / 5 % 2][1], k = sizes[i / 5 % 2][2];
         program_case c = {
-            .file = "scheduled/epilogue.kg", .target = targets[i / 6], .defines = defines[i % 3]};
+            .file = "scheduled/epilogue.kg", .target = targets[i / 10], .defines = defines[i % 5]};
         double *a = program_add(&c, "a", "bf16", IN, 0, m * k),
                *b = program_add(&c, "b", "bf16", IN, 0, k * n),
                *bias = program_add(&c, "bias", "f32", IN, 0, n),

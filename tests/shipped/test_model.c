@@ -78,8 +78,8 @@ static void test_placed(void **state)
 
 static void test_every_tile(void **state)
 {
-    static const char *const tiles[] = {"128x256", "256x128", "128x192", "128x160",
-                                        "64x192",  "128x128", "256x64",  "128x64",
+    static const char *const tiles[] = {"128x256", "256x128", "128x192", "128x160", "64x192",
+                                        "128x128", "256x64",  "128x64",  "192x192", "128x208",
                                         "64x256",  "64x128",  "64x64"};
     kgen_context *context = shipped_context();
     for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
