@@ -189,10 +189,9 @@ typedef struct tensor_state {
 
 // A named barrier at which some have arrived.
 typedef struct meeting {
-    uint16_t arrived, count; // threads
-    uint16_t waiting;        // roles that are held
-    uint16_t unused;
-    uint32_t warps, came; // that wait, that have arrived
+    uint16_t arrived, count;  // threads
+    uint16_t waiting, unused; // roles that are held
+    uint32_t warps, came;     // that wait, that have arrived
 } meeting;
 
 // Something that warps did at an mbarrier: of each its first lane.
