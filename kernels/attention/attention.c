@@ -367,7 +367,8 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
     if (tile == 176 && v[K_CAUSAL])
         return plan_fail(error, "tile_n=176: masks leave registers for 128 only");
     for (int k = K_PACK; k < K_COUNT; k++)
-        if (k != K_TARGET && k != K_SMS && k != K_TILE_N && decided(texts[k]) < 0 && strcmp(texts[k], "false"))
+        if ((k == K_PACK || k == K_PERSISTENT || k == K_PINGPONG) && decided(texts[k]) < 0 &&
+            strcmp(texts[k], "false"))
             return plan_fail(error, "%s=%s: must be auto, true or false", keys[k].name, texts[k]);
     if (v[K_SMS] < 1 || v[K_SMS] > 1024)
         return plan_fail(error, "sms=%s: must be 1 to 1024", texts[K_SMS]);
