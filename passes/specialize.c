@@ -286,8 +286,10 @@ static void split_roles(kg_specializer *s)
     fill_consumer(s, &consumer, first, &t, t.turns ? &turns : NULL);
     if (t.rank) kg_share_copies(s, producer.block);
     k->warps = consumers + 4;
-    k->schedule = (kg_schedule){.overlap = s->schedule.overlap, .loc = s->schedule.loc};
-    if (s->schedule.overlap) k->schedule.fallback = s->schedule.fallback; // the pass overlap's
+    // What the passes overlap and pingpong do behind this one.
+    k->schedule = (kg_schedule){
+        .overlap = s->schedule.overlap, .pingpong = s->schedule.pingpong, .loc = s->schedule.loc};
+    if (s->schedule.overlap || s->schedule.pingpong) k->schedule.fallback = s->schedule.fallback;
     if (t.turns) kg_repeat_consumers(s, &turns);
 }
 

@@ -26,8 +26,8 @@ enum {
     K_TILE_K,
     K_TARGET,
     K_SMS,
-    K_TURNS,
     K_CLUSTER,
+    K_TURNS,
     K_COUNT
 };
 
@@ -52,8 +52,8 @@ static const kgen_task_key keys[] = {
     {"tile_k", "0", "depth of a stage; 0 = by shape"},
     {"target", "any", "GPU that the schedule is for"},
     {"sms", "132", "its SMs"},
-    {"turns", "0", "sets of warps that take a CTA's tiles in turn there, 1 or 2; 0 = by shape"},
     {"cluster", "0", "CTAs that share tiles, 1, 2; 0 = by shape"},
+    {"turns", "0", "sets of warps that take a CTA's tiles in turn there, 1 or 2; 0 = by shape"},
     {0}};
 static const char *const activations[] = {"none", "relu", "gelu", "silu"};
 
@@ -167,8 +167,8 @@ static bool plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
                           .tile_m = v[K_TILE_M],
                           .tile_n = v[K_TILE_N],
                           .tile_k = v[K_TILE_K],
-                          .turns = v[K_TURNS],
                           .stages = stages_given ? v[K_STAGES] : 0,
+                          .turns = v[K_TURNS],
                           .cluster = v[K_CLUSTER]};
     shape.out_bytes = (int64_t)kgen_task_dtype_bytes(texts[K_OUT]);
     shape.a_col = v[K_A_COL];
@@ -227,14 +227,16 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
         return plan_fail(error, "sms=%s: must be 1 to 1024", texts[K_SMS]);
     if (v[K_STAGES] < 2 || v[K_STAGES] > 6)
         return plan_fail(error, "stages=%s: must be 2 to 6", texts[K_STAGES]);
-    bool alone = v[K_SPLITS] == 1 && !v[K_RESIDUAL] && v[K_CLUSTER] < 2;
-    if (v[K_TURNS] < 0 || v[K_TURNS] > 2 || (v[K_TURNS] == 2 && !alone))
-        return plan_fail(error, "turns=%s: must be 0, 1 or 2; 2 without splits, residual, cluster",
-                         texts[K_TURNS]);
     if (v[K_CLUSTER] < 0 || v[K_CLUSTER] > 2)
         return plan_fail(error, "cluster=%s: must be 1 or 2, or 0 by shape", texts[K_CLUSTER]);
     if (v[K_CLUSTER] == 2 && (v[K_SPLITS] > 1 || v[K_SMS] < 2))
         return plan_fail(error, "cluster=2: two SMs have a tile each, not split along K");
+    bool alone = v[K_SPLITS] == 1 && !v[K_RESIDUAL];
+    if (v[K_TURNS] < 0 || v[K_TURNS] > 2 || (v[K_TURNS] == 2 && !alone))
+        return plan_fail(error, "turns=%s: must be 0, 1 or 2; 2 without splits and residual",
+                         texts[K_TURNS]);
+    if (v[K_TURNS] == 2 && v[K_CLUSTER] == 2)
+        return plan_fail(error, "turns=2 and cluster=2 do not go together");
     int activation = 0;
     while (activation < 4 && strcmp(texts[K_ACTIVATION], activations[activation])) activation++;
     if (activation == 4)

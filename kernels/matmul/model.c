@@ -34,6 +34,8 @@ enum {
     MOST_OF_THREE = 112  // the same, where three warpgroups share what there is
 };
 
+static const double THREE_READERS = 1.07; // of a step's time, with three warpgroups
+
 typedef struct candidate {
     int64_t bm, bn, bk, warps, turns;
 } candidate;
@@ -219,12 +221,14 @@ static price price_of(const matmul_shape *shape, const candidate *c, int64_t sta
     int64_t steps = ceildiv(ceildiv(shape->k, c->bk), shape->splits);
     double leaving = TILE_COST + (double)(c->bm * c->bn * shape->out_bytes) / STORE_PORT +
                      (t.size > 1 ? PAIR_COST : 0);
-    double cycles =
-        latency_of(t) + cycles_of_tiles(c, p.waves, (double)steps * p.step.all, leaving);
+    // A slot is free when the slowest of its readers is done: worth three of them only where clear.
+    double readers = c->warps == 12 ? THREE_READERS : 1;
+    double products = (double)steps * p.step.all * readers;
+    double cycles = latency_of(t) + cycles_of_tiles(c, p.waves, products, leaving);
     p.choice =
         (matmul_choice){.bm = c->bm, .bn = c->bn, .bk = c->bk, .stages = stages, .warps = c->warps};
-    p.choice.turns = c->turns;
     p.choice.store_columns = panel;
+    p.choice.turns = c->turns;
     if (p.waves > 1 || c->turns) { // else every CTA has one tile anyway
         p.choice.persistent = p.ctas;
         p.choice.raster = choose_raster(shape, c, t);
@@ -250,7 +254,8 @@ static team pair_of(const matmul_shape *shape, const candidate *c)
 // Few CTAs get from L2 what they ask for.
 static bool may_pair(const matmul_shape *shape, const price *alone)
 {
-    if (shape->cluster == 1 || shape->ctas < 2 || shape->splits > 1) return false;
+    if (shape->cluster == 1 || shape->ctas < 2 || shape->splits > 1 || alone->choice.turns)
+        return false;
     return shape->cluster == 2 || 2 * alone->tiles > shape->ctas;
 }
 
@@ -278,13 +283,12 @@ static bool judge(const matmul_shape *shape, const candidate *c, matmul_choice *
     *out = alone.choice;
     put(t,
         "%lldx%lldx%lld, %s%lld stages: a step takes %.0f cycles of the tensor cores, %.0f of "
-        "shared "
-        "memory, %.0f of L2; %lld tiles in %lld waves, %.0f %% full: %.0f cycles",
+        "shared memory, %.0f of L2; %lld tiles in %lld waves, %.0f %% full: %.0f cycles",
         (long long)c->bm, (long long)c->bn, (long long)c->bk, c->turns ? "two in turn, " : "",
         (long long)stages, alone.step.tensor, alone.step.shared, alone.step.l2,
         (long long)alone.tiles, (long long)alone.waves,
         100.0 * (double)alone.tiles / (double)(alone.waves * shape->ctas), alone.choice.cycles);
-    if (!c->turns && may_pair(shape, &alone)) {
+    if (may_pair(shape, &alone)) {
         team two = pair_of(shape, c);
         price pair = price_of(shape, c, stages, panel, two);
         if (shape->cluster || pair.choice.cycles < out->cycles) *out = pair.choice;
@@ -312,12 +316,12 @@ bool matmul_model(const matmul_shape *shape, matmul_choice *best, char *reasons,
     }
     put(&t, "chosen: %lldx%lldx%lld, %lld stages, %lld warps and a producer; ", (long long)best->bm,
         (long long)best->bn, (long long)best->bk, (long long)best->stages, (long long)best->warps);
-    if (best->turns)
-        put(&t, "%lld sets of these take tiles in turn, one stores while the other multiplies; ",
-            (long long)best->turns);
     if (best->cluster)
         put(&t, "pairs of tiles along %s share those of %s; ", axes[best->cluster_axis],
             shared[best->cluster_axis]);
+    if (best->turns)
+        put(&t, "%lld sets of these take tiles in turn, one stores while the other multiplies; ",
+            (long long)best->turns);
     if (best->persistent)
         put(&t, "%lld CTAs go through all tiles, in groups of %lld%s along m\n",
             (long long)best->persistent, (long long)best->raster, best->cluster ? " pairs" : "");

@@ -21,10 +21,10 @@ typedef struct matmul_shape {
 
 typedef struct matmul_choice {
     int64_t bm, bn, bk, stages, warps, persistent, raster, store_columns;
-    int64_t turns; // sets of so many warps that take a CTA's tiles in turn; 0: one set for all
     // CTAs that have tiles side by side along an axis of the grid, 0: n, 1: m, and share what those
     // have in common; 0: each has its own.
     int64_t cluster, cluster_axis;
+    int64_t turns; // sets of so many warps that take a CTA's tiles in turn; 0: one set for all
     double cycles; // of the whole product, by the model
 } matmul_choice;
 

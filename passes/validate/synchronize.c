@@ -90,6 +90,10 @@ bool validator_arrive(validator *v, state *s, const kg_op *op, int role, bool wa
         own(v, s, op, id, warps, false);
     m->count = (uint16_t)count;
     m->arrived = (uint16_t)(m->arrived + 32 * __builtin_popcount(warps));
+    if (m->came & warps)
+        validator_complain_of(v, s, op,
+                              "a warp comes to this barrier again while it is counted there");
+    m->came |= warps;
     if (m->arrived > count)
         validator_complain_of(v, s, op, "more threads come to this barrier than it counts");
     validator_leave_word(v, s, id, warps, true);
@@ -178,6 +182,9 @@ static void synchronize(validator *v, state *s, const kg_op *op, uint32_t warps)
         validator_meet_lanes(v, s, warps);
         validator_begin_generation(v, s);
         break;
+    case KG_OP_BATON_WAIT:
+    case KG_OP_BATON_PASS:
+        break; // nothing is to rely on them; whether they come round: batons.c
     case KG_OP_FENCE:
         break; // orders nothing that is modelled: it is no fence between proxies
     case KG_OP_PROXY_FENCE:
