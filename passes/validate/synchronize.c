@@ -86,7 +86,7 @@ bool validator_arrive(validator *v, state *s, const kg_op *op, int role, bool wa
     meeting *m = &s->meetings[id];
     if (m->arrived && m->count != count)
         validator_complain_of(v, s, op, "one barrier is used with two counts at a time");
-    if (waits && !m->arrived && count == 32 * __builtin_popcount(warps))
+    if (waits && !m->arrived && !v->ctas.count && count == 32 * __builtin_popcount(warps))
         own(v, s, op, id, warps, false);
     m->count = (uint16_t)count;
     m->arrived = (uint16_t)(m->arrived + 32 * __builtin_popcount(warps));
