@@ -263,7 +263,9 @@ static bool match_init(matcher *x, const kg_op *op)
 static bool match_arrive(matcher *x, const kg_op *op)
 {
     if (!kg_op_int(op, KG_A_CLUSTER, 0)) return take(x, op, CG_PTX_MBARRIER_ARRIVE, 1, 0, NULL);
-    return take(x, op, CG_PTX_MBARRIER_ARRIVE_CLUSTER, op->parent->kernel->cluster, 0, NULL);
+    enum cg_ptx_id id =
+        kg_op_attr(op, KG_A_SCOPE) ? CG_PTX_MBARRIER_ARRIVE_PEER : CG_PTX_MBARRIER_ARRIVE_CLUSTER;
+    return take(x, op, id, op->parent->kernel->cluster, 0, NULL);
 }
 
 static bool match_phase_wait(matcher *x, const kg_op *op)
@@ -379,6 +381,8 @@ static bool match_op(matcher *x, const kg_op *op)
     if (kg_is_split(op)) match_block(x, op->blocks[0]); // without branches that have none of these
     for (int i = 0; i < op->n_blocks; i++) match_block(x, op->blocks[i]);
     if (op->code == KG_OP_WARPS) x->alone = false;
+    if (op->code == KG_OP_WARPS && kg_codegen_gathers(op))
+        take(x, op, CG_PTX_BAR_WARP_SYNC, 1, 0, NULL);
     return x->fine;
 }
 

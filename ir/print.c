@@ -353,7 +353,8 @@ static void put_sync(kg_printer *p, const kg_op *op)
         kg_put(p, "%s %lld", counts_groups(op) ? "" : " count", (long long)attr->i);
     if ((attr = kg_op_attr(op, KG_A_BATON))) kg_put(p, " %lld", (long long)attr->i);
     if ((attr = kg_op_attr(op, KG_A_ORDER))) kg_put(p, " %s", attr->name);
-    if ((attr = kg_op_attr(op, KG_A_SCOPE))) kg_put(p, " %s", attr->name);
+    bool mbarrier = op->code == KG_OP_MBARRIER_ARRIVE; // whose scope stands with its attributes
+    if (!mbarrier && (attr = kg_op_attr(op, KG_A_SCOPE))) kg_put(p, " %s", attr->name);
 }
 
 // An op without blocks, up to its attributes in braces.

@@ -87,7 +87,7 @@ static bool is_legal(const kg_op *op, kg_attr_key key)
     case KG_A_ORDER:
         return code == KG_OP_FENCE;
     case KG_A_SCOPE:
-        return code == KG_OP_FENCE || code == KG_OP_PROXY_FENCE;
+        return code == KG_OP_FENCE || code == KG_OP_PROXY_FENCE || code == KG_OP_MBARRIER_ARRIVE;
     case KG_A_BYTES:
         return code == KG_OP_MBARRIER_EXPECT;
     case KG_A_BEHIND:

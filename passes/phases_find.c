@@ -138,6 +138,19 @@ static void classify(kg_phaser *s)
             }
 }
 
+bool kg_phases_for_products(const kg_phaser *s, int class)
+{
+    for (int i = 0; i < s->p->accesses.count; i++) {
+        const kg_sync_access *a = &s->p->accesses.items[i];
+        if (a->global || a->phase || kg_sync_node_at(s->p, a->node)->op->code == KG_OP_WGMMA)
+            continue;
+        for (int k = 0; k < s->streams.count; k++)
+            if (s->streams.items[k].class == class && s->streams.items[k].buffer == a->at.root)
+                return false;
+    }
+    return true;
+}
+
 // ---- readings -----------------------------------------------------------------------------------
 typedef struct assignment_search {
     const kg_value *slot;

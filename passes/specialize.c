@@ -270,7 +270,7 @@ static void split_roles(kg_specializer *s)
     for (int i = 0; i < s->lone.count; i++) kg_op_remove(s->lone.items[i].buffer->op);
     kg_op *first = k->body->first;
     kg_place front = kg_place_before(k, first);
-    find_outside(s, s->schedule.persistent || s->schedule.raster > 1);
+    find_outside(s, kg_changes_grid(s));
     make_rings(s, &front);
     kg_tile_loop t = kg_make_linear_grid(s, &front);
     int consumers = kg_schedule_consumers(k);
@@ -284,6 +284,7 @@ static void split_roles(kg_specializer *s)
     else
         consumer.tile = kg_make_tile_loop(s, &t, consumer.block);
     fill_consumer(s, &consumer, first, &t, t.turns ? &turns : NULL);
+    if (t.rank) kg_share_copies(s, producer.block);
     k->warps = consumers + 4;
     // What the passes overlap and pingpong do behind this one.
     k->schedule = (kg_schedule){
@@ -311,12 +312,12 @@ static void report(kg_specializer *s)
 
 static bool fits(kg_specializer *s)
 {
-    bool linear = s->schedule.persistent || s->schedule.raster > 1;
     if (s->schedule.turns > 1 && !s->schedule.persistent)
         kg_misfit_at(s, NULL, "say `persistent N` as well, or leave out `turns`",
                      "consumers take turns at the tiles of a CTA, and each CTA has only one");
-    return !s->misfit.reason && kg_specialize_fits(s) && (!linear || kg_is_linear_grid(s)) &&
-           kg_specialize_slice(s);
+    return !s->misfit.reason && kg_specialize_fits(s) &&
+           (!kg_changes_grid(s) || kg_is_linear_grid(s)) &&
+           (s->schedule.cluster < 2 || kg_cluster_fits(s)) && kg_specialize_slice(s);
 }
 
 bool kg_pass_specialize(kg_pass_context *context, kg_kernel *kernel)

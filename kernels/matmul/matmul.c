@@ -26,6 +26,7 @@ enum {
     K_TILE_K,
     K_TARGET,
     K_SMS,
+    K_CLUSTER,
     K_COUNT
 };
 
@@ -50,6 +51,7 @@ static const kgen_task_key keys[] = {
     {"tile_k", "0", "depth of a stage; 0 = by shape"},
     {"target", "any", "GPU that the schedule is for"},
     {"sms", "132", "its SMs"},
+    {"cluster", "0", "CTAs that share tiles, 1, 2; 0 = by shape"},
     {0}};
 static const char *const activations[] = {"none", "relu", "gelu", "silu"};
 
@@ -163,7 +165,8 @@ static bool plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
                           .tile_m = v[K_TILE_M],
                           .tile_n = v[K_TILE_N],
                           .tile_k = v[K_TILE_K],
-                          .stages = stages_given ? v[K_STAGES] : 0};
+                          .stages = stages_given ? v[K_STAGES] : 0,
+                          .cluster = v[K_CLUSTER]};
     shape.out_bytes = (int64_t)kgen_task_dtype_bytes(texts[K_OUT]);
     shape.a_col = v[K_A_COL];
     shape.b_col = v[K_B_COL];
@@ -180,6 +183,8 @@ static bool plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
     plan_define_int(task, "PRODUCERS", 1);
     plan_define_int(task, "PERSISTENT", choice.persistent);
     plan_define_int(task, "RASTER", choice.raster);
+    plan_define_int(task, "CLUSTER", choice.cluster);
+    plan_define_int(task, "CLUSTER_AXIS", choice.cluster_axis);
     plan_define_int(task, "BULK_STORE", shape.staged);
     plan_define_int(task, "STORE_COLUMNS", choice.store_columns);
     plan_define_int(task, "BULK_LOAD", shape.residual);
@@ -218,6 +223,10 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
         return plan_fail(error, "sms=%s: must be 1 to 1024", texts[K_SMS]);
     if (v[K_STAGES] < 2 || v[K_STAGES] > 6)
         return plan_fail(error, "stages=%s: must be 2 to 6", texts[K_STAGES]);
+    if (v[K_CLUSTER] < 0 || v[K_CLUSTER] > 2)
+        return plan_fail(error, "cluster=%s: must be 1 or 2, or 0 by shape", texts[K_CLUSTER]);
+    if (v[K_CLUSTER] == 2 && (v[K_SPLITS] > 1 || v[K_SMS] < 2))
+        return plan_fail(error, "cluster=2: two SMs have a tile each, not split along K");
     int activation = 0;
     while (activation < 4 && strcmp(texts[K_ACTIVATION], activations[activation])) activation++;
     if (activation == 4)

@@ -18,6 +18,7 @@ enum {
     DRAM_PORT = 2400,  // bytes a cycle of the whole GPU
     LATENCY = 900,     // cycles from asking for a tile to its arrival
     TILE_COST = 500,   // cycles between two tiles that no copy hides
+    PAIR_COST = 250,   // the same, and latency: what one CTA of a pair waits for the other
     STORE_PORT = 64,   // bytes a cycle of a tile on its way out
     SHARED_BYTES = 227 * 1024,
     RESERVED = 2048, // mbarriers, alignment
@@ -32,6 +33,8 @@ enum {
     MOST_OF_THREE = 112 // the same, where three warpgroups share what there is
 };
 
+static const double THREE_READERS = 1.07; // of a step's time, with three warpgroups
+
 typedef struct candidate {
     int64_t bm, bn, bk, warps;
 } candidate;
@@ -42,6 +45,12 @@ static const candidate candidates[] = {
     {128, 160, 64, 8}, {128, 128, 64, 8}, {256, 64, 64, 8},   {128, 64, 64, 8},  {64, 256, 64, 4},
     {64, 192, 64, 4},  {64, 128, 64, 4},  {64, 64, 64, 4},
 };
+
+// CTAs that have tiles side by side along an axis of the grid, and fetch together what those have
+// in common: along m (axis 1) the tile of b, along n that of a.
+typedef struct team {
+    int64_t size, axis;
+} team;
 
 typedef struct text {
     char *at;
@@ -102,8 +111,15 @@ typedef struct step_cost {
     double tensor, shared, l2, engine, latency, all;
 } step_cost;
 
-static step_cost cost_of_step(const matmul_shape *shape, const candidate *c, int64_t stages)
+static double latency_of(team t)
 {
+    return LATENCY + (t.size > 1 ? PAIR_COST : 0);
+}
+
+static step_cost cost_of_step(const matmul_shape *shape, const candidate *c, int64_t stages, team t)
+{
+    double a_share = t.axis == 0 ? 1.0 / (double)t.size : 1.0,
+           b_share = 1.0 / (double)t.size / a_share;
     int64_t a_rows = shape->a_col ? c->bk * c->bm / panel_of(c->bm) : c->bm * c->bk / PANEL;
     int64_t b_rows = shape->b_col ? c->bn * c->bk / PANEL : c->bk * c->bn / panel_of(c->bn);
     double tile_bytes = (double)((c->bm + c->bn) * c->bk * OPERAND_BYTES);
@@ -111,9 +127,11 @@ static step_cost cost_of_step(const matmul_shape *shape, const candidate *c, int
     double reads = (double)(c->bm / 64 * (c->bk / 16)) * (64 + (double)c->bn) * 16 * OPERAND_BYTES;
     step_cost s = {.tensor = (double)(c->bm * c->bn * c->bk) / MACS,
                    .shared = (reads + tile_bytes) / SHARED_PORT,
-                   .l2 = tile_bytes / L2_PORT,
-                   .engine = (double)(a_rows + b_rows), // one a cycle, however short
-                   .latency = (double)LATENCY / (double)(stages - 1)};
+                   .l2 = ((double)c->bm * a_share + (double)c->bn * b_share) *
+                         (double)(c->bk * OPERAND_BYTES) / L2_PORT,
+                   // one a cycle, however short
+                   .engine = (double)a_rows * a_share + (double)b_rows * b_share,
+                   .latency = latency_of(t) / (double)(stages - 1)};
     s.all = larger(larger(s.tensor, s.shared), larger(larger(s.l2, s.engine), s.latency));
     return s;
 }
@@ -142,11 +160,12 @@ static int64_t most_registers(const candidate *c)
 }
 
 // Rows of tiles that go together, so that CTAs which run at a time read the fewest bytes.
-static int64_t choose_raster(const matmul_shape *shape, const candidate *c)
+static int64_t choose_raster(const matmul_shape *shape, const candidate *c, team t)
 {
-    int64_t rows = ceildiv(shape->m, c->bm), best = 1, least = INT64_MAX;
+    int64_t bm = c->bm * (t.axis == 1 ? t.size : 1), bn = c->bn * (t.axis == 0 ? t.size : 1);
+    int64_t rows = ceildiv(shape->m, bm), best = 1, least = INT64_MAX;
     for (int64_t g = 1; g <= 32 && g <= rows; g *= 2) {
-        int64_t bytes = g * c->bm + ceildiv(shape->ctas, g) * c->bn;
+        int64_t bytes = g * bm + ceildiv(shape->ctas / t.size, g) * bn;
         if (bytes >= least) continue;
         least = bytes;
         best = g;
@@ -166,6 +185,61 @@ static double dram_cycles(const matmul_shape *shape)
     double out = (double)shape->out_bytes * (double)shape->m * (double)shape->n;
     if (shape->residual) out *= 2;
     return (operands + out) / DRAM_PORT;
+}
+
+// What a candidate comes to, by CTAs on their own or by pairs of them.
+typedef struct price {
+    step_cost step;
+    int64_t tiles, waves, ctas; // of teams; CTAs that run at a time
+    matmul_choice choice;
+} price;
+
+static price price_of(const matmul_shape *shape, const candidate *c, int64_t stages, int64_t panel,
+                      team t)
+{
+    price p = {.step = cost_of_step(shape, c, stages, t), .ctas = shape->ctas / t.size * t.size};
+    int64_t rows = ceildiv(shape->m, c->bm), columns = ceildiv(shape->n, c->bn);
+    if (t.axis == 1) rows = ceildiv(rows, t.size);
+    if (t.axis == 0) columns = ceildiv(columns, t.size);
+    p.tiles = rows * columns * shape->splits;
+    p.waves = ceildiv(p.tiles, shape->ctas / t.size);
+    int64_t steps = ceildiv(ceildiv(shape->k, c->bk), shape->splits);
+    double leaving = TILE_COST + (double)(c->bm * c->bn * shape->out_bytes) / STORE_PORT +
+                     (t.size > 1 ? PAIR_COST : 0);
+    // A slot is free when the slowest of its readers is done: worth three of them only where clear.
+    double readers = c->warps == 12 ? THREE_READERS : 1;
+    double stepping = (double)steps * p.step.all * readers;
+    double cycles = latency_of(t) + (double)p.waves * (stepping + leaving);
+    p.choice =
+        (matmul_choice){.bm = c->bm, .bn = c->bn, .bk = c->bk, .stages = stages, .warps = c->warps};
+    p.choice.store_columns = panel;
+    if (p.waves > 1) { // else every CTA has one tile anyway
+        p.choice.persistent = p.ctas;
+        p.choice.raster = choose_raster(shape, c, t);
+    }
+    if (t.size > 1) {
+        p.choice.cluster = t.size;
+        p.choice.cluster_axis = t.axis;
+    }
+    p.choice.cycles = larger(cycles, dram_cycles(shape));
+    return p;
+}
+
+static const char *const axes[] = {"n", "m"}, *const shared[] = {"a", "b"};
+
+// By pairs, along the axis where they share the larger tile; where that has one tile, along the
+// other one.
+static team pair_of(const matmul_shape *shape, const candidate *c)
+{
+    bool rows = shape->m > c->bm, columns = shape->n > c->bn;
+    return (team){2, rows == columns ? c->bn >= c->bm : rows};
+}
+
+// Few CTAs get from L2 what they ask for.
+static bool may_pair(const matmul_shape *shape, const price *alone)
+{
+    if (shape->cluster == 1 || shape->ctas < 2 || shape->splits > 1) return false;
+    return shape->cluster == 2 || 2 * alone->tiles > shape->ctas;
 }
 
 static bool judge(const matmul_shape *shape, const candidate *c, matmul_choice *out, text *t)
@@ -188,26 +262,22 @@ static bool judge(const matmul_shape *shape, const candidate *c, matmul_choice *
             (long long)registers_of(shape, c, panel));
         return false;
     }
-    step_cost step = cost_of_step(shape, c, stages);
-    int64_t tiles = ceildiv(shape->m, c->bm) * ceildiv(shape->n, c->bn) * shape->splits;
-    int64_t waves = ceildiv(tiles, shape->ctas);
-    int64_t steps = ceildiv(ceildiv(shape->k, c->bk), shape->splits);
-    double leaving = TILE_COST + (double)(c->bm * c->bn * shape->out_bytes) / STORE_PORT;
-    double cycles = LATENCY + (double)waves * ((double)steps * step.all + leaving);
-    *out =
-        (matmul_choice){.bm = c->bm, .bn = c->bn, .bk = c->bk, .stages = stages, .warps = c->warps};
-    out->store_columns = panel;
-    if (waves > 1) { // else every CTA has one tile anyway
-        out->persistent = shape->ctas;
-        out->raster = choose_raster(shape, c);
-    }
-    out->cycles = larger(cycles, dram_cycles(shape));
+    price alone = price_of(shape, c, stages, panel, (team){1, 1});
+    *out = alone.choice;
     put(t,
         "%lldx%lldx%lld, %lld stages: a step takes %.0f cycles of the tensor cores, %.0f of shared "
-        "memory, %.0f of L2; %lld tiles in %lld waves, %.0f %% full: %.0f cycles\n",
-        (long long)c->bm, (long long)c->bn, (long long)c->bk, (long long)stages, step.tensor,
-        step.shared, step.l2, (long long)tiles, (long long)waves,
-        100.0 * (double)tiles / (double)(waves * shape->ctas), out->cycles);
+        "memory, %.0f of L2; %lld tiles in %lld waves, %.0f %% full: %.0f cycles",
+        (long long)c->bm, (long long)c->bn, (long long)c->bk, (long long)stages, alone.step.tensor,
+        alone.step.shared, alone.step.l2, (long long)alone.tiles, (long long)alone.waves,
+        100.0 * (double)alone.tiles / (double)(alone.waves * shape->ctas), alone.choice.cycles);
+    if (may_pair(shape, &alone)) {
+        team two = pair_of(shape, c);
+        price pair = price_of(shape, c, stages, panel, two);
+        if (shape->cluster || pair.choice.cycles < out->cycles) *out = pair.choice;
+        put(t, "; in pairs along %s: %.0f of L2, %lld waves: %.0f cycles", axes[two.axis],
+            pair.step.l2, (long long)pair.waves, pair.choice.cycles);
+    }
+    put(t, "\n");
     return true;
 }
 
@@ -228,9 +298,12 @@ bool matmul_model(const matmul_shape *shape, matmul_choice *best, char *reasons,
     }
     put(&t, "chosen: %lldx%lldx%lld, %lld stages, %lld warps and a producer; ", (long long)best->bm,
         (long long)best->bn, (long long)best->bk, (long long)best->stages, (long long)best->warps);
+    if (best->cluster)
+        put(&t, "pairs of tiles along %s share those of %s; ", axes[best->cluster_axis],
+            shared[best->cluster_axis]);
     if (best->persistent)
-        put(&t, "%lld CTAs go through all tiles, in groups of %lld along m\n",
-            (long long)best->persistent, (long long)best->raster);
+        put(&t, "%lld CTAs go through all tiles, in groups of %lld%s along m\n",
+            (long long)best->persistent, (long long)best->raster, best->cluster ? " pairs" : "");
     else
         put(&t, "one CTA a tile\n");
     return true;

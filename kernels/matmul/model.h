@@ -16,11 +16,14 @@ typedef struct matmul_shape {
     int64_t splits;    // CTAs along K
     int64_t ctas;      // SMs of the GPU
     // What the caller wants; 0: by the model.
-    int64_t tile_m, tile_n, tile_k, stages;
+    int64_t tile_m, tile_n, tile_k, stages, cluster;
 } matmul_shape;
 
 typedef struct matmul_choice {
     int64_t bm, bn, bk, stages, warps, persistent, raster, store_columns;
+    // CTAs that have tiles side by side along an axis of the grid, 0: n, 1: m, and share what those
+    // have in common; 0: each has its own.
+    int64_t cluster, cluster_axis;
     double cycles; // of the whole product, by the model
 } matmul_choice;
 

@@ -518,25 +518,6 @@ static bool lie_apart(const kg_sync_access *a, const kg_sync_access *b)
            b->offset + b->ring * b->slot_bytes <= a->offset;
 }
 
-static bool of_one_warpgroup(uint32_t warps, void *user)
-{
-    bool *all = user;
-    *all &= !(warps & ~(UINT32_C(15) << (__builtin_ctz(warps) & ~3)));
-    return *all;
-}
-
-// What a warpgroup's products read belongs to each of its threads: the wait of one of them is for
-// the products of all four warps.
-static kg_apart conflict_at(const kg_sync_access *a, int64_t a_offset, const kg_sync_access *b,
-                            int64_t b_offset, int64_t *byte)
-{
-    kg_apart apart = kg_footprint_conflict(a->bytes, a_offset, b->bytes, b_offset, byte);
-    bool own = apart > KG_APART_THREAD && a->group == KG_GROUP_WGMMA;
-    if (own && kg_footprint_common(a->bytes, a_offset, b->bytes, b_offset, of_one_warpgroup, &own))
-        return own ? KG_APART_THREAD : apart;
-    return apart;
-}
-
 static kg_relation relate_bytes(const kg_sync_access *a, const kg_sync_access *b,
                                 uint64_t distances, bool carried)
 {
@@ -546,8 +527,10 @@ static kg_relation relate_bytes(const kg_sync_access *a, const kg_sync_access *b
     for (int i = 0; distances && i < (one_root ? 1 : a->ring); i++)
         for (int j = 0; j < (one_root ? 1 : b->ring); j++) {
             int64_t byte = -1;
-            kg_apart here = conflict_at(a, a->offset + i * a->slot_bytes, b,
-                                        b->offset + j * b->slot_bytes, &byte);
+            kg_apart here = (a->group == KG_GROUP_WGMMA ? kg_footprint_conflict_by_group
+                                                        : kg_footprint_conflict)(
+                a->bytes, a->offset + i * a->slot_bytes, b->bytes, b->offset + j * b->slot_bytes,
+                &byte);
             if (here > r.apart) {
                 r.apart = here;
                 r.byte = byte;

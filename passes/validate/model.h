@@ -277,7 +277,7 @@ typedef struct state {
 typedef struct shape {
     size_t scalars, tensors, cells, mbarriers, registers, scripts, generations, bytes;
     int planes, rows, firsts, fenced[KINDS_OF_KNOWLEDGE]; // a plane's number; -1
-    int came_after; // the plane of what has happened before, whatever memory shows of it; -1
+    int came_after, over; // planes: what happened before, whatever memory shows; operations; -1
     int own, told, words, barriers; // in a block; barriers that tell
     int tellers, peers;             // in all; number of the first of other CTAs
 } shape;
@@ -500,8 +500,8 @@ void validator_tell(const validator *v, state *s, uint32_t warps);
 void validator_meet_lanes(const validator *v, state *s, uint32_t warps);
 // All lanes of the warps, or the first of each, leave with a teller what they know.
 void validator_leave_word(const validator *v, state *s, int teller, uint32_t warps, bool all_lanes);
-// A bulk copy shows nothing of what its issuer did in memory, only that it came this far.
-void validator_leave_trace(const validator *v, state *s, int teller, uint32_t warps);
+// Only that they came this far; `over`: and which operations of engines are over.
+void validator_leave_trace(const validator *v, state *s, int teller, uint32_t warps, bool over);
 void validator_take_word(const validator *v, state *s, int teller, uint32_t warps);
 // Only what has happened, not what memory shows of it.
 void validator_take_trace(const validator *v, state *s, int teller, uint32_t warps);

@@ -111,6 +111,18 @@ static void compare(kgen_task *task, int i, kgen_buffer *buffer, const char *lin
                  c.worst_result, c.worst_expect);
 }
 
+// What has to be zero before a launch is so again behind it.
+static void check_zero(kgen_task *task, int i, kgen_buffer *buffer, const char *line)
+{
+    kgen_task_tensor *t = &task->tensors[i];
+    if (t->role != KGEN_TASK_ZEROED) return;
+    unsigned char *left = malloc(t->bytes);
+    assert_int_equal(kgen_buffer_read(buffer, 0, left, t->bytes), KGEN_OK);
+    for (size_t k = 0; k < t->bytes; k++)
+        if (left[k]) fail_msg("%s: byte %zu of %s is left at %d", line, k, t->name, left[k]);
+    free(left);
+}
+
 void shipped_run(kgen_context *context, const shipped_device *on, kgen_program *program,
                  kgen_task *task, const char *line)
 {
@@ -134,7 +146,7 @@ void shipped_run(kgen_context *context, const shipped_device *on, kgen_program *
         kgen_launch(device, program, args, n, &(kgen_launch_options){.finding = show_finding});
     if (status) fail_msg("%s: %s", line, kgen_status_name(status));
     for (int i = 0; i < task->n_tensors; i++)
-        if (used[i]) compare(task, i, used[i], line);
+        if (used[i]) compare(task, i, used[i], line), check_zero(task, i, used[i], line);
     for (int i = 0; i < task->n_tensors; i++) kgen_buffer_free(buffers[i]);
     kgen_device_close(device);
 }

@@ -33,9 +33,12 @@ static void run_configuration(void **state)
 
 int main(int count, char **arguments)
 {
-    if (count == 3) {
+    if (count >= 3) {
         device.kind = arguments[1];
         device.driver = arguments[2];
     }
+    // test_run cuda DRIVER skip|only PATTERN
+    if (count == 5 && !strcmp(arguments[3], "skip")) cmocka_set_skip_filter(arguments[4]);
+    if (count == 5 && !strcmp(arguments[3], "only")) cmocka_set_test_filter(arguments[4]);
     return shipped_main(run_configuration);
 }
