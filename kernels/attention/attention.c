@@ -367,7 +367,7 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
     if (tile == 176 && v[K_CAUSAL])
         return plan_fail(error, "tile_n=176: masks leave registers for 128 only");
     for (int k = K_PACK; k < K_COUNT; k++)
-        if ((k == K_PACK || k == K_PERSISTENT || k == K_PINGPONG) && decided(texts[k]) < 0 &&
+        if ((k <= K_PERSISTENT || k == K_PINGPONG) && decided(texts[k]) < 0 &&
             strcmp(texts[k], "false"))
             return plan_fail(error, "%s=%s: must be auto, true or false", keys[k].name, texts[k]);
     if (v[K_SMS] < 1 || v[K_SMS] > 1024)
