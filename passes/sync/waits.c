@@ -356,9 +356,9 @@ static void run_block(replay *r, int block, int part, int context)
 {
     if (block < 0 || r->failed) return;
     const kg_sync_block *b = kg_sync_block_at(r->p, block);
-    const steps *list = &r->steps[2 * block + part];
+    const stops *list = &r->stops[2 * block + part];
     for (int i = 0; i < list->count; i++) {
-        const step *at = &list->items[i];
+        const stop *at = &list->items[i];
         if (at->node < 0)
             run_scalar(r, at->op, context);
         else
@@ -451,20 +451,20 @@ static bool idle(const replay *r, const kg_op *op, int node, int point)
 }
 
 // Most ops compute with tiles. Runs are many, so what they go over is picked out once.
-static void collect_steps(replay *r)
+static void collect_stops(replay *r)
 {
     const kg_sync_program *p = r->p;
-    r->steps = KG_NEW_ARRAY(p->arena, steps, 2 * p->blocks.count + 1);
+    r->stops = KG_NEW_ARRAY(p->arena, stops, 2 * p->blocks.count + 1);
     for (int k = 0; k < 2 * p->blocks.count; k++) {
         const kg_sync_block *b = kg_sync_block_at(p, k / 2);
         bool loop = b->kind == KG_SB_WHILE;
         int part = k % 2, i = loop && part ? b->condition_nodes : 0;
         for (const kg_op *op = b->ir[part] ? b->ir[part]->first : NULL; op; op = op->next) {
-            step at = {op, r->node_of[op->id], b->first_point + i};
+            stop at = {op, r->node_of[op->id], b->first_point + i};
             i += at.node >= 0;
-            if (!idle(r, op, at.node, at.point)) KG_PUSH(p->arena, &r->steps[k], at);
+            if (!idle(r, op, at.node, at.point)) KG_PUSH(p->arena, &r->stops[k], at);
         }
-        r->steps[k].to_end = i == (loop && !part ? b->condition_nodes : b->count);
+        r->stops[k].to_end = i == (loop && !part ? b->condition_nodes : b->count);
     }
 }
 
@@ -508,7 +508,7 @@ static void prepare(replay *r, int n_values, int n_ops)
     kg_scalars_mark_followers(p->kernel, r->follows);
     collect_needs(r);
     mark_relevant(r);
-    collect_steps(r);
+    collect_stops(r);
     for (int i = 0; i < p->blocks.count; i++) {
         const kg_sync_block *b = kg_sync_block_at(p, i);
         if (kg_sync_is_loop(b) && r->relevant[b->owner]) kg_trials_of_loop(r, i);
