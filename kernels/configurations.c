@@ -25,10 +25,16 @@ const char *const kgen_target_configurations[] = {
     "target=sm_90a",
     // Tiles in the order of a raster, whose last group is shorter.
     "matmul M=192 N=256 K=128 stages=3 tile_m=64 tile_n=128 out=bf16 sms=2 cluster=1 target=sm_90a",
+    // Two sets of warps that take a CTA's tiles in turn: six turns, and an odd number of them.
+    "matmul M=300 N=392 K=264 stages=3 turns=2 tile_m=128 tile_n=128 sms=2 out=bf16 "
+    "target=sm_90a",
+    "matmul M=300 N=200 K=200 stages=3 turns=2 tile_m=128 tile_n=128 a_col=true b_col=true sms=2 "
+    "target=sm_90a",
     // Panels of another matrix, brought while the products run.
     "matmul M=136 N=184 K=136 stages=3 tile_m=64 tile_n=192 out=bf16 bias=true activation=silu "
     "residual=true sms=1 cluster=1 target=sm_90a",
-    "matmul M=72 N=136 K=136 stages=3 tile_m=64 tile_n=64 residual=true sms=2 cluster=1 target=sm_90a",
+    "matmul M=72 N=136 K=136 stages=3 tile_m=64 tile_n=64 residual=true sms=2 cluster=1 "
+    "target=sm_90a",
     // Splits whose CTAs go through several tiles; where they take turns, a tile adds a panel of r.
     "matmul M=72 N=72 K=264 stages=3 splits=2 tile_m=64 tile_n=64 sms=2 target=sm_90a",
     "matmul M=64 N=136 K=264 stages=3 splits=3 split_order=serial residual=true out=bf16 "

@@ -286,8 +286,10 @@ static void split_roles(kg_specializer *s)
     fill_consumer(s, &consumer, first, &t, t.turns ? &turns : NULL);
     if (t.rank) kg_share_copies(s, producer.block);
     k->warps = consumers + 4;
-    k->schedule = (kg_schedule){.overlap = s->schedule.overlap, .loc = s->schedule.loc};
-    if (s->schedule.overlap) k->schedule.fallback = s->schedule.fallback; // the pass overlap's
+    // What the passes overlap and pingpong do behind this one.
+    k->schedule = (kg_schedule){
+        .overlap = s->schedule.overlap, .pingpong = s->schedule.pingpong, .loc = s->schedule.loc};
+    if (s->schedule.overlap || s->schedule.pingpong) k->schedule.fallback = s->schedule.fallback;
     if (t.turns) kg_repeat_consumers(s, &turns);
 }
 
@@ -313,6 +315,9 @@ static bool fits(kg_specializer *s)
     if (s->schedule.turns > 1 && !s->schedule.persistent)
         kg_misfit_at(s, NULL, "say `persistent N` as well, or leave out `turns`",
                      "consumers take turns at the tiles of a CTA, and each CTA has only one");
+    if (s->schedule.turns > 1 && s->schedule.bulk_load)
+        kg_misfit_at(s, NULL, "leave out `bulk_load` or `turns`",
+                     "what a result takes in is not fetched for consumers that take turns");
     return !s->misfit.reason && kg_specialize_fits(s) &&
            (!kg_changes_grid(s) || kg_is_linear_grid(s)) &&
            (s->schedule.cluster < 2 || kg_cluster_fits(s)) && kg_specialize_slice(s);

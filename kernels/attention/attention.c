@@ -24,6 +24,7 @@ enum {
     K_PERSISTENT,
     K_TARGET,
     K_SMS,
+    K_PINGPONG,
     K_COUNT
 };
 
@@ -41,6 +42,7 @@ static const kgen_task_key keys[] = {{"B", "1", "sequences"},
                                      {"persistent", "auto", "CTAs that go from block to block"},
                                      {"target", "any", "GPU that the schedule is for"},
                                      {"sms", "132", "its SMs"},
+                                     {"pingpong", "auto", "warpgroups multiply by turns"},
                                      {0}};
 
 static int64_t scalar(const kgen_task *task, const char *name)
@@ -299,6 +301,28 @@ static void tell_roles(kgen_task *task, const int64_t *v, const shape *s, const 
                          : "the bytes of the queries");
 }
 
+// Whether warpgroups multiply by turns. What a step takes of an SM, in clocks: products at 2048
+// multiply-adds of 16-bit floats a clock; 16 exponentials a clock; three and a half operations a
+// score on 128 lanes. Warpgroups that run in step all multiply q k^T first, and then compute,
+// beside the product with v. By turns each has both products beside what the other computes.
+static void plan_pingpong(kgen_task *task, const int64_t *v, const char *text, int64_t rows,
+                          int64_t columns)
+{
+    int64_t product = rows * columns * v[K_D] / 2048, softmax = rows * columns / 16;
+    softmax += rows * columns * 7 / 2 / 128;
+    int64_t in_step = product + (product > softmax ? product : softmax);
+    int64_t by_turns = 2 * product > softmax ? 2 * product : softmax;
+    bool pays = by_turns < in_step && v[K_SK] > columns;
+    bool chosen = decided(text) ? decided(text) > 0 : pays;
+    note(task,
+         "a step of two warpgroups that run in step: %lld clocks, that multiply by turns: %lld "
+         "(products 2 x %lld, softmax %lld; a model)%s: %s\n",
+         (long long)in_step, (long long)by_turns, (long long)product, (long long)softmax,
+         v[K_SK] > columns ? "" : ", and there is one step only",
+         chosen ? "by turns" : "each for itself");
+    plan_define_int(task, "PINGPONG", chosen);
+}
+
 // A producer for the copy engine and wgmma for the rest, where the GPU has both: 64 query rows for
 // each of two warpgroups, and slots of keys and values as far as shared memory holds them beside
 // the queries and, of persistent CTAs, the result.
@@ -318,6 +342,7 @@ static void plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
     if (s.keys) {
         tell_roles(task, v, &s, &o);
         define_roles(task, &s, o.persists);
+        plan_pingpong(task, v, texts[K_PINGPONG], s.rows, s.keys);
         return;
     }
     if (able) note(task, "%s: all warps work alike\n", misfit);
@@ -341,8 +366,8 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
                          d128 ? " or, without a mask, 176" : " or 192");
     if (tile == 176 && v[K_CAUSAL])
         return plan_fail(error, "tile_n=176: masks leave registers for 128 only");
-    for (int k = K_PACK; k <= K_PERSISTENT; k++)
-        if (decided(texts[k]) < 0 && strcmp(texts[k], "false"))
+    for (int k = K_PACK; k < K_COUNT; k++)
+        if (k != K_TARGET && k != K_SMS && k != K_TILE_N && decided(texts[k]) < 0 && strcmp(texts[k], "false"))
             return plan_fail(error, "%s=%s: must be auto, true or false", keys[k].name, texts[k]);
     if (v[K_SMS] < 1 || v[K_SMS] > 1024)
         return plan_fail(error, "sms=%s: must be 1 to 1024", texts[K_SMS]);

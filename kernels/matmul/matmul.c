@@ -27,6 +27,7 @@ enum {
     K_TARGET,
     K_SMS,
     K_CLUSTER,
+    K_TURNS,
     K_COUNT
 };
 
@@ -52,6 +53,7 @@ static const kgen_task_key keys[] = {
     {"target", "any", "GPU that the schedule is for"},
     {"sms", "132", "its SMs"},
     {"cluster", "0", "CTAs that share tiles, 1, 2; 0 = by shape"},
+    {"turns", "0", "sets of warps that take a CTA's tiles in turn there, 1 or 2; 0 = by shape"},
     {0}};
 static const char *const activations[] = {"none", "relu", "gelu", "silu"};
 
@@ -166,6 +168,7 @@ static bool plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
                           .tile_n = v[K_TILE_N],
                           .tile_k = v[K_TILE_K],
                           .stages = stages_given ? v[K_STAGES] : 0,
+                          .turns = v[K_TURNS],
                           .cluster = v[K_CLUSTER]};
     shape.out_bytes = (int64_t)kgen_task_dtype_bytes(texts[K_OUT]);
     shape.a_col = v[K_A_COL];
@@ -187,6 +190,7 @@ static bool plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
     plan_define_int(task, "CLUSTER_AXIS", choice.cluster_axis);
     plan_define_int(task, "BULK_STORE", shape.staged);
     plan_define_int(task, "STORE_COLUMNS", choice.store_columns);
+    plan_define_int(task, "TURNS", choice.turns);
     plan_define_int(task, "BULK_LOAD", shape.residual);
     plan_define(task, "THROUGH_SHARED", shape.staged ? "true" : "false");
     return true;
@@ -227,6 +231,12 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
         return plan_fail(error, "cluster=%s: must be 1 or 2, or 0 by shape", texts[K_CLUSTER]);
     if (v[K_CLUSTER] == 2 && (v[K_SPLITS] > 1 || v[K_SMS] < 2))
         return plan_fail(error, "cluster=2: two SMs have a tile each, not split along K");
+    bool alone = v[K_SPLITS] == 1 && !v[K_RESIDUAL];
+    if (v[K_TURNS] < 0 || v[K_TURNS] > 2 || (v[K_TURNS] == 2 && !alone))
+        return plan_fail(error, "turns=%s: must be 0, 1 or 2; 2 without splits and residual",
+                         texts[K_TURNS]);
+    if (v[K_TURNS] == 2 && v[K_CLUSTER] == 2)
+        return plan_fail(error, "turns=2 and cluster=2 do not go together");
     int activation = 0;
     while (activation < 4 && strcmp(texts[K_ACTIVATION], activations[activation])) activation++;
     if (activation == 4)

@@ -29,19 +29,25 @@ enum {
     MOST_PANELS = 8,   // of a tile that leaves: each is a rendezvous
     NARROWEST = 64,    // bytes of a row of a panel that leaves, where that buys a stage
     MOST_REGISTERS =
-        176,            // of a thread for sums and bias; addresses and the activation take the rest
-    MOST_OF_THREE = 112 // the same, where three warpgroups share what there is
+        176, // of a thread for sums and bias; addresses and the activation take the rest
+    MOST_IN_TURNS = 208, // where one warpgroup has all of a tile, and so few addresses
+    MOST_OF_THREE = 112  // the same, where three warpgroups share what there is
 };
 
+static const double THREE_READERS = 1.07; // of a step's time, with three warpgroups
+
 typedef struct candidate {
-    int64_t bm, bn, bk, warps;
+    int64_t bm, bn, bk, warps, turns;
 } candidate;
 
-// Two or three warpgroups with 64 rows each or more; one where there are few rows.
+// Two or three warpgroups with 64 rows each or more; one where there are few rows; two that take
+// turns, each with tiles of its own: one stores while the other multiplies.
 static const candidate candidates[] = {
-    {128, 256, 64, 8}, {256, 128, 64, 8}, {192, 192, 64, 12}, {128, 208, 64, 8}, {128, 192, 64, 8},
-    {128, 160, 64, 8}, {128, 128, 64, 8}, {256, 64, 64, 8},   {128, 64, 64, 8},  {64, 256, 64, 4},
-    {64, 192, 64, 4},  {64, 128, 64, 4},  {64, 64, 64, 4},
+    {128, 256, 64, 8},   {256, 128, 64, 8},    {192, 192, 64, 12},   {128, 208, 64, 8},
+    {128, 192, 64, 8},   {128, 160, 64, 8},    {128, 128, 64, 8},    {256, 64, 64, 8},
+    {128, 64, 64, 8},    {64, 256, 64, 4},     {64, 192, 64, 4},     {64, 128, 64, 4},
+    {64, 64, 64, 4},     {128, 192, 64, 4, 2}, {128, 160, 64, 4, 2}, {128, 128, 64, 4, 2},
+    {64, 256, 64, 4, 2},
 };
 
 // CTAs that have tiles side by side along an axis of the grid, and fetch together what those have
@@ -101,7 +107,7 @@ static int64_t epilogue_bytes(const matmul_shape *shape, const candidate *c, int
 {
     if (!shape->staged) return 0;
     int64_t columns = panel ? 2 * panel * (shape->residual ? 2 : 1) : c->bn;
-    return c->bm * columns * shape->out_bytes;
+    return c->bm * columns * shape->out_bytes * (c->turns ? c->turns : 1);
 }
 
 // What one step along K costs an SM, in cycles.
@@ -154,6 +160,7 @@ static int64_t registers_of(const matmul_shape *shape, const candidate *c, int64
 
 static int64_t most_registers(const candidate *c)
 {
+    if (c->turns) return MOST_IN_TURNS;
     return c->warps == 12 ? MOST_OF_THREE : MOST_REGISTERS;
 }
 
@@ -173,6 +180,8 @@ static int64_t choose_raster(const matmul_shape *shape, const candidate *c, team
 
 static bool wanted(const matmul_shape *shape, const candidate *c)
 {
+    if (shape->turns && shape->turns != (c->turns ? c->turns : 1)) return false;
+    if (c->turns && (shape->splits > 1 || shape->residual || shape->cluster == 2)) return false;
     return (!shape->tile_m || shape->tile_m == c->bm) &&
            (!shape->tile_n || shape->tile_n == c->bn) && (!shape->tile_k || shape->tile_k == c->bk);
 }
@@ -183,6 +192,14 @@ static double dram_cycles(const matmul_shape *shape)
     double out = (double)shape->out_bytes * (double)shape->m * (double)shape->n;
     if (shape->residual) out *= 2;
     return (operands + out) / DRAM_PORT;
+}
+
+// Cycles of a CTA's tiles, one after the other. Where sets of warps take turns, one tile leaves
+// while the next is multiplied: whichever takes longer decides, and the last one leaves alone.
+static double cycles_of_tiles(const candidate *c, int64_t tiles, double products, double leaving)
+{
+    double each = products + leaving, shared = larger(products, each / 2);
+    return c->turns ? (double)tiles * shared + leaving : (double)tiles * each;
 }
 
 // What a candidate comes to, by CTAs on their own or by pairs of them.
@@ -204,11 +221,15 @@ static price price_of(const matmul_shape *shape, const candidate *c, int64_t sta
     int64_t steps = ceildiv(ceildiv(shape->k, c->bk), shape->splits);
     double leaving = TILE_COST + (double)(c->bm * c->bn * shape->out_bytes) / STORE_PORT +
                      (t.size > 1 ? PAIR_COST : 0);
-    double cycles = latency_of(t) + (double)p.waves * ((double)steps * p.step.all + leaving);
+    // A slot is free when the slowest of its readers is done: worth three of them only where clear.
+    double readers = c->warps == 12 ? THREE_READERS : 1;
+    double products = (double)steps * p.step.all * readers;
+    double cycles = latency_of(t) + cycles_of_tiles(c, p.waves, products, leaving);
     p.choice =
         (matmul_choice){.bm = c->bm, .bn = c->bn, .bk = c->bk, .stages = stages, .warps = c->warps};
     p.choice.store_columns = panel;
-    if (p.waves > 1) { // else every CTA has one tile anyway
+    p.choice.turns = c->turns;
+    if (p.waves > 1 || c->turns) { // else every CTA has one tile anyway
         p.choice.persistent = p.ctas;
         p.choice.raster = choose_raster(shape, c, t);
     }
@@ -233,7 +254,8 @@ static team pair_of(const matmul_shape *shape, const candidate *c)
 // Few CTAs get from L2 what they ask for.
 static bool may_pair(const matmul_shape *shape, const price *alone)
 {
-    if (shape->cluster == 1 || shape->ctas < 2 || shape->splits > 1) return false;
+    if (shape->cluster == 1 || shape->ctas < 2 || shape->splits > 1 || alone->choice.turns)
+        return false;
     return shape->cluster == 2 || 2 * alone->tiles > shape->ctas;
 }
 
@@ -260,10 +282,11 @@ static bool judge(const matmul_shape *shape, const candidate *c, matmul_choice *
     price alone = price_of(shape, c, stages, panel, (team){1, 1});
     *out = alone.choice;
     put(t,
-        "%lldx%lldx%lld, %lld stages: a step takes %.0f cycles of the tensor cores, %.0f of shared "
-        "memory, %.0f of L2; %lld tiles in %lld waves, %.0f %% full: %.0f cycles",
-        (long long)c->bm, (long long)c->bn, (long long)c->bk, (long long)stages, alone.step.tensor,
-        alone.step.shared, alone.step.l2, (long long)alone.tiles, (long long)alone.waves,
+        "%lldx%lldx%lld, %s%lld stages: a step takes %.0f cycles of the tensor cores, %.0f of "
+        "shared memory, %.0f of L2; %lld tiles in %lld waves, %.0f %% full: %.0f cycles",
+        (long long)c->bm, (long long)c->bn, (long long)c->bk, c->turns ? "two in turn, " : "",
+        (long long)stages, alone.step.tensor, alone.step.shared, alone.step.l2,
+        (long long)alone.tiles, (long long)alone.waves,
         100.0 * (double)alone.tiles / (double)(alone.waves * shape->ctas), alone.choice.cycles);
     if (may_pair(shape, &alone)) {
         team two = pair_of(shape, c);
@@ -296,6 +319,9 @@ bool matmul_model(const matmul_shape *shape, matmul_choice *best, char *reasons,
     if (best->cluster)
         put(&t, "pairs of tiles along %s share those of %s; ", axes[best->cluster_axis],
             shared[best->cluster_axis]);
+    if (best->turns)
+        put(&t, "%lld sets of these take tiles in turn, one stores while the other multiplies; ",
+            (long long)best->turns);
     if (best->persistent)
         put(&t, "%lld CTAs go through all tiles, in groups of %lld%s along m\n",
             (long long)best->persistent, (long long)best->raster, best->cluster ? " pairs" : "");

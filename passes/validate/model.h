@@ -189,10 +189,9 @@ typedef struct tensor_state {
 
 // A named barrier at which some have arrived.
 typedef struct meeting {
-    uint16_t arrived, count; // threads
-    uint16_t waiting;        // roles that are held
-    uint16_t unused;
-    uint32_t warps; // that wait
+    uint16_t arrived, count;  // threads
+    uint16_t waiting, unused; // roles that are held
+    uint32_t warps, came;     // that wait, that have arrived
 } meeting;
 
 // Something that warps did at an mbarrier: of each its first lane.
@@ -495,6 +494,7 @@ void validator_fresh_generation(const validator *v, state *s, int g);
 void validator_begin_generation(validator *v, state *s);
 // The same, and what nobody asks for is forgotten: equal states become equal.
 void validator_tidy(validator *v, state *s);
+kg_kernel *validator_baton_kernel(validator *v); // see batons.c; NULL: there are no batons
 // What one of these warps knows, all of them know; their lanes meet.
 void validator_tell(const validator *v, state *s, uint32_t warps);
 void validator_meet_lanes(const validator *v, state *s, uint32_t warps);
@@ -580,8 +580,7 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
 
 // ---- turns.c ------------------------------------------------------------------------------------
 void validator_find_turns(validator *v);
-// With the rings of these classes (as bits) turned to 0: itself, or one that the next call
-// overwrites.
+// With the rings of these classes (as bits) turned to 0; good until the next call.
 state *validator_turned(validator *v, state *s, uint32_t classes);
 
 // ---- explore.c ----------------------------------------------------------------------------------

@@ -229,11 +229,28 @@ static void validate_cluster(kg_arena *arena, kg_kernel *kernel, kg_validation *
                                 out->what);
 }
 
-kg_verdict kg_validate(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
+static void validate_kernel(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
 {
     if (validator_reaches_others(kernel))
         validate_cluster(arena, kernel, out);
     else
         validate_joined(arena, kernel, NULL, out);
+}
+
+// Batons: see batons.c.
+static void validate_batons(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
+{
+    int states = out->states;
+    validator v = {.arena = arena, .kernel = kernel, .out = out};
+    kg_kernel *reduced = validator_baton_kernel(&v);
+    if (!reduced || v.stop) return;
+    validate_kernel(arena, reduced, out);
+    out->states += states;
+}
+
+kg_verdict kg_validate(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
+{
+    validate_kernel(arena, kernel, out);
+    if (out->verdict == KG_PROVED) validate_batons(arena, kernel, out);
     return out->verdict;
 }
