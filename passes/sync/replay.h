@@ -50,6 +50,17 @@ typedef struct needs {
     int count, capacity;
 } needs;
 
+// An op that a run does something at, the node it is or -1, and the point in front of a node.
+typedef struct stop {
+    const kg_op *op;
+    int node, point;
+} stop;
+typedef struct stops {
+    stop *items;
+    int count, capacity;
+    bool to_end; // the ops are all nodes of the block's part, so its last point is behind them
+} stops;
+
 typedef struct replay {
     const kg_sync_program *p;
     const kg_obligations *o;
@@ -62,6 +73,7 @@ typedef struct replay {
     int *home;      // by value id: the context that a mutable scalar was declared in
     bool *relevant; // by node
     int *node_of;   // by op id, -1
+    stops *stops;   // by block and part, 2 * block + part
     uint8_t *pair;  // by access pair a * n + b: SEEN, OPEN
     struct {
         event *items;

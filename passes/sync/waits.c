@@ -356,23 +356,20 @@ static void run_block(replay *r, int block, int part, int context)
 {
     if (block < 0 || r->failed) return;
     const kg_sync_block *b = kg_sync_block_at(r->p, block);
-    bool loop = b->kind == KG_SB_WHILE;
-    int i = loop && part ? b->condition_nodes : 0,
-        end = loop && !part ? b->condition_nodes : b->count;
-    for (const kg_op *op = b->ir[part]->first; op; op = op->next) {
-        int node = r->node_of[op->id];
-        if (node < 0) {
-            run_scalar(r, op, context);
-            pass_over(r, op, context);
-            continue;
-        }
-        run_point(r, b->first_point + i++, context);
-        if (r->relevant[node])
-            run_node(r, node, context);
+    const stops *list = &r->stops[2 * block + part];
+    for (int i = 0; i < list->count; i++) {
+        const stop *at = &list->items[i];
+        if (at->node < 0)
+            run_scalar(r, at->op, context);
         else
-            pass_over(r, op, context);
+            run_point(r, at->point, context);
+        if (at->node >= 0 && r->relevant[at->node])
+            run_node(r, at->node, context);
+        else
+            pass_over(r, at->op, context);
     }
-    if (i == end && !(loop && !part)) run_point(r, b->first_point + end, context);
+    if (list->to_end && !(b->kind == KG_SB_WHILE && !part))
+        run_point(r, b->first_point + b->count, context);
 }
 
 // ---- preparation --------------------------------------------------------------------------------
@@ -428,6 +425,49 @@ static void mark_relevant(replay *r)
             mark(r, kg_sync_block_at(p, p->points[i].block)->owner);
 }
 
+static bool note_assign(kg_op *op, void *user)
+{
+    *(bool *)user |= op->code == KG_OP_ASSIGN;
+    return true;
+}
+
+static bool point_acts(const replay *r, int point)
+{
+    const kg_sync_plan *plan = r->plan;
+    return kg_points_has(plan->waits[r->group].at, point) ||
+           kg_points_has(plan->warp_sync, point) || kg_points_has(plan->hand_warp, point) ||
+           kg_points_has(plan->barrier, point) || kg_points_has(plan->hand, point) ||
+           (plan->hand_groups && plan->hand_groups[point]);
+}
+
+// A run would go over the op without any effect on the replay.
+static bool idle(const replay *r, const kg_op *op, int node, int point)
+{
+    bool assigns = op->code == KG_OP_ASSIGN || op->code == KG_OP_FRAG;
+    for (int i = 0; i < op->n_blocks && !assigns; i++)
+        kg_walk(op->blocks[i], note_assign, &assigns);
+    if (node >= 0) return !assigns && !r->relevant[node] && !point_acts(r, point);
+    return !assigns && !(op->n_results && r->follows[op->results[0]->id]);
+}
+
+// Most ops compute with tiles. Runs are many, so what they go over is picked out once.
+static void collect_stops(replay *r)
+{
+    const kg_sync_program *p = r->p;
+    r->stops = KG_NEW_ARRAY(p->arena, stops, 2 * p->blocks.count + 1);
+    for (int k = 0; k < 2 * p->blocks.count; k++) {
+        const kg_sync_block *b = kg_sync_block_at(p, k / 2);
+        bool loop = b->kind == KG_SB_WHILE;
+        int part = k % 2, i = loop && part ? b->condition_nodes : 0;
+        for (const kg_op *op = b->ir[part] ? b->ir[part]->first : NULL; op; op = op->next) {
+            stop at = {op, r->node_of[op->id], b->first_point + i};
+            i += at.node >= 0;
+            if (!idle(r, op, at.node, at.point)) KG_PUSH(p->arena, &r->stops[k], at);
+        }
+        r->stops[k].to_end = i == (loop && !part ? b->condition_nodes : b->count);
+    }
+}
+
 // ---- the runs -----------------------------------------------------------------------------------
 static void run_once(replay *r, int n_values)
 {
@@ -468,6 +508,7 @@ static void prepare(replay *r, int n_values, int n_ops)
     kg_scalars_mark_followers(p->kernel, r->follows);
     collect_needs(r);
     mark_relevant(r);
+    collect_stops(r);
     for (int i = 0; i < p->blocks.count; i++) {
         const kg_sync_block *b = kg_sync_block_at(p, i);
         if (kg_sync_is_loop(b) && r->relevant[b->owner]) kg_trials_of_loop(r, i);
