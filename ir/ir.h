@@ -182,7 +182,7 @@ typedef struct kg_grid_axis {
 typedef struct kg_schedule {
     // schedule.def
     int32_t producers, registers[2], persistent, raster, bulk_store, store_columns, turns, overlap,
-        fallback;
+        dependent, fallback;
     kg_loc loc;
 } kg_schedule;
 

@@ -271,7 +271,9 @@ static void split_roles(kg_specializer *s)
         consumer.tile = kg_make_tile_loop(s, &t, consumer.block);
     fill_consumer(s, &consumer, first, &t, t.turns ? &turns : NULL);
     k->warps = consumers + 4;
-    k->schedule = (kg_schedule){.overlap = s->schedule.overlap, .loc = s->schedule.loc};
+    k->schedule = (kg_schedule){.overlap = s->schedule.overlap,
+                                .dependent = s->schedule.dependent,
+                                .loc = s->schedule.loc};
     if (s->schedule.overlap) k->schedule.fallback = s->schedule.fallback; // the pass overlap's
     if (s->schedule.bulk_store) kg_specialize_stores(s, consumer.block);
     if (t.turns) kg_repeat_consumers(s, &turns);
