@@ -45,6 +45,8 @@ bool kg_codegen_emit(kg_codegen *codegen, kg_kernel *kernel, kg_arena *arena, kg
 // Whether a region of warps does nothing that one thread cannot do alone: then it does, in a
 // branch.
 bool kg_codegen_one_thread(const kg_op *region);
+// And behind it that thread's warp gathers, for it has a meeting ahead that a warp goes to as one.
+bool kg_codegen_gathers(const kg_op *region);
 
 // Holds emitted PTX against the kernel: every synchronizing, asynchronous, atomic and tensor-core
 // instruction of the text must be one that an op of the kernel asks for, in the order of the ops.

@@ -109,6 +109,7 @@ typedef struct kg_emit {
     struct emit_flight *flight; // NULL: no wgmma
     kg_tensor_maps maps;        // behind the other parameters
     cg_value *map_address;      // i64, of each
+    cg_value cluster_rank;      // of this CTA in its cluster, where copies ask for it
     const kg_op *op;            // that is being emitted
     const kg_op *unbranched;    // split loop whose branches are left out for now; NULL: none
     cg_value guard; // predicate of loads and copies, of a branch that was not made; NULL: none

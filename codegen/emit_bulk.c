@@ -16,6 +16,8 @@ void emit_maps(kg_emit *e)
         e->map_address[i] = cg_bitcast(m, map, CG_I64);
         cg_template_if(m, CG_PTX_PREFETCH_TENSORMAP, e->first_thread, &e->map_address[i], 1, NULL);
     }
+    if (e->kernel->cluster > 1 && e->maps.count)
+        e->cluster_rank = cg_special(m, CG_PTX_CLUSTER_CTARANK);
 }
 
 // -- boxes ----------------------------------------------------------------------------------------
@@ -116,7 +118,7 @@ void emit_bulk_copy(kg_emit *e, kg_op *op)
     b.shared = emit_slot_address(e, op->operands[!b.load], b.copy.first_byte);
     if (b.load) b.barrier = emit_slot_address(e, op->operands[2], 0);
     if (b.copy.shares > 1) {
-        b.rank = cg_special(e->m, CG_PTX_CLUSTER_CTARANK);
+        b.rank = e->cluster_rank;
         cg_value bytes = cg_i32(e->m, (int32_t)b.copy.share_bytes);
         b.shared = cg_add(e->m, b.shared, cg_mul(e->m, b.rank, bytes));
     }

@@ -75,14 +75,22 @@ static bool by_first_thread(kg_op *op, void *user)
 
 // A region that one thread can do alone: a producer. Then it does, for lanes that wait beside it
 // may come so late that they find another phase. They go on to the kernel's end, where nobody waits
-// for them.
+// for them; or all CTAs of a cluster do, and then the warp gathers before.
 bool kg_codegen_one_thread(const kg_op *region)
 {
     bool alone = !region->parent->owner;
     kg_walk(region->blocks[0], by_first_thread, &alone);
     for (kg_op *op = region->next; op && alone; op = op->next)
-        if (op->code != KG_OP_WARPS) by_first_thread(op, &alone);
+        if (op->code != KG_OP_WARPS && op->code != KG_OP_CLUSTER_BARRIER)
+            by_first_thread(op, &alone);
     return alone;
+}
+
+bool kg_codegen_gathers(const kg_op *region)
+{
+    for (const kg_op *op = region->next; op; op = op->next)
+        if (op->code == KG_OP_CLUSTER_BARRIER) return kg_codegen_one_thread(region);
+    return false;
 }
 
 static void emit_region(kg_emit *e, const kg_op *op, kg_region region)
@@ -96,6 +104,8 @@ static void emit_region(kg_emit *e, const kg_op *op, kg_region region)
     }
     emit_block(e, op->blocks[0]);
     if (alone) cg_if_end(e->m, &branch);
+    cg_value all = cg_i32(e->m, -1);
+    if (kg_codegen_gathers(op)) cg_template(e->m, CG_PTX_BAR_WARP_SYNC, &all, 1, NULL, NULL);
 }
 
 static void emit_warps(kg_emit *e, kg_op *op)

@@ -39,19 +39,22 @@ static void expect(kg_emit *e, const kg_op *op)
                    emit_sync_comment(e, op));
 }
 
-// At the mbarrier in the same place of each CTA of the cluster, this one among them.
+// At the mbarrier in the same place of each CTA of the cluster, this one among them. What is told
+// there of memory takes a fence, which is left out for the scope of the CTA.
 static void arrive_in_cluster(kg_emit *e, const kg_op *op, cg_value address)
 {
     struct cg_module *m = e->m;
     cg_value one = kg_op_int(op, KG_A_BY_THREAD, 0) ? NULL : first_lane(e);
+    enum cg_ptx_id id =
+        kg_op_attr(op, KG_A_SCOPE) ? CG_PTX_MBARRIER_ARRIVE_PEER : CG_PTX_MBARRIER_ARRIVE_CLUSTER;
     for (int32_t rank = 0; rank < e->kernel->cluster; rank++) {
         cg_value arguments[] = {address, cg_i32(m, rank)};
         cg_value there = cg_template1(m, CG_PTX_MAPA, arguments, 2, NULL);
         const char *comment = rank ? NULL : emit_sync_comment(e, op);
         if (one)
-            cg_template_if(m, CG_PTX_MBARRIER_ARRIVE_CLUSTER, one, &there, 1, comment);
+            cg_template_if(m, id, one, &there, 1, comment);
         else
-            cg_template(m, CG_PTX_MBARRIER_ARRIVE_CLUSTER, &there, 1, NULL, comment);
+            cg_template(m, id, &there, 1, NULL, comment);
     }
 }
 

@@ -78,6 +78,52 @@ static void emit_barrier(kg_emit *e, const kg_op *op)
         sync_template(e, op, CG_PTX_BAR_SYNC, arguments, 1);
 }
 
+// The warpgroup's own id: first + group or first - group where they go like that, else looked up.
+static cg_value id_of_group(kg_emit *e, const kg_attr *ids, cg_value group)
+{
+    struct cg_module *m = e->m;
+    bool up = true, down = true;
+    uint32_t table = 0;
+    for (int g = 0; g < ids->count; g++) {
+        up &= ids->ints[g] == ids->ints[0] + g;
+        down &= ids->ints[g] == ids->ints[0] - g;
+        table |= (uint32_t)ids->ints[g] << 4 * g;
+    }
+    cg_value first = cg_i32(m, (int32_t)ids->ints[0]);
+    if (up) return cg_add(m, first, group);
+    if (down) return cg_sub(m, first, group);
+    cg_value place = cg_shl(m, group, cg_i32(m, 2));
+    return cg_and(m, cg_lshr(m, cg_i32(m, (int32_t)table), place), cg_i32(m, 15));
+}
+
+// All of a role's warpgroups, each at a barrier of its own, or one of them. Those who pass the
+// baton on and those who wait for it make two warpgroups.
+static void emit_baton(kg_emit *e, const kg_op *op)
+{
+    struct cg_module *m = e->m;
+    const kg_attr *ids = kg_op_attr(op, KG_A_IDS);
+    bool waits = op->code == KG_OP_BATON_WAIT;
+    int alone = -1, used = 0;
+    for (int g = 0; g < ids->count; g++)
+        if (ids->ints[g]) alone = g, used++;
+    cg_value arguments[] = {NULL, cg_i32(m, 2 * 128)};
+    cg_value warp = cg_sub(m, e->warp, cg_i32(m, kg_op_region(op).first_warp));
+    cg_value group = cg_lshr(m, warp, cg_i32(m, 2));
+    if (used > 1) {
+        arguments[0] = id_of_group(e, ids, group);
+        sync_template(e, op, waits ? CG_PTX_BAR_SYNC_OF_WARP : CG_PTX_BAR_ARRIVE_OF_WARP, arguments,
+                      2);
+        return;
+    }
+    enum cg_ptx_id id = waits ? CG_PTX_BAR_SYNC_COUNT : CG_PTX_BAR_ARRIVE;
+    arguments[0] = cg_i32(m, (int32_t)ids->ints[alone]);
+    if (ids->count == 1)
+        sync_template(e, op, id, arguments, 2);
+    else
+        cg_template_if(m, id, cg_eq(m, group, cg_i32(m, alone)), arguments, 2,
+                       emit_sync_comment(e, op));
+}
+
 static void emit_fence(kg_emit *e, const kg_op *op)
 {
     const kg_attr *scope = kg_op_attr(op, KG_A_SCOPE);
@@ -96,6 +142,10 @@ void emit_sync(kg_emit *e, kg_op *op)
     case KG_OP_BARRIER:
     case KG_OP_ARRIVE:
         emit_barrier(e, op);
+        return;
+    case KG_OP_BATON_WAIT:
+    case KG_OP_BATON_PASS:
+        emit_baton(e, op);
         return;
     case KG_OP_CLUSTER_BARRIER:
         sync_template(e, op, CG_PTX_CLUSTER_ARRIVE, NULL, 0);

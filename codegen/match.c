@@ -35,6 +35,15 @@ static bool mismatch(matcher *x, const kg_op *op, const char *wanted)
     return false;
 }
 
+// Of a baton: for each warpgroup another barrier, or for one of them a known one.
+static int barriers_named(const kg_op *op)
+{
+    const kg_attr *ids = kg_op_attr(op, KG_A_IDS);
+    int named = 0;
+    for (int g = 0; g < ids->count; g++) named += ids->ints[g] != 0;
+    return named;
+}
+
 // What one thread does for all stands under a predicate, what all do does not. A copy by cp.async
 // may be either.
 static bool guard_fits(const matcher *x, const kg_op *op, bool guarded)
@@ -50,6 +59,9 @@ static bool guard_fits(const matcher *x, const kg_op *op, bool guarded)
     case KG_OP_MBARRIER_INIT:
     case KG_OP_MBARRIER_EXPECT:
         return guarded;
+    case KG_OP_BATON_WAIT:
+    case KG_OP_BATON_PASS:
+        return guarded == (barriers_named(op) == 1 && kg_op_attr(op, KG_A_IDS)->count > 1);
     case KG_OP_MBARRIER_ARRIVE:
         return guarded == !kg_op_int(op, KG_A_BY_THREAD, 0);
     default:
@@ -81,6 +93,18 @@ static bool match_barrier(matcher *x, const kg_op *op)
     if (op->code == KG_OP_ARRIVE) return take(x, op, CG_PTX_BAR_ARRIVE, 1, 2, values);
     if (kg_op_attr(op, KG_A_COUNT)) return take(x, op, CG_PTX_BAR_SYNC_COUNT, 1, 2, values);
     return take(x, op, CG_PTX_BAR_SYNC, 1, 1, values);
+}
+
+static bool match_baton(matcher *x, const kg_op *op)
+{
+    const kg_attr *ids = kg_op_attr(op, KG_A_IDS);
+    bool waits = op->code == KG_OP_BATON_WAIT;
+    int64_t values[] = {0, 2 * 128};
+    for (int g = 0; g < ids->count; g++) values[0] += ids->ints[g];
+    if (barriers_named(op) == 1)
+        return take(x, op, waits ? CG_PTX_BAR_SYNC_COUNT : CG_PTX_BAR_ARRIVE, 1, 2, values);
+    return take(x, op, waits ? CG_PTX_BAR_SYNC_OF_WARP : CG_PTX_BAR_ARRIVE_OF_WARP, 1, 1,
+                values + 1);
 }
 
 static bool match_fence(matcher *x, const kg_op *op)
@@ -239,7 +263,9 @@ static bool match_init(matcher *x, const kg_op *op)
 static bool match_arrive(matcher *x, const kg_op *op)
 {
     if (!kg_op_int(op, KG_A_CLUSTER, 0)) return take(x, op, CG_PTX_MBARRIER_ARRIVE, 1, 0, NULL);
-    return take(x, op, CG_PTX_MBARRIER_ARRIVE_CLUSTER, op->parent->kernel->cluster, 0, NULL);
+    enum cg_ptx_id id =
+        kg_op_attr(op, KG_A_SCOPE) ? CG_PTX_MBARRIER_ARRIVE_PEER : CG_PTX_MBARRIER_ARRIVE_CLUSTER;
+    return take(x, op, id, op->parent->kernel->cluster, 0, NULL);
 }
 
 static bool match_phase_wait(matcher *x, const kg_op *op)
@@ -289,6 +315,9 @@ static bool match_op(matcher *x, const kg_op *op)
     case KG_OP_BARRIER:
     case KG_OP_ARRIVE:
         return match_barrier(x, op);
+    case KG_OP_BATON_WAIT:
+    case KG_OP_BATON_PASS:
+        return match_baton(x, op);
     case KG_OP_CLUSTER_BARRIER:
         return take(x, op, CG_PTX_CLUSTER_ARRIVE, 1, 0, NULL) &&
                take(x, op, CG_PTX_CLUSTER_WAIT, 1, 0, NULL);
@@ -356,6 +385,8 @@ static bool match_op(matcher *x, const kg_op *op)
     if (kg_is_split(op)) match_block(x, op->blocks[0]); // without branches that have none of these
     for (int i = 0; i < op->n_blocks; i++) match_block(x, op->blocks[i]);
     if (op->code == KG_OP_WARPS) x->alone = false;
+    if (op->code == KG_OP_WARPS && kg_codegen_gathers(op))
+        take(x, op, CG_PTX_BAR_WARP_SYNC, 1, 0, NULL);
     return x->fine;
 }
 

@@ -181,8 +181,8 @@ typedef struct kg_grid_axis {
 // changes no result. The pass that does what it asks for takes it off the kernel. 0: not asked for.
 typedef struct kg_schedule {
     // schedule.def
-    int32_t producers, registers[2], persistent, raster, bulk_store, store_columns, turns, overlap,
-        dependent, fallback;
+    int32_t producers, registers[2], persistent, raster, cluster, cluster_axis, bulk_store,
+        store_columns, bulk_load, turns, overlap, pingpong, dependent, fallback;
     kg_loc loc;
 } kg_schedule;
 
@@ -354,6 +354,10 @@ int64_t kg_shared_bytes(const kg_value *buffer);      // all slots
 int kg_kernel_number(kg_kernel *kernel, int *n_ops);
 // Pre-order walk; false from the callback stops it.
 bool kg_walk(kg_block *block, bool (*visit)(kg_op *op, void *user), void *user);
+
+// Whether what an op does may differ between CTAs along this axis of the grid, by its operands or
+// by the loops and branches around it; what comes from memory may.
+bool kg_varies_along(const kg_kernel *kernel, const kg_value *axis, const kg_op *op);
 
 // Registers of a thread in each role, as the schedule says or as many as there are.
 typedef struct kg_role_registers {

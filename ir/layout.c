@@ -34,6 +34,15 @@ int kg_layout_registers(const kg_layout *layout)
     return count;
 }
 
+bool kg_layout_three_of_four(const kg_layout *layout, int d, int32_t extent, int warps)
+{
+    int top = layout->bits[KG_IN_WARP] - 1;
+    int32_t core = layout->core[d];
+    return top >= 1 && core >= 4 && layout->reps[d] == 1 && extent == core / 4 * 3 &&
+           warps == 3 << (top - 1) && layout->basis[KG_IN_WARP][top][d] == core / 2 &&
+           layout->basis[KG_IN_WARP][top - 1][d] == core / 4;
+}
+
 int kg_layout_threads(const kg_layout *layout)
 {
     return 32 << layout->bits[KG_IN_WARP];

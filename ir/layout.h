@@ -45,6 +45,11 @@ typedef struct kg_shared_layout {
 // The byte of an element within a slot; `column` in bytes, elements of `size` bytes.
 int64_t kg_shared_byte(const kg_shared_layout *layout, int64_t row, int64_t column, int size);
 
+// Three of four: a tile's extent along one dimension may be three quarters of its core, where the
+// two topmost warp bits are the steps of a quarter and of a half along it. What is missing then
+// belongs to the last quarter of 2^bits warps, and these do not exist: 12 warps have the 192 rows
+// of a core of 256.
+bool kg_layout_three_of_four(const kg_layout *layout, int d, int32_t extent, int warps);
 int kg_layout_registers(const kg_layout *layout); // elements held by a thread
 enum { KG_MOST_REGISTERS = 4096 };                // that any layout may ask for
 int kg_layout_threads(const kg_layout *layout);   // 32 << warp bits

@@ -77,9 +77,16 @@ static bool power_of_two(int n)
 }
 
 // wgmma.m64nNk16 C: as mma.m16n8, warp w of a warpgroup 16 w rows further. What a warpgroup has
-// beyond 64 rows are products of their own, so its rows come in steps of 64.
+// beyond 64 rows are products of their own, so its rows come in steps of 64. Of three warpgroups
+// along M each has what it would have as one of four: see ir/layout.h, three of four.
 static bool wgmma_acc(int m, int n, int warps_m, int warps_n, kg_layout *out)
 {
+    if (warps_m == 12) {
+        if (m % 3) return false;
+        warps_m = 16;
+        m = m / 3 * 4;
+        if (!power_of_two(m)) return false;
+    }
     int32_t groups_m = warps_m / 4, columns = power_of_two_part(n) / warps_n;
     if (warps_m % 4 || power_of_two_part(m) < 64 * groups_m || n / warps_n > 256 ||
         (warps_n > 1 && !power_of_two(n)))
@@ -98,7 +105,11 @@ static bool wgmma_acc(int m, int n, int warps_m, int warps_n, kg_layout *out)
 bool kg_layout_dot_acc(kg_dot_kind kind, int m, int n, int warps_m, int warps_n, kg_layout *out)
 {
     start(out);
-    if (m <= 0 || n <= 0 || !power_of_two(warps_m) || !power_of_two(warps_n)) return false;
+    bool three = kind == KG_DOT_WGMMA && warps_m == 12 && warps_n == 1;
+    if (m <= 0 || n <= 0 || !(three || power_of_two(warps_m)) || !power_of_two(warps_n))
+        return false;
+    if (three && n >= 8 && n % 8 == 0) return wgmma_acc(m, n, warps_m, warps_n, out);
+    if (three) return false;
     if (kind == KG_DOT_FMA) return fma_acc(m, n, warps_m, warps_n, out);
     int32_t rows = power_of_two_part(m) / warps_m, columns = power_of_two_part(n) / warps_n;
     if (rows < 16 || columns < 8) return false;

@@ -30,9 +30,12 @@ static bool lanes_fit(const kg_layout *layout)
 // Each warp has elements of its own: no copies, which do not store.
 static bool warps_fit(const kg_op *store, const kg_layout *layout)
 {
+    int warps = kg_op_region(store).n_warps;
+    int32_t rows = store->operands[1]->type.dims[0];
     for (int bit = 0; bit < layout->bits[KG_IN_WARP]; bit++)
         if (!layout->basis[KG_IN_WARP][bit][0] && !layout->basis[KG_IN_WARP][bit][1]) return false;
-    return kg_op_region(store).n_warps == 1 << layout->bits[KG_IN_WARP];
+    return warps == 1 << layout->bits[KG_IN_WARP] ||
+           kg_layout_three_of_four(layout, 0, rows, warps);
 }
 
 bool kg_matrix_store_of(const kg_op *store, kg_matrix_store *out)

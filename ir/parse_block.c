@@ -342,7 +342,7 @@ static bool has_count(kg_opcode code)
 
 void kg_sync_statement(kg_parser *p, kg_opcode code)
 {
-    kg_node *id = NULL, *count = NULL, *on = NULL;
+    kg_node *id = NULL, *count = NULL, *baton = NULL, *on = NULL;
     kg_value *operand = NULL;
     int n_operands = kg_op_info_of(code)->max_operands;
     const char *order = NULL, *scope = NULL;
@@ -351,6 +351,8 @@ void kg_sync_statement(kg_parser *p, kg_opcode code)
     if (code == KG_OP_BARRIER || code == KG_OP_ARRIVE) {
         if (kg_accept_word(p, "id")) id = kg_expression(p);
         if (kg_accept_word(p, "count")) count = kg_expression(p);
+    } else if (code == KG_OP_BATON_WAIT || code == KG_OP_BATON_PASS) {
+        baton = kg_expression(p);
     } else if (has_count(code)) {
         count = kg_expression(p);
     } else if (n_operands) {
@@ -369,6 +371,7 @@ void kg_sync_statement(kg_parser *p, kg_opcode code)
     kg_op *op = kg_op_new(p->kernel, code, loc, n_operands, &operand);
     sync_int(p, op, id, KG_A_ID);
     sync_int(p, op, count, KG_A_COUNT);
+    sync_int(p, op, baton, KG_A_BATON);
     if (order) kg_op_set_name(p->kernel, op, KG_A_ORDER, order);
     if (scope) kg_op_set_name(p->kernel, op, KG_A_SCOPE, scope);
     if (p->kernel->level == KG_LEVEL_TILE) kg_op_set_int(p->kernel, op, KG_A_BY_HAND, 1);

@@ -133,6 +133,7 @@ static bool in_syntax(const kg_op *op, const kg_attr *attr)
         return op->code == KG_OP_WARPS || op->code == KG_OP_PART;
     case KG_A_ROLE: return op->code == KG_OP_WARPS;
     case KG_A_ID: return op->code == KG_OP_BARRIER || op->code == KG_OP_ARRIVE;
+    case KG_A_BATON: return true;
     case KG_A_COUNT:
         return op->code == KG_OP_BARRIER || op->code == KG_OP_ARRIVE || counts_groups(op);
     case KG_A_ORDER:
@@ -350,8 +351,10 @@ static void put_sync(kg_printer *p, const kg_op *op)
     if ((attr = kg_op_attr(op, KG_A_ID))) kg_put(p, " id %lld", (long long)attr->i);
     if ((attr = kg_op_attr(op, KG_A_COUNT)))
         kg_put(p, "%s %lld", counts_groups(op) ? "" : " count", (long long)attr->i);
+    if ((attr = kg_op_attr(op, KG_A_BATON))) kg_put(p, " %lld", (long long)attr->i);
     if ((attr = kg_op_attr(op, KG_A_ORDER))) kg_put(p, " %s", attr->name);
-    if ((attr = kg_op_attr(op, KG_A_SCOPE))) kg_put(p, " %s", attr->name);
+    bool mbarrier = op->code == KG_OP_MBARRIER_ARRIVE; // whose scope stands with its attributes
+    if (!mbarrier && (attr = kg_op_attr(op, KG_A_SCOPE))) kg_put(p, " %s", attr->name);
 }
 
 // An op without blocks, up to its attributes in braces.

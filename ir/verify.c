@@ -361,6 +361,10 @@ static void check_special(kg_verifier *v, const kg_op *op)
     case KG_OP_ARRIVE:
         check_barrier(v, op);
         break;
+    case KG_OP_BATON_WAIT:
+    case KG_OP_BATON_PASS:
+        kg_verify_baton(v, op);
+        break;
     case KG_OP_FENCE:
         check_fence(v, op);
         break;

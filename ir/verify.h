@@ -21,5 +21,6 @@ void kg_verify_grid_wait(kg_verifier *v);                                 // ver
 void kg_verify_cluster(kg_verifier *v, const kg_op *op);                   // verify_cluster.c
 void kg_verify_layout(kg_verifier *v, const kg_op *op, const kg_value *x); // verify_layout.c
 void kg_verify_layouts_agree(kg_verifier *v, const kg_op *op);
+void kg_verify_baton(kg_verifier *v, const kg_op *op);                     // verify_baton.c
 void kg_verify_schedule(kg_verifier *v); // schedule.c
 void kg_verify_roles(kg_verifier *v);                                       // verify_roles.c

@@ -18,6 +18,11 @@ static bool is_barrier(const kg_op *op)
     return op->code == KG_OP_BARRIER || op->code == KG_OP_ARRIVE;
 }
 
+static bool is_baton(const kg_op *op)
+{
+    return op->code == KG_OP_BATON_WAIT || op->code == KG_OP_BATON_PASS;
+}
+
 // Whether an op of this kind may carry the attribute at all.
 static bool is_legal(const kg_op *op, kg_attr_key key)
 {
@@ -73,14 +78,16 @@ static bool is_legal(const kg_op *op, kg_attr_key key)
     case KG_A_ID:
         return is_barrier(op);
     case KG_A_IDS:
-        return code == KG_OP_BARRIER;
+        return code == KG_OP_BARRIER || is_baton(op);
+    case KG_A_BATON:
+        return is_baton(op);
     case KG_A_COUNT:
         return is_barrier(op) || code == KG_OP_WAIT || code == KG_OP_BULK_WAIT ||
                code == KG_OP_WGMMA_WAIT;
     case KG_A_ORDER:
         return code == KG_OP_FENCE;
     case KG_A_SCOPE:
-        return code == KG_OP_FENCE || code == KG_OP_PROXY_FENCE;
+        return code == KG_OP_FENCE || code == KG_OP_PROXY_FENCE || code == KG_OP_MBARRIER_ARRIVE;
     case KG_A_BYTES:
         return code == KG_OP_MBARRIER_EXPECT;
     case KG_A_BEHIND:

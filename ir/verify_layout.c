@@ -36,14 +36,16 @@ static bool covers_core(const kg_layout *layout, int wanted)
     return rank == wanted;
 }
 
-static const char *shape_finding(const kg_layout *layout, const kg_type *type, int *core_bits)
+static const char *shape_finding(const kg_layout *layout, const kg_type *type, int warps,
+                                 int *core_bits)
 {
     if (layout->rank != type->rank) return "has another rank";
     *core_bits = 0;
     for (int d = 0; d < layout->rank; d++) {
         if (layout->core[d] < 1 || (layout->core[d] & (layout->core[d] - 1)))
             return "has a core that is not a power of two";
-        if (layout->reps[d] < 1 || (int64_t)layout->core[d] * layout->reps[d] != type->dims[d])
+        if (layout->reps[d] < 1 || ((int64_t)layout->core[d] * layout->reps[d] != type->dims[d] &&
+                                    !kg_layout_three_of_four(layout, d, type->dims[d], warps)))
             return "has another shape";
         *core_bits += log2_of(layout->core[d]);
     }
@@ -53,16 +55,19 @@ static const char *shape_finding(const kg_layout *layout, const kg_type *type, i
 static const char *finding(const kg_layout *layout, const kg_type *type, int warps)
 {
     int core_bits;
-    const char *text = shape_finding(layout, type, &core_bits);
+    const char *text = shape_finding(layout, type, warps, &core_bits);
     if (text) return text;
     int64_t registers = (int64_t)1 << layout->bits[KG_IN_REG];
     if (layout->bits[KG_IN_LANE] != 5) return "does not have 32 lanes";
-    // A number of warps that is no power of two: the warps beyond the last power hold copies.
+    // A number of warps that is no power of two: the warps beyond the last power hold copies, or
+    // a tile has three of four.
     int warp_bits = layout->bits[KG_IN_WARP];
     if (1 << warp_bits < warps || 1 << warp_bits >= 2 * warps)
         return "is for another number of warps";
     for (int d = 0; d < layout->rank && 1 << warp_bits != warps; d++)
-        if (layout->basis[KG_IN_WARP][warp_bits - 1][d]) return "is for another number of warps";
+        if (layout->basis[KG_IN_WARP][warp_bits - 1][d] &&
+            !kg_layout_three_of_four(layout, d, type->dims[d], warps))
+            return "is for another number of warps";
     for (int d = 0; d < layout->rank; d++) registers *= layout->reps[d];
     if (registers > KG_MOST_REGISTERS) return "keeps too many elements in a thread";
     for (int in = 0; in < KG_IN_COUNT; in++)
@@ -123,7 +128,8 @@ void kg_verify_layouts_agree(kg_verifier *v, const kg_op *op)
     case KG_CLASS_U:
     case KG_CLASS_B:
     case KG_CLASS_C:
-    case KG_CLASS_N: break;
+    case KG_CLASS_N:
+        break;
     case KG_CLASS_M: // mask and value elsewhere follow the fragment that is moved
         if (op->code == KG_OP_LOAD)
             for (int i = 1; i < op->n_operands; i++) same(v, op, op->results[0], op->operands[i]);

@@ -6,22 +6,46 @@
 const char *const kgen_target_configurations[] = {
     // More trips than slots, so that every ring goes round.
     "matmul M=256 N=256 K=320 stages=3 target=sm_90a",
-    "matmul M=300 N=200 K=264 stages=3 sms=2 out=f16 dtype=f16 target=sm_90a",
-    "matmul M=256 N=256 K=320 stages=3 a_col=true b_col=true sms=3 target=sm_90a",
+    "matmul M=300 N=200 K=264 stages=3 sms=2 cluster=1 out=f16 dtype=f16 target=sm_90a",
+    "matmul M=256 N=256 K=320 stages=3 a_col=true b_col=true sms=3 cluster=1 target=sm_90a",
     "matmul M=256 N=512 K=320 tile_m=128 tile_n=256 out=bf16 activation=silu sms=1 target=sm_90a",
     "matmul M=512 N=200 tile_m=256 tile_n=128 out=bf16 bias=true activation=silu "
-    "sms=3 target=sm_90a",
+    "sms=3 cluster=1 target=sm_90a",
     "matmul M=200 N=312 K=264 stages=3 tile_m=128 tile_n=160 out=bf16 sms=1 target=sm_90a",
-    "matmul M=130 N=72 K=200 stages=2 tile_m=256 tile_n=64 out=bf16 sms=2 target=sm_90a",
-    // Tiles in the order of a raster, whose last group is shorter.
-    "matmul M=192 N=256 K=128 stages=3 tile_m=64 tile_n=128 out=bf16 sms=2 target=sm_90a",
-    "attention SQ=200 SK=300 D=128 causal=true target=sm_90a",
-    "attention SQ=300 SK=300 H=2 sms=4 D=64 dtype=f16 stages=2 target=sm_90a",
-    "attention SQ=100 SK=300 H=1 D=128 target=sm_90a",
-    "attention SQ=200 SK=520 H=1 D=64 causal=true stages=3 target=sm_90a",
-    // Persistent CTAs go through the blocks of two sections of heads, longest first.
-    "attention SQ=200 SK=520 H=4 HKV=2 B=2 D=64 causal=true stages=2 persistent=true sms=3 "
+    "matmul M=130 N=72 K=200 stages=2 tile_m=256 tile_n=64 out=bf16 sms=2 cluster=1 target=sm_90a",
+    // Pairs of CTAs that share tiles of b, or of a: with and without a tile beyond the last one.
+    "matmul M=300 N=264 K=264 stages=3 cluster=2 tile_m=128 tile_n=128 sms=2 target=sm_90a",
+    "matmul M=300 N=264 K=264 stages=3 cluster=2 tile_m=128 tile_n=64 sms=5 bias=true "
     "target=sm_90a",
+    "matmul M=312 N=264 K=328 stages=4 cluster=2 tile_m=64 tile_n=64 a_col=true b_col=true "
+    "sms=4 target=sm_90a",
+    "matmul M=384 N=512 K=264 stages=3 cluster=2 tile_m=128 tile_n=256 sms=3 out=bf16 "
+    "activation=silu target=sm_90a",
+    "matmul M=200 N=160 K=328 stages=3 cluster=2 tile_m=256 tile_n=128 out=bf16 b_col=true "
+    "target=sm_90a",
+    // Tiles in the order of a raster, whose last group is shorter.
+    "matmul M=192 N=256 K=128 stages=3 tile_m=64 tile_n=128 out=bf16 sms=2 cluster=1 target=sm_90a",
+    // Two sets of warps that take a CTA's tiles in turn: six turns, and an odd number of them.
+    "matmul M=300 N=392 K=264 stages=3 turns=2 tile_m=128 tile_n=128 sms=2 out=bf16 "
+    "target=sm_90a",
+    "matmul M=300 N=200 K=200 stages=3 turns=2 tile_m=128 tile_n=128 a_col=true b_col=true sms=2 "
+    "target=sm_90a",
+    // Panels of another matrix, brought while the products run.
+    "matmul M=136 N=184 K=136 stages=3 tile_m=64 tile_n=192 out=bf16 bias=true activation=silu "
+    "residual=true sms=1 cluster=1 target=sm_90a",
+    "matmul M=72 N=136 K=136 stages=3 tile_m=64 tile_n=64 residual=true sms=2 cluster=1 "
+    "target=sm_90a",
+    // Splits whose CTAs go through several tiles; where they take turns, a tile adds a panel of r.
+    "matmul M=72 N=72 K=264 stages=3 splits=2 tile_m=64 tile_n=64 sms=2 target=sm_90a",
+    "matmul M=64 N=136 K=264 stages=3 splits=3 split_order=serial residual=true out=bf16 "
+    "tile_m=64 tile_n=128 sms=3 target=sm_90a",
+    "attention SQ=200 SK=300 D=128 causal=true target=sm_90a",
+    "attention SQ=300 SK=420 H=2 sms=4 D=64 dtype=f16 stages=2 tile_n=192 target=sm_90a",
+    "attention SQ=100 SK=300 H=1 D=128 tile_n=176 target=sm_90a",
+    "attention SQ=200 SK=520 H=1 D=64 causal=true stages=3 tile_n=128 target=sm_90a",
+    // Persistent CTAs go through the blocks of two sections of heads, longest first.
+    "attention SQ=200 SK=520 H=4 HKV=2 B=2 D=64 causal=true stages=2 tile_n=128 persistent=true "
+    "sms=3 target=sm_90a",
     // Rows of all heads that read a key head in one tile, token by token.
     "attention SQ=50 SK=300 H=6 HKV=2 D=128 causal=true pack=true target=sm_90a",
     NULL,
@@ -42,9 +66,12 @@ const char *const kgen_configurations[] = {
     "matmul M=64 N=64 K=200 splits=3 stages=4",
     "matmul M=64 N=64 K=200 splits=3 stages=5",
     "matmul M=64 N=64 K=200 splits=3 stages=6",
+    "matmul M=64 N=72 K=200 splits=3 split_order=serial out=bf16",
     "matmul M=33 N=65 K=17 activation=relu bias=true",
     "matmul M=64 N=64 K=64 activation=gelu bias=true out=bf16",
     "matmul M=64 N=72 K=48 activation=silu",
+    "matmul M=130 N=72 K=64 residual=true bias=true activation=gelu out=bf16",
+    "matmul M=40 N=65 K=64 residual=true splits=2",
     "matmul M=96 N=40 K=72 a_col=true",
     "matmul M=70 N=50 K=90 b_col=true",
     "matmul M=96 N=40 K=72 a_col=true b_col=true splits=2",
@@ -79,5 +106,11 @@ const char *const kgen_configurations[] = {
     "delta_net_prefill T=128 B=1 HK=2 D=64 rows=64 dtype=f16 gates=none",
     "delta_net_prefill T=100 B=1 H=1 rows=128",
     "delta_net_prefill T=65 H=1 stages=1 dtype=f16",
+    "delta_net_prefill T=70 B=1 H=1 rows=32",
+    "delta_net_prefill T=70 B=1 H=1 D=64 rows=16 dtype=f16",
+    "delta_net_prefill T=700 B=1 H=1 D=64 gates=none form=fused",
+    "delta_net_prefill T=150 form=chunks",
+    "delta_net_prefill T=200 B=3 H=1 D=64 form=chunks gates=strong",
+    "delta_net_prefill T=65 B=4 HK=2 form=chunks gates=none stages=1 dtype=f16",
     NULL,
 };

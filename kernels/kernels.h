@@ -15,7 +15,7 @@
 
 #define KGEN_TASK_RANK 5
 #define KGEN_TASK_TENSORS 16
-#define KGEN_TASK_DEFINES 24
+#define KGEN_TASK_DEFINES 32
 #define KGEN_TASK_SCALARS 16
 
 typedef struct kgen_task_key {
@@ -65,7 +65,7 @@ typedef struct kgen_task {
     kgen_task_scalar scalars[KGEN_TASK_SCALARS];
     int n_scalars;
     char target[16];    // GPU that the plan is made for; empty: any
-    char reasons[2048]; // why this schedule, a line each; empty: nothing was to be chosen
+    char reasons[4096]; // why this schedule, a line each; empty: nothing was to be chosen
     double flop, bytes;                        // of the whole task, by the usual formulas
     void (*prepare)(struct kgen_task *task);   // inputs that are not uniform noise; NULL: none
     bool (*reference)(struct kgen_task *task); // false: out of memory

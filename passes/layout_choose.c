@@ -342,11 +342,26 @@ static int64_t dot_class_cost(kg_layouts *ls, const kg_class *cls, const kg_layo
     return cost;
 }
 
+// Something is computed along the rows, of which three warpgroups have no power of two.
+static bool reduces_rows(const kg_class *cls)
+{
+    for (const kg_touch *t = cls->first; t; t = t->next) {
+        kg_op_class c = kg_op_info_of(t->op->code)->cls;
+        if ((c == KG_CLASS_R || c == KG_CLASS_N) && t->operand == 0 &&
+            kg_op_int(t->op, KG_A_AXIS, 0) == 0)
+            return true;
+    }
+    return false;
+}
+
 const kg_layout *kg_layout_choose_dot(kg_layouts *ls, const kg_class *cls)
 {
     kg_layout best, acc;
     int64_t least = -1;
     kg_dot_kind kind = class_dot_kind(cls);
+    if (kind == KG_DOT_WGMMA && cls->warps == 12 && !reduces_rows(cls) &&
+        kg_layout_dot_acc(kind, cls->type.dims[0], cls->type.dims[1], 12, 1, &acc))
+        return kg_layout_intern(ls, &acc);
     for (int warps_m = 32; warps_m >= 1; warps_m /= 2)
         for (int warps_n = 1; warps_m * warps_n <= cls->warps; warps_n *= 2) {
             if (!kg_layout_dot_acc(kind, cls->type.dims[0], cls->type.dims[1], warps_m, warps_n,

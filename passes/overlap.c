@@ -230,7 +230,8 @@ bool kg_pass_overlap(kg_pass_context *context, kg_kernel *kernel)
     if (!schedule.overlap || !context->machine->wgmma || schedule.producers) return true;
     finder f = {.context = context};
     kg_walk(kernel->body, find_loop, &f);
-    kernel->schedule.overlap = kernel->schedule.fallback = 0;
+    kernel->schedule.overlap = 0;
+    if (!schedule.pingpong) kernel->schedule.fallback = 0;
     int turned = 0;
     kg_overlap none = {.context = context, .kernel = kernel};
     for (int i = 0; i < f.loops.count; i++) {

@@ -9,6 +9,11 @@
 //   grid n: 3, m: 4   raster 2        tile   0 1 2 3 4 5 | 6 7 8 9 10 11
 //                                     m      0 1 0 1 0 1 | 2 3 2 3 2  3
 //                                     n      0 0 1 1 2 2 | 0 0 1 1 2  2
+//
+// With `cluster N` a cluster of N CTAs has N tiles side by side along an axis, one each, so that
+// clusters are given out where else tiles are: the axis has an N-th as many, rounded up, and its
+// index in a CTA is N times the cluster's plus the CTA's rank. All but the rank is one number in
+// all CTAs of a cluster.
 #include "passes/fold_internal.h"
 #include "passes/specialize_internal.h"
 
@@ -71,35 +76,70 @@ static bool is_arithmetic(const kg_sexpr *e)
     return e->kind < KG_SX_EQ && is_arithmetic(e->a) && is_arithmetic(e->b);
 }
 
+bool kg_changes_grid(const kg_specializer *s)
+{
+    return s->schedule.persistent > 0 || s->schedule.raster > 1 || s->schedule.cluster > 1;
+}
+
 bool kg_is_linear_grid(kg_specializer *s)
 {
     for (int i = 0; i < s->kernel->n_grid; i++)
         if (!is_arithmetic(s->kernel->grid[i].extent))
-            kg_misfit_at(s, NULL, "leave out `persistent` and `raster`",
+            kg_misfit_at(s, NULL, "leave out `persistent`, `raster` and `cluster`",
                          "the size of the grid's axis '%s' is decided by a comparison",
                          s->kernel->grid[i].value->name);
     if (!s->kernel->n_grid)
-        kg_misfit_at(s, NULL, "leave out `persistent` and `raster`",
+        kg_misfit_at(s, NULL, "leave out `persistent`, `raster` and `cluster`",
                      "the kernel has no grid whose tiles could be given out");
     return !s->misfit.reason;
+}
+
+// From a tile of a CTA to its next one, and from that of a cluster.
+static int32_t step_of(const kg_specializer *s)
+{
+    return s->schedule.persistent / (s->schedule.cluster > 1 ? s->schedule.cluster : 1);
+}
+
+// Which cluster a CTA is of, and its rank there.
+static void divide_cluster(kg_specializer *s, kg_tile_loop *t, const kg_place *outside)
+{
+    t->first = t->cta;
+    if (s->schedule.cluster < 2) return;
+    kg_value *size = kg_make_int(outside, KG_I32, s->schedule.cluster);
+    t->first = calculate(outside, KG_OP_DIV, t->cta, size);
+    t->rank = calculate(outside, KG_OP_MOD, t->cta, size);
+}
+
+// The grid's axes, that of the clusters with an N-th of its tiles.
+static kg_grid_axis axis_of_clusters(const kg_specializer *s, int i)
+{
+    kg_grid_axis axis = s->kernel->grid[i];
+    int32_t size = s->schedule.cluster;
+    if (size < 2 || i != s->schedule.cluster_axis) return axis;
+    kg_arena *arena = s->kernel->unit->arena;
+    axis.extent = kg_sexpr_binary(arena, KG_SX_CEILDIV, axis.extent, kg_sexpr_int(arena, size));
+    return axis;
 }
 
 kg_tile_loop kg_make_linear_grid(kg_specializer *s, const kg_place *outside)
 {
     kg_kernel *k = s->kernel;
     kg_arena *arena = k->unit->arena;
-    kg_tile_loop t = {.linear = s->schedule.persistent > 0 || s->schedule.raster > 1};
+    int32_t size = s->schedule.cluster > 1 ? s->schedule.cluster : 1;
+    kg_tile_loop t = {.linear = kg_changes_grid(s)};
     if (!t.linear) return t;
     kg_sexpr *all = NULL;
     t.n_old = k->n_grid;
     for (int i = 0; i < k->n_grid; i++) {
-        t.old[i] = k->grid[i];
-        t.extent[i] = length_of(outside, k->grid[i].extent);
+        t.old[i] = axis_of_clusters(s, i);
+        t.extent[i] = length_of(outside, t.old[i].extent);
         t.tiles = i ? calculate(outside, KG_OP_MUL, t.tiles, t.extent[i]) : t.extent[i];
-        all = i ? kg_sexpr_binary(arena, KG_SX_MUL, all, k->grid[i].extent) : k->grid[i].extent;
+        all = i ? kg_sexpr_binary(arena, KG_SX_MUL, all, t.old[i].extent) : t.old[i].extent;
     }
     if (s->schedule.persistent)
-        all = kg_sexpr_binary(arena, KG_SX_MIN, all, kg_sexpr_int(arena, s->schedule.persistent));
+        all = kg_sexpr_binary(arena, KG_SX_MIN, all,
+                              kg_sexpr_int(arena, s->schedule.persistent / size));
+    if (size > 1) all = kg_sexpr_binary(arena, KG_SX_MUL, all, kg_sexpr_int(arena, size));
     t.cta = KG_NEW(arena, kg_value);
     *t.cta = (kg_value){.kind = KG_VALUE_GRID,
                         .type = kg_scalar_type(KG_I32),
@@ -108,9 +148,11 @@ kg_tile_loop kg_make_linear_grid(kg_specializer *s, const kg_place *outside)
                         .id = -1};
     k->grid[0] = (kg_grid_axis){t.cta, all};
     k->n_grid = 1;
+    k->cluster = size > 1 ? size : k->cluster;
+    divide_cluster(s, &t, outside);
     if (s->schedule.turns > 1) {
-        kg_value *left = negate(outside, calculate(outside, KG_OP_SUB, t.tiles, t.cta));
-        kg_value *step = kg_make_int(outside, KG_I32, s->schedule.persistent);
+        kg_value *left = negate(outside, calculate(outside, KG_OP_SUB, t.tiles, t.first));
+        kg_value *step = kg_make_int(outside, KG_I32, step_of(s));
         t.turns = negate(outside, calculate(outside, KG_OP_DIV, left, step));
     }
     return t;
@@ -120,8 +162,8 @@ kg_tile_loop kg_make_linear_grid(kg_specializer *s, const kg_place *outside)
 static kg_block *open_loop(kg_specializer *s, const kg_tile_loop *t, kg_block *role)
 {
     kg_place place = kg_place_end(s->kernel, role, s->schedule.loc);
-    kg_value *first = t->turns ? kg_make_int(&place, KG_I32, 0) : t->cta;
-    kg_value *step = kg_make_int(&place, KG_I32, t->turns ? 1 : s->schedule.persistent);
+    kg_value *first = t->turns ? kg_make_int(&place, KG_I32, 0) : t->first;
+    kg_value *step = kg_make_int(&place, KG_I32, t->turns ? 1 : step_of(s));
     kg_value *end = t->turns ? t->turns : t->tiles;
     kg_op *loop = kg_make(&place, KG_OP_FOR, 3, (kg_value *[]){first, end, step});
     kg_block *body = kg_op_add_block(s->kernel, loop);
@@ -152,6 +194,14 @@ static void raster(const kg_place *place, const kg_tile_loop *t, int64_t group, 
     indices[0] = calculate(place, KG_OP_DIV, within, rows);
 }
 
+// Of the cluster's tiles, the one of this CTA.
+static kg_value *own_tile(const kg_specializer *s, const kg_tile_loop *t, const kg_place *place,
+                          kg_value *cluster)
+{
+    kg_value *size = kg_make_int(place, KG_I32, s->schedule.cluster);
+    return calculate(place, KG_OP_ADD, calculate(place, KG_OP_MUL, cluster, size), t->rank);
+}
+
 static void name_index(const kg_tile_loop *t, int axis, kg_value *index)
 {
     if (index->kind == KG_VALUE_RESULT && !index->name) index->name = t->old[axis].value->name;
@@ -163,8 +213,8 @@ static void find_indices(kg_specializer *s, const kg_tile_loop *t, kg_tile_work 
     kg_value **indices = work->indices;
     kg_place place = kg_place_end(s->kernel, work->block, s->schedule.loc);
     if (t->turns) {
-        kg_value *step = kg_make_int(&place, KG_I32, s->schedule.persistent);
-        tile = calculate(&place, KG_OP_ADD, calculate(&place, KG_OP_MUL, tile, step), t->cta);
+        kg_value *step = kg_make_int(&place, KG_I32, step_of(s));
+        tile = calculate(&place, KG_OP_ADD, calculate(&place, KG_OP_MUL, tile, step), t->first);
         tile->name = "tile";
     }
     if (t->n_old == 3) {
@@ -183,6 +233,9 @@ static void find_indices(kg_specializer *s, const kg_tile_loop *t, kg_tile_work 
         indices[0] = calculate(&place, KG_OP_MOD, tile, t->extent[0]);
         indices[1] = calculate(&place, KG_OP_DIV, tile, t->extent[0]);
     }
+    if (t->rank)
+        indices[s->schedule.cluster_axis] =
+            own_tile(s, t, &place, indices[s->schedule.cluster_axis]);
     for (int i = 0; i < t->n_old; i++) name_index(t, i, indices[i]);
 }
 
@@ -191,7 +244,7 @@ kg_tile_work kg_make_tile_loop(kg_specializer *s, const kg_tile_loop *t, kg_bloc
     kg_tile_work work = {.block = role};
     if (!t->linear) return work;
     if (s->schedule.persistent) work.block = open_loop(s, t, role);
-    find_indices(s, t, &work, s->schedule.persistent ? work.block->arg : t->cta);
+    find_indices(s, t, &work, s->schedule.persistent ? work.block->arg : t->first);
     return work;
 }
 

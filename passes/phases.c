@@ -81,7 +81,7 @@ static void fill_site(kg_phaser *s, int class, int at)
     if (head->empty) {
         kg_op *wait = make_sync(&place, KG_OP_MBARRIER_WAIT, head->empty, slot);
         kg_op_set_int(s->kernel, wait, KG_A_BEHIND, 1);
-        if (head->multicast) kg_op_set_int(s->kernel, wait, KG_A_CLUSTER, 1);
+        if (head->handed) kg_op_set_int(s->kernel, wait, KG_A_CLUSTER, 1);
     }
     kg_op *expect = make_sync(&place, KG_OP_MBARRIER_EXPECT, head->full, slot);
     kg_op_set_int(s->kernel, expect, KG_A_BYTES, bytes);
@@ -240,12 +240,15 @@ static bool fits_a_trip_later(const kg_phaser *s, const kg_phase_reading *r)
     return counts_trips(r->slot, loop, r->last) && chains(s, r);
 }
 
-// The slot is given back; to all CTAs that fill it.
+// The slot is given back; to all CTAs that fill it. That tensor cores have read it is over and
+// needs no scope, which would cost the reader a fence.
 static void give_back(kg_phaser *s, const kg_place *place, const kg_phase_stream *head,
                       kg_value *slot)
 {
     kg_op *arrive = make_sync(place, KG_OP_MBARRIER_ARRIVE, head->empty, slot);
-    if (head->multicast) kg_op_set_int(s->kernel, arrive, KG_A_CLUSTER, 1);
+    if (!head->multicast) return;
+    kg_op_set_int(s->kernel, arrive, KG_A_CLUSTER, 1);
+    if (!head->handed) kg_op_set_name(s->kernel, arrive, KG_A_SCOPE, "cta");
 }
 
 static void arrive_if(kg_phaser *s, kg_place place, const kg_phase_stream *head,
@@ -342,6 +345,7 @@ static void make_all(kg_phaser *s)
         if (!released_by_arrivals(s, x, arrivals)) return;
         if (x->multicast) arrivals *= s->kernel->cluster;
         multicast |= x->multicast;
+        x->handed = x->multicast && !kg_phases_for_products(s, c);
         int64_t ring = kg_op_int(x->buffer->op, KG_A_RING, 1);
         x->full = kg_phases_declare(s, x, "full", ring, 1);
         if (arrivals) x->empty = kg_phases_declare(s, x, "empty", ring, arrivals);

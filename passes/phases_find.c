@@ -138,6 +138,19 @@ static void classify(kg_phaser *s)
             }
 }
 
+bool kg_phases_for_products(const kg_phaser *s, int class)
+{
+    for (int i = 0; i < s->p->accesses.count; i++) {
+        const kg_sync_access *a = &s->p->accesses.items[i];
+        if (a->global || a->phase || kg_sync_node_at(s->p, a->node)->op->code == KG_OP_WGMMA)
+            continue;
+        for (int k = 0; k < s->streams.count; k++)
+            if (s->streams.items[k].class == class && s->streams.items[k].buffer == a->at.root)
+                return false;
+    }
+    return true;
+}
+
 // ---- readings -----------------------------------------------------------------------------------
 typedef struct assignment_search {
     const kg_value *slot;
@@ -241,13 +254,27 @@ static kg_op *out_of_regions(kg_op *op, const kg_value *slot, int depth, bool fi
     return op;
 }
 
+// The slot's number is another at `to` than it was at `from`, in front of it in one block.
+static bool counts_on(const kg_value *slot, const kg_op *from, const kg_op *to)
+{
+    for (; from && from != to; from = from->next) {
+        if (from->code == KG_OP_ASSIGN && from->operands[0] == slot) return true;
+        for (int i = 0; i < from->n_blocks; i++) {
+            assignment_search search = {slot, false};
+            kg_walk(from->blocks[i], find_assignment, &search);
+            if (search.found) return true;
+        }
+    }
+    return false;
+}
+
 static bool read_before(kg_phaser *s, int class, const kg_value *slot, kg_op *op)
 {
     for (int i = 0; i < s->readings.count; i++) {
         kg_phase_reading *r = &s->readings.items[i];
         kg_op *here =
             r->class == class && kg_phases_same_slot(r->slot, slot) ? lift(op, r->block) : NULL;
-        if (!here) continue;
+        if (!here || counts_on(slot, r->last, here)) continue;
         r->last = here; // accesses come in program order
         return true;
     }

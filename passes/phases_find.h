@@ -23,6 +23,7 @@ typedef struct kg_phase_stream {
     bool looped;    // copies stand in a loop
     bool once;      // each number of a slot comes up once: the only copy's loop stands in no other
     bool multicast; // some come from all CTAs of the cluster; of the first of a class: of any of it
+    bool handed;    // ordinary accesses of a CTA come before another one's copies
     int class;      // number of the first stream of its class
     kg_value *full, *empty;
 } kg_phase_stream;
@@ -67,6 +68,8 @@ typedef struct kg_phaser {
 bool kg_phases_find(kg_phaser *s);
 bool kg_phases_same_slot(const kg_value *a, const kg_value *b);
 bool kg_phases_in_loop(const kg_op *op);
+// Nobody but the tensor cores reads what comes into the buffers of a class.
+bool kg_phases_for_products(const kg_phaser *s, int class);
 // Is a mutable slot number assigned in what `owner` holds?
 bool kg_phases_assigned_inside(const kg_value *slot, kg_op *owner);
 // Readers of two regions, as many warps each, that take turns: of the trips of one loop that both

@@ -81,7 +81,7 @@ static void make_rings(kg_specializer *s, const kg_place *front)
     for (int i = 0; i < s->lone.count; i++) {
         const kg_lone_copy *lone = &s->lone.items[i];
         kg_place_op(front, lone->buffer->op);
-        if (lone->repeats) kg_op_set_int(s->kernel, lone->buffer->op, KG_A_RING, 1);
+        if (lone->repeats) kg_op_set_int(s->kernel, lone->buffer->op, KG_A_RING, lone->slots);
     }
 }
 
@@ -112,11 +112,16 @@ static kg_value *open_counter(kg_specializer *s, kg_block *block)
     return kg_op_result(s->kernel, frag, kg_scalar_type(KG_I32), "trip");
 }
 
+static void count_up_at(const kg_place *place, kg_value *counter)
+{
+    kg_value *next = kg_make_binary(place, KG_OP_ADD, counter, kg_make_int(place, KG_I32, 1));
+    kg_make(place, KG_OP_ASSIGN, 2, (kg_value *[]){counter, next});
+}
+
 void kg_count_up(kg_specializer *s, kg_block *block, kg_value *counter)
 {
     kg_place place = kg_place_end(s->kernel, block, s->schedule.loc);
-    kg_value *next = kg_make_binary(&place, KG_OP_ADD, counter, kg_make_int(&place, KG_I32, 1));
-    kg_make(&place, KG_OP_ASSIGN, 2, (kg_value *[]){counter, next});
+    count_up_at(&place, counter);
 }
 
 // The number of the trip, by which rings go, in one role's copy of a loop.
@@ -157,7 +162,8 @@ static void bring_views(kg_value *view, kg_op *copy)
     }
 }
 
-// Slots of a buffer of one slot are told apart by how often it was filled.
+// Slots of such a buffer are told apart by how often it was filled. Where one copy follows the
+// other the number changes in front of it, behind the last one at the block's end.
 static kg_value *count_lone(kg_specializer *s, const kg_lone_copy *lone, kg_block *region,
                             kg_block *block)
 {
@@ -173,7 +179,10 @@ static bool copy_by_engine(kg_op *op, void *user)
     if (op->code != KG_OP_COPY || op->operands[0] != f->ring) return true;
     kg_place place = kg_place_before(f->s->kernel, op);
     op->code = KG_OP_COPY_BULK;
-    if (f->lone) f->slot = count_lone(f->s, f->lone, f->region, op->parent);
+    if (f->lone && f->slot)
+        count_up_at(&place, f->slot);
+    else if (f->lone)
+        f->slot = count_lone(f->s, f->lone, f->region, op->parent);
     if (f->slot) kg_op_set_operand(op, 0, kg_make_slot_view(&place, op->operands[0], f->slot));
     if (f->sole) bring_views(op->operands[1], op);
     return true;
@@ -197,7 +206,7 @@ static void fill_producer(kg_specializer *s, role *producer, const kg_tile_loop 
     for (int i = 0; i < s->lone.count; i++) {
         const kg_lone_copy *lone = &s->lone.items[i];
         refill f = {.s = s, .ring = lone->buffer, .lone = lone, .region = producer->block};
-        f.sole = is_sole(s, lone->copy->operands[1]);
+        f.sole = is_sole(s, lone->copies[0]->operands[1]);
         kg_walk(producer->tile.block, copy_by_engine, &f);
     }
 }
@@ -243,9 +252,14 @@ static void fill_consumer(kg_specializer *s, role *consumer, kg_op *first, const
     }
     for (int i = 0; i < s->lone.count; i++) {
         const kg_lone_copy *lone = &s->lone.items[i];
-        kg_value *slot = count_lone(s, lone, consumer->block, lone->copy->parent);
+        kg_value *slot = count_lone(s, lone, consumer->block, lone->copies[0]->parent);
+        for (int c = 1; c < lone->n_copies; c++) {
+            kg_place place = kg_place_before(s->kernel, lone->copies[c]);
+            count_up_at(&place, slot);
+            kg_op_remove(lone->copies[c]);
+        }
         if (turns) kg_count_other_copies(s, turns, lone->buffer, slot);
-        use_slots(s, lone->buffer, lone->copy, slot);
+        use_slots(s, lone->buffer, lone->copies[0], slot);
     }
 }
 
@@ -256,7 +270,7 @@ static void split_roles(kg_specializer *s)
     for (int i = 0; i < s->lone.count; i++) kg_op_remove(s->lone.items[i].buffer->op);
     kg_op *first = k->body->first;
     kg_place front = kg_place_before(k, first);
-    find_outside(s, s->schedule.persistent || s->schedule.raster > 1);
+    find_outside(s, kg_changes_grid(s));
     make_rings(s, &front);
     kg_tile_loop t = kg_make_linear_grid(s, &front);
     int consumers = kg_schedule_consumers(k);
@@ -270,12 +284,15 @@ static void split_roles(kg_specializer *s)
     else
         consumer.tile = kg_make_tile_loop(s, &t, consumer.block);
     fill_consumer(s, &consumer, first, &t, t.turns ? &turns : NULL);
+    if (t.rank) kg_share_copies(s, producer.block);
     k->warps = consumers + 4;
+    if (s->schedule.bulk_store) kg_specialize_stores(s, consumer.block);
+    // What the passes overlap, pingpong and dependent do behind this one.
     k->schedule = (kg_schedule){.overlap = s->schedule.overlap,
+                                .pingpong = s->schedule.pingpong,
                                 .dependent = s->schedule.dependent,
                                 .loc = s->schedule.loc};
-    if (s->schedule.overlap) k->schedule.fallback = s->schedule.fallback; // the pass overlap's
-    if (s->schedule.bulk_store) kg_specialize_stores(s, consumer.block);
+    if (s->schedule.overlap || s->schedule.pingpong) k->schedule.fallback = s->schedule.fallback;
     if (t.turns) kg_repeat_consumers(s, &turns);
 }
 
@@ -298,12 +315,15 @@ static void report(kg_specializer *s)
 
 static bool fits(kg_specializer *s)
 {
-    bool linear = s->schedule.persistent || s->schedule.raster > 1;
     if (s->schedule.turns > 1 && !s->schedule.persistent)
         kg_misfit_at(s, NULL, "say `persistent N` as well, or leave out `turns`",
                      "consumers take turns at the tiles of a CTA, and each CTA has only one");
-    return !s->misfit.reason && kg_specialize_fits(s) && (!linear || kg_is_linear_grid(s)) &&
-           kg_specialize_slice(s);
+    if (s->schedule.turns > 1 && s->schedule.bulk_load)
+        kg_misfit_at(s, NULL, "leave out `bulk_load` or `turns`",
+                     "what a result takes in is not fetched for consumers that take turns");
+    return !s->misfit.reason && kg_specialize_fits(s) &&
+           (!kg_changes_grid(s) || kg_is_linear_grid(s)) &&
+           (s->schedule.cluster < 2 || kg_cluster_fits(s)) && kg_specialize_slice(s);
 }
 
 bool kg_pass_specialize(kg_pass_context *context, kg_kernel *kernel)
@@ -318,7 +338,8 @@ bool kg_pass_specialize(kg_pass_context *context, kg_kernel *kernel)
         return s.schedule.fallback;
     }
     kg_turn_buffers(context->arena, kernel);
-    kg_specialize_slice(&s); // the turned buffers' copies have new sources
+    if (s.schedule.bulk_store) kg_specialize_stores(&s);
+    kg_specialize_slice(&s); // copies have new sources, and there may be more of them
     split_roles(&s);
     return kg_pass_fold(context, kernel); // indices of tiles and trips that only now are known
 }

@@ -111,7 +111,7 @@ static void check_product(kg_specializer *s, const kg_op *dot)
                      m, n, k);
     else if (!divides(s, m, n))
         kg_misfit_at(s, dot,
-                     "a power of two of warpgroups, each with 64 rows and up to 256 columns",
+                     "one, two, three or four warpgroups, each with 64 rows and up to 256 columns",
                      "a %d x %d tile does not divide over %d warps", m, n, s->consumers);
     else if (b->type.home != KG_HOME_SHARED || a->type.home == KG_HOME_GLOBAL)
         kg_misfit_at(s, dot, "fill a buffer in the loop's body",
@@ -191,7 +191,7 @@ static bool find_loop(kg_op *op, void *user)
 {
     kg_specializer *s = user;
     if (op->code == KG_OP_WARPS || kg_op_info_of(op->code)->cls == KG_CLASS_Y ||
-        op->code == KG_OP_COPY_ASYNC || op->code == KG_OP_COPY_BULK || op->code == KG_OP_AWAIT) {
+        op->code == KG_OP_COPY_ASYNC || op->code == KG_OP_COPY_BULK) {
         kg_misfit_at(s, op, "leave roles and synchronization to the passes, or the schedule out",
                      "the kernel says by itself who does what ('%s')",
                      kg_op_info_of(op->code)->name);
@@ -231,6 +231,18 @@ static bool repeats(const kg_specializer *s, const kg_op *op)
     return s->schedule.persistent > 0 || kg_loops_around(op) > 0;
 }
 
+static void note_lone(kg_specializer *s, kg_op *copy, kg_value *buffer)
+{
+    kg_op **one = KG_NEW(s->context->arena, kg_op *);
+    *one = copy;
+    KG_PUSH(s->context->arena, &s->lone,
+            ((kg_lone_copy){.copies = one,
+                            .n_copies = 1,
+                            .buffer = buffer,
+                            .repeats = repeats(s, copy),
+                            .slots = 1}));
+}
+
 static bool find_lone(kg_op *op, void *user)
 {
     kg_specializer *s = user;
@@ -243,7 +255,7 @@ static bool find_lone(kg_op *op, void *user)
     if (!fetched && buffer->op->parent == op->parent && buffer->type.rank == 2 &&
         source->type.home == KG_HOME_GLOBAL && !kg_bulk_misfit(s, source, &contiguous, &help) &&
         !kg_block_writes(s->kernel->body, kg_root(source)) && only_products(s, buffer, op))
-        KG_PUSH(s->context->arena, &s->lone, ((kg_lone_copy){op, buffer, repeats(s, op)}));
+        note_lone(s, op, buffer);
     return true;
 }
 

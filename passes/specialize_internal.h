@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // What the files of the specialize pass share: specialize_fit.c says whether the copy engine and
 // the tensor cores can do a kernel's loops, specialize_slice.c what a producer has to compute,
-// persistent.c where a CTA finds its tiles, specialize_store.c and specialize_panels.c how tiles
-// leave, and specialize.c builds the roles.
+// persistent.c where a CTA finds its tiles, specialize_cluster.c what CTAs fetch together,
+// specialize_store.c and specialize_panels.c how tiles leave, and specialize.c builds the roles.
 #pragma once
 #include "ir/access.h"
 #include "passes/passes.h"
@@ -17,11 +17,14 @@ typedef struct kg_ring_loop {
     bool counts; // its index does not say how many trips went before: a counter does
 } kg_ring_loop;
 
-// A copy in no pipelined loop, into a buffer that only wgmma reads.
+// Copies in no pipelined loop into one buffer: one that only wgmma reads, or the panels that a
+// result takes in on its way out.
 typedef struct kg_lone_copy {
-    kg_op *copy;
+    kg_op **copies; // in their order, in one block
+    int n_copies;
     kg_value *buffer;
-    bool repeats; // it stands in a loop, or will: its buffer becomes a ring of one slot
+    bool repeats; // there are more, or they stand in a loop, or will: the buffer becomes a ring
+    int slots;    // of it
 } kg_lone_copy;
 
 // Why a schedule cannot be met.
@@ -67,13 +70,16 @@ bool kg_specialize_slice(kg_specializer *s);
 void kg_specialize_clone(kg_specializer *s, kg_block *from, kg_block *to, kg_value **map);
 
 // persistent.c. The grid becomes one axis of CTAs.
+bool kg_changes_grid(const kg_specializer *s); // the schedule asks for it
 typedef struct kg_tile_loop {
     bool linear;     // the grid was changed
     kg_value *cta;   // the new axis
-    kg_value *tiles; // how many there are, outside of the roles
+    // Outside of the roles: the first tile of a CTA, and how many there are. With clusters both
+    // count those, and a CTA has its rank in one; else NULL.
+    kg_value *first, *tiles, *rank;
     kg_grid_axis old[3];
     int n_old;
-    kg_value *extent[3]; // of the old axes, outside of the roles
+    kg_value *extent[3]; // of the old axes, outside of the roles; in clusters along theirs
     kg_value *turns;     // how many tiles this CTA has, where roles take turns
 } kg_tile_loop;
 // Where a tile's work goes, and what the old grid's indices are there.
@@ -109,9 +115,16 @@ void kg_repeat_consumers(kg_specializer *s, const kg_turns *turns);
 // specialize.c: one more at the end of the block.
 void kg_count_up(kg_specializer *s, kg_block *block, kg_value *counter);
 
+// specialize_cluster.c: what the CTAs of a cluster fetch together. There is something, and tiles
+// that fill up the last clusters do no harm; else a reason.
+bool kg_cluster_fits(kg_specializer *s);
+// The producer's copies of what is the same for all CTAs of a cluster become theirs together.
+void kg_share_copies(kg_specializer *s, kg_block *producer);
+
 // specialize_panels.c: a store of a tile that leaves panel by panel, if the schedule wants it so
 // and its width allows; else false, and nothing is changed.
 bool kg_specialize_panels(kg_specializer *s, kg_op *store);
 
-// specialize_store.c: stores of tiles become store_bulk where the copy engine can do them.
-void kg_specialize_stores(kg_specializer *s, kg_block *consumer);
+// specialize_store.c: stores of tiles become store_bulk where the copy engine can do them. Before
+// there are roles.
+void kg_specialize_stores(kg_specializer *s);

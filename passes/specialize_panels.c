@@ -21,6 +21,7 @@ typedef struct cutter {
     kg_op *store;
     int32_t first, columns; // of this panel
     kg_value **made;        // by value id: this panel of it
+    kg_lone_copy *brought;  // by value id, for all panels: the loads that the copy engine does
 } cutter;
 
 // ---- what may be computed later ----------------------------------------------------------------
@@ -143,18 +144,77 @@ static kg_value *cut_part(const cutter *c, const kg_place *place, kg_value *valu
     return kg_op_result(kernel, op, type, NULL);
 }
 
+// ---- loads by the copy engine ------------------------------------------------------------------
+static bool can_bring(const cutter *c, const kg_op *load, kg_value *view)
+{
+    const kg_type *type = &load->results[0]->type, *tile = &c->store->operands[1]->type;
+    const char *help;
+    int contiguous;
+    return c->s->schedule.bulk_load && type->rank == 2 && type->dims[0] == tile->dims[0] &&
+           type->dims[1] == tile->dims[1] && !kg_bulk_misfit(c->s, view, &contiguous, &help) &&
+           contiguous == 1;
+}
+
+static kg_lone_copy *brought_by(const cutter *c, const kg_op *load)
+{
+    kg_lone_copy *lone = &c->brought[load->results[0]->id];
+    if (lone->buffer) return lone;
+    kg_place place = kg_place_before(c->s->kernel, c->store);
+    kg_type type = load->results[0]->type;
+    type.home = KG_HOME_SHARED;
+    type.dims[1] = c->columns;
+    kg_op *shared = kg_make(&place, KG_OP_SHARED, 0, NULL);
+    const char *of = kg_root(load->operands[0])->name;
+    const char *name = of ? kg_arena_printf(c->s->context->arena, "%s_panel", of) : NULL;
+    int panels = load->results[0]->type.dims[1] / c->columns;
+    *lone = (kg_lone_copy){.copies = KG_NEW_ARRAY(c->s->context->arena, kg_op *, panels),
+                           .buffer = kg_op_result(c->s->kernel, shared, type, name),
+                           .repeats = true,
+                           .slots = SLOTS};
+    return lone;
+}
+
+// Instead of a load of this panel: a copy into a buffer, for the producer, and a load from there.
+static kg_value *bring(const cutter *c, const kg_place *place, const kg_op *load, kg_value *view)
+{
+    kg_lone_copy *lone = brought_by(c, load);
+    kg_value *operands[] = {lone->buffer, view};
+    lone->copies[lone->n_copies++] = kg_make(place, KG_OP_COPY, 2, operands);
+    kg_op *copy = kg_make(place, KG_OP_LOAD, 1, &lone->buffer);
+    kg_type type = lone->buffer->type;
+    type.home = KG_HOME_FRAG;
+    return kg_op_result(c->s->kernel, copy, type, NULL);
+}
+
+static void bring_all(const cutter *c)
+{
+    for (int i = 0; i < c->s->n_values; i++)
+        if (c->brought[i].buffer) KG_PUSH(c->s->context->arena, &c->s->lone, c->brought[i]);
+}
+
+static kg_value *cut_load(const cutter *c, const kg_place *place, kg_op *op)
+{
+    kg_kernel *kernel = c->s->kernel;
+    kg_value *view = narrow(c, place, op->operands[0]);
+    if (can_bring(c, op, view)) return bring(c, place, op, view);
+    kg_op *copy = kg_op_clone(kernel, op, NULL, 0);
+    copy->operands[0] = view;
+    // Not with those of the other panels, far in front, where registers are scarce.
+    if (!kg_op_attr(copy, KG_A_CACHE)) kg_op_set_name(kernel, copy, KG_A_CACHE, "ca");
+    kg_value *result = copy->results[0];
+    result->type.dims[result->type.rank - 1] = c->columns;
+    result->name = NULL;
+    kg_place_op(place, copy);
+    return result;
+}
+
 static kg_value *cut_op(cutter *c, const kg_place *place, kg_op *op)
 {
     kg_kernel *kernel = c->s->kernel;
     kg_op *copy = kg_op_clone(kernel, op, NULL, 0);
     kg_value *result = copy->results[0];
     int last = result->type.rank - 1;
-    if (op->code == KG_OP_LOAD) {
-        copy->operands[0] = narrow(c, place, op->operands[0]);
-        // Not with those of the other panels, far in front, where registers are scarce.
-        if (!kg_op_attr(copy, KG_A_CACHE)) kg_op_set_name(kernel, copy, KG_A_CACHE, "ca");
-    } else
-        for (int i = 0; i < op->n_operands; i++) copy->operands[i] = cut(c, place, op->operands[i]);
+    for (int i = 0; i < op->n_operands; i++) copy->operands[i] = cut(c, place, op->operands[i]);
     const kg_attr *shape = kg_op_attr(copy, KG_A_SHAPE);
     if (shape) {
         int64_t dims[KG_MAX_RANK];
@@ -177,8 +237,10 @@ static kg_value *cut(cutter *c, const kg_place *place, kg_value *value)
     if (op && op->code == KG_OP_FRAG && !assigned_in(value, c->s->kernel->body) &&
         is_kept(c, op, op->operands[0]))
         panel = cut(c, place, op->operands[0]); // another name
+    else if (op && !kg_is_mutable(value) && operands_are_kept(c, op) && is_steady_load(c, op))
+        panel = cut_load(c, place, op);
     else if (op && !kg_is_mutable(value) && operands_are_kept(c, op) &&
-             (is_elementwise(op) || keeps_columns(op) || is_steady_load(c, op)))
+             (is_elementwise(op) || keeps_columns(op)))
         panel = cut_op(c, place, op);
     else
         panel = cut_part(c, place, value);
@@ -203,17 +265,19 @@ bool kg_specialize_panels(kg_specializer *s, kg_op *store)
     kg_op *shared = kg_make(&place, KG_OP_SHARED, 0, NULL);
     kg_value *buffer = kg_op_result(s->kernel, shared, type, kg_root(view)->name);
     kg_op_set_int(s->kernel, shared, KG_A_RING, SLOTS);
-    for (int32_t first = 0; first < value->type.dims[last]; first += columns) {
-        cutter c = {s, store, first, columns,
-                    KG_NEW_ARRAY(s->context->arena, kg_value *, s->n_values + 1)};
+    cutter c = {.s = s, .store = store, .columns = columns};
+    c.brought = KG_NEW_ARRAY(s->context->arena, kg_lone_copy, s->n_values + 1);
+    for (; c.first < value->type.dims[last]; c.first += columns) {
+        c.made = KG_NEW_ARRAY(s->context->arena, kg_value *, s->n_values + 1);
         kg_value *panel = cut(&c, &place, value);
-        kg_value *number = kg_make_int(&place, KG_I32, first / columns);
+        kg_value *number = kg_make_int(&place, KG_I32, c.first / columns);
         kg_value *slot = kg_make_slot_view(&place, buffer, number);
         kg_make(&place, KG_OP_STORE, 2, (kg_value *[]){slot, panel});
         kg_value *target = narrow(&c, &place, view);
         slot = kg_make_slot_view(&place, buffer, number);
         kg_make(&place, KG_OP_STORE_BULK, 2, (kg_value *[]){target, slot});
     }
+    bring_all(&c);
     kg_op_remove(store);
     return true;
 }

@@ -78,7 +78,8 @@ static void mark_lone_copies(marker *m)
     for (int i = 0; i < s->lone.count; i++) {
         bool *before = KG_NEW_ARRAY(s->context->arena, bool, s->n_ops + 1);
         memcpy(before, s->needed, sizeof *before * (size_t)(s->n_ops + 1));
-        mark_copy(m, s->lone.items[i].copy);
+        for (int c = 0; c < s->lone.items[i].n_copies; c++)
+            mark_copy(m, s->lone.items[i].copies[c]);
         if (!s->misfit.reason) {
             s->lone.items[kept++] = s->lone.items[i];
             continue;

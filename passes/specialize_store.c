@@ -112,11 +112,11 @@ static void pass_by_buffer(kg_specializer *s, kg_op *store, kg_value *buffer)
     kg_op_remove(fill);
 }
 
-void kg_specialize_stores(kg_specializer *s, kg_block *consumer)
+void kg_specialize_stores(kg_specializer *s)
 {
     finder f = {.s = s};
     s->uses = kg_uses_collect(s->context->arena, s->kernel, &s->n_values);
-    kg_walk(consumer, find_store, &f);
+    kg_walk(s->kernel->body, find_store, &f);
     for (int i = 0; i < f.stores.count; i++) {
         kg_op *store = f.stores.items[i];
         kg_value *buffer = loaded_from(s, store);

@@ -19,10 +19,12 @@ enum {
     K_CAUSAL,
     K_DTYPE,
     K_STAGES,
+    K_TILE_N,
     K_PACK,
     K_PERSISTENT,
     K_TARGET,
     K_SMS,
+    K_PINGPONG,
     K_COUNT
 };
 
@@ -35,10 +37,12 @@ static const kgen_task_key keys[] = {{"B", "1", "sequences"},
                                      {"causal", "false", "row i sees keys up to i + SK - SQ"},
                                      {"dtype", "bf16", "f16 or bf16"},
                                      {"stages", "2", "slots of the key and value ring, 1 to 4"},
+                                     {"tile_n", "0", "keys of a tile for wgmma; 0: chosen"},
                                      {"pack", "auto", "heads of a key head share tiles of rows"},
                                      {"persistent", "auto", "CTAs that go from block to block"},
                                      {"target", "any", "GPU that the schedule is for"},
                                      {"sms", "132", "its SMs"},
+                                     {"pingpong", "auto", "warpgroups multiply by turns"},
                                      {0}};
 
 static int64_t scalar(const kgen_task *task, const char *name)
@@ -84,14 +88,24 @@ static bool reference(kgen_task *task)
 // ---- the order of blocks ------------------------------------------------------------------------
 enum { CACHE_BYTES = 32 << 20 }; // of the L2 of data center GPUs, 40 MB and up, for keys and values
 
+// Times are in cycles of an SM.
 typedef struct shape {
     int64_t rows, keys; // of a tile
+    int64_t stages;     // slots of keys, and of values
     int64_t pack;       // heads that share tiles of rows
     int64_t workers;    // CTAs at a time
-    int64_t starting;   // what a block costs besides its tiles of keys, in halves of such a tile,
-    int64_t following;  // and if a persistent CTA fetches it while it ends another
+    int64_t per_tile;   // what a tile of keys takes,
+    int64_t starting;   // a block besides its tiles of keys,
+    int64_t following;  // and if a persistent CTA fetches it while it ends another; 0: none may
     int decided;        // by a key: 1 persistent, -1 not, 0 neither
 } shape;
+
+typedef struct outcome {
+    int64_t section;           // heads whose blocks come together, longest first; 0: one by one
+    int64_t rows_first, time;  // a CTA a block, in the order of rows, and in the one chosen
+    int64_t persistent, least; // persistent CTAs in that order; if all CTAs ended together
+    bool persists;
+} outcome;
 
 static void note(kgen_task *task, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void note(kgen_task *task, const char *format, ...)
@@ -111,59 +125,202 @@ static int decided(const char *text)
 
 // How many heads share a tile of rows: all that read the same keys, where this makes the tiles a
 // quarter fewer, because each head's rows leave much of its last tile empty.
-static int64_t plan_pack(kgen_task *task, const int64_t *v, const char *text, int64_t rows)
+static int64_t heads_packed(const int64_t *v, const char *text, int64_t rows)
 {
     int64_t group = v[K_H] / v[K_HKV], alone = plan_ceildiv(v[K_SQ], rows) * group,
             packed = plan_ceildiv(v[K_SQ] * group, rows);
     bool better = decided(text) ? decided(text) > 0 : packed * 4 <= alone * 3;
-    if (group == 1 || !better) return 1;
-    plan_define_int(task, "PACK", group);
-    if (task->target[0])
-        note(task,
-             "rows of %lld heads packed, token by token: keys and values are read for %lld tiles "
-             "of %lld rows instead of %lld\n",
-             (long long)group, (long long)packed, (long long)rows, (long long)alone);
-    return group;
+    return better ? group : 1;
 }
 
-// Causal blocks longest first; whether CTAs are persistent.
-static bool plan_order(kgen_task *task, const int64_t *v, const shape *s)
+static void tell_pack(kgen_task *task, const int64_t *v, const shape *s)
+{
+    if (s->pack == 1) return;
+    plan_define_int(task, "PACK", s->pack);
+    if (!task->target[0]) return;
+    note(task,
+         "rows of %lld heads packed, token by token: keys and values are read for %lld tiles of "
+         "%lld rows instead of %lld\n",
+         (long long)s->pack, (long long)plan_ceildiv(v[K_SQ] * s->pack, s->rows),
+         (long long)s->rows, (long long)(plan_ceildiv(v[K_SQ], s->rows) * s->pack));
+}
+
+static int64_t time_of(const attention_blocks *blocks, const attention_order *order)
+{
+    int64_t time = attention_time(blocks, order);
+    return time < 0 ? attention_least_time(blocks, order) : time; // the last wave is nothing then
+}
+
+// Causal blocks longest first; whether CTAs are persistent. Of blocks of different length every
+// N-th ones are not equally long together, which is not counted exactly.
+static outcome weigh(const int64_t *v, const shape *s)
 {
     int64_t heads = v[K_H] / s->pack;
     attention_blocks blocks = {v[K_SQ], v[K_SK],        s->rows,    s->keys,
                                s->pack, heads * v[K_B], v[K_CAUSAL]};
-    attention_order grid = {0, s->workers, false, 2, s->starting}, first = grid;
+    attention_order order = {0, s->workers, false, s->per_tile, s->starting};
+    outcome o = {.rows_first = time_of(&blocks, &order)};
+    if (v[K_CAUSAL])
+        o.section = attention_section(heads, heads / v[K_HKV], 4 * v[K_SK] * v[K_D], CACHE_BYTES);
+    order.section = o.section;
+    o.time = time_of(&blocks, &order);
+    o.least = attention_least_time(&blocks, &order);
+    order.persistent = true;
+    order.per_block = s->following;
+    o.persistent = time_of(&blocks, &order);
     bool able = s->following > 0 && attention_count(&blocks) * blocks.heads > s->workers;
-    if (!v[K_CAUSAL]) return s->decided ? s->decided > 0 : able;
-    first.section = attention_section(heads, heads / v[K_HKV], 4 * v[K_SK] * v[K_D], CACHE_BYTES);
-    plan_define_int(task, "SECTION", first.section);
-    attention_order follow = first;
-    follow.persistent = true;
-    follow.per_block = s->following;
-    int64_t before = attention_time(&blocks, &grid), after = attention_time(&blocks, &first),
-            persistent = attention_time(&blocks, &follow);
-    bool better = able && (persistent < 0 || persistent < after * 9 / 10);
-    if (s->decided) better = s->decided > 0;
-    if (!task->target[0]) return better;
-    note(task, "longest blocks first, sections of %lld heads", (long long)first.section);
-    if (after < 0) {
-        note(task, "\n");
-        return better;
-    }
-    note(task, ": done after %.1f tiles of keys, in the order of rows after %.1f, at best %.1f\n",
-         (double)after / 2, (double)before / 2, (double)attention_least_time(&blocks, &first) / 2);
-    if (able)
-        note(task, "by persistent CTAs, which fetch ahead: after %.1f\n", (double)persistent / 2);
-    return better;
+    o.persists = able && o.persistent < (v[K_CAUSAL] ? o.time * 9 / 10 : o.time);
+    if (!able) o.persistent = -1;
+    if (s->decided) o.persists = s->decided > 0;
+    return o;
+}
+
+static double in_tiles(const shape *s, int64_t time)
+{
+    return (double)time / (double)s->per_tile;
+}
+
+static void tell_order(kgen_task *task, const shape *s, const outcome *o)
+{
+    if (o->section) plan_define_int(task, "SECTION", o->section);
+    if (!o->section || !task->target[0]) return;
+    note(
+        task,
+        "longest blocks first, sections of %lld heads: done after %.1f tiles of keys, in the order "
+        "of rows after %.1f, at best %.1f\n",
+        (long long)o->section, in_tiles(s, o->time), in_tiles(s, o->rows_first),
+        in_tiles(s, o->least));
+    if (o->persistent >= 0)
+        note(task, "by persistent CTAs, which fetch ahead: after %.1f\n",
+             in_tiles(s, o->persistent));
+}
+
+static void plan_alike(kgen_task *task, const int64_t *v, const char *const *texts)
+{
+    shape s = {.rows = 64, .keys = 64, .workers = v[K_SMS] * (v[K_D] == 64 ? 4 : 2)};
+    s.per_tile = 2; // mma.sync: what a block takes besides is as long as one and a half
+    s.starting = 3;
+    s.pack = heads_packed(v, texts[K_PACK], s.rows);
+    plan_define_int(task, "STAGES", v[K_STAGES]);
+    outcome o = weigh(v, &s);
+    tell_pack(task, v, &s);
+    tell_order(task, &s, &o);
 }
 
 // ---- roles --------------------------------------------------------------------------------------
-static void plan_alike(kgen_task *task, const int64_t *v, const char *const *texts)
+enum { ROWS = 128, SMALLEST = 64, SHARED_BYTES = 226 * 1024 };
+
+// Tiles of keys that registers allow: the scores, their weights as operands and the result are
+// keys / 2 + keys / 4 + D / 2 registers of a thread at a time, and masks by rows take more.
+static const struct {
+    int64_t d, keys, stages;
+    bool causal;
+} tiles[] = {{64, 192, 3, true}, {64, 128, 4, true}, {128, 176, 2, false}, {128, 128, 2, true}};
+
+static int64_t bytes_of(const int64_t *v, int64_t tile, int64_t stages)
 {
-    shape s = {.rows = 64, .keys = 64, .workers = v[K_SMS] * (v[K_D] == 64 ? 4 : 2), .starting = 3};
-    s.pack = plan_pack(task, v, texts[K_PACK], s.rows);
-    plan_define_int(task, "STAGES", v[K_STAGES]);
-    plan_order(task, v, &s);
+    return 2 * v[K_D] * (ROWS + stages * 2 * tile);
+}
+
+// A multiplication of 128 rows takes 16 cycles a key with D = 128. What comes with a tile of keys
+// and hides behind nothing, to wait and to shrink the result, takes some 250; to start a CTA and
+// to end it one and a half tiles, of which a persistent one does two thirds while others compute.
+static shape shape_of(const int64_t *v, const char *const *texts, int64_t tile, int64_t stages,
+                      int64_t pack)
+{
+    enum { WITH_A_TILE = 250, STARTING = 3072, FOLLOWING = 1024 };
+    shape s = {ROWS, tile, stages, pack, v[K_SMS]};
+    s.per_tile = tile * v[K_D] / 8 + WITH_A_TILE;
+    s.starting = STARTING;
+    // How blocks of different length follow each other in a ring of more than two slots is too
+    // much to play through: waits would be for everything, and the products would not overlap.
+    s.following = pack > 1 || (v[K_CAUSAL] && stages > 2) ? 0 : FOLLOWING;
+    s.decided = decided(texts[K_PERSISTENT]);
+    // Who fetches the next queries while the result leaves cannot leave it where queries were.
+    if (bytes_of(v, tile, stages) + 2 * v[K_D] * ROWS > SHARED_BYTES) s.decided = -1;
+    return s;
+}
+
+static bool asked_stages(const char *const *texts)
+{
+    return texts[K_STAGES] != keys[K_STAGES].value;
+}
+
+// The tile of keys with which the GPU is done first; keys 0: none fits.
+static shape choose_tile(kgen_task *task, const int64_t *v, const char *const *texts,
+                         outcome *chosen)
+{
+    shape best = {0};
+    int64_t least = 0, pack = heads_packed(v, texts[K_PACK], ROWS);
+    for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
+        int64_t stages = asked_stages(texts) ? v[K_STAGES] : tiles[i].stages;
+        if (tiles[i].d != v[K_D] || (v[K_CAUSAL] && !tiles[i].causal) ||
+            bytes_of(v, tiles[i].keys, stages) > SHARED_BYTES ||
+            (v[K_TILE_N] && v[K_TILE_N] != tiles[i].keys))
+            continue;
+        shape s = shape_of(v, texts, tiles[i].keys, stages, pack);
+        outcome o = weigh(v, &s);
+        int64_t time = o.persists && o.persistent >= 0 ? o.persistent : o.time;
+        note(task, "%lld keys a step, %lld slots: %lld cycles\n", (long long)s.keys,
+             (long long)stages, (long long)time);
+        if (best.keys && time >= least) continue;
+        best = s;
+        least = time;
+        *chosen = o;
+    }
+    return best;
+}
+
+static void define_roles(kgen_task *task, const shape *s, bool persists)
+{
+    plan_define_int(task, "STAGES", s->stages);
+    plan_define_int(task, "BM", s->rows);
+    plan_define_int(task, "BN", s->keys);
+    plan_define_int(task, "WARPS", 8);
+    plan_define_int(task, "PRODUCERS", 1);
+    plan_define_int(task, "OVERLAP", 1);
+    plan_define_int(task, "PERSISTENT", persists ? s->workers : 0);
+    plan_define_int(task, "BULK_STORE", 1);
+}
+
+static void tell_roles(kgen_task *task, const int64_t *v, const shape *s, const outcome *o)
+{
+    int64_t blocks = plan_ceildiv(v[K_SQ] * s->pack, ROWS) * v[K_H] / s->pack * v[K_B];
+    note(task,
+         "chosen: %d queries for two warpgroups and a producer, %lld keys a step, %lld slots\n",
+         ROWS, (long long)s->keys, (long long)s->stages);
+    tell_pack(task, v, s);
+    tell_order(task, s, o);
+    note(task, "%lld blocks of queries for %lld SMs: %s\n", (long long)blocks,
+         (long long)s->workers,
+         o->persists ? "persistent CTAs fetch the next block's tiles while they end one"
+                     : "one CTA a block");
+    if (s->pack == 1)
+        note(task, "the result leaves through %s\n",
+             o->persists ? "bytes of its own, for the next queries are fetched meanwhile"
+                         : "the bytes of the queries");
+}
+
+// Whether warpgroups multiply by turns. What a step takes of an SM, in clocks: products at 2048
+// multiply-adds of 16-bit floats a clock; 16 exponentials a clock; three and a half operations a
+// score on 128 lanes. Warpgroups that run in step all multiply q k^T first, and then compute,
+// beside the product with v. By turns each has both products beside what the other computes.
+static void plan_pingpong(kgen_task *task, const int64_t *v, const char *text, int64_t rows,
+                          int64_t columns)
+{
+    int64_t product = rows * columns * v[K_D] / 2048, softmax = rows * columns / 16;
+    softmax += rows * columns * 7 / 2 / 128;
+    int64_t in_step = product + (product > softmax ? product : softmax);
+    int64_t by_turns = 2 * product > softmax ? 2 * product : softmax;
+    bool pays = by_turns < in_step && v[K_SK] > columns;
+    bool chosen = decided(text) ? decided(text) > 0 : pays;
+    note(task,
+         "a step of two warpgroups that run in step: %lld clocks, that multiply by turns: %lld "
+         "(products 2 x %lld, softmax %lld; a model)%s: %s\n",
+         (long long)in_step, (long long)by_turns, (long long)product, (long long)softmax,
+         v[K_SK] > columns ? "" : ", and there is one step only",
+         chosen ? "by turns" : "each for itself");
+    plan_define_int(task, "PINGPONG", chosen);
 }
 
 // A producer for the copy engine and wgmma for the rest, where the GPU has both: 64 query rows for
@@ -171,50 +328,25 @@ static void plan_alike(kgen_task *task, const int64_t *v, const char *const *tex
 // the queries and, of persistent CTAs, the result.
 static void plan_roles(kgen_task *task, const int64_t *v, const char *const *texts)
 {
-    enum { ROWS = 128, KEYS = 128, SMALLEST = 64, SHARED_BYTES = 226 * 1024 };
-    int64_t stages = v[K_STAGES], group = v[K_H] / v[K_HKV];
-    int64_t bytes = 2 * v[K_D] * (ROWS + stages * 2 * KEYS), result = 2 * v[K_D] * ROWS;
     bool able = plan_target(task, texts[K_TARGET]);
-    int64_t rows = v[K_SQ] * (decided(texts[K_PACK]) < 0 ? 1 : group);
+    int64_t rows = v[K_SQ] * (decided(texts[K_PACK]) < 0 ? 1 : v[K_H] / v[K_HKV]);
     const char *misfit = rows < SMALLEST || v[K_SK] < SMALLEST ? "fewer than 64 queries or keys"
-                         : stages < 2                          ? "no ring"
-                         : bytes > SHARED_BYTES ? "more slots than shared memory holds"
-                                                : NULL;
-    if (!able || misfit) {
-        if (able) note(task, "%s: all warps work alike\n", misfit);
-        plan_alike(task, v, texts);
+                         : v[K_STAGES] < 2                     ? "no ring"
+                                                               : NULL;
+    shape s = {0};
+    outcome o = {0};
+    if (able && !misfit) {
+        s = choose_tile(task, v, texts, &o);
+        if (!s.keys) misfit = "more slots than shared memory holds";
+    }
+    if (s.keys) {
+        tell_roles(task, v, &s, &o);
+        define_roles(task, &s, o.persists);
+        plan_pingpong(task, v, texts[K_PINGPONG], s.rows, s.keys);
         return;
     }
-    if (texts[K_STAGES] == keys[K_STAGES].value && v[K_D] == 64) stages = 4;
-    // A tile of keys takes 1.7 us with 128 columns. What a block takes besides, half of which a
-    // persistent CTA does while others compute, does not get shorter with fewer. How blocks of
-    // different length follow each other in a ring of more than two slots is too much to play
-    // through: waits would be for everything, and the products would not overlap.
-    shape s = {ROWS, KEYS, 1, v[K_SMS], 3 * 128 / v[K_D], 128 / v[K_D]};
-    note(task, "%d queries for two warpgroups and a producer, %d keys a step, %lld slots\n", ROWS,
-         KEYS, (long long)stages);
-    s.pack = plan_pack(task, v, texts[K_PACK], ROWS);
-    s.decided = decided(texts[K_PERSISTENT]);
-    // Who fetches the next queries while the result leaves cannot leave it where queries were.
-    if (bytes + result > SHARED_BYTES) s.decided = -1;
-    if (s.pack > 1 || (v[K_CAUSAL] && stages > 2)) s.following = 0;
-    bool persistent = plan_order(task, v, &s);
-    int64_t blocks = plan_ceildiv(v[K_SQ] * s.pack, ROWS) * v[K_H] / s.pack * v[K_B];
-    note(task, "%lld blocks of queries for %lld SMs: %s\n", (long long)blocks, (long long)v[K_SMS],
-         persistent ? "persistent CTAs fetch the next block's tiles while they end one"
-                    : "one CTA a block");
-    if (s.pack == 1)
-        note(task, "the result leaves through %s\n",
-             persistent ? "bytes of its own, for the next queries are fetched meanwhile"
-                        : "the bytes of the queries");
-    plan_define_int(task, "STAGES", stages);
-    plan_define_int(task, "BM", ROWS);
-    plan_define_int(task, "BN", KEYS);
-    plan_define_int(task, "WARPS", 8);
-    plan_define_int(task, "PRODUCERS", 1);
-    plan_define_int(task, "OVERLAP", 1);
-    plan_define_int(task, "PERSISTENT", persistent ? v[K_SMS] : 0);
-    plan_define_int(task, "BULK_STORE", 1);
+    if (able) note(task, "%s: all warps work alike\n", misfit);
+    plan_alike(task, v, texts);
 }
 
 static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, char *error)
@@ -228,8 +360,15 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
                          (long long)v[K_H]);
     if (v[K_STAGES] < 1 || v[K_STAGES] > 4)
         return plan_fail(error, "stages=%s: must be 1 to 4", texts[K_STAGES]);
-    for (int k = K_PACK; k <= K_PERSISTENT; k++)
-        if (decided(texts[k]) < 0 && strcmp(texts[k], "false"))
+    int64_t tile = v[K_TILE_N], d128 = v[K_D] == 128;
+    if (tile && tile != 128 && tile != (d128 ? 176 : 192))
+        return plan_fail(error, "tile_n=%s: must be 128%s", texts[K_TILE_N],
+                         d128 ? " or, without a mask, 176" : " or 192");
+    if (tile == 176 && v[K_CAUSAL])
+        return plan_fail(error, "tile_n=176: masks leave registers for 128 only");
+    for (int k = K_PACK; k < K_COUNT; k++)
+        if ((k == K_PACK || k == K_PERSISTENT || k == K_PINGPONG) && decided(texts[k]) < 0 &&
+            strcmp(texts[k], "false"))
             return plan_fail(error, "%s=%s: must be auto, true or false", keys[k].name, texts[k]);
     if (v[K_SMS] < 1 || v[K_SMS] > 1024)
         return plan_fail(error, "sms=%s: must be 1 to 1024", texts[K_SMS]);

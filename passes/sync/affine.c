@@ -231,6 +231,42 @@ bool kg_same_value(const kg_value *a, const kg_value *b)
     return same(a, b, 0);
 }
 
+// ---- bounds -------------------------------------------------------------------------------------
+enum { BOUNDS_DEPTH = 12 };
+
+static int64_t lesser(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t greater(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static kg_bounds bounds_of(const kg_value *value, int depth)
+{
+    kg_bounds x = {INT64_MIN, INT64_MAX}, y = x;
+    int64_t number;
+    if (kg_const_int(value, &number)) return (kg_bounds){number, number};
+    if (value->kind != KG_VALUE_RESULT || depth == BOUNDS_DEPTH || value->op->n_operands != 2)
+        return x;
+    kg_opcode code = value->op->code;
+    if (code != KG_OP_MIN && code != KG_OP_MAX && code != KG_OP_MOD) return x;
+    x = bounds_of(value->op->operands[0], depth + 1);
+    y = bounds_of(value->op->operands[1], depth + 1);
+    if (code == KG_OP_MIN) return (kg_bounds){lesser(x.least, y.least), lesser(x.most, y.most)};
+    if (code == KG_OP_MAX) return (kg_bounds){greater(x.least, y.least), greater(x.most, y.most)};
+    bool positive = y.least > 0;
+    return (kg_bounds){positive ? 0 : INT64_MIN,
+                       positive && y.most < INT64_MAX ? y.most - 1 : INT64_MAX};
+}
+
+kg_bounds kg_bounds_of(const kg_value *value)
+{
+    return bounds_of(value, 0);
+}
+
 // ---- differences --------------------------------------------------------------------------------
 static int64_t residue(int64_t x, int64_t modulus)
 {

@@ -47,5 +47,11 @@ kg_difference kg_affine_difference(const kg_assigns *assigns, const kg_affine *a
 // Two scalars have the same value whenever both are defined in the same trips (no counters
 // involved).
 bool kg_same_value(const kg_value *a, const kg_value *b);
+// Least and most of an integer, as far as its minima, maxima and remainders say; INT64_MIN,
+// INT64_MAX: not known.
+typedef struct kg_bounds {
+    int64_t least, most;
+} kg_bounds;
+kg_bounds kg_bounds_of(const kg_value *value);
 // The op stands inside (at any depth) of owner's regions.
 bool kg_op_inside(const kg_op *op, const kg_op *owner);

@@ -226,16 +226,19 @@ static void consider_counts(const considerer *x)
 }
 
 // ---- fences of registers ------------------------------------------------------------------------
-// The place that would do for all obligations and runs less often: what the rule in fences.h gives
-// up.
+// The place that would do for all obligations and runs less often, or has a fence anyway: what the
+// rule in fences.h gives up.
 static void consider_elsewhere(const considerer *x)
 {
     const kg_sync_plan *plan = x->c->plan;
     int best = -1, missed;
-    for (int i = 0; i < x->c->p->n_points; i++)
-        if (plan->cost[i] < plan->cost[x->point] && cut_there(x, i, &missed) == x->n_needs &&
-            (best < 0 || plan->cost[i] < plan->cost[best]))
+    for (int i = 0; i < x->c->p->n_points; i++) {
+        bool fenced = i != x->point && kg_points_has(plan->fence[KG_FENCE_REGISTERS], i);
+        if ((fenced || plan->cost[i] < plan->cost[x->point]) &&
+            (best < 0 || plan->cost[i] < plan->cost[best]) &&
+            cut_there(x, i, &missed) == x->n_needs)
             best = i;
+    }
     if (best >= 0)
         say(x, kg_sync_point_text(x->c->p, best), KG_SYNC_VERDICT_REJECTED,
             kg_sync_runs_at(x->c, best),

@@ -146,7 +146,8 @@ const char *kg_sync_name(kg_arena *arena, const kg_op *op)
         return kg_arena_printf(arena, "%s %s", name,
                                kg_sync_buffer_name(arena, op->parent->kernel, mbarrier));
     if (op->code == KG_OP_WARP_SYNC) return "warp sync";
-    const kg_attr *ids = kg_op_attr(op, KG_A_IDS);
+    const kg_attr *baton = kg_op_attr(op, KG_A_BATON), *ids = kg_sync_group_ids(op);
+    if (baton) return kg_arena_printf(arena, "%s %lld", name, (long long)baton->i);
     if (ids) {
         kg_ties groups = kg_ties_of_barrier(op, ids->count);
         return kg_arena_printf(arena, "barrier of warps %s", kg_ties_text(arena, &groups));
@@ -231,10 +232,21 @@ static const char *cut_to(kg_arena *arena, const char *text, int room)
     return kg_arena_printf(arena, "%.*s...", room - 3, text);
 }
 
+// Of a baton's ops: whose turn it is. What stands first in a role is the last warpgroup's pass.
+static const char *baton_text(const kg_op *op)
+{
+    bool waits = op->code == KG_OP_BATON_WAIT;
+    if (!kg_op_attr(op, KG_A_BATON)) return NULL;
+    if (!waits && !op->prev) return "the first warpgroup's turn comes first";
+    return waits ? "warpgroups issue what follows by turns; no memory is ordered by it"
+                 : "the next warpgroup's turn, while this one computes";
+}
+
 const char *kg_sync_summary(kg_arena *arena, const kg_kernel *kernel, const kg_sync_report *report,
                             const kg_sync_entry *e, int room)
 {
     const char *phase = kg_sync_phase_text(arena, kernel, e->op);
+    if (!phase) phase = baton_text(e->op);
     if (phase) return cut_to(arena, phase, room);
     if (kg_sync_commits(e->op) != KG_GROUP_NONE)
         return cut_to(arena, group_text(arena, kernel, e), room);

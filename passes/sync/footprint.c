@@ -216,6 +216,23 @@ bool kg_footprint_common(const kg_footprint *a, int64_t a_offset, const kg_footp
     return true;
 }
 
+static bool of_one_warpgroup(uint32_t warps, void *user)
+{
+    bool *all = user;
+    *all &= !(warps & ~(UINT32_C(15) << (__builtin_ctz(warps) & ~3)));
+    return *all;
+}
+
+kg_apart kg_footprint_conflict_by_group(const kg_footprint *a, int64_t a_offset,
+                                        const kg_footprint *b, int64_t b_offset, int64_t *byte)
+{
+    kg_apart apart = kg_footprint_conflict(a, a_offset, b, b_offset, byte);
+    bool own = apart > KG_APART_THREAD;
+    if (own && kg_footprint_common(a, a_offset, b, b_offset, of_one_warpgroup, &own) && own)
+        return KG_APART_THREAD;
+    return apart;
+}
+
 typedef struct seeker {
     int64_t byte;
     int *threads, count;

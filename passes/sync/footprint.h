@@ -35,6 +35,10 @@ bool kg_footprint_same(const kg_access *a, const kg_access *b);
 // byte. *byte: where (arena byte). KG_APART_THREAD: every common byte belongs to one thread.
 kg_apart kg_footprint_conflict(const kg_footprint *a, int64_t a_offset, const kg_footprint *b,
                                int64_t b_offset, int64_t *byte);
+// The same where a's bytes are read by products of warpgroups: they belong to each thread of the
+// warpgroup, for the wait of one of them is for the products of all four warps.
+kg_apart kg_footprint_conflict_by_group(const kg_footprint *a, int64_t a_offset,
+                                        const kg_footprint *b, int64_t b_offset, int64_t *byte);
 // Calls for the warps that touch a common byte of the two, byte range by byte range, as bits; false
 // from the callback ends it. False: the bytes of one of them are not known.
 typedef bool (*kg_warps_fn)(uint32_t warps, void *user);

@@ -40,7 +40,7 @@ void kg_sync_hand_find(const kg_sync_program *p, kg_sync_plan *plan)
         if (off(plan, i)) continue;
         if (kg_sync_is_full_barrier(p, i)) kg_points_add(plan->hand, point);
         if (n->op->code == KG_OP_WARP_SYNC) kg_points_add(plan->hand_warp, point);
-        if (!kg_op_attr(n->op, KG_A_IDS)) continue;
+        if (!kg_sync_group_ids(n->op)) continue;
         if (!plan->hand_groups)
             plan->hand_groups = KG_NEW_ARRAY(p->arena, const kg_op *, p->n_points + 1);
         plan->hand_groups[point] = n->op;

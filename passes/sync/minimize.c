@@ -40,7 +40,7 @@ typedef struct minimizer {
 static bool in_gap(const kg_sync_program *p, int node)
 {
     const kg_op *op = kg_sync_node_at(p, node)->op;
-    return op->code == KG_OP_WAIT || op->code == KG_OP_WARP_SYNC || kg_op_attr(op, KG_A_IDS) ||
+    return op->code == KG_OP_WAIT || op->code == KG_OP_WARP_SYNC || kg_sync_group_ids(op) ||
            kg_sync_is_full_barrier(p, node);
 }
 

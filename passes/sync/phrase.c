@@ -85,7 +85,7 @@ const char *kg_say_sync(kg_arena *arena, const kg_op *op)
     const char *name = kg_op_info_of(op->code)->name;
     if (op->code == KG_OP_WAIT)
         return kg_arena_printf(arena, "wait %lld", (long long)kg_op_int(op, KG_A_COUNT, 0));
-    const kg_attr *ids = kg_op_attr(op, KG_A_IDS);
+    const kg_attr *ids = kg_sync_group_ids(op);
     int8_t of_warp[KG_MOST_WARPS] = {0};
     for (int w = 0; ids && w < ids->count && w < KG_MOST_WARPS; w++)
         of_warp[w] = (int8_t)ids->ints[w];

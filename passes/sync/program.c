@@ -99,6 +99,7 @@ static void add_access(builder *b, int node, const kg_access *at)
         a.ring = (int)kg_op_int(at->root->op, KG_A_RING, 1);
         a.slot_bytes = kg_shared_slot_bytes(at->root);
         a.slot = kg_affine_of(&p->assigns, at->slot, at->op, a.ring);
+        if (!at->slot && a.ring > 1) a.slot.known = false; // all of them
         if (b->footprints) a.bytes = footprint_of(b, &a);
     }
     KG_PUSH(p->arena, &p->accesses, a);

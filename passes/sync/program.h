@@ -145,6 +145,12 @@ int kg_sync_common(const kg_sync_program *p, int a, int b);
 // The node is a barrier of all threads of the CTA (no count, or a count of them all).
 bool kg_sync_is_cta_barrier(const kg_sync_program *p, int node);
 
+// Of a barrier of groups of warps: the id of each warp. NULL for every other op.
+static inline const kg_attr *kg_sync_group_ids(const kg_op *op)
+{
+    return op->code == KG_OP_BARRIER ? kg_op_attr(op, KG_A_IDS) : NULL;
+}
+
 // The kind of groups that a commit closes, or a wait waits for; NONE for every other op.
 kg_group kg_sync_commits(const kg_op *op);
 kg_group kg_sync_waits_for(const kg_op *op);

@@ -27,7 +27,7 @@ static bool may_go(const kg_sync_program *p, int node)
     const kg_op *op = kg_sync_node_at(p, node)->op;
     if (!kg_op_int(op, KG_A_BY_HAND, 0)) return false;
     return op->code == KG_OP_WARP_SYNC || op->code == KG_OP_WAIT ||
-           kg_sync_is_full_barrier(p, node) || kg_op_attr(op, KG_A_IDS);
+           kg_sync_is_full_barrier(p, node) || kg_sync_group_ids(op);
 }
 
 static kg_hand_sync *sync_at(kg_hand_syncs *syncs, const kg_op *op)

@@ -279,10 +279,6 @@ static void note_number(numbers *known, const kg_value *value)
     if (known->count < NUMBERS && !has_number(known, value)) known->items[known->count++] = value;
 }
 
-typedef struct bounds {
-    int64_t least, most; // INT64_MIN, INT64_MAX: not known
-} bounds;
-
 static int64_t lesser(int64_t a, int64_t b)
 {
     return a < b ? a : b;
@@ -291,23 +287,6 @@ static int64_t lesser(int64_t a, int64_t b)
 static int64_t greater(int64_t a, int64_t b)
 {
     return a > b ? a : b;
-}
-
-static bounds bounds_of(const kg_value *value, int depth)
-{
-    bounds x = {INT64_MIN, INT64_MAX}, y = x;
-    int64_t number;
-    if (kg_const_int(value, &number)) return (bounds){number, number};
-    if (value->kind != KG_VALUE_RESULT || depth == DEEPEST || value->op->n_operands != 2) return x;
-    kg_opcode code = value->op->code;
-    if (code != KG_OP_MIN && code != KG_OP_MAX && code != KG_OP_MOD) return x;
-    x = bounds_of(value->op->operands[0], depth + 1);
-    y = bounds_of(value->op->operands[1], depth + 1);
-    if (code == KG_OP_MIN) return (bounds){lesser(x.least, y.least), lesser(x.most, y.most)};
-    if (code == KG_OP_MAX) return (bounds){greater(x.least, y.least), greater(x.most, y.most)};
-    bool positive = y.least > 0;
-    return (bounds){positive ? 0 : INT64_MIN,
-                    positive && y.most < INT64_MAX ? y.most - 1 : INT64_MAX};
 }
 
 typedef struct start {
@@ -384,7 +363,7 @@ static void note_start(const start *x, const start *y, const kg_op *loop, number
     for (int i = 0; i < moving; i++) {
         const kg_value *value = a.term[i].value;
         int64_t factor = size_of(a.term[i].factor), most;
-        bounds of = bounds_of(value, 0);
+        kg_bounds of = kg_bounds_of(value);
         if (kg_is_mutable(value) || factor < room) return;
         if (i + 1 < moving && (of.least == INT64_MIN || of.most == INT64_MAX ||
                                __builtin_sub_overflow(of.most, of.least, &most) ||
@@ -518,25 +497,6 @@ static bool lie_apart(const kg_sync_access *a, const kg_sync_access *b)
            b->offset + b->ring * b->slot_bytes <= a->offset;
 }
 
-static bool of_one_warpgroup(uint32_t warps, void *user)
-{
-    bool *all = user;
-    *all &= !(warps & ~(UINT32_C(15) << (__builtin_ctz(warps) & ~3)));
-    return *all;
-}
-
-// What a warpgroup's products read belongs to each of its threads: the wait of one of them is for
-// the products of all four warps.
-static kg_apart conflict_at(const kg_sync_access *a, int64_t a_offset, const kg_sync_access *b,
-                            int64_t b_offset, int64_t *byte)
-{
-    kg_apart apart = kg_footprint_conflict(a->bytes, a_offset, b->bytes, b_offset, byte);
-    bool own = apart > KG_APART_THREAD && a->group == KG_GROUP_WGMMA;
-    if (own && kg_footprint_common(a->bytes, a_offset, b->bytes, b_offset, of_one_warpgroup, &own))
-        return own ? KG_APART_THREAD : apart;
-    return apart;
-}
-
 static kg_relation relate_bytes(const kg_sync_access *a, const kg_sync_access *b,
                                 uint64_t distances, bool carried)
 {
@@ -546,8 +506,10 @@ static kg_relation relate_bytes(const kg_sync_access *a, const kg_sync_access *b
     for (int i = 0; distances && i < (one_root ? 1 : a->ring); i++)
         for (int j = 0; j < (one_root ? 1 : b->ring); j++) {
             int64_t byte = -1;
-            kg_apart here = conflict_at(a, a->offset + i * a->slot_bytes, b,
-                                        b->offset + j * b->slot_bytes, &byte);
+            kg_apart here = (a->group == KG_GROUP_WGMMA ? kg_footprint_conflict_by_group
+                                                        : kg_footprint_conflict)(
+                a->bytes, a->offset + i * a->slot_bytes, b->bytes, b->offset + j * b->slot_bytes,
+                &byte);
             if (here > r.apart) {
                 r.apart = here;
                 r.byte = byte;

@@ -131,7 +131,7 @@ static void check_groups(const kg_sync_program *p, kg_diags *diags)
             kg_diag_help(diags, d, "take another id for one of them");
             return;
         }
-        if (!kg_op_attr(op, KG_A_IDS) || !p->has_roles) continue;
+        if (!kg_sync_group_ids(op) || !p->has_roles) continue;
         kg_diag *d = kg_error(diags, KG_D_S503, op->loc,
                               "a barrier of groups of warps in a kernel with `warps` regions");
         kg_diag_help(diags, d, "use `barrier id N count T` within the regions");

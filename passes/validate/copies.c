@@ -150,7 +150,7 @@ static void in_flight(round *r, entry *e)
 static bool unseen(const validator *v, const state *s, const entry *e, int cta)
 {
     if (!e->kind || e->phase || !e->generation || e->warps != engine(v)) return false;
-    int plane = plane_of(v, KNOWN, true);
+    int plane = v->at.over >= 0 ? v->at.over : plane_of(v, KNOWN, true);
     return !(rows_of(v, s, e->generation, plane)[v->warps] & warps_of_cta(v, cta));
 }
 

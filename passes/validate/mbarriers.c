@@ -285,7 +285,10 @@ static void arrive(validator *v, state *s, const access_model *a, int slot)
     }
     bool far = v->ctas.count && cta_of(v, warps) != v->cta_of_mbarrier[slot];
     int teller = far ? peer_of(v, slot, false) : teller_of(v, slot, false);
-    validator_leave_word(v, s, teller, warps, each);
+    if (far && kg_op_attr(op, KG_A_SCOPE))
+        validator_leave_trace(v, s, teller, warps, true); // nothing of memory
+    else
+        validator_leave_word(v, s, teller, warps, each);
     note_event(s, &m->now, m->now.came, number_of(v, a), warps);
     m->pending -= count;
     if (expect) m->expected += (int32_t)kg_op_int(op, KG_A_BYTES, 0);
@@ -302,7 +305,7 @@ static void issue(validator *v, state *s, const access_model *a, int slot)
                "the phase before may still be current: these bytes would count there");
     m->issued += (int32_t)(kg_type_elements(type) * kg_dtype_bytes(type->dtype));
     m->now.copies = true;
-    validator_leave_trace(v, s, teller_of(v, slot, false), a->region);
+    validator_leave_trace(v, s, teller_of(v, slot, false), a->region, false);
     validator_begin_generation(v, s);
     try_end(v, s, op, slot);
 }

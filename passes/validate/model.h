@@ -9,7 +9,7 @@ enum {
     MOST_ENTRIES = 4,      // accesses of a cell since its last write that are told apart
     MOST_GENERATIONS = 40, // 0: everybody knows
     MANY_GENERATIONS = 24, // that are kept though nobody may ask for them
-    MOST_GLOBAL = 24,      // accesses of a tensor that are told apart
+    MOST_GLOBAL = 32,      // accesses of a tensor that are told apart
     MOST_CONDITIONS = 64,  // whose outcome is remembered
     MOST_WARPS = 32,
     MOST_LOOPS = 8, // around one another
@@ -189,10 +189,9 @@ typedef struct tensor_state {
 
 // A named barrier at which some have arrived.
 typedef struct meeting {
-    uint16_t arrived, count; // threads
-    uint16_t waiting;        // roles that are held
-    uint16_t unused;
-    uint32_t warps; // that wait
+    uint16_t arrived, count;  // threads
+    uint16_t waiting, unused; // roles that are held
+    uint32_t warps, came;     // that wait, that have arrived
 } meeting;
 
 // Something that warps did at an mbarrier: of each its first lane.
@@ -278,7 +277,7 @@ typedef struct state {
 typedef struct shape {
     size_t scalars, tensors, cells, mbarriers, registers, scripts, generations, bytes;
     int planes, rows, firsts, fenced[KINDS_OF_KNOWLEDGE]; // a plane's number; -1
-    int came_after; // the plane of what has happened before, whatever memory shows of it; -1
+    int came_after, over; // planes: what happened before, whatever memory shows; operations; -1
     int own, told, words, barriers; // in a block; barriers that tell
     int tellers, peers;             // in all; number of the first of other CTAs
 } shape;
@@ -406,7 +405,6 @@ static inline int teller_of(const validator *v, int slot, bool last)
 {
     return v->at.barriers + 2 * slot + last;
 }
-// Of what warps of other CTAs have left there, if any do.
 static inline bool has_peers(const validator *v, int slot)
 {
     return v->peers_of[slot] >= 0;
@@ -496,13 +494,14 @@ void validator_fresh_generation(const validator *v, state *s, int g);
 void validator_begin_generation(validator *v, state *s);
 // The same, and what nobody asks for is forgotten: equal states become equal.
 void validator_tidy(validator *v, state *s);
+kg_kernel *validator_baton_kernel(validator *v); // see batons.c; NULL: there are no batons
 // What one of these warps knows, all of them know; their lanes meet.
 void validator_tell(const validator *v, state *s, uint32_t warps);
 void validator_meet_lanes(const validator *v, state *s, uint32_t warps);
 // All lanes of the warps, or the first of each, leave with a teller what they know.
 void validator_leave_word(const validator *v, state *s, int teller, uint32_t warps, bool all_lanes);
-// A bulk copy shows nothing of what its issuer did in memory, only that it came this far.
-void validator_leave_trace(const validator *v, state *s, int teller, uint32_t warps);
+// Only that they came this far; `over`: and which operations of engines are over.
+void validator_leave_trace(const validator *v, state *s, int teller, uint32_t warps, bool over);
 void validator_take_word(const validator *v, state *s, int teller, uint32_t warps);
 // Only what has happened, not what memory shows of it.
 void validator_take_trace(const validator *v, state *s, int teller, uint32_t warps);
@@ -581,8 +580,7 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
 
 // ---- turns.c ------------------------------------------------------------------------------------
 void validator_find_turns(validator *v);
-// With the rings of these classes (as bits) turned to 0: itself, or one that the next call
-// overwrites.
+// With the rings of these classes (as bits) turned to 0; good until the next call.
 state *validator_turned(validator *v, state *s, uint32_t classes);
 
 // ---- explore.c ----------------------------------------------------------------------------------

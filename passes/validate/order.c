@@ -20,14 +20,23 @@ static bool by_first_lane(const validator *v, const entry *e)
 
 static bool of_first_lanes(const validator *v, int plane)
 {
-    return plane == v->at.came_after || (v->at.firsts == 2 && (plane & 1));
+    bool trace = plane == v->at.came_after || plane == v->at.over;
+    return trace || (v->at.firsts == 2 && (plane & 1));
+}
+
+// That an engine or a tensor core is done with something needs no scope: it is over for everybody
+// in the cluster who comes after, whatever memory shows him of other CTAs.
+static bool is_over(const validator *v, const entry *e)
+{
+    bool read = e->kind == ENTRY_READ && v->accesses.items[e->access].flight == FLIGHT_WGMMA;
+    return v->at.over >= 0 && (read || e->warps == engine(v));
 }
 
 bool validator_ordered(const validator *v, const state *s, const entry *e, knowledge kind,
                        uint32_t warps, int lane, uint32_t *from, uint32_t *to)
 {
     if (!e->generation) return true;
-    int plane = plane_of(v, kind, by_first_lane(v, e));
+    int plane = is_over(v, e) ? v->at.over : plane_of(v, kind, by_first_lane(v, e));
     const uint32_t *rows = plane < 0 ? NULL : rows_of(v, s, e->generation, plane);
     uint32_t own = kind == KNOWN ? ~0u : *own_of(v, s, e->generation, kind);
     for (uint32_t left = e->warps; left; left &= left - 1) {
@@ -151,7 +160,8 @@ static bool forget_entry(const validator *v, const state *s, entry *e, knowledge
     if (!e->generation || e->phase) return false;
     if (e->kind == ENTRY_READ) users = writers;
     bool first = by_first_lane(v, e), proxy = v->accesses.items[e->access].proxy;
-    int plane = plane_of(v, KNOWN, first), fenced = plane_of(v, space, first);
+    int plane = is_over(v, e) ? v->at.over : plane_of(v, KNOWN, first);
+    int fenced = plane_of(v, space, first);
     bool unseen = e->warps == engine(v) && !rows_of(v, s, e->generation, plane)[v->warps];
     if (unseen || !all_know(v, s, e->generation, plane, e->warps, false, users)) return false;
     if (!proxy && fenced >= 0 && !all_know(v, s, e->generation, fenced, e->warps, false, users))
@@ -222,16 +232,18 @@ static bool forget_known(const validator *v, state *s)
     return any;
 }
 
-// What of a generation something is kept of: warps by their lanes, by their first lanes, and by
-// what they did at mbarriers.
+// What of a generation something is kept of: warps by their lanes, by their first lanes, by what
+// they did at mbarriers, and by what operations of theirs are over.
 typedef struct kept {
-    uint32_t lanes, first, events;
+    uint32_t lanes, first, events, over;
 } kept;
 
 static void keep_entry(const validator *v, const entry *e, kept *of)
 {
     if (!e->generation) return;
-    if (by_first_lane(v, e))
+    if (is_over(v, e))
+        of[e->generation].over |= e->warps;
+    else if (by_first_lane(v, e))
         of[e->generation].first |= e->warps;
     else
         of[e->generation].lanes |= e->warps;
@@ -268,6 +280,7 @@ static void find_kept(const validator *v, const state *s, kept *of)
 static uint32_t kept_in(const validator *v, int plane, const kept *k)
 {
     if (plane == v->at.came_after) return k->events;
+    if (plane == v->at.over) return k->over;
     return of_first_lanes(v, plane) ? k->first : k->lanes;
 }
 
@@ -298,7 +311,7 @@ static uint64_t tidy(const validator *v, state *s, kept *of, bool *forgot)
     *forgot = forget_known(v, s);
     find_kept(v, s, of);
     for (int g = 1; g <= s->generations; g++) {
-        if (!(of[g].lanes | of[g].first | of[g].events)) continue;
+        if (!(of[g].lanes | of[g].first | of[g].events | of[g].over)) continue;
         found |= UINT64_C(1) << g;
         drop_rest(v, s, g, &of[g]);
     }
@@ -355,6 +368,7 @@ static void put_together(const validator *v, state *s, int g, int h, kept *a, co
     a->lanes |= b->lanes;
     a->first |= b->first;
     a->events |= b->events;
+    a->over |= b->over;
 }
 
 // Older generations that everybody knows become number 0, equal ones become one, the rest move
@@ -459,12 +473,20 @@ void validator_leave_word(const validator *v, state *s, int teller, uint32_t war
         }
 }
 
-void validator_leave_trace(const validator *v, state *s, int teller, uint32_t warps)
+static void leave_plane(const validator *v, state *s, int teller, int plane, uint32_t warps)
 {
-    int p = v->at.came_after;
     for (int g = 1; g <= s->generations; g++) {
-        *told_of(v, s, g, teller, p) |= warps | known_by(rows_of(v, s, g, p), v->at.rows, warps);
+        uint32_t word = warps;
+        for (int w = 0; w < v->at.rows; w++)
+            if (rows_of(v, s, g, plane)[w] & warps) word |= 1u << w;
+        *told_of(v, s, g, teller, plane) |= word;
     }
+}
+
+void validator_leave_trace(const validator *v, state *s, int teller, uint32_t warps, bool over)
+{
+    leave_plane(v, s, teller, v->at.came_after, warps);
+    if (over && v->at.over >= 0) leave_plane(v, s, teller, v->at.over, warps);
 }
 
 static void take_plane(const validator *v, state *s, int teller, int plane, uint32_t warps)
@@ -482,6 +504,7 @@ void validator_take_word(const validator *v, state *s, int teller, uint32_t warp
 void validator_take_trace(const validator *v, state *s, int teller, uint32_t warps)
 {
     take_plane(v, s, teller, v->at.came_after, warps);
+    if (v->at.over >= 0) take_plane(v, s, teller, v->at.over, warps);
 }
 
 void validator_proxy_fence(const validator *v, state *s, knowledge space, uint32_t warps)

@@ -415,6 +415,18 @@ static int number_peers(validator *v)
     return count;
 }
 
+// Some CTA tells another one no more than that operations are over.
+static bool tells_of_operations(const validator *v)
+{
+    bool any = false;
+    for (int i = 0; i < v->accesses.count; i++) {
+        const access_model *a = &v->accesses.items[i];
+        any |= a->use && a->at.op->code == KG_OP_MBARRIER_ARRIVE &&
+               kg_op_attr(a->at.op, KG_A_SCOPE) != NULL;
+    }
+    return any && v->ctas.count > 0;
+}
+
 static void find_shape(validator *v)
 {
     shape *at = &v->at;
@@ -435,6 +447,7 @@ static void find_shape(validator *v)
         if (both) at->planes += at->firsts;
     }
     at->came_after = v->n_mbarriers ? at->planes++ : -1;
+    at->over = tells_of_operations(v) ? at->planes++ : -1;
     at->own = at->planes * at->rows;
     at->told = at->own + KINDS_OF_KNOWLEDGE;
     at->peers = teller_of(v, v->n_mbarriers, false);

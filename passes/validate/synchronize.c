@@ -10,20 +10,27 @@ uint32_t validator_warps_of(const kg_op *op)
     return (region.n_warps >= 32 ? ~0u : (1u << region.n_warps) - 1) << region.first_warp;
 }
 
-void validator_complain_of(validator *v, const state *s, const kg_op *op, const char *what)
+static void complain_of(validator *v, const state *s, const kg_op *op, const char *what,
+                        bool certain)
 {
     access_model here = {.at = {.op = op}, .region = validator_warps_of(op)};
-    complaint c = {true, what, NULL, &here, 0, -1, here.region, here.region};
+    complaint c = {certain, what, NULL, &here, 0, -1, here.region, here.region};
     validator_report(v, s, &c);
+}
+
+void validator_complain_of(validator *v, const state *s, const kg_op *op, const char *what)
+{
+    complain_of(v, s, op, what, true);
 }
 
 // ---- barriers -----------------------------------------------------------------------------------
 
-// An id is of one set of warps until all warps have met.
-static void own(validator *v, state *s, const kg_op *op, int id, uint32_t warps)
+// An id is of one set of warps until all warps have met. Roles may be ordered in other ways, which
+// nobody looks at here.
+static void own(validator *v, state *s, const kg_op *op, int id, uint32_t warps, bool certain)
 {
     if (s->owner[id] && s->owner[id] != warps)
-        validator_complain_of(v, s, op, "one barrier id serves two sets of warps at a time");
+        complain_of(v, s, op, "one barrier id serves two sets of warps at a time", certain);
     s->owner[id] = warps;
 }
 
@@ -35,7 +42,7 @@ static void barrier_of_groups(validator *v, state *s, const kg_op *op, const kg_
         for (int u = 0; u < v->warps && u < ids->count; u++)
             group |= (uint32_t)(ids->ints[u] == ids->ints[w]) << u;
         if (__builtin_ctz(group) != w) continue;
-        own(v, s, op, (int)ids->ints[w] & (BARRIERS - 1), group);
+        own(v, s, op, (int)ids->ints[w] & (BARRIERS - 1), group, true);
         validator_tell(v, s, group);
     }
     validator_begin_generation(v, s);
@@ -49,7 +56,7 @@ static void barrier(validator *v, state *s, const kg_op *op, uint32_t warps)
         validator_give_up(v, "regions of warps that meet do not follow each other directly");
         return;
     }
-    own(v, s, op, id, warps);
+    own(v, s, op, id, warps, true);
     if (warps == all_warps(v)) memset(s->owner, 0, sizeof s->owner);
     validator_tell(v, s, warps);
     validator_begin_generation(v, s);
@@ -79,8 +86,14 @@ bool validator_arrive(validator *v, state *s, const kg_op *op, int role, bool wa
     meeting *m = &s->meetings[id];
     if (m->arrived && m->count != count)
         validator_complain_of(v, s, op, "one barrier is used with two counts at a time");
+    if (waits && !m->arrived && !v->ctas.count && count == 32 * __builtin_popcount(warps))
+        own(v, s, op, id, warps, false);
     m->count = (uint16_t)count;
     m->arrived = (uint16_t)(m->arrived + 32 * __builtin_popcount(warps));
+    if (m->came & warps)
+        validator_complain_of(v, s, op,
+                              "a warp comes to this barrier again while it is counted there");
+    m->came |= warps;
     if (m->arrived > count)
         validator_complain_of(v, s, op, "more threads come to this barrier than it counts");
     validator_leave_word(v, s, id, warps, true);
@@ -169,6 +182,9 @@ static void synchronize(validator *v, state *s, const kg_op *op, uint32_t warps)
         validator_meet_lanes(v, s, warps);
         validator_begin_generation(v, s);
         break;
+    case KG_OP_BATON_WAIT:
+    case KG_OP_BATON_PASS:
+        break; // nothing is to rely on them; whether they come round: batons.c
     case KG_OP_FENCE:
         break; // orders nothing that is modelled: it is no fence between proxies
     case KG_OP_PROXY_FENCE:

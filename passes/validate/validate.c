@@ -94,14 +94,29 @@ static void find_threads(const validator *v, const complaint *c, kg_validation *
     if (other >= 0) found->thread_b = other; // else one thread, and a copy of its own
 }
 
+// Somebody waits for other CTAs, and does not learn what memory has of them.
+static bool learns_too_little(const validator *v)
+{
+    for (int i = 0; i < v->accesses.count; i++) {
+        const access_model *a = &v->accesses.items[i];
+        if (a->use && a->at.op->code == KG_OP_MBARRIER_WAIT && has_peers(v, a->mbarrier) &&
+            !kg_op_int(a->at.op, KG_A_CLUSTER, 0))
+            return true;
+    }
+    return false;
+}
+
 static const char *name_other_cta(validator *v, const complaint *c)
 {
     int cta = v->ctas.count ? cta_of(v, c->b->region) : 0;
-    if (v->ctas.count && c->a && cta_of(v, c->a->region) != cta)
-        return kg_arena_printf(v->arena, "%s, by another CTA of the cluster", c->what);
-    if (c->cell >= 0 && cta_of_byte(v, v->cell_byte[c->cell]) != cta)
-        return kg_arena_printf(v->arena, "%s, in another CTA of the cluster", c->what);
-    return c->what;
+    bool by = v->ctas.count && c->a && cta_of(v, c->a->region) != cta;
+    bool in = c->cell >= 0 && cta_of_byte(v, v->cell_byte[c->cell]) != cta;
+    if (!by && !in) return c->what;
+    return kg_arena_printf(v->arena, "%s, %s another CTA of the cluster%s", c->what,
+                           by ? "by" : "in",
+                           c->cell >= 0 && learns_too_little(v)
+                               ? "; and a wait without cluster=1 learns of its own CTA only"
+                               : "");
 }
 
 void validator_report(validator *v, const state *s, const complaint *c)
@@ -214,11 +229,28 @@ static void validate_cluster(kg_arena *arena, kg_kernel *kernel, kg_validation *
                                 out->what);
 }
 
-kg_verdict kg_validate(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
+static void validate_kernel(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
 {
     if (validator_reaches_others(kernel))
         validate_cluster(arena, kernel, out);
     else
         validate_joined(arena, kernel, NULL, out);
+}
+
+// Batons: see batons.c.
+static void validate_batons(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
+{
+    int states = out->states;
+    validator v = {.arena = arena, .kernel = kernel, .out = out};
+    kg_kernel *reduced = validator_baton_kernel(&v);
+    if (!reduced || v.stop) return;
+    validate_kernel(arena, reduced, out);
+    out->states += states;
+}
+
+kg_verdict kg_validate(kg_arena *arena, kg_kernel *kernel, kg_validation *out)
+{
+    validate_kernel(arena, kernel, out);
+    if (out->verdict == KG_PROVED) validate_batons(arena, kernel, out);
     return out->verdict;
 }

@@ -333,6 +333,42 @@ static void launches_that_are_refused(void **state)
     assert_non_null(strstr(b->h.text, "is not given"));
 }
 
+static const char in_pairs[] = "kernel in_pairs(y: global f32[N], N: i32)\n"
+                               "  cluster 2\n"
+                               "  grid block: ceildiv(N, 128)\n"
+                               "{\n"
+                               "  store y[block*128.. + 128] = 1.0\n"
+                               "}\n";
+
+// A cluster is whole, and the GPU knows of clusters.
+static void clusters_that_are_refused(void **state)
+{
+    bench *b = *state;
+    kgen_program *program = NULL;
+    kgen_compile_options options = {.target = "sm_80"};
+    assert_int_equal(kgen_compile(b->context, in_pairs, strlen(in_pairs), &options, &program),
+                     KGEN_ERROR_INPUT);
+    assert_non_null(strstr(b->h.text, "KG-C605"));
+    assert_non_null(strstr(b->h.text, "leave out `cluster 2`"));
+    options.target = "sm_90a";
+    assert_int_equal(kgen_compile(b->context, in_pairs, strlen(in_pairs), &options, &program),
+                     KGEN_OK);
+    kgen_arg args[] = {{.name = "N", .i = 40}, {.name = "y", .buffer = b->y}};
+    assert_int_equal(kgen_launch(b->device, program, args, 2, NULL), KGEN_ERROR_INPUT);
+    assert_non_null(strstr(b->h.text, "KG-R703"));
+    assert_non_null(strstr(b->h.text, "would have 1 CTAs, which is no multiple of the 2"));
+    kgen_buffer *two = NULL;
+    float y[200];
+    assert_int_equal(kgen_buffer_create(b->device, sizeof y, &two), KGEN_OK);
+    args[0].i = 200;
+    args[1].buffer = two;
+    assert_int_equal(kgen_launch(b->device, program, args, 2, NULL), KGEN_OK);
+    assert_int_equal(kgen_buffer_read(two, 0, y, sizeof y), KGEN_OK);
+    for (int i = 0; i < 200; i++) assert_true(y[i] == 1);
+    kgen_buffer_free(two);
+    kgen_program_free(program);
+}
+
 typedef struct counted {
     int rows, line;
     uint64_t read, written, warps;
@@ -439,6 +475,7 @@ int main(void)
         cmocka_unit_test(bad_calls),
         cmocka_unit_test_setup_teardown(launch_and_read, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(launches_that_are_refused, open_bench, close_bench),
+        cmocka_unit_test_setup_teardown(clusters_that_are_refused, open_bench, close_bench),
         cmocka_unit_test_setup_teardown(instructions_are_counted, open_bench, close_bench),
         cmocka_unit_test(threads_share_a_context),
         cmocka_unit_test(out_of_bounds_is_found),

@@ -596,8 +596,13 @@ def explain_schedule(kgen):
     """explain --schedule: the candidates, the choice, the constants; the same each time"""
     problem = ("M=4096", "N=4096", "K=4096", "target=sm_90a")
     text = kgen("explain", "matmul", *problem, "--schedule", out=r"chosen: \d+x\d+x\d+, \d stages")
-    same(kgen("explain", "matmul", *problem, "--schedule").count("cycles of the tensor"), 11)
+    same(kgen("explain", "matmul", *problem, "--schedule").count("cycles of the tensor"), 13)
     same(kgen("explain", "matmul", *problem, "--schedule"), text)
+    rule = ("explain", "delta_net_prefill", "--schedule", "H=16", "HK=16", "B=1")
+    kgen(*rule, "T=32768", out=r"chosen: chunks, 64 rows a CTA, which saves more than a quarter")
+    kgen(*rule, "T=64", "-t", "sm_90a", out=r"rows 64 for sm_90a[^$]*chosen: fused, 64 rows")
+    kgen(*rule, "T=32768", "form=fused", out=r"chosen: fused, 64 rows")
+    kgen(*rule, "T=64", "sms=8", out=r"32 CTAs that wait would leave no SM")
     kgen("explain", "matmul", "M=16", "target=sm_90a", "--schedule", out="all warps work alike")
     kgen("explain", "matmul", "--schedule", out="for any GPU\n  -D T=bf16")
     kgen("explain", "matmul", "Q=16", "--schedule", status=2, err="unknown key of matmul 'Q'")
@@ -612,6 +617,9 @@ def problems(kgen):
     same(kgen("build", *problem[:-1], "-t", "sm_90a"), plan["ptx"])
     kgen("build", *problem, "-D", "STAGES=2", out=r"mbarrier")
     kgen("explain", *problem, out=r"^matmul for sm_90a: \d+ synchronizations")
+    # A problem may have a text of its own.
+    kgen("build", "delta_net_prefill", "form=chunks", out=r"entry delta_net_prefill_chunks")
+    kgen("explain", "delta_net_prefill", "form=chunks", out=r"^delta_net_prefill_chunks for sm_80")
     for command in ("build", "explain"):
         kgen(command, "matmul", "M=x", status=1, err="matmul: M=x")
         kgen(command, "matmul", "Q=1", status=2, err="unknown key of matmul 'Q'")

@@ -105,11 +105,10 @@ static void chained(void **state)
     }
 }
 
-static void scores(void **state)
+static void score(const char *file, const char *defines, int64_t sq, int64_t sk)
 {
-    int64_t sq = 200, sk = 150;
     for (int i = 0; i < TARGETS; i++) {
-        program_case c = {.file = "scheduled/scores.kg", .target = targets[i]};
+        program_case c = {.file = file, .target = targets[i], .defines = defines};
         double *q = program_add(&c, "q", "bf16", IN, 0, sq * 64),
                *k = program_add(&c, "k", "bf16", IN, 0, sk * 64),
                *v = program_add(&c, "v", "bf16", IN, 0, sk * 64),
@@ -124,6 +123,20 @@ static void scores(void **state)
         }
         program_run(&c);
     }
+}
+
+static void scores(void **state)
+{
+    score("scheduled/scores.kg", NULL, 200, 150);
+}
+
+// One step, in which nobody takes turns, two, and many; two warpgroups, and four.
+static void pingpong(void **state)
+{
+    score("scheduled/pingpong.kg", NULL, 200, 40);
+    score("scheduled/pingpong.kg", NULL, 700, 128);
+    score("scheduled/pingpong.kg", NULL, 300, 450);
+    score("scheduled/pingpong.kg", "WARPS=16,BM=256", 300, 330);
 }
 
 static void stores(void **state)
@@ -146,11 +159,12 @@ static void stores(void **state)
 static void epilogue(void **state)
 {
     static const int64_t sizes[][3] = {{64, 64, 64}, {300, 400, 136}};
-    static const char *const defines[] = {"CTAS=3", "CTAS=1,COLUMNS=32", "CTAS=2,COLUMNS=0"};
-    for (int i = 0; i < TARGETS * 2 * 3; i++) {
-        int64_t m = sizes[i / 3 % 2][0], n = sizes[i / 3 % 2][1], k = sizes[i / 3 % 2][2];
+    static const char *const defines[] = {"CTAS=3", "CTAS=1,COLUMNS=32", "CTAS=2,COLUMNS=0",
+                                          "CTAS=2,COLUMNS=64,LOAD=1", "CTAS=132,COLUMNS=32,LOAD=1"};
+    for (int i = 0; i < TARGETS * 2 * 5; i++) {
+        int64_t m = sizes[i / 5 % 2][0], n = sizes[i / 5 % 2][1], k = sizes[i / 5 % 2][2];
         program_case c = {
-            .file = "scheduled/epilogue.kg", .target = targets[i / 6], .defines = defines[i % 3]};
+            .file = "scheduled/epilogue.kg", .target = targets[i / 10], .defines = defines[i % 5]};
         double *a = program_add(&c, "a", "bf16", IN, 0, m * k),
                *b = program_add(&c, "b", "bf16", IN, 0, k * n),
                *bias = program_add(&c, "bias", "f32", IN, 0, n),
@@ -172,8 +186,9 @@ static void epilogue(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(batched), cmocka_unit_test(grouped), cmocka_unit_test(chained),
-        cmocka_unit_test(scores),  cmocka_unit_test(stores),  cmocka_unit_test(epilogue),
+        cmocka_unit_test(batched),  cmocka_unit_test(grouped),  cmocka_unit_test(chained),
+        cmocka_unit_test(scores),   cmocka_unit_test(pingpong), cmocka_unit_test(stores),
+        cmocka_unit_test(epilogue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,6 +24,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -140,7 +141,7 @@ def table_text(versions, rows):
     text += "#   " + row_text("", KERNEL + LOOP) + "\n"
     last = None
     for (name, target), cells in rows.items():
-        named = name if len(name) <= 100 else " \\\n".join(name.rsplit(" ", 1))
+        named = name if len(name) <= 100 else " \\\n".join(textwrap.wrap(name, 98))
         text += ("" if name == last else named + "\n") + "    " + row_text(target, cells) + "\n"
         last = name
     return text

@@ -48,7 +48,8 @@ static void place(kgen_context *context, const kgen_task *task, const char *what
     if (status) fail_msg("%s: %s\n%s", what, kgen_status_name(status), task->reasons);
     assert_int_equal(kgen_program_get_info(program, &info), KGEN_OK);
     assert_true(info.shared_bytes <= 227 * 1024);
-    assert_int_equal(info.threads, 32 * (constant(task, "WARPS") + 4));
+    int64_t sets = constant(task, "TURNS") > 1 ? constant(task, "TURNS") : 1;
+    assert_int_equal(info.threads, 32 * (sets * constant(task, "WARPS") + 4));
     assert_non_null(strstr(kgen_program_ir(program), "wgmma("));
     kgen_program_free(program);
 }
@@ -78,19 +79,20 @@ static void test_placed(void **state)
 
 static void test_every_tile(void **state)
 {
-    static const char *const tiles[] = {"128x256", "256x128", "128x192", "128x160",
-                                        "64x192",  "128x128", "256x64",  "128x64",
+    static const char *const tiles[] = {"128x256", "256x128", "128x192", "128x160", "64x192",
+                                        "128x128", "256x64",  "128x64",  "192x192", "128x208",
                                         "64x256",  "64x128",  "64x64"};
     kgen_context *context = shipped_context();
-    for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
-        int m = 0, n = 0;
+    for (size_t i = 0; i < 2 * sizeof tiles / sizeof *tiles; i++) {
+        int m = 0, n = 0, size = 1 + (int)(i % 2);
         char rest[128];
-        sscanf(tiles[i], "%dx%d", &m, &n);
-        snprintf(rest, sizeof rest, "out=bf16 tile_m=%d tile_n=%d", m, n);
+        sscanf(tiles[i / 2], "%dx%d", &m, &n);
+        snprintf(rest, sizeof rest, "out=bf16 tile_m=%d tile_n=%d cluster=%d", m, n, size);
         kgen_task *task = plan("M=1000 N=1000 K=1000", rest);
         assert_int_equal(constant(task, "BM"), m);
         assert_int_equal(constant(task, "BN"), n);
-        place(context, task, tiles[i]);
+        assert_int_equal(constant(task, "CLUSTER"), size > 1 ? size : 0);
+        place(context, task, tiles[i / 2]);
         kgen_task_free(task);
     }
     kgen_context_free(context);
@@ -103,11 +105,14 @@ static void test_attention(void **state)
         "SQ=4096 SK=4096 H=32 HKV=8 D=128 causal=true",
         "SQ=100 SK=300 D=64",
         "SQ=16384 SK=16384 H=16 HKV=16 D=64 dtype=f16",
+        "SQ=16384 SK=16384 H=16 HKV=16 D=128",
+        "SQ=1000 SK=1000 H=16 HKV=16 D=64 causal=true persistent=true",
     };
     kgen_context *context = shipped_context();
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         kgen_task *task = plan(shapes[i], "");
         assert_int_equal(constant(task, "PRODUCERS"), 1);
+        assert_non_null(strstr(task->reasons, "chosen: "));
         place(context, task, shapes[i]);
         kgen_task_free(task);
     }
@@ -185,6 +190,36 @@ static void test_bias(void **state)
     kgen_task_free(with);
 }
 
+// Pairs of CTAs share tiles where most SMs ask for some; on request everywhere.
+static void test_pairs(void **state)
+{
+    static const char *const alone[] = {"M=512 N=512 K=4096 out=bf16", "M=64 N=2048 K=4096",
+                                        "M=4096 N=4096 K=4096 out=bf16 cluster=1",
+                                        "M=4096 N=4096 K=4096 splits=2"};
+    kgen_context *context = shipped_context();
+    for (size_t i = 0; i < sizeof alone / sizeof *alone; i++) {
+        kgen_task *task = plan(alone[i], "");
+        assert_int_equal(constant(task, "CLUSTER"), 0);
+        kgen_task_free(task);
+    }
+    for (int i = 0; i < 4; i++) {
+        const char *const rests[] = {"out=bf16", "out=f32", "out=bf16 tile_m=256 tile_n=128",
+                                     "out=bf16 b_col=true"};
+        kgen_task *task = plan("M=4096 N=4096 K=4096", rests[i]);
+        assert_int_equal(constant(task, "CLUSTER"), 2);
+        assert_int_equal(constant(task, "CLUSTER_AXIS"), i != 2);
+        assert_non_null(strstr(task->reasons,
+                               i == 2 ? "along n share those of a" : "along m share those of b"));
+        place(context, task, rests[i]);
+        kgen_task_free(task);
+    }
+    kgen_task *few = plan("M=64 N=4096 K=512", "cluster=2"); // one row of tiles
+    assert_int_equal(constant(few, "CLUSTER"), 2);
+    assert_int_equal(constant(few, "CLUSTER_AXIS"), 0);
+    kgen_task_free(few);
+    kgen_context_free(context);
+}
+
 static void test_left_alone(void **state)
 {
     static const char *const shapes[] = {"M=16 N=4096 K=4096", "M=256 N=256 K=100",
@@ -200,9 +235,9 @@ static void test_left_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_placed),       cmocka_unit_test(test_every_tile),
-        cmocka_unit_test(test_attention),    cmocka_unit_test(test_same_again),
-        cmocka_unit_test(test_bias),         cmocka_unit_test(test_left_alone),
-        cmocka_unit_test(test_longest_first)};
+        cmocka_unit_test(test_placed),    cmocka_unit_test(test_every_tile),
+        cmocka_unit_test(test_attention), cmocka_unit_test(test_same_again),
+        cmocka_unit_test(test_bias),      cmocka_unit_test(test_pairs),
+        cmocka_unit_test(test_left_alone), cmocka_unit_test(test_longest_first)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,7 +85,7 @@ static void compile(subject *s)
     static const kg_machine machine = {"sm_90a", 90, 232448, 255};
     kg_pass_context context = {.arena = &s->arena, .diags = &s->diags, .machine = &machine};
     // Not fold: it puts constants where they are used, and so past a wgmma_fence.
-    kg_pipeline_options options = {.passes = "home,pipeline,layout,lower,repair,place"};
+    kg_pipeline_options options = {.passes = "home,pipeline,layout,lower,repair,pingpong,place"};
     s->unit = kg_parse(&s->arena, &s->diags, &s->source, NULL, 0);
     if (!s->unit) return;
     s->kernel = s->unit->kernels;

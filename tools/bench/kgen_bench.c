@@ -35,6 +35,7 @@ static const bench_case compiled[] = {
     {"delta_net_decode", {{"N", "8"}, {"checkpoints", "true"}}},
     {"delta_net_prefill", {{"D", "64"}, {"rows", "64"}}},
     {"delta_net_prefill", {{"D", "128"}, {"rows", "64"}}},
+    {"delta_net_prefill", {{"D", "128"}, {"form", "chunks"}}},
     {"matmul", {HOPPER, {"M", "4096"}, {"N", "4096"}, {"K", "4096"}, {"out", "bf16"}}},
     {"matmul", {HOPPER, {"M", "8192"}, {"N", "8192"}, {"K", "8192"}, {"b_col", "true"}}},
     {"attention", {HOPPER, {"SQ", "4096"}, {"SK", "4096"}, {"D", "128"}}},

@@ -156,10 +156,10 @@ static int compile_and_write(const command_line *options, cli_session *session, 
     kgen_task *task;
     int status = EXIT_FINE;
     if (!read_problem(options, &task, &status)) return status;
-    if (!source_read(&source, options, options->operands[0], &status)) {
-        kgen_task_free(task);
+    if (task)
+        source_of_task(&source, task);
+    else if (!source_read(&source, options, options->operands[0], &status))
         return status;
-    }
     pass_dumps dumps = {.folder = options->values[OPTION_dump_dir],
                         .after = options->values[OPTION_print_after]};
     kgen_program *program = NULL;

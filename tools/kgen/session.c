@@ -74,6 +74,14 @@ static int unknown_kernel(const command_line *options, const char *name)
     return unknown_word(options->command, "file or kernel", name, names, n);
 }
 
+static void take_text(program_source *source, const char *text, size_t length)
+{
+    source->length = length;
+    source->text = must(malloc(length + 1));
+    memcpy(source->text, text, length);
+    source->text[length] = 0;
+}
+
 bool source_read(program_source *source, const command_line *options, const char *name, int *status)
 {
     size_t length = 0;
@@ -87,11 +95,14 @@ bool source_read(program_source *source, const command_line *options, const char
     if (!shipped) return *status = unknown_kernel(options, name), false;
     const kgen_family *family = kgen_family_named(name);
     if (family) source->name = family->source_name;
-    source->length = length;
-    source->text = must(malloc(length + 1));
-    memcpy(source->text, shipped, length);
-    source->text[length] = 0;
+    take_text(source, shipped, length);
     return true;
+}
+
+void source_of_task(program_source *source, const kgen_task *task)
+{
+    *source = (program_source){.name = task->source_name};
+    take_text(source, task->source, task->source_bytes);
 }
 
 void source_free(program_source *source)

@@ -17,6 +17,8 @@ void session_close(cli_session *session);
 // The exit status for a status of the library. Says so when nothing else was said.
 int session_exit(const cli_session *session, kgen_status status, const char *doing);
 
+struct kgen_task;
+
 // A program's text: a file, a shipped kernel or the standard input.
 typedef struct program_source {
     char *text;
@@ -26,6 +28,8 @@ typedef struct program_source {
 // false after an error was said; *status is what to exit with.
 bool source_read(program_source *source, const command_line *options, const char *name,
                  int *status);
+// The text that a planned problem of a shipped kernel has.
+void source_of_task(program_source *source, const struct kgen_task *task);
 void source_free(program_source *source);
 
 // -D definitions, in order. false after a usage error was said; free() the array.

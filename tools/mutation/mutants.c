@@ -50,10 +50,10 @@ static bool is_op(line l, const char *name)
 static bool synchronizes(line l)
 {
     static const char *const names[] = {
-        "barrier",         "warp_sync",      "wait",          "commit",      "arrive",
-        "fence",           "mbarrier_init",  "mbarrier_wait", "proxy_fence", "mbarrier_arrive",
-        "mbarrier_expect", "wgmma_fence",    "wgmma_commit",  "wgmma_wait",  "bulk_commit",
-        "bulk_wait",       "cluster_barrier"};
+        "barrier",         "warp_sync",       "wait",          "commit",      "arrive",
+        "fence",           "mbarrier_init",   "mbarrier_wait", "proxy_fence", "mbarrier_arrive",
+        "mbarrier_expect", "wgmma_fence",     "wgmma_commit",  "wgmma_wait",  "bulk_commit",
+        "bulk_wait",       "cluster_barrier", "baton_wait",    "baton_pass"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (is_op(l, names[i])) return true;
     return false;
