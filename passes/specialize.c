@@ -286,7 +286,6 @@ static void split_roles(kg_specializer *s)
     fill_consumer(s, &consumer, first, &t, t.turns ? &turns : NULL);
     if (t.rank) kg_share_copies(s, producer.block);
     k->warps = consumers + 4;
-    if (s->schedule.bulk_store) kg_specialize_stores(s, consumer.block);
     // What the passes overlap, pingpong and dependent do behind this one.
     k->schedule = (kg_schedule){.overlap = s->schedule.overlap,
                                 .pingpong = s->schedule.pingpong,
