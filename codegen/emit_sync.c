@@ -151,6 +151,12 @@ void emit_sync(kg_emit *e, kg_op *op)
         sync_template(e, op, CG_PTX_CLUSTER_ARRIVE, NULL, 0);
         cg_template(e->m, CG_PTX_CLUSTER_WAIT, NULL, 0, NULL, NULL);
         return;
+    case KG_OP_GRID_WAIT:
+        sync_template(e, op, CG_PTX_GRID_WAIT, NULL, 0);
+        return;
+    case KG_OP_LAUNCH_DEPENDENTS:
+        sync_template(e, op, CG_PTX_GRID_LAUNCH_DEPENDENTS, NULL, 0);
+        return;
     case KG_OP_WARP_SYNC:
         sync_template(e, op, CG_PTX_BAR_WARP_SYNC, &all, 1);
         return;

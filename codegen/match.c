@@ -321,6 +321,10 @@ static bool match_op(matcher *x, const kg_op *op)
     case KG_OP_CLUSTER_BARRIER:
         return take(x, op, CG_PTX_CLUSTER_ARRIVE, 1, 0, NULL) &&
                take(x, op, CG_PTX_CLUSTER_WAIT, 1, 0, NULL);
+    case KG_OP_GRID_WAIT:
+        return take(x, op, CG_PTX_GRID_WAIT, 1, 0, NULL);
+    case KG_OP_LAUNCH_DEPENDENTS:
+        return take(x, op, CG_PTX_GRID_LAUNCH_DEPENDENTS, 1, 0, NULL);
     case KG_OP_WARP_SYNC:
         return take(x, op, CG_PTX_BAR_WARP_SYNC, 1, 0, NULL);
     case KG_OP_COMMIT:

@@ -142,6 +142,15 @@ int kg_op_accesses(const kg_op *op, kg_access *out)
     return count;
 }
 
+bool kg_touches_global(const kg_op *op)
+{
+    kg_access found[KG_MAX_EFFECTS];
+    int n = kg_op_info_of(op->code)->n_effects ? kg_op_accesses(op, found) : 0;
+    for (int i = 0; i < n; i++)
+        if (!found[i].root || found[i].root->type.home == KG_HOME_GLOBAL) return true;
+    return false;
+}
+
 // ---- bytes --------------------------------------------------------------------------------------
 
 static int64_t byte_of(const walker *w, const int32_t *coord)

@@ -49,6 +49,9 @@ bool kg_known_tile(const kg_value *value); // all of its elements
 // Fills up to KG_MAX_EFFECTS accesses of an op; returns how many. Sync ops have none.
 int kg_op_accesses(const kg_op *op, kg_access *out);
 
+// Whether an op by itself (not what is in its blocks) reads or writes global memory.
+bool kg_touches_global(const kg_op *op);
+
 // Calls `visit` for every run of bytes (offset within a slot of the root, swizzled, without the
 // buffer's arena offset) that a thread of the CTA touches through a shared access with exact ==
 // true. Threads are numbered in the CTA (warp * 32 + lane). An agent of a whole warp reports every

@@ -217,6 +217,8 @@ KG_BUILD_API bool kg_build_named_barrier(kg_build *b, int id, int threads);
 KG_BUILD_API bool kg_build_arrive(kg_build *b, int id, int threads);
 KG_BUILD_API bool kg_build_warp_sync(kg_build *b);
 KG_BUILD_API bool kg_build_cluster_barrier(kg_build *b);
+KG_BUILD_API bool kg_build_grid_wait(kg_build *b);
+KG_BUILD_API bool kg_build_launch_dependents(kg_build *b);
 KG_BUILD_API bool kg_build_commit(kg_build *b);
 KG_BUILD_API bool kg_build_wait(kg_build *b, int groups_in_flight);
 KG_BUILD_API bool kg_build_fence(kg_build *b, const char *order, const char *scope);

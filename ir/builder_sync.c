@@ -60,6 +60,16 @@ bool kg_build_cluster_barrier(kg_build *b)
     return synchronize(b, &(sync_request){KG_OP_CLUSTER_BARRIER, -1, -1, NULL, NULL});
 }
 
+bool kg_build_grid_wait(kg_build *b)
+{
+    return synchronize(b, &(sync_request){KG_OP_GRID_WAIT, -1, -1, NULL, NULL});
+}
+
+bool kg_build_launch_dependents(kg_build *b)
+{
+    return synchronize(b, &(sync_request){KG_OP_LAUNCH_DEPENDENTS, -1, -1, NULL, NULL});
+}
+
 bool kg_build_commit(kg_build *b)
 {
     return synchronize(b, &(sync_request){KG_OP_COMMIT, -1, -1, NULL, NULL});

@@ -182,7 +182,7 @@ typedef struct kg_grid_axis {
 typedef struct kg_schedule {
     // schedule.def
     int32_t producers, registers[2], persistent, raster, cluster, cluster_axis, bulk_store,
-        store_columns, bulk_load, turns, overlap, pingpong, fallback;
+        store_columns, bulk_load, turns, overlap, pingpong, dependent, fallback;
     kg_loc loc;
 } kg_schedule;
 

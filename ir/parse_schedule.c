@@ -33,7 +33,7 @@ static int find_key(kg_parser *p)
         kg_diag_help(
             p->diags, d,
             "it knows producers, registers, persistent, raster, bulk_store, store_columns, "
-            "bulk_load, turns, overlap, pingpong and fallback");
+            "bulk_load, cluster, cluster_axis, turns, overlap, pingpong, dependent and fallback");
     return -1;
 }
 

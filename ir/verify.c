@@ -537,6 +537,7 @@ bool kg_verify(kg_kernel *kernel, kg_diags *diags)
     check_header(&v);
     kg_verify_schedule(&v);
     check_block(&v, kernel->body, NULL);
+    if (diags->errors == errors) kg_verify_grid_wait(&v);
     if (diags->errors == errors) kg_verify_roles(&v);
     return diags->errors == errors;
 }

@@ -17,6 +17,7 @@ typedef struct kg_verifier {
 void kg_verify_fail(kg_verifier *v, kg_diag_id id, const kg_op *op, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void kg_verify_attrs(kg_verifier *v, const kg_op *op);                     // verify_attrs.c
+void kg_verify_grid_wait(kg_verifier *v);                                 // verify_grid.c
 void kg_verify_cluster(kg_verifier *v, const kg_op *op);                   // verify_cluster.c
 void kg_verify_layout(kg_verifier *v, const kg_op *op, const kg_value *x); // verify_layout.c
 void kg_verify_layouts_agree(kg_verifier *v, const kg_op *op);

@@ -13,6 +13,7 @@ typedef struct kg_machine {
     int32_t threads_sm;   // resident threads of an SM, 0 = not known
     int32_t ctas_sm;      // resident CTAs of an SM, 0 = not known
     bool tma;             // a copy engine for tiles of tensors
+    bool grid_dependency; // a kernel can wait for the one launched ahead of it
     bool wgmma;           // tensor cores that warpgroups feed from shared memory
 } kg_machine;
 

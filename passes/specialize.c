@@ -286,9 +286,11 @@ static void split_roles(kg_specializer *s)
     fill_consumer(s, &consumer, first, &t, t.turns ? &turns : NULL);
     if (t.rank) kg_share_copies(s, producer.block);
     k->warps = consumers + 4;
-    // What the passes overlap and pingpong do behind this one.
-    k->schedule = (kg_schedule){
-        .overlap = s->schedule.overlap, .pingpong = s->schedule.pingpong, .loc = s->schedule.loc};
+    // What the passes overlap, pingpong and dependent do behind this one.
+    k->schedule = (kg_schedule){.overlap = s->schedule.overlap,
+                                .pingpong = s->schedule.pingpong,
+                                .dependent = s->schedule.dependent,
+                                .loc = s->schedule.loc};
     if (s->schedule.overlap || s->schedule.pingpong) k->schedule.fallback = s->schedule.fallback;
     if (t.turns) kg_repeat_consumers(s, &turns);
 }

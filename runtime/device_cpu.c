@@ -293,7 +293,11 @@ static kgen_status cpu_launch(kgen_module *module, const kgen_raw_launch *launch
     memcpy(l.grid, launch->grid, sizeof l.grid);
     memcpy(l.block, launch->block, sizeof l.block);
     memcpy(l.cluster, options->cluster, sizeof l.cluster);
-    for (int i = 0; !status && i < repeats; i++) status = run_once(module, &l, options);
+    how.dependents = launch->dependent && repeats > 1;
+    for (int i = 0; !status && i < repeats; i++) {
+        l.programmatic = launch->dependent && i > 0; // before the first one the host has waited
+        status = run_once(module, &l, options);
+    }
     context_release(context, packed);
     return status;
 }

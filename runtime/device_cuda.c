@@ -187,6 +187,7 @@ static kgen_status cuda_launch(kgen_module *module, const kgen_raw_launch *launc
     memcpy(l.grid, launch->grid, sizeof l.grid);
     memcpy(l.block, launch->block, sizeof l.block);
     memcpy(l.cluster, options->cluster, sizeof l.cluster);
+    l.programmatic = launch->dependent;
     float milliseconds = 0;
     if (!status) status = timed_launches(gpu(device), kernel, &l, repeats, &milliseconds);
     if (!status && options->statistics)

@@ -114,6 +114,9 @@ typedef struct kgen_program_info {
     int64_t shared_bytes;                    // dynamic shared memory of a CTA
     int n_params;                            // in launch order
     int barriers, warp_syncs, waits, fences; // synchronization ops in the program (static count)
+    // It waits for the kernel ahead before it touches global memory: it may be launched with
+    // programmatic stream serialization, as kgen_launch_repeated does.
+    int dependent;
     double compile_seconds;                  // text to PTX, the proof included
     // The second opinion on the synchronization: "proved": every execution is ordered; "unknown":
     // neither that nor the opposite could be shown, `proof_reason` says why; NULL: not asked, or
@@ -499,6 +502,7 @@ typedef struct kgen_raw_launch {
     size_t shared_bytes; // dynamic
     const kgen_raw_arg *args;
     size_t n_args;
+    int dependent; // may begin before the kernel ahead of it has ended: the kernel waits itself
 } kgen_raw_launch;
 KGEN_API kgen_status kgen_module_launch(kgen_module *module, const kgen_raw_launch *launch,
                                         const kgen_launch_options *options);

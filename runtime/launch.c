@@ -205,6 +205,7 @@ static kgen_status bind_and_launch(binding *b, kgen_device *device, const kgen_a
                               .block = {32u * (unsigned)kernel->warps, 1, 1},
                               .shared_bytes = (size_t)kernel->shared_bytes,
                               .args = b->raw,
+                              .dependent = b->program->info.dependent,
                               .n_args = (size_t)(kernel->n_params + b->program->maps.count)};
     kgen_status status = bind_names(b, args, n_args, true);
     if (!status) status = check_assumptions(b);

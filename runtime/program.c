@@ -23,6 +23,7 @@ static bool count_syncs(kg_op *op, void *user)
     program->info.warp_syncs += op->code == KG_OP_WARP_SYNC;
     program->info.waits += op->code == KG_OP_WAIT;
     program->info.fences += op->code == KG_OP_FENCE;
+    program->info.dependent |= op->code == KG_OP_GRID_WAIT;
     for (int i = 0; i < op->n_operands; i++) {
         kg_value *v = op->operands[i];
         if (v->kind == KG_VALUE_PARAM) program->used[v->index] = true;
@@ -204,7 +205,9 @@ static kgen_status compile(compilation *c)
                           .threads_sm = (int32_t)program->target->threads_sm,
                           .ctas_sm = (int32_t)program->target->ctas_sm,
                           .tma = program->target->features & CG_FEATURE_TMA,
-                          .wgmma = program->target->features & CG_FEATURE_WGMMA};
+                          .wgmma = program->target->features & CG_FEATURE_WGMMA,
+                          .grid_dependency =
+                              program->target->features & CG_FEATURE_GRID_DEPENDENCY};
     kg_pass_context passes = {.arena = &program->arena,
                               .diags = &c->diags,
                               .machine = &machine,

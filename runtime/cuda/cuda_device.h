@@ -235,6 +235,8 @@ struct kg_cuda_launch {
     unsigned cluster[3]; /* blocks; all 0 (or 1) where there are no clusters */
     size_t shared_bytes; /* dynamic shared memory */
     bool cooperative;    /* the whole grid is resident at once, or the launch is refused */
+    bool programmatic;   /* may begin before the kernel ahead in the stream has ended: the kernel
+                            waits for that itself; an sm_90 device is needed */
     struct kg_cuda_stream *stream;
     void **arguments; /* a pointer to each argument's value, as the kernel declares them */
 };

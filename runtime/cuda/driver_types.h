@@ -36,6 +36,7 @@ typedef struct cu_launch_attribute {
     union {
         char bytes[64];
         int cooperative;
+        int programmatic; /* stream serialization */
         struct {
             unsigned x, y, z;
         } cluster;

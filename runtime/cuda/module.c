@@ -330,6 +330,8 @@ enum kg_cuda_status kg_cuda_kernel_occupancy(struct kg_cuda_kernel kernel, int t
 
 /* ---- launching ---- */
 
+enum { MOST_ATTRIBUTES = 3 };
+
 static bool wants_clusters(const struct kg_cuda_launch *launch)
 {
     return launch->cluster[0] > 1 || launch->cluster[1] > 1 || launch->cluster[2] > 1;
@@ -366,12 +368,12 @@ static enum kg_cuda_status check_launch(const struct kg_cuda_context *context,
     return KG_CUDA_OK;
 }
 
-static unsigned set_attributes(cu_launch_attribute attributes[2],
-                               const struct kg_cuda_launch *launch)
+static unsigned set_attributes(cu_launch_attribute attributes[MOST_ATTRIBUTES],
+                               const struct kg_cuda_launch *launch, bool may_overlap)
 {
     unsigned count = 0;
 
-    memset(attributes, 0, 2 * sizeof attributes[0]);
+    memset(attributes, 0, MOST_ATTRIBUTES * sizeof attributes[0]);
     if (wants_clusters(launch)) {
         attributes[count].id = KG_CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION;
         attributes[count].value.cluster.x = launch->cluster[0] ? launch->cluster[0] : 1;
@@ -384,17 +386,23 @@ static unsigned set_attributes(cu_launch_attribute attributes[2],
         attributes[count].value.cooperative = 1;
         count++;
     }
+    if (launch->programmatic && may_overlap) {
+        attributes[count].id = KG_CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+        attributes[count].value.programmatic = 1;
+        count++;
+    }
     return count;
 }
 
 /* In the context. */
-static cu_result launch_in_context(const struct driver_api *api, cu_function function,
+static cu_result launch_in_context(const struct kg_cuda_context *context, cu_function function,
                                    const struct kg_cuda_launch *launch)
 {
+    const struct driver_api *api = &context->driver->api;
     const unsigned *grid = launch->grid, *block = launch->block;
     unsigned shared_bytes = (unsigned)launch->shared_bytes;
     cu_stream stream = (cu_stream)launch->stream;
-    cu_launch_attribute attributes[2];
+    cu_launch_attribute attributes[MOST_ATTRIBUTES];
     cu_launch_config config = {grid[0],  grid[1],  grid[2],      block[0],
                                block[1], block[2], shared_bytes, stream};
 
@@ -402,7 +410,7 @@ static cu_result launch_in_context(const struct driver_api *api, cu_function fun
         return api->cuLaunchKernel(function, grid[0], grid[1], grid[2], block[0], block[1],
                                    block[2], shared_bytes, stream, launch->arguments, NULL);
     config.attributes = attributes;
-    config.attribute_count = set_attributes(attributes, launch);
+    config.attribute_count = set_attributes(attributes, launch, context->info.has_clusters);
     return api->cuLaunchKernelEx(&config, function, launch->arguments, NULL);
 }
 
@@ -415,7 +423,7 @@ enum kg_cuda_status kg_cuda_launch(struct kg_cuda_kernel kernel,
 
     if (status == KG_CUDA_OK) status = context_enter(context);
     if (status != KG_CUDA_OK) return status;
-    result = launch_in_context(&context->driver->api, kernel.function, launch);
+    result = launch_in_context(context, kernel.function, launch);
     context_leave(context);
     return driver_check(context->driver, result,
                         "launch a kernel of %u x %u x %u blocks of %u x %u x %u threads with %zu "

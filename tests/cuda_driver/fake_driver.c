@@ -461,6 +461,8 @@ cu_result cuLaunchKernelEx(const cu_launch_config *config, cu_function function,
                   attribute->value.cluster.z);
         if (attribute->id == KG_CU_LAUNCH_ATTRIBUTE_COOPERATIVE)
             trace("cooperative %d\n", attribute->value.cooperative);
+        if (attribute->id == KG_CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION)
+            trace("programmatic %d\n", attribute->value.programmatic);
     }
     return 0;
 }
