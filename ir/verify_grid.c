@@ -19,8 +19,8 @@ static void walk(kg_verifier *v, const kg_block *block, bool waited)
         waited |= op->code == KG_OP_GRID_WAIT;
         if (!waited && kg_touches_global(op))
             kg_verify_fail(v, KG_D_V207, op,
-                           "'%s' touches global memory and no grid_wait lies before it in its block "
-                           "or around it: the kernel ahead may still be at work there",
+                           "'%s' touches global memory and no grid_wait lies before it in its "
+                           "block or around it: the kernel ahead may still be at work there",
                            kg_op_info_of(op->code)->name);
         for (int i = 0; i < op->n_blocks; i++) walk(v, op->blocks[i], waited);
     }

@@ -111,8 +111,10 @@ static void report(struct cta *cta, const struct past_grid *past, uint64_t addre
         return;
     snprintf(message, sizeof message,
              "kernel '%.200s', launched %s, may still be at work: it %s these bytes (%s, line %u of "
-             "its PTX), and nothing tells this thread that it has ended", past->kernel,
-             past->ahead ? "just before this one" : "earlier, which the one between did not wait for",
+             "its PTX), and nothing tells this thread that it has ended",
+             past->kernel,
+             past->ahead ? "just before this one"
+                         : "earlier, which the one between did not wait for",
              ptxm_stamp_writes(&theirs->stamp) ? "writes" : "reads", b->text, b->line);
     const char *copy = ptxm_findings_string(&cta->findings, message);
     if (copy)

@@ -37,7 +37,7 @@ struct known {
     struct clocks *fenced_agents; // of those, what a fence.proxy.async of shared memory lies behind
 };
 
-// The grid that was launched ahead of this one in its stream, as the agent 0 of a CTA (grid_past.c).
+// The grid launched ahead of this one in its stream, as the agent 0 of a CTA (grid_past.c).
 enum { CTA_OF_GRID_AHEAD = UINT32_MAX };
 
 struct knowledge {
