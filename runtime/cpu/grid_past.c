@@ -110,8 +110,8 @@ static void report(struct cta *cta, const struct past_grid *past, uint64_t addre
     if (!e || !fresh)
         return;
     snprintf(message, sizeof message,
-             "kernel '%.200s', launched %s, may still be at work: it %s these bytes (%s, line %u of "
-             "its PTX), and nothing tells this thread that it has ended",
+             "kernel '%.200s', launched %s, may still be at work: it %s these bytes (%s, line %u "
+             "of its PTX), and nothing tells this thread that it has ended",
              past->kernel,
              past->ahead ? "just before this one"
                          : "earlier, which the one between did not wait for",
