@@ -11,7 +11,8 @@ const char *const kgen_target_configurations[] = {
     "matmul M=256 N=512 K=320 tile_m=128 tile_n=256 out=bf16 activation=silu sms=1 target=sm_90a",
     "matmul M=512 N=200 tile_m=256 tile_n=128 out=bf16 bias=true activation=silu "
     "sms=3 cluster=1 target=sm_90a",
-    "matmul M=200 N=312 K=264 stages=3 tile_m=128 tile_n=160 out=bf16 sms=1 target=sm_90a",
+    "matmul M=200 N=312 K=264 stages=3 turns=1 tile_m=128 tile_n=160 out=bf16 sms=1 "
+    "target=sm_90a",
     "matmul M=130 N=72 K=200 stages=2 tile_m=256 tile_n=64 out=bf16 sms=2 cluster=1 target=sm_90a",
     // Pairs of CTAs that share tiles of b, or of a: with and without a tile beyond the last one.
     "matmul M=300 N=264 K=264 stages=3 cluster=2 tile_m=128 tile_n=128 sms=2 target=sm_90a",
@@ -79,7 +80,7 @@ const char *const kgen_configurations[] = {
     "matmul M=256 N=256 K=96 tile_m=128 tile_n=128 out=bf16 stages=4 bias=true activation=gelu",
     "matmul M=128 N=256 K=64 tile_m=128 tile_n=256",
     "attention",
-    "attention SQ=1 SK=1",
+    "attention SQ=1 SK=1 pack=true",
     "attention SQ=100 SK=100 causal=true dtype=f16",
     "attention SQ=100 SK=37 causal=true",
     "attention SQ=77 SK=200 causal=true H=4 HKV=2 stages=1 pack=false",

@@ -502,12 +502,15 @@ static kg_relation relate_bytes(const kg_sync_access *a, const kg_sync_access *b
 {
     kg_relation r = {.byte = -1};
     bool one_root = a->at.root == b->at.root;
+    // Another copy into the slot is a phase more of its mbarrier, for which all warps must have
+    // seen the end of the one before: whoever asks for it meets them, whatever the product has
+    // read.
+    bool by_group = a->group == KG_GROUP_WGMMA && b->at.effect->proxy == KG_PROXY_GENERIC;
     if (!one_root && lie_apart(a, b)) distances = 0;
     for (int i = 0; distances && i < (one_root ? 1 : a->ring); i++)
         for (int j = 0; j < (one_root ? 1 : b->ring); j++) {
             int64_t byte = -1;
-            kg_apart here = (a->group == KG_GROUP_WGMMA ? kg_footprint_conflict_by_group
-                                                        : kg_footprint_conflict)(
+            kg_apart here = (by_group ? kg_footprint_conflict_by_group : kg_footprint_conflict)(
                 a->bytes, a->offset + i * a->slot_bytes, b->bytes, b->offset + j * b->slot_bytes,
                 &byte);
             if (here > r.apart) {

@@ -80,7 +80,7 @@ static void the_whole_pipeline_runs(void **state)
     assert_true(run(f, NULL, NULL));
     assert_string_equal(f->ran,
                         "- fold specialize overlap home pipeline split layout lower repair phases "
-                        "pingpong place sync ");
+                        "pingpong dependent place sync ");
     assert_int_equal(f->kernel->level, KG_LEVEL_SYNCED);
 }
 
