@@ -213,10 +213,18 @@ static const char *turn_text(const kg_op *op)
                               : NULL;
 }
 
+// Nothing but waits for what is in flight comes behind it.
+static bool ends_kernel(const kg_op *op)
+{
+    const kg_op *next = op->next;
+    while (next && kg_op_info_of(next->code)->cls == KG_CLASS_Y) next = next->next;
+    return !next;
+}
+
 const char *kg_sync_phase_text(kg_arena *arena, const kg_kernel *kernel, const kg_op *op)
 {
     lister l = {arena, kernel, kg_sync_mbarrier(op), NULL};
-    if (op->code == KG_OP_CLUSTER_BARRIER && !op->next)
+    if (op->code == KG_OP_CLUSTER_BARRIER && ends_kernel(op))
         return "no CTA ends while another one of its cluster may reach its memory";
     if (!l.mbarrier || brings(op)) return NULL;
     int64_t ring = kg_op_int(l.mbarrier->op, KG_A_RING, 1);

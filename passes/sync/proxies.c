@@ -43,15 +43,19 @@ static const char *fences_of(const kg_sync_outcome *c, const kg_sync_report *rep
                              const kg_value *buffer)
 {
     const char *text = NULL;
-    int last = 0;
+    int most = 0;
+    bool *has;
+    for (int i = 0; i < report->n_reasons; i++)
+        if (report->reasons[i].fenced_by > most) most = report->reasons[i].fenced_by;
+    has = KG_NEW_ARRAY(c->p->arena, bool, most + 1);
     for (int i = 0; i < report->n_reasons; i++) {
         const kg_sync_reason *r = &report->reasons[i];
-        bool of = r->buffer == buffer || r->other == buffer;
-        if (!of || !r->fenced_by || r->fenced_by == last) continue;
-        last = r->fenced_by;
-        text = text ? kg_arena_printf(c->p->arena, "%s, S%d", text, last)
-                    : kg_arena_printf(c->p->arena, "S%d", last);
+        if (r->buffer == buffer || r->other == buffer) has[r->fenced_by] = true;
     }
+    for (int i = 1; i <= most; i++)
+        if (has[i])
+            text = text ? kg_arena_printf(c->p->arena, "%s, S%d", text, i)
+                        : kg_arena_printf(c->p->arena, "S%d", i);
     return text;
 }
 
