@@ -226,6 +226,10 @@ const char *kg_sync_phase_text(kg_arena *arena, const kg_kernel *kernel, const k
     lister l = {arena, kernel, kg_sync_mbarrier(op), NULL};
     if (op->code == KG_OP_CLUSTER_BARRIER && ends_kernel(op))
         return "no CTA ends while another one of its cluster may reach its memory";
+    if (op->code == KG_OP_GRID_WAIT)
+        return "the kernel launched ahead may still be at work on global memory until then";
+    if (op->code == KG_OP_LAUNCH_DEPENDENTS)
+        return "the kernel launched behind may begin when all CTAs of this one run";
     if (!l.mbarrier || brings(op)) return NULL;
     int64_t ring = kg_op_int(l.mbarrier->op, KG_A_RING, 1);
     int64_t arrivals = kg_op_int(l.mbarrier->op, KG_A_ARRIVALS, 1);

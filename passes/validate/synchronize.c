@@ -185,6 +185,9 @@ static void synchronize(validator *v, state *s, const kg_op *op, uint32_t warps)
     case KG_OP_BATON_WAIT:
     case KG_OP_BATON_PASS:
         break; // nothing is to rely on them; whether they come round: batons.c
+    case KG_OP_GRID_WAIT:
+    case KG_OP_LAUNCH_DEPENDENTS:
+        break; // between kernels: ir/verify_grid.c has the rule
     case KG_OP_FENCE:
         break; // orders nothing that is modelled: it is no fence between proxies
     case KG_OP_PROXY_FENCE:

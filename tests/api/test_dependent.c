@@ -46,6 +46,7 @@ static void launches_follow_each_other(void **state)
         assert_int_equal(compile(context, doubles, older ? "sm_80" : "sm_90", &program), KGEN_OK);
         assert_int_equal(kgen_program_get_info(program, &info), KGEN_OK);
         assert_int_equal(info.dependent, !older);
+        assert_string_equal(info.proof, "proved");
         assert_int_equal(strstr(kgen_program_ptx(program, NULL), "griddepcontrol.wait") == NULL,
                          older);
         for (int i = 0; i < 256; i++) values[i] = (float)i;
