@@ -81,8 +81,9 @@ static void add(const cutter *c, int block, int from, int to, bool late)
     int first = b->first_point;
     if (from <= to && !kg_sync_legal(c->p, c->o, first)) return;
     for (int i = from; i <= to; i++) {
-        kg_points_add(c->cuts, first + i);
-        if (late && c->late.words) kg_points_add(c->late, first + i);
+        bool met = c->o->meet != KG_MEET_CTA || !c->p->points[first + i].within_roles;
+        if (met) kg_points_add(c->cuts, first + i);
+        if (met && late && c->late.words) kg_points_add(c->late, first + i);
         if (i == to || !surely_runs(c->p, b->items[i])) continue;
         int body = kg_sync_node_at(c->p, b->items[i])->child[0];
         add(c, body, 0, kg_sync_block_at(c->p, body)->count, false);

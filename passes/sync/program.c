@@ -187,6 +187,50 @@ static void number_points(kg_sync_program *p)
         for (int k = 0; k <= p->blocks.items[i].count; k++) p->points[n++] = (kg_sync_point){i, k};
 }
 
+// ---- roles that wait for each other ------------------------------------------------------------
+typedef struct handing {
+    const kg_value *mbarrier;
+    bool found;
+} handing;
+
+static bool completes(kg_op *op, void *user)
+{
+    handing *h = user;
+    bool bulk = op->code == KG_OP_COPY_BULK && op->n_operands > 2;
+    const kg_value *counts = bulk                        ? kg_root(op->operands[2])
+                             : kg_sync_is_phase_wait(op) ? NULL
+                                                         : kg_sync_mbarrier(op);
+    h->found |= counts && counts == h->mbarrier;
+    return !h->found;
+}
+
+typedef struct waiting {
+    const kg_op *behind; // a region
+    bool found;
+} waiting;
+
+static bool waits_for(kg_op *op, void *user)
+{
+    waiting *w = user;
+    handing h = {kg_sync_is_phase_wait(op) ? kg_sync_mbarrier(op) : NULL, false};
+    if (h.mbarrier) kg_walk(w->behind->blocks[0], completes, &h);
+    w->found |= h.found;
+    return !w->found;
+}
+
+static void find_roles_that_wait(kg_sync_program *p, const kg_sync_block *b)
+{
+    for (int i = 0; i < b->count; i++)
+        for (int j = i + 1; j < b->count; j++) {
+            const kg_op *front = kg_sync_node_at(p, b->items[i])->op;
+            waiting w = {kg_sync_node_at(p, b->items[j])->op, false};
+            if (front->code != KG_OP_WARPS || w.behind->code != KG_OP_WARPS) continue;
+            kg_walk(front->blocks[0], waits_for, &w);
+            for (int k = i + 1; w.found && k <= j; k++)
+                p->points[b->first_point + k].within_roles = true;
+        }
+}
+
 static kg_sync_program *build(kg_arena *arena, kg_kernel *kernel, bool footprints,
                               kg_footprints *known)
 {
@@ -199,6 +243,7 @@ static kg_sync_program *build(kg_arena *arena, kg_kernel *kernel, bool footprint
     builder b = {p, footprints, known};
     fill_block(&b, new_block(&b, KG_SB_BODY, -1, -1), kernel->body);
     number_points(p);
+    for (int i = 0; i < p->blocks.count; i++) find_roles_that_wait(p, kg_sync_block_at(p, i));
     return p;
 }
 

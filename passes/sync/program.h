@@ -82,6 +82,8 @@ typedef struct kg_sync_block {
 
 typedef struct kg_sync_point {
     int block, position;
+    // A role in front of it waits for one behind it, at an mbarrier: all threads never meet here.
+    bool within_roles;
 } kg_sync_point;
 
 typedef struct kg_sync_program {
