@@ -408,6 +408,8 @@ struct cg_wgmma_run {
     bool bf16, a_in_registers;
     bool a_transposed, b_transposed; // contiguous along M, along N
     bool fresh;                      // variables go in only if this does not hold
+    bool fenced;                     // by a wgmma.fence in front, with this comment (NULL: none)
+    const char *comment;
     uint32_t a_high, b_high;
     const struct cg_wgmma_step *steps;
     unsigned step_count;

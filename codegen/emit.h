@@ -107,6 +107,7 @@ typedef struct kg_emit {
         int count, capacity;
     } led;                      // in this block and those around it
     struct emit_flight *flight; // NULL: no wgmma
+    const kg_op *fence;         // that the product right behind it has in its text; NULL: none
     kg_tensor_maps maps;        // behind the other parameters
     cg_value *map_address;      // i64, of each
     cg_value cluster_rank;      // of this CTA in its cluster, where copies ask for it

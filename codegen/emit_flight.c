@@ -5,8 +5,9 @@
 // To LLVM an instruction is done when it was passed. So a wait takes in the accumulators that may
 // be in flight there and gives them out again: what uses them stands behind it. A fence takes in
 // the accumulators and A fragments of the products behind it: what makes them stands in front of
-// it. Which products a wait can be for is found beforehand, over loops and branches: by the groups
-// that were closed since, at least and at most. What is led is dear to LLVM, so nothing else is.
+// it. A fence for one product is in that one's text. Which products a wait can be for is found
+// beforehand, over loops and branches: by the groups that were closed since, at least and at most.
+// What is led is dear to LLVM, so nothing else is.
 #include "codegen/emit.h"
 
 // A fragment that a product is assigned to, or a product's result.
@@ -278,32 +279,77 @@ static void lead_awaited(leading *l, const kg_op *wait)
 
 // ---- mutable operands of the products behind a fence --------------------------------------------
 
-static bool multiplies(const kg_op *op, const kg_value *value, int operand)
+// What comes first from an op on: a product with the value as this operand, or a fence. A fence in
+// a loop or a branch may be passed by.
+enum first { NEITHER, FENCE, PRODUCT };
+
+static enum first first_of(const kg_op *op, const kg_value *value, int operand)
 {
-    if (op->code == KG_OP_WGMMA) return op->operands[operand] == value;
-    for (int i = 0; i < op->n_blocks; i++)
-        for (const kg_op *inner = op->blocks[i]->first; inner; inner = inner->next)
-            if (multiplies(inner, value, operand)) return true;
-    return false;
+    for (; op; op = op->next) {
+        if (op->code == KG_OP_WGMMA_FENCE) return FENCE;
+        if (op->code == KG_OP_WGMMA && (!value || op->operands[operand] == value)) return PRODUCT;
+        for (int i = 0; i < op->n_blocks; i++)
+            if (first_of(op->blocks[i]->first, value, operand) == PRODUCT) return PRODUCT;
+    }
+    return NEITHER;
+}
+
+static bool find_product(kg_op *op, void *user)
+{
+    const kg_value **value = user;
+    if (op->code == KG_OP_WGMMA && op->operands[2] == *value) *value = NULL;
+    return true;
+}
+
+// Does any product add to the value?
+static bool is_sum(kg_emit *e, const kg_value *value)
+{
+    kg_walk(e->kernel->body, find_product, &value);
+    return !value;
 }
 
 // Is the value this operand of a product that no other fence stands in front of? Taken for granted
 // where the fence is the last of its block.
 static bool is_fenced(const kg_op *fence, const kg_value *value, int operand)
 {
-    for (const kg_op *op = fence->next; op; op = op->next) {
-        if (op->code == KG_OP_WGMMA_FENCE) return false;
-        if (multiplies(op, value, operand)) return true;
-    }
-    return true;
+    return first_of(fence->next, value, operand) != FENCE;
+}
+
+static bool is_fenced_sum(kg_emit *e, const kg_op *fence, const target *t)
+{
+    return is_fenced(fence, t->value, 2) && is_wanted(t, fence) && is_sum(e, t->value);
+}
+
+static bool is_fenced_shadow(const kg_op *fence, const emit_led *shadow)
+{
+    return is_inside(fence, shadow->value->op->parent) && is_fenced(fence, shadow->value, 0);
 }
 
 static void lead_sums(leading *l, const kg_op *fence)
 {
     const struct emit_flight *flight = l->e->flight;
     for (int i = 0; i < flight->count; i++)
-        if (is_fenced(fence, flight->targets[i].value, 2))
+        if (is_fenced_sum(l->e, fence, &flight->targets[i]))
             lead_target(l, &flight->targets[i], fence);
+}
+
+// Is the fence for the product right behind it, and for nothing else? Then it goes into the
+// product's text: what makes its operands stands in front of that, and nothing need be led.
+static bool is_of_product(kg_emit *e, const kg_op *fence)
+{
+    const struct emit_flight *flight = e->flight;
+    const kg_op *product = fence->next;
+    if (!product || product->code != KG_OP_WGMMA) return false;
+    if (first_of(product->next, NULL, 0) == PRODUCT) return false;
+    for (int i = 0; i < flight->count; i++)
+        if (flight->targets[i].value != product->operands[2] &&
+            is_fenced_sum(e, fence, &flight->targets[i]))
+            return false;
+    for (int i = 0; i < flight->shadows.count; i++)
+        if (flight->shadows.items[i].value != product->operands[0] &&
+            is_fenced_shadow(fence, &flight->shadows.items[i]))
+            return false;
+    return true;
 }
 
 // ---- immutable operands of the products behind a fence ------------------------------------------
@@ -393,8 +439,7 @@ static void lead_shadows(leading *l, const kg_op *op)
     const struct emit_flight *flight = l->e->flight;
     for (int i = 0; i < flight->shadows.count; i++) {
         const emit_led *shadow = &flight->shadows.items[i];
-        if (is_inside(op, shadow->value->op->parent) && is_fenced(op, shadow->value, 0))
-            lead_variables(l, shadow->registers, shadow->count);
+        if (is_fenced_shadow(op, shadow)) lead_variables(l, shadow->registers, shadow->count);
     }
 }
 
@@ -452,6 +497,8 @@ void emit_flight_op(kg_emit *e, kg_op *op)
         if (e->flight && e->flight->at[op->id]) lead_awaited(&l, op);
         if (leaves_work_in_front(op)) hold(e);
         lead(&l, op, CG_PTX_WGMMA_WAIT, &groups, 1);
+    } else if (e->flight && is_of_product(e, op)) {
+        e->fence = op;
     } else {
         if (e->flight) {
             lead_sums(&l, op);

@@ -299,12 +299,15 @@ static bool check_layout(product *x)
 
 static void run(product *x, bool in_registers, bool fresh, cg_value *out)
 {
+    const kg_op *fence = x->e->fence;
     const struct cg_wgmma_run run = {.n = 8 * (unsigned)x->tiles.n_n,
                                      .bf16 = x->op->operands[0]->type.dtype == KG_BF16,
                                      .a_in_registers = in_registers,
                                      .a_transposed = x->a.along_mn,
                                      .b_transposed = x->b.along_mn,
                                      .fresh = fresh,
+                                     .fenced = fence != NULL,
+                                     .comment = fence ? emit_sync_comment(x->e, fence) : NULL,
                                      .a_high = x->a.high,
                                      .b_high = x->b.high,
                                      .steps = x->steps.items,
@@ -314,6 +317,7 @@ static void run(product *x, bool in_registers, bool fresh, cg_value *out)
                                      .inputs = x->inputs.items,
                                      .input_count = (unsigned)x->inputs.count};
     cg_wgmma_emit(x->e->m, &run);
+    x->e->fence = NULL;
 }
 
 static void multiply(product *x, cg_value *out)

@@ -59,6 +59,10 @@ cg_value cg_raw_asm(struct cg_module *m, const char *text, const char *constrain
                     unsigned argument_count);
 cg_value cg_raw_result(struct cg_module *m, cg_value call, unsigned index);
 
+// The text of a template with a comment behind it (NULL: none). `$` means an operand to LLVM, and a
+// line is one instruction. From the module's allocator; NULL with its status set.
+char *cg_annotate(struct cg_module *m, const char *text, const char *comment);
+
 // The line and column that instructions get now; zeros where the text has no .loc lines.
 void cg_raw_line(struct cg_module *m, unsigned *line, unsigned *column);
 

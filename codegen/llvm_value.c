@@ -199,6 +199,8 @@ static LLVMValueRef bit_cast(struct cg_module *m, cg_value a, cg_type from, cg_t
     if (cg_is_pointer(from) && to == CG_I64) return LLVMBuildPtrToInt(m->builder, val(a), type, "");
     if (cg_is_pointer(to) && from == CG_I64) return LLVMBuildIntToPtr(m->builder, val(a), type, "");
     if (cg_is_pointer(from) || cg_is_pointer(to)) return NULL;
+    if (LLVMIsABitCastInst(val(a)) && LLVMTypeOf(LLVMGetOperand(val(a), 0)) == type)
+        return LLVMGetOperand(val(a), 0);
     return LLVMBuildBitCast(m->builder, val(a), type, "");
 }
 
@@ -226,9 +228,28 @@ static LLVMValueRef lane_index(struct cg_module *m, unsigned lane)
     return LLVMConstInt(LLVMInt32TypeInContext(m->context->llvm), lane, false);
 }
 
+// The vector whose lanes these are, all of them in order; NULL: none. A word of two rounded numbers
+// is taken apart by the one op and put together again by the next; not all passes that follow would
+// see through that.
+static LLVMValueRef vector_of(LLVMTypeRef type, const cg_value *lanes, unsigned count)
+{
+    LLVMValueRef whole = NULL;
+    for (unsigned i = 0; i < count; i++) {
+        if (!LLVMIsAExtractElementInst(val(lanes[i]))) return NULL;
+        LLVMValueRef from = LLVMGetOperand(val(lanes[i]), 0);
+        LLVMValueRef index = LLVMGetOperand(val(lanes[i]), 1);
+        if (i ? from != whole : LLVMTypeOf(from) != type) return NULL;
+        if (!LLVMIsAConstantInt(index) || LLVMConstIntGetZExtValue(index) != i) return NULL;
+        whole = from;
+    }
+    return whole;
+}
+
 cg_value cg_pack(struct cg_module *m, cg_type vector, const cg_value *lanes)
 {
     if (!cg_ready_with(m, lanes, CG_LANES(vector))) return NULL;
+    LLVMValueRef whole = vector_of(cg_llvm_type(m, vector), lanes, CG_LANES(vector));
+    if (whole) return handle(whole);
     LLVMValueRef packed = LLVMGetUndef(cg_llvm_type(m, vector));
     for (unsigned i = 0; i < CG_LANES(vector); i++) {
         if (!cg_expect(m, lanes[i], CG_KIND(vector))) return NULL;

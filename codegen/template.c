@@ -46,8 +46,7 @@ static cg_value fit(struct cg_module *m, const struct cg_ptx *row, char letter, 
     return NULL;
 }
 
-// The text with its comment. `$` means an operand to LLVM, and a line is one instruction.
-static char *annotate(struct cg_module *m, const char *text, const char *comment)
+char *cg_annotate(struct cg_module *m, const char *text, const char *comment)
 {
     size_t length = strlen(text);
     size_t limit = length + (comment ? 2 * strlen(comment) : 0) + 8;
@@ -116,7 +115,7 @@ static bool build(struct cg_module *m, enum cg_ptx_id id, cg_value predicate,
         plain = guard_text(row, operands.results + count, guarded, sizeof guarded);
         fitted[count] = predicate;
     }
-    char *text = annotate(m, plain, comment);
+    char *text = cg_annotate(m, plain, comment);
     if (!text) return false;
     full_constraints(row, predicate != NULL, constraints, sizeof constraints);
     cg_value call = cg_raw_asm(m, text, constraints, row->flags, types, operands.results, fitted,
@@ -214,7 +213,7 @@ static void build_through(struct cg_module *m, const struct cg_ptx *row, const c
 // it, which only its text can tell (body.h).
 static char *say_led(struct cg_module *m, const char *plain, const char *comment, unsigned count)
 {
-    char *text = annotate(m, plain, comment);
+    char *text = cg_annotate(m, plain, comment);
     size_t length = text ? strlen(text) : 0;
     char *out = text ? cg_allocate(&cg_common(m)->allocator, length + count * 7 + 16) : NULL;
     if (out) {

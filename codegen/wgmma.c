@@ -7,6 +7,7 @@
 //
 //   {
 //   .reg .pred %kp<2>; .reg .b32 %kt<2>; .reg .b64 %kd<2>;
+//   wgmma.fence.sync.aligned;
 //   setp.ne.b32 %kp1, 1, 0;
 //   add.s32 %kt0, %r7, 2;
 //   mov.b64 %kd0, {%kt0, 1073741888};
@@ -27,6 +28,7 @@ struct descriptor {
 
 struct writer {
     const struct cg_wgmma_run *run;
+    const char *fence; // the statement; NULL: none
     char *bytes;
     size_t length, room;
     struct descriptor *known; // %kd0 on
@@ -81,6 +83,7 @@ static void put_text(struct writer *w)
     const struct cg_wgmma_run *run = w->run;
     put(w, "{\n\t.reg .pred %%kp<2>;\n\t.reg .b32 %%kt<%u>;\n\t.reg .b64 %%kd<%u>;",
         2 * run->step_count, 2 * run->step_count);
+    if (w->fence) put(w, "\n\t%s", w->fence);
     put(w, "\n\tsetp.ne.b32 %%kp1, 1, 0;");
     if (run->fresh) put(w, "\n\tsetp.ne.b32 %s, 0, 0;", CG_WGMMA_FRESH);
     for (unsigned i = 0; i < run->step_count; i++) put_step(w, &run->steps[i]);
@@ -130,12 +133,13 @@ static void build(struct writer *text, struct writer *constraints, struct cg_mod
         run->variables[i] = cg_raw_result(m, call, i);
 }
 
-bool cg_wgmma_emit(struct cg_module *m, const struct cg_wgmma_run *run)
+// With the statement of the fence, if there is one.
+static bool emit_fenced(struct cg_module *m, const struct cg_wgmma_run *run, const char *fence)
 {
-    if (!check(m, run)) return false;
     // No number has more than ten digits, none of an operand more than five.
     size_t count = run->variable_count + run->input_count;
-    size_t text_room = 256 + run->step_count * (384 + (size_t)run->n * 5);
+    size_t text_room =
+        256 + run->step_count * (384 + (size_t)run->n * 5) + (fence ? strlen(fence) : 0);
     size_t constraint_room = 16 + 12 * count;
     size_t fixed = count * sizeof(cg_value) + run->variable_count * sizeof(cg_type) +
                    2 * run->step_count * sizeof(struct descriptor);
@@ -143,7 +147,7 @@ bool cg_wgmma_emit(struct cg_module *m, const struct cg_wgmma_run *run)
     char *memory = cg_allocate(allocator, fixed + text_room + constraint_room);
     if (!memory) return cg_fail(m, CG_ERROR_MEMORY, "out of memory");
     cg_value *arguments = (cg_value *)memory;
-    struct writer text = {.run = run, .room = text_room};
+    struct writer text = {.run = run, .fence = fence, .room = text_room};
     text.known = (struct descriptor *)(arguments + count);
     cg_type *types = (cg_type *)(text.known + 2 * (size_t)run->step_count);
     text.bytes = (char *)(types + run->variable_count);
@@ -153,4 +157,14 @@ bool cg_wgmma_emit(struct cg_module *m, const struct cg_wgmma_run *run)
     cg_release(allocator, memory);
     if (cg_common(m)->ptx < 80) cg_common(m)->ptx = 80;
     return !cg_module_status(m);
+}
+
+bool cg_wgmma_emit(struct cg_module *m, const struct cg_wgmma_run *run)
+{
+    if (!check(m, run)) return false;
+    if (!run->fenced) return emit_fenced(m, run, NULL);
+    char *fence = cg_annotate(m, cg_ptx_get(CG_PTX_WGMMA_FENCE)->text, run->comment);
+    bool ok = fence && emit_fenced(m, run, fence);
+    cg_release(&cg_common(m)->allocator, fence);
+    return ok;
 }
