@@ -12,6 +12,8 @@ int plan_tensor(kgen_task *task, const char *name, const char *dtype, kgen_task_
                 const int64_t *dims);
 kgen_task_tensor *plan_find(kgen_task *task, const char *name);
 bool plan_fail(char *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+// Adds to the task's reasons; what there is no room for is left out.
+void plan_note(kgen_task *task, const char *format, ...) __attribute__((format(printf, 2, 3)));
 // Every listed value must be at least 1; the first that is not is named in `error`.
 bool plan_positive(char *error, const kgen_task_key *keys, const int64_t *values, int n);
 bool plan_dtype(char *error, const char *key, const char *text, bool f32_too);

@@ -11,12 +11,14 @@
 #include <string.h>
 
 extern const kgen_family kgen_family_matmul, kgen_family_attention, kgen_family_attention_decode,
-    kgen_family_delta_net, kgen_family_delta_net_decode,
-    kgen_family_delta_net_prefill;
-const kgen_family *const kgen_families[] = {&kgen_family_matmul, &kgen_family_attention,
-                                            &kgen_family_attention_decode, &kgen_family_delta_net,
+    kgen_family_delta_net, kgen_family_delta_net_decode, kgen_family_delta_net_prefill;
+const kgen_family *const kgen_families[] = {&kgen_family_matmul,
+                                            &kgen_family_attention,
+                                            &kgen_family_attention_decode,
+                                            &kgen_family_delta_net,
                                             &kgen_family_delta_net_decode,
-                                            &kgen_family_delta_net_prefill, NULL};
+                                            &kgen_family_delta_net_prefill,
+                                            NULL};
 
 const kgen_family *kgen_family_named(const char *name)
 {
@@ -114,6 +116,15 @@ double plan_unit_roundoff(const char *dtype)
 
 // ---- plans
 // ---------------------------------------------------------------------------------------------
+void plan_note(kgen_task *task, const char *format, ...)
+{
+    size_t used = strlen(task->reasons);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(task->reasons + used, sizeof task->reasons - used, format, args);
+    va_end(args);
+}
+
 bool plan_fail(char *error, const char *format, ...)
 {
     va_list args;

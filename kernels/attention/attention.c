@@ -4,7 +4,6 @@
 #include "kernels/attention/softmax_reference.h"
 #include "kernels/plan.h"
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,16 +106,6 @@ typedef struct outcome {
     bool persists;
 } outcome;
 
-static void note(kgen_task *task, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void note(kgen_task *task, const char *format, ...)
-{
-    size_t used = strlen(task->reasons);
-    va_list args;
-    va_start(args, format);
-    vsnprintf(task->reasons + used, sizeof task->reasons - used, format, args);
-    va_end(args);
-}
-
 // A key that is `auto` or a truth value.
 static int decided(const char *text)
 {
@@ -138,11 +127,12 @@ static void tell_pack(kgen_task *task, const int64_t *v, const shape *s)
     if (s->pack == 1) return;
     plan_define_int(task, "PACK", s->pack);
     if (!task->target[0]) return;
-    note(task,
-         "rows of %lld heads packed, token by token: keys and values are read for %lld tiles of "
-         "%lld rows instead of %lld\n",
-         (long long)s->pack, (long long)plan_ceildiv(v[K_SQ] * s->pack, s->rows),
-         (long long)s->rows, (long long)(plan_ceildiv(v[K_SQ], s->rows) * s->pack));
+    plan_note(
+        task,
+        "rows of %lld heads packed, token by token: keys and values are read for %lld tiles of "
+        "%lld rows instead of %lld\n",
+        (long long)s->pack, (long long)plan_ceildiv(v[K_SQ] * s->pack, s->rows), (long long)s->rows,
+        (long long)(plan_ceildiv(v[K_SQ], s->rows) * s->pack));
 }
 
 static int64_t time_of(const attention_blocks *blocks, const attention_order *order)
@@ -184,15 +174,15 @@ static void tell_order(kgen_task *task, const shape *s, const outcome *o)
 {
     if (o->section) plan_define_int(task, "SECTION", o->section);
     if (!o->section || !task->target[0]) return;
-    note(
+    plan_note(
         task,
         "longest blocks first, sections of %lld heads: done after %.1f tiles of keys, in the order "
         "of rows after %.1f, at best %.1f\n",
         (long long)o->section, in_tiles(s, o->time), in_tiles(s, o->rows_first),
         in_tiles(s, o->least));
     if (o->persistent >= 0)
-        note(task, "by persistent CTAs, which fetch ahead: after %.1f\n",
-             in_tiles(s, o->persistent));
+        plan_note(task, "by persistent CTAs, which fetch ahead: after %.1f\n",
+                  in_tiles(s, o->persistent));
 }
 
 static void plan_alike(kgen_task *task, const int64_t *v, const char *const *texts)
@@ -261,8 +251,8 @@ static shape choose_tile(kgen_task *task, const int64_t *v, const char *const *t
         shape s = shape_of(v, texts, tiles[i].keys, stages, pack);
         outcome o = weigh(v, &s);
         int64_t time = o.persists && o.persistent >= 0 ? o.persistent : o.time;
-        note(task, "%lld keys a step, %lld slots: %lld cycles\n", (long long)s.keys,
-             (long long)stages, (long long)time);
+        plan_note(task, "%lld keys a step, %lld slots: %lld cycles\n", (long long)s.keys,
+                  (long long)stages, (long long)time);
         if (best.keys && time >= least) continue;
         best = s;
         least = time;
@@ -286,19 +276,20 @@ static void define_roles(kgen_task *task, const shape *s, bool persists)
 static void tell_roles(kgen_task *task, const int64_t *v, const shape *s, const outcome *o)
 {
     int64_t blocks = plan_ceildiv(v[K_SQ] * s->pack, ROWS) * v[K_H] / s->pack * v[K_B];
-    note(task,
-         "chosen: %d queries for two warpgroups and a producer, %lld keys a step, %lld slots\n",
-         ROWS, (long long)s->keys, (long long)s->stages);
+    plan_note(
+        task,
+        "chosen: %d queries for two warpgroups and a producer, %lld keys a step, %lld slots\n",
+        ROWS, (long long)s->keys, (long long)s->stages);
     tell_pack(task, v, s);
     tell_order(task, s, o);
-    note(task, "%lld blocks of queries for %lld SMs: %s\n", (long long)blocks,
-         (long long)s->workers,
-         o->persists ? "persistent CTAs fetch the next block's tiles while they end one"
-                     : "one CTA a block");
+    plan_note(task, "%lld blocks of queries for %lld SMs: %s\n", (long long)blocks,
+              (long long)s->workers,
+              o->persists ? "persistent CTAs fetch the next block's tiles while they end one"
+                          : "one CTA a block");
     if (s->pack == 1)
-        note(task, "the result leaves through %s\n",
-             o->persists ? "bytes of its own, for the next queries are fetched meanwhile"
-                         : "the bytes of the queries");
+        plan_note(task, "the result leaves through %s\n",
+                  o->persists ? "bytes of its own, for the next queries are fetched meanwhile"
+                              : "the bytes of the queries");
 }
 
 // Whether warpgroups multiply by turns. What a step takes of an SM, in clocks: products at 2048
@@ -314,12 +305,13 @@ static void plan_pingpong(kgen_task *task, const int64_t *v, const char *text, i
     int64_t by_turns = 2 * product > softmax ? 2 * product : softmax;
     bool pays = by_turns < in_step && v[K_SK] > columns;
     bool chosen = decided(text) ? decided(text) > 0 : pays;
-    note(task,
-         "a step of two warpgroups that run in step: %lld clocks, that multiply by turns: %lld "
-         "(products 2 x %lld, softmax %lld; a model)%s: %s\n",
-         (long long)in_step, (long long)by_turns, (long long)product, (long long)softmax,
-         v[K_SK] > columns ? "" : ", and there is one step only",
-         chosen ? "by turns" : "each for itself");
+    plan_note(
+        task,
+        "a step of two warpgroups that run in step: %lld clocks, that multiply by turns: %lld "
+        "(products 2 x %lld, softmax %lld; a model)%s: %s\n",
+        (long long)in_step, (long long)by_turns, (long long)product, (long long)softmax,
+        v[K_SK] > columns ? "" : ", and there is one step only",
+        chosen ? "by turns" : "each for itself");
     plan_define_int(task, "PINGPONG", chosen);
 }
 
@@ -345,7 +337,7 @@ static void plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
         plan_pingpong(task, v, texts[K_PINGPONG], s.rows, s.keys);
         return;
     }
-    if (able) note(task, "%s: all warps work alike\n", misfit);
+    if (able) plan_note(task, "%s: all warps work alike\n", misfit);
     plan_alike(task, v, texts);
 }
 

@@ -2,7 +2,6 @@
 // gated delta rule in chunks, many tokens of many sequences: launch rule, inputs and reference.
 #include "kernels/delta_net/delta_rule.h"
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -220,23 +219,12 @@ static double workspace(const int64_t *v, int64_t total)
 // Bytes that form `chunks` may take unasked, and at all.
 static const double MODEST_WORKSPACE = 0x1p32, MOST_WORKSPACE = 0x1p40;
 
-static void reason(kgen_task *task, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static void reason(kgen_task *task, const char *format, ...)
-{
-    size_t used = strlen(task->reasons);
-    va_list list;
-    va_start(list, format);
-    vsnprintf(task->reasons + used, sizeof task->reasons - used, format, list);
-    va_end(list);
-}
-
 static void tell(kgen_task *task, const schedule *s, int64_t ctas)
 {
-    reason(task,
-           "%s, %lld rows a CTA: %lld CTAs of %lld warps%s: %lld issue slots of a scheduler\n",
-           s->chunks ? "chunks" : "fused", (long long)s->rows, (long long)ctas, (long long)s->warps,
-           s->chunks ? " behind one for each chunk" : "", (long long)s->cycles);
+    plan_note(
+        task, "%s, %lld rows a CTA: %lld CTAs of %lld warps%s: %lld issue slots of a scheduler\n",
+        s->chunks ? "chunks" : "fused", (long long)s->rows, (long long)ctas, (long long)s->warps,
+        s->chunks ? " behind one for each chunk" : "", (long long)s->cycles);
 }
 
 // The form and the rows of the fewest issue slots. Form `chunks` moves what it makes through
@@ -250,18 +238,18 @@ static schedule choose(kgen_task *task, const int64_t *v, bool one_form, int64_t
     tell(task, &half, state_ctas(v, half.rows));
     if (half.cycles < best.cycles) best = half;
     if (one_form) {
-        reason(task, "chunks: ruled out by form=fused\n");
+        plan_note(task, "chunks: ruled out by form=fused\n");
     } else if (state_ctas(v, chunks.rows) >= v[K_SMS]) {
-        reason(task, "chunks: its %lld CTAs that wait would leave no SM to the others\n",
-               (long long)state_ctas(v, chunks.rows));
+        plan_note(task, "chunks: its %lld CTAs that wait would leave no SM to the others\n",
+                  (long long)state_ctas(v, chunks.rows));
     } else if (workspace(v, total) > MODEST_WORKSPACE) {
-        reason(task, "chunks: not unasked with %.3g bytes of workspace\n", workspace(v, total));
+        plan_note(task, "chunks: not unasked with %.3g bytes of workspace\n", workspace(v, total));
     } else {
         tell(task, &chunks, state_ctas(v, chunks.rows));
         if (chunks.cycles * 4 < best.cycles * 3) best = chunks;
     }
-    reason(task, "chosen: %s, %lld rows a CTA%s\n", best.chunks ? "chunks" : "fused",
-           (long long)best.rows, best.chunks ? ", which saves more than a quarter" : "");
+    plan_note(task, "chosen: %s, %lld rows a CTA%s\n", best.chunks ? "chunks" : "fused",
+              (long long)best.rows, best.chunks ? ", which saves more than a quarter" : "");
     return best;
 }
 
