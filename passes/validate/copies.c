@@ -56,7 +56,7 @@ static void complete(round *r, entry *e)
     if (!concerns(r, e) || e->phase < 2 + r->number) return;
     e->phase = 0;
     e->generation = (uint8_t)r->s->generations;
-    r->s->used = true;
+    validator_keep(r->v, r->s, e);
 }
 
 // ---- wgmma --------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ static void retire(round *r, entry *e)
     if ((e->warps & ~r->warps) || e->phase < 2 + r->number) return;
     e->phase = 0;
     e->generation = (uint8_t)r->s->generations;
-    r->s->used = true;
+    validator_keep(r->v, r->s, e);
 }
 
 // A generation for these reads alone: who knows of them is not who knows of the warps' own
@@ -121,7 +121,7 @@ static void land(round *r, entry *e)
     e->phase = 0;
     e->generation = (uint8_t)r->s->generations;
     e->warps = engine(r->v);
-    r->s->used = true;
+    validator_keep(r->v, r->s, e);
 }
 
 void validator_land(validator *v, state *s, int slot)

@@ -9,6 +9,7 @@
 // The lanes of each of the warps have met since.
 static bool lanes_met(const validator *v, const state *s, const entry *e, uint32_t warps)
 {
+    if (e->generation && !(planes_in(v, s, e->generation) & 1)) return false;
     for (uint32_t left = e->generation ? e->warps & warps : 0; left; left &= left - 1) {
         int w = __builtin_ctz(left);
         if (!(rows_of(v, s, e->generation, 0)[w] >> w & 1)) return false;
@@ -182,6 +183,7 @@ static void touch_cell(validator *v, state *s, const access_model *a, touch *t, 
     now.warps = t->warps;
     now.lane = (int8_t)t->lane;
     now.inexact = !a->at.exact;
+    validator_keep(v, s, &now);
     if (!a->writes) {
         bool covered = c->written || a->masked || !a->at.exact;
         t->reached = true;
@@ -245,7 +247,8 @@ static void note_in_tensor(validator *v, state *s, tensor_state *t, const access
 {
     entry now = entry_for(v, s, a);
     now.lane = a->elected ? 0 : MANY_LANES;
-    s->used = true;
+    validator_keep(v, s, &now);
+    s->asked[s->generations] |= 1; // lanes_met
     for (int i = 0; i < t->count; i++)
         if (replaces(&t->entries[i], &now) && t->entries[i].access == now.access) {
             t->entries[i] = now;

@@ -249,6 +249,7 @@ typedef struct state {
     uint8_t steps;    // since somebody last looked
     uint8_t capacity; // in SIZE_STEPs
     int packed;       // of one that is kept to compare: words from `generations` on, see state.c
+    uint8_t asked[MOST_GENERATIONS]; // planes that something is kept of, as bits; see planes_in
     // compared from here on
     int generations; // the youngest; accesses get this one
     bool used;       // some entry has it
@@ -267,19 +268,20 @@ typedef struct state {
     // generation: see struct shape.
 } state;
 
-// Where the variable part of a state has what; in bytes. A block of a generation: `planes` times a
-// row for each warp, and one more for what engines have completed: who knows of what this warp (its
-// first lane) did then. A warp that knows of itself: its lanes have met since. Behind the rows, by
-// state space, the warps that have fenced their own accesses since. Then, by plane and teller:
-// warps whose accesses of then those who came there know. Tellers are the named barriers, and two
-// for each mbarrier: its current phase, and the last one that is complete. Where CTAs of a cluster
-// are joined, two more for each: what those of other CTAs have left there.
+// Where the variable part of a state has what; in bytes. A block of a generation: by state space,
+// the warps that have fenced their own accesses since; then planes. A plane: a row for each warp,
+// and one more for what engines have completed: who knows of what this warp (its first lane) did
+// then. A warp that knows of itself: its lanes have met since. Behind the rows, by teller: warps
+// whose accesses of then those who came there know. Tellers are the named barriers, and two for
+// each mbarrier: its current phase, and the last one that is complete. Where CTAs of a cluster are
+// joined, two more for each: what those of other CTAs have left there.
 typedef struct shape {
     size_t scalars, tensors, cells, mbarriers, registers, scripts, generations, bytes;
     int planes, rows, firsts, fenced[KINDS_OF_KNOWLEDGE]; // a plane's number; -1
     int came_after, over; // planes: what happened before, whatever memory shows; operations; -1
-    int own, told, words, barriers; // in a block; barriers that tell
-    int tellers, peers;             // in all; number of the first of other CTAs
+    uint32_t of_half[2];  // the other planes, as bits: of all lanes, of first lanes
+    int first_plane, plane, words; // in a block; of a plane, of a block
+    int barriers, tellers, peers;  // that tell; in all; number of the first of other CTAs
 } shape;
 
 typedef struct state_set {
@@ -384,17 +386,28 @@ static inline uint32_t *generation_of(const validator *v, const state *s, int g)
 {
     return (uint32_t *)((char *)s + v->at.generations) + (ptrdiff_t)(g - 1) * v->at.words;
 }
+static inline uint32_t *own_of(const validator *v, const state *s, int g, knowledge space)
+{
+    return generation_of(v, s, g) + space;
+}
 static inline uint32_t *rows_of(const validator *v, const state *s, int g, int plane)
 {
-    return generation_of(v, s, g) + plane * v->at.rows;
+    return generation_of(v, s, g) + v->at.first_plane + plane * v->at.plane;
 }
 static inline uint32_t *told_of(const validator *v, const state *s, int g, int teller, int plane)
 {
-    return generation_of(v, s, g) + v->at.told + plane * v->at.tellers + teller;
+    return rows_of(v, s, g, plane) + v->at.rows + teller;
 }
-static inline uint32_t *own_of(const validator *v, const state *s, int g, knowledge space)
+static inline uint32_t all_planes(const validator *v)
 {
-    return generation_of(v, s, g) + v->at.own + space;
+    return (1u << v->at.planes) - 1;
+}
+// The planes of a generation that somebody may ask for, as bits; in the others stands anything. Of
+// the youngest it is all, for what is kept of it is still to come. What comes to a plane does not
+// depend on the others, but for those of fences, which are kept together with what they fence.
+static inline uint32_t planes_in(const validator *v, const state *s, int g)
+{
+    return g == s->generations || !v->n_mbarriers ? all_planes(v) : s->asked[g];
 }
 // The plane for what a warp's first lane did, or all lanes; -1: no such thing is kept.
 static inline int plane_of(const validator *v, knowledge kind, bool first)
@@ -490,6 +503,9 @@ how_apart validator_relate(const validator *v, const access_model *a, const acce
 bool validator_ordered(const validator *v, const state *s, const entry *e, knowledge kind,
                        uint32_t warps, int lane, uint32_t *from, uint32_t *to);
 void validator_fresh_generation(const validator *v, state *s, int g);
+// Something is kept of the youngest generation: an entry, or what came to an mbarrier.
+void validator_keep(const validator *v, state *s, const entry *e);
+void validator_keep_event(const validator *v, state *s);
 // Time is cut here.
 void validator_begin_generation(validator *v, state *s);
 // The same, and what nobody asks for is forgotten: equal states become equal.

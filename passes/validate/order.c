@@ -61,6 +61,21 @@ void validator_fresh_generation(const validator *v, state *s, int g)
     for (int p = 0; p < v->at.planes && engine(v); p++)
         rows_of(v, s, g, p)[v->warps] = all_warps(v);
     s->used = false;
+    s->asked[g] = 0;
+}
+
+void validator_keep(const validator *v, state *s, const entry *e)
+{
+    s->used = true;
+    if (!e->generation) return;
+    s->asked[e->generation] |=
+        (uint8_t)(is_over(v, e) ? 1u << v->at.over : v->at.of_half[by_first_lane(v, e)]);
+}
+
+void validator_keep_event(const validator *v, state *s)
+{
+    s->used = true;
+    s->asked[s->generations] |= (uint8_t)(1u << v->at.came_after);
 }
 
 typedef struct renaming {
@@ -287,18 +302,17 @@ static uint32_t kept_in(const validator *v, int plane, const kept *k)
 // Nobody will ask for the rest of a generation.
 static void drop_rest(const validator *v, state *s, int g, const kept *k)
 {
-    int planes = v->at.planes, n_rows = v->at.rows, n_tellers = v->at.tellers;
-    for (int p = 0; p < planes; p++) {
+    int n_rows = v->at.rows, n_tellers = v->at.tellers;
+    uint32_t asked = 0;
+    for (int p = 0; p < v->at.planes; p++) {
         uint32_t warps = kept_in(v, p, k);
         uint32_t *rows = rows_of(v, s, g, p), *told = told_of(v, s, g, 0, p);
-        if (!warps) {
-            memset(rows, 0, sizeof *rows * (size_t)n_rows);
-            memset(told, 0, sizeof *told * (size_t)n_tellers);
-            continue;
-        }
+        if (!warps) continue;
+        asked |= 1u << p;
         for (int w = 0; w < n_rows; w++) rows[w] &= -(uint32_t)((warps & bits[w]) != 0);
         for (int t = 0; t < n_tellers; t++) told[t] &= warps;
     }
+    s->asked[g] = (uint8_t)asked;
     for (int space = SHARED_FENCED; space <= GLOBAL_FENCED; space++)
         *own_of(v, s, g, (knowledge)space) &= k->lanes | k->first;
 }
@@ -318,11 +332,18 @@ static uint64_t tidy(const validator *v, state *s, kept *of, bool *forgot)
     return found;
 }
 
+// Once it is tidied up that goes for the youngest, too.
+static uint32_t planes_kept(const validator *v, const state *s, int g)
+{
+    return v->n_mbarriers ? s->asked[g] : all_planes(v);
+}
+
 static bool known_to_all(const validator *v, const state *s, int g)
 {
-    const uint32_t *block = generation_of(v, s, g);
-    for (int i = 0; i < v->at.own; i++)
-        if (s->alive & ~block[i]) return false;
+    if (planes_kept(v, s, g) != all_planes(v)) return !s->alive;
+    for (int p = 0; p < v->at.planes; p++)
+        for (int w = 0; w < v->at.rows; w++)
+            if (s->alive & ~rows_of(v, s, g, p)[w]) return false;
     return true;
 }
 
@@ -330,8 +351,16 @@ static bool known_to_all(const validator *v, const state *s, int g)
 // ones follow each other.)
 static bool same_known(const validator *v, const state *s, int g, int h)
 {
-    return !memcmp(generation_of(v, s, g), generation_of(v, s, h),
-                   sizeof(uint32_t) * (size_t)v->at.words);
+    uint32_t a = planes_kept(v, s, g), b = planes_kept(v, s, h), apart = 0;
+    for (int k = 0; k < KINDS_OF_KNOWLEDGE; k++)
+        apart |= *own_of(v, s, g, (knowledge)k) ^ *own_of(v, s, h, (knowledge)k);
+    for (uint32_t left = a | b; left && !apart; left &= left - 1) {
+        int p = __builtin_ctz(left);
+        const uint32_t *x = rows_of(v, s, g, p), *y = rows_of(v, s, h, p);
+        uint32_t in_a = -(a >> p & 1), in_b = -(b >> p & 1); // of what is not kept nobody knows
+        for (int i = 0; i < v->at.plane; i++) apart |= (x[i] & in_a) ^ (y[i] & in_b);
+    }
+    return !apart;
 }
 
 // What is known of a warp in a generation (a column: its rows, its bit of what tellers were told
@@ -359,16 +388,34 @@ static bool fit_together(const validator *v, const state *s, int g, int h, const
     return !(apart & both);
 }
 
-// h goes into g: what neither keeps is zero, see drop_rest.
+// h goes into g: what one of them does not keep of a plane is zero there, see drop_rest.
 static void put_together(const validator *v, state *s, int g, int h, kept *a, const kept *b)
 {
-    uint32_t *to = generation_of(v, s, g);
-    const uint32_t *from = generation_of(v, s, h);
-    for (int i = 0; i < v->at.words; i++) to[i] |= from[i];
+    for (int k = 0; k < KINDS_OF_KNOWLEDGE; k++)
+        *own_of(v, s, g, (knowledge)k) |= *own_of(v, s, h, (knowledge)k);
+    for (uint32_t left = planes_kept(v, s, h); left; left &= left - 1) {
+        int p = __builtin_ctz(left);
+        uint32_t *to = rows_of(v, s, g, p), there = -(planes_kept(v, s, g) >> p & 1);
+        const uint32_t *from = rows_of(v, s, h, p);
+        for (int i = 0; i < v->at.plane; i++) to[i] = (to[i] & there) | from[i];
+    }
+    s->asked[g] |= s->asked[h];
     a->lanes |= b->lanes;
     a->first |= b->first;
     a->events |= b->events;
     a->over |= b->over;
+}
+
+static void move_generation(const validator *v, state *s, int from, int to)
+{
+    for (int k = 0; k < KINDS_OF_KNOWLEDGE; k++)
+        *own_of(v, s, to, (knowledge)k) = *own_of(v, s, from, (knowledge)k);
+    for (uint32_t left = planes_kept(v, s, from); left; left &= left - 1) {
+        int p = __builtin_ctz(left);
+        memcpy(rows_of(v, s, to, p), rows_of(v, s, from, p),
+               sizeof(uint32_t) * (size_t)v->at.plane);
+    }
+    s->asked[to] = s->asked[from];
 }
 
 // Older generations that everybody knows become number 0, equal ones become one, the rest move
@@ -397,9 +444,7 @@ void validator_tidy(validator *v, state *s)
         }
         last_kept = next;
         of[next] = of[g];
-        if (next != g)
-            memcpy(generation_of(v, s, next), generation_of(v, s, g),
-                   sizeof(uint32_t) * (size_t)v->at.words);
+        if (next != g) move_generation(v, s, g, next);
         next++;
     }
     if (next <= last || forgot) rename_all(v, s, &r);
@@ -439,7 +484,8 @@ static uint32_t self_known(const validator *v, const state *s, int g, int plane,
 void validator_tell(const validator *v, state *s, uint32_t warps)
 {
     for (int g = 1; g <= s->generations; g++)
-        for (int p = 0; p < v->at.planes; p++) {
+        for (uint32_t left = planes_in(v, s, g); left; left &= left - 1) {
+            int p = __builtin_ctz(left);
             uint32_t *rows = rows_of(v, s, g, p), self = self_known(v, s, g, p, warps);
             for (int w = 0; w < v->at.rows; w++)
                 if ((rows[w] & warps) || (self >> w & 1)) rows[w] |= warps;
@@ -449,9 +495,10 @@ void validator_tell(const validator *v, state *s, uint32_t warps)
 void validator_meet_lanes(const validator *v, state *s, uint32_t warps)
 {
     for (int g = 1; g <= s->generations; g++)
-        for (int p = 0; p < v->at.planes; p++) {
-            uint32_t self = self_known(v, s, g, p, warps);
-            for (; self; self &= self - 1) rows_of(v, s, g, p)[__builtin_ctz(self)] |= self & -self;
+        for (uint32_t left = planes_in(v, s, g); left; left &= left - 1) {
+            int p = __builtin_ctz(left);
+            uint32_t *rows = rows_of(v, s, g, p), self = self_known(v, s, g, p, warps);
+            for (; self; self &= self - 1) rows[__builtin_ctz(self)] |= self & -self;
         }
 }
 
@@ -466,7 +513,8 @@ static uint32_t known_by(const uint32_t *rows, int count, uint32_t warps)
 void validator_leave_word(const validator *v, state *s, int teller, uint32_t warps, bool all_lanes)
 {
     for (int g = 1; g <= s->generations; g++)
-        for (int p = 0; p < v->at.planes; p++) {
+        for (uint32_t left = planes_in(v, s, g); left; left &= left - 1) {
+            int p = __builtin_ctz(left);
             const uint32_t *rows = rows_of(v, s, g, p);
             uint32_t word = all_lanes || of_first_lanes(v, p) ? self_known(v, s, g, p, warps) : 0;
             *told_of(v, s, g, teller, p) |= word | known_by(rows, v->at.rows, warps);
@@ -475,12 +523,10 @@ void validator_leave_word(const validator *v, state *s, int teller, uint32_t war
 
 static void leave_plane(const validator *v, state *s, int teller, int plane, uint32_t warps)
 {
-    for (int g = 1; g <= s->generations; g++) {
-        uint32_t word = warps;
-        for (int w = 0; w < v->at.rows; w++)
-            if (rows_of(v, s, g, plane)[w] & warps) word |= 1u << w;
-        *told_of(v, s, g, teller, plane) |= word;
-    }
+    for (int g = 1; g <= s->generations; g++)
+        if (planes_in(v, s, g) >> plane & 1)
+            *told_of(v, s, g, teller, plane) |=
+                warps | known_by(rows_of(v, s, g, plane), v->at.rows, warps);
 }
 
 void validator_leave_trace(const validator *v, state *s, int teller, uint32_t warps, bool over)
@@ -489,22 +535,25 @@ void validator_leave_trace(const validator *v, state *s, int teller, uint32_t wa
     if (over && v->at.over >= 0) leave_plane(v, s, teller, v->at.over, warps);
 }
 
-static void take_plane(const validator *v, state *s, int teller, int plane, uint32_t warps)
+static void take_planes(const validator *v, state *s, int teller, uint32_t planes, uint32_t warps)
 {
     for (int g = 1; g <= s->generations; g++)
-        for (uint32_t left = *told_of(v, s, g, teller, plane); left; left &= left - 1)
-            rows_of(v, s, g, plane)[__builtin_ctz(left)] |= warps;
+        for (uint32_t asked = planes & planes_in(v, s, g); asked; asked &= asked - 1) {
+            uint32_t *rows = rows_of(v, s, g, __builtin_ctz(asked));
+            for (uint32_t left = rows[v->at.rows + teller]; left; left &= left - 1)
+                rows[__builtin_ctz(left)] |= warps;
+        }
 }
 
 void validator_take_word(const validator *v, state *s, int teller, uint32_t warps)
 {
-    for (int p = 0; p < v->at.planes; p++) take_plane(v, s, teller, p, warps);
+    take_planes(v, s, teller, all_planes(v), warps);
 }
 
 void validator_take_trace(const validator *v, state *s, int teller, uint32_t warps)
 {
-    take_plane(v, s, teller, v->at.came_after, warps);
-    if (v->at.over >= 0) take_plane(v, s, teller, v->at.over, warps);
+    uint32_t over = v->at.over >= 0 ? 1u << v->at.over : 0;
+    take_planes(v, s, teller, 1u << v->at.came_after | over, warps);
 }
 
 void validator_proxy_fence(const validator *v, state *s, knowledge space, uint32_t warps)
@@ -513,6 +562,7 @@ void validator_proxy_fence(const validator *v, state *s, knowledge space, uint32
     for (int g = 1; to >= 0 && g <= s->generations; g++) {
         *own_of(v, s, g, space) |= warps;
         for (int half = 0; half < v->at.firsts; half++) {
+            if (!(planes_in(v, s, g) >> (to + half) & 1)) continue;
             const uint32_t *known = rows_of(v, s, g, from + half);
             uint32_t *fenced = rows_of(v, s, g, to + half);
             for (int w = 0; w < v->at.rows; w++) fenced[w] |= known[w] & warps;

@@ -427,6 +427,11 @@ static bool tells_of_operations(const validator *v)
     return any && v->ctas.count > 0;
 }
 
+static int even(int words)
+{
+    return words + (words & 1);
+}
+
 static void find_shape(validator *v)
 {
     shape *at = &v->at;
@@ -448,11 +453,15 @@ static void find_shape(validator *v)
     }
     at->came_after = v->n_mbarriers ? at->planes++ : -1;
     at->over = tells_of_operations(v) ? at->planes++ : -1;
-    at->own = at->planes * at->rows;
-    at->told = at->own + KINDS_OF_KNOWLEDGE;
     at->peers = teller_of(v, v->n_mbarriers, false);
     at->tellers = at->peers + 2 * number_peers(v);
-    at->words = at->told + at->tellers * at->planes;
+    for (int half = 0; half < 2; half++)
+        for (int kind = KNOWN; kind < KINDS_OF_KNOWLEDGE; kind++)
+            if (plane_of(v, (knowledge)kind, half) >= 0)
+                at->of_half[half] |= 1u << plane_of(v, (knowledge)kind, half);
+    at->first_plane = even(KINDS_OF_KNOWLEDGE);
+    at->plane = even(at->rows + at->tellers);
+    at->words = at->first_plane + at->planes * at->plane;
     at->bytes =
         at->generations + sizeof(uint32_t) * (size_t)at->words * (size_t)(MOST_GENERATIONS - 1);
 }

@@ -7,18 +7,8 @@
 
 static size_t compared_from(void)
 {
+    _Static_assert(offsetof(state, generations) % sizeof(uint64_t) == 0, "it is packed by words");
     return offsetof(state, generations);
-}
-
-static size_t rounded_up(size_t bytes)
-{
-    return (bytes + 7) & ~(size_t)7;
-}
-
-// Behind the last generation nothing counts.
-static size_t bytes_of(const validator *v, const state *s)
-{
-    return v->at.generations + sizeof(uint32_t) * (size_t)v->at.words * (size_t)s->generations;
 }
 
 static state *take(validator *v, size_t bytes)
@@ -38,11 +28,25 @@ state *state_new(validator *v)
     return take(v, v->at.bytes);
 }
 
+static size_t bytes_of_plane(const validator *v)
+{
+    return sizeof(uint32_t) * (size_t)v->at.plane;
+}
+
+// Behind the last generation nothing counts, nor do planes that nobody asks for.
 void state_set_to(const validator *v, state *s, const state *from)
 {
     uint8_t capacity = s->capacity;
-    memcpy(s, from, bytes_of(v, from));
+    memcpy(s, from, v->at.generations);
     s->capacity = capacity;
+    for (int g = 1; g <= s->generations; g++) {
+        memcpy(generation_of(v, s, g), generation_of(v, from, g),
+               sizeof(uint32_t) * (size_t)v->at.first_plane);
+        for (uint32_t left = planes_in(v, s, g); left; left &= left - 1) {
+            int p = __builtin_ctz(left);
+            memcpy(rows_of(v, s, g, p), rows_of(v, from, g, p), bytes_of_plane(v));
+        }
+    }
 }
 
 state *state_copy(validator *v, const state *from)
@@ -77,14 +81,24 @@ static uint64_t hash_of(const char *at, size_t n)
 
 void state_hash(const validator *v, state *s)
 {
-    s->hash = hash_of((const char *)s + compared_from(), bytes_of(v, s) - compared_from());
+    s->hash = hash_of((const char *)s + compared_from(), v->at.generations - compared_from());
 }
 
 static bool equal(const validator *v, const state *a, const state *b)
 {
-    return a->hash == b->hash && a->generations == b->generations &&
-           !memcmp((const char *)a + compared_from(), (const char *)b + compared_from(),
-                   bytes_of(v, a) - compared_from());
+    bool same = a->hash == b->hash &&
+                !memcmp((const char *)a + compared_from(), (const char *)b + compared_from(),
+                        v->at.generations - compared_from());
+    for (int g = 1; same && g <= a->generations; g++) {
+        uint32_t left = planes_in(v, a, g);
+        same = left == planes_in(v, b, g) && !memcmp(generation_of(v, a, g), generation_of(v, b, g),
+                                                     sizeof(uint32_t) * (size_t)v->at.first_plane);
+        for (; same && left; left &= left - 1) {
+            int p = __builtin_ctz(left);
+            same = !memcmp(rows_of(v, a, g, p), rows_of(v, b, g, p), bytes_of_plane(v));
+        }
+    }
+    return same;
 }
 
 void state_unify(validator *v, state_set *set)
@@ -108,38 +122,43 @@ void state_unify(validator *v, state_set *set)
 
 // Most of a state is zero. What is kept of it is, for each 64 words, which of them are not, and
 // these: two are equal just when the states are.
-static int pack_words(const char *at, uint64_t *out)
+static uint64_t *pack_words(const char *at, size_t bytes, uint64_t *out)
 {
-    uint64_t used = 0, words[64];
-    int n = 1;
-    memcpy(words, at, sizeof words);
-    for (int first = 0; first < 64; first += 8) {
-        uint64_t any = 0;
-        for (int i = first; i < first + 8; i++) any |= words[i];
-        for (int i = first; any && i < first + 8; i++) {
-            out[n] = words[i];
-            n += words[i] != 0;
+    for (size_t n; bytes; bytes -= n, at += n) {
+        uint64_t used = 0, words[64], *next = out + 1;
+        n = bytes < sizeof words ? bytes : sizeof words;
+        memcpy(words, at, n);
+        for (size_t i = 0; i < n / 8; i++) {
+            *next = words[i];
+            next += words[i] != 0;
             used |= (uint64_t)(words[i] != 0) << i;
         }
+        *out = used;
+        out = next;
     }
-    out[0] = used;
-    return n;
+    return out;
 }
 
+// The youngest generation of a state that has been tidied up is always the same; and which planes
+// of the others are asked for follows from the entries and events in front of them.
 static int pack(const validator *v, const state *s, uint64_t *out)
 {
-    const char *at = (const char *)s + compared_from();
-    size_t left = bytes_of(v, s) - compared_from();
-    int n = 0;
-    for (; left >= 512; left -= 512, at += 512) n += pack_words(at, out + n);
-    uint64_t rest[64] = {0};
-    memcpy(rest, at, left);
-    return n + pack_words((const char *)rest, out + n);
+    int last = v->n_mbarriers ? s->generations - 1 : s->generations;
+    uint64_t *next =
+        pack_words((const char *)s + compared_from(), v->at.generations - compared_from(), out);
+    for (int g = 1; g <= last; g++) {
+        next = pack_words((const char *)generation_of(v, s, g),
+                          sizeof(uint32_t) * (size_t)v->at.first_plane, next);
+        for (uint32_t left = planes_in(v, s, g); left; left &= left - 1)
+            next = pack_words((const char *)rows_of(v, s, g, __builtin_ctz(left)),
+                              bytes_of_plane(v), next);
+    }
+    return (int)(next - out);
 }
 
 static uint64_t *packed_words(state *s)
 {
-    return (uint64_t *)((char *)s + rounded_up(compared_from()));
+    return (uint64_t *)((char *)s + compared_from());
 }
 
 static int *find(const state_set *visited, uint64_t hash, const uint64_t *words, int n)
@@ -168,7 +187,9 @@ static void grow(validator *v, state_set *visited)
 bool state_known(validator *v, state_set *visited, const state *s)
 {
     if (!v->packed)
-        v->packed = KG_NEW_ARRAY(v->arena, uint64_t, v->at.bytes / 8 + v->at.bytes / 512 + 3);
+        v->packed = KG_NEW_ARRAY(v->arena, uint64_t,
+                                 v->at.bytes / 8 + v->at.bytes / 512 + 3 +
+                                     MOST_GENERATIONS * (size_t)(v->at.planes + 1));
     if (2 * (visited->count + 1) > visited->slots) grow(v, visited);
     int n = pack(v, s, v->packed);
     size_t bytes = sizeof *v->packed * (size_t)n;
@@ -176,7 +197,7 @@ bool state_known(validator *v, state_set *visited, const state *s)
     int *place = find(visited, hash, v->packed, n);
     if (*place) return true;
     *place = visited->count + 1;
-    state *met = take(v, rounded_up(compared_from()) + bytes);
+    state *met = take(v, compared_from() + bytes);
     met->hash = hash;
     met->packed = n;
     memcpy(packed_words(met), v->packed, bytes);

@@ -65,7 +65,8 @@ static void barrier(validator *v, state *s, const kg_op *op, uint32_t warps)
 static void forget_word(const validator *v, state *s, int teller)
 {
     for (int g = 1; g <= s->generations; g++)
-        for (int p = 0; p < v->at.planes; p++) *told_of(v, s, g, teller, p) = 0;
+        for (uint32_t left = planes_in(v, s, g); left; left &= left - 1)
+            *told_of(v, s, g, teller, __builtin_ctz(left)) = 0;
 }
 
 // All are there: those who wait learn what those who came know of.

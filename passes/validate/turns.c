@@ -291,8 +291,10 @@ static void turn_cells(const validator *v, const state *s, state *to, int which,
 static void move_words(const validator *v, const state *s, state *to, int from, int at)
 {
     for (int g = 1; g <= s->generations; g++)
-        for (int p = 0; p < v->at.planes; p++)
+        for (uint32_t left = planes_in(v, s, g); left; left &= left - 1) {
+            int p = __builtin_ctz(left);
             memcpy(told_of(v, to, g, at, p), told_of(v, s, g, from, p), 2 * sizeof(uint32_t));
+        }
 }
 
 static void turn_mbarriers(const validator *v, const state *s, state *to, int which, int by)
