@@ -362,7 +362,7 @@ static bool run_head(validator *v, const kg_block *block, state *s, state_set *v
                      state_set *trip)
 {
     if (v->n_mbarriers) validator_tidy(v, s);
-    if (state_known(v, visited, s)) {
+    if (state_known(v, visited, s, NULL)) {
         state_free(v, s);
         return false;
     }

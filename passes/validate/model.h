@@ -157,6 +157,16 @@ typedef struct ring_class {
     int n_anchors;
 } ring_class;
 
+// What comes where when each class is turned by so many. Tellers that belong to mbarriers are in
+// pairs, those of other CTAs last.
+enum { MOST_TURNS = 32 };
+typedef struct turning {
+    int8_t by[MOST_TURNS]; // by class
+    int *cell_from, *tellers_from;
+    uint8_t slot_from[MOST_SLOTS], slot_to[MOST_SLOTS];
+    bool flips[MOST_SLOTS]; // parity, of what comes to the slot
+} turning;
+
 // ---- a state ----------------------------------------------------------------------------------
 
 enum { MIXED = 2 };
@@ -248,7 +258,7 @@ typedef struct state {
     bool head;        // an equal one may have been here: look
     uint8_t steps;    // since somebody last looked
     uint8_t capacity; // in SIZE_STEPs
-    int packed;       // of one that is kept to compare: words from `generations` on, see state.c
+    int packed;       // of one that is kept to compare: words from `generations` on, see visited.c
     uint8_t asked[MOST_GENERATIONS]; // planes that something is kept of, as bits; see planes_in
     // compared from here on
     int generations; // the youngest; accesses get this one
@@ -267,6 +277,8 @@ typedef struct state {
     // Then scalars, tensors, cells, mbarriers, registers, scripts, and a block of words for each
     // generation: see struct shape.
 } state;
+
+enum { STATE_COMPARED = offsetof(state, generations) };
 
 // Where the variable part of a state has what; in bytes. A block of a generation: by state space,
 // the warps that have fenced their own accesses since; then planes. A plane: a row for each warp,
@@ -346,10 +358,13 @@ typedef struct validator {
     int turn_of_mbarrier[MOST_SLOTS];
     uint8_t ring_of_mbarrier[MOST_SLOTS], place_of_mbarrier[MOST_SLOTS],
         cta_of_mbarrier[MOST_SLOTS];
-    state *form[2];         // turned
+    struct {
+        turning *items;
+        int count, capacity;
+    } turnings;             // that were asked for
     bool plain, turned;     // nothing is to be turned; something was
     bool bare;              // a read met bytes without contents
-    uint64_t *packed;       // room for a state
+    uint32_t *packed;       // room for a state
     state_set spare[SIZES]; // memory of states that are done with, by capacity
     int states, work;
     bool stop;
@@ -565,8 +580,13 @@ void state_set_to(const validator *v, state *s, const state *from); // it has ro
 void state_free(validator *v, state *s);
 void state_push(validator *v, state_set *set, state *s);
 void state_unify(validator *v, state_set *set); // drops all but one of equal ones
-bool state_known(validator *v, state_set *visited, const state *s); // else notes it
 void state_hash(const validator *v, state *s);
+uint64_t state_hash_of(const char *at, size_t n);
+state *state_take(validator *v, size_t bytes); // memory for so much of one
+
+// ---- visited.c ----------------------------------------------------------------------------------
+// One like it is in the set, with the rings turned (NULL: as it is); else it is noted there.
+bool state_known(validator *v, state_set *visited, const state *s, const turning *turned);
 
 // ---- scalars.c ----------------------------------------------------------------------------------
 // The residue of an integer; UNKNOWN_SCALAR of one that is not kept.
@@ -596,8 +616,8 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
 
 // ---- turns.c ------------------------------------------------------------------------------------
 void validator_find_turns(validator *v);
-// With the rings of these classes (as bits) turned to 0; good until the next call.
-state *validator_turned(validator *v, state *s, uint32_t classes);
+// What turns the rings of these classes (as bits) to 0; NULL: they are. Good until the next call.
+const turning *validator_turn(validator *v, const state *s, uint32_t classes);
 
 // ---- explore.c ----------------------------------------------------------------------------------
 // Steps of control, which roles.c takes one by one. This one empties the set into the arms.

@@ -378,7 +378,7 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
     while (c.work.count && !validator_spent(v)) {
         state *s = c.work.items[--c.work.count];
         if (s->head && v->n_mbarriers) validator_tidy(v, s);
-        if (s->head && state_known(v, &c.visited, validator_turned(v, s, free_to_turn(&c, s)))) {
+        if (s->head && state_known(v, &c.visited, s, validator_turn(v, s, free_to_turn(&c, s)))) {
             state_free(v, s);
             continue;
         }
