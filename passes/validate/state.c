@@ -78,15 +78,17 @@ void state_hash(const validator *v, state *s)
     s->hash = state_hash_of((const char *)s + STATE_COMPARED, v->at.generations - STATE_COMPARED);
 }
 
+// Which planes are asked for follows from what is kept in front of them, so with that being equal
+// only those count that both have marked; of others something was kept once.
 static bool equal(const validator *v, const state *a, const state *b)
 {
     bool same = a->hash == b->hash &&
                 !memcmp((const char *)a + STATE_COMPARED, (const char *)b + STATE_COMPARED,
                         v->at.generations - STATE_COMPARED);
     for (int g = 1; same && g <= a->generations; g++) {
-        uint32_t left = planes_in(v, a, g);
-        same = left == planes_in(v, b, g) && !memcmp(generation_of(v, a, g), generation_of(v, b, g),
-                                                     sizeof(uint32_t) * (size_t)v->at.first_plane);
+        uint32_t left = planes_in(v, a, g) & planes_in(v, b, g);
+        same = !memcmp(generation_of(v, a, g), generation_of(v, b, g),
+                       sizeof(uint32_t) * (size_t)v->at.first_plane);
         for (; same && left; left &= left - 1) {
             int p = __builtin_ctz(left);
             same = !memcmp(rows_of(v, a, g, p), rows_of(v, b, g, p), bytes_of_plane(v));
