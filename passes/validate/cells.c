@@ -363,6 +363,23 @@ static void find_atoms(partition *p, const touched *by)
     p->lanes_named = KG_NEW_ARRAY(v->arena, uint8_t, p->atoms + 1);
 }
 
+// The cells that accesses come to that go on after their ops in this way.
+static void list_in_flight(validator *v, int kind)
+{
+    bool *comes = KG_NEW_ARRAY(v->arena, bool, v->n_cells + 1);
+    int *items = KG_NEW_ARRAY(v->arena, int, v->n_cells + 1), n = 0;
+    for (int i = 0; i < v->accesses.count; i++) {
+        const access_model *a = &v->accesses.items[i];
+        for (int slot = 0; a->shared && a->flight == kind && slot < a->ring; slot++)
+            for (int k = 0; k < a->by_slot[slot].count; k++)
+                comes[a->by_slot[slot].items[k].cell] = true;
+    }
+    for (int i = 0; i < v->n_cells; i++)
+        if (comes[i]) items[n++] = i;
+    v->cells_in_flight[kind].items = items;
+    v->cells_in_flight[kind].count = n;
+}
+
 void validator_make_cells(validator *v)
 {
     const int *like = first_alike(v);
@@ -388,6 +405,7 @@ void validator_make_cells(validator *v)
         for (int slot = 0; slot < a->ring; slot++)
             if (uses_slot(a, slot)) list_touches(&p, a, slot, &by[i], cell_of, seen);
     }
+    for (int kind = FLIGHT_COPY; kind < KINDS_OF_FLIGHT; kind++) list_in_flight(v, kind);
 }
 
 // ---- witnesses --------------------------------------------------------------------------------

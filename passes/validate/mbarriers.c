@@ -242,6 +242,7 @@ static void end_phase(validator *v, state *s, const kg_op *op, int slot)
         note_event(v, s, &m->last, m->last.seen, m->held, m->warps);
     }
     m->held = 0;
+    s->held &= (uint16_t)~m->waiting;
     m->waiting = 0;
     m->warps = m->far = 0;
     validator_begin_generation(v, s);
@@ -332,10 +333,12 @@ static void wait(validator *v, state *s, const access_model *a, int slot, int ro
     m->warps |= a->region;
     m->far |= far;
     m->held = (uint16_t)number_of(v, a);
-    if (role < 0)
+    if (role < 0) {
         validator_report_waiting(v, s, slot, op);
-    else
-        m->waiting |= (uint16_t)(1u << role);
+        return;
+    }
+    m->waiting |= (uint16_t)(1u << role);
+    s->held |= (uint16_t)(1u << role);
 }
 
 void validator_mbarrier(validator *v, state *s, const kg_op *op, int role)

@@ -67,7 +67,8 @@ typedef enum flight {
     FLIGHT_PHASE,     // of an mbarrier
     FLIGHT_BULK_READ, // a group of bulk stores, once it has read its sources
     FLIGHT_BULK,      // the same, once it is complete
-    FLIGHT_WGMMA      // a group of a warpgroup
+    FLIGHT_WGMMA,     // a group of a warpgroup
+    KINDS_OF_FLIGHT
 } flight;
 
 typedef struct access_model {
@@ -258,6 +259,7 @@ typedef struct state {
     bool head;        // an equal one may have been here: look
     uint8_t steps;    // since somebody last looked
     uint8_t capacity; // in SIZE_STEPs
+    uint16_t held;    // roles that wait
     int packed;       // of one that is kept to compare: words from `generations` on, see visited.c
     uint8_t asked[MOST_GENERATIONS]; // planes that something is kept of, as bits; see planes_in
     // compared from here on
@@ -345,6 +347,10 @@ typedef struct validator {
     int16_t peers_of[MOST_SLOTS];            // a number of those at which other CTAs arrive; -1
     bool far_waits[MOST_SLOTS];              // some wait there is of the cluster's scope
     uint32_t *cell_writers, *tensor_writers; // that a read may have to come before
+    struct {
+        int *items;
+        int count;
+    } cells_in_flight[KINDS_OF_FLIGHT]; // those that such accesses come to
     bool *contested;   // by tensor: it is written, and not only where nobody else comes
     bool *written;     // by tensor: some access writes it
     uint8_t *related;  // by two accesses and stale loops: 1 + how_apart, once asked; or NULL
@@ -606,8 +612,8 @@ void validator_scalar_parameters(validator *v, state_set *set);
 // the region meets nobody, and can be run by itself.
 const kg_op *validator_last_role(const validator *v, const kg_op *first);
 void validator_find_partners(validator *v);
-// How many trips a role's loops are behind the longest way that some partner has come.
-int validator_trips_behind(const validator *v, const state *s, const kg_op *role);
+// How many trips these loops (as bits) are behind the longest way that some partner has come.
+int validator_trips_behind(const validator *v, const state *s, uint32_t loops);
 bool validator_leads_idly(const validator *v, const state *s, const kg_op *next);
 // What a role that came to this trip of its loop before has found; -1: it is the first.
 int validator_follow(validator *v, state *s, int which, int seat);

@@ -76,6 +76,7 @@ static void complete(validator *v, state *s, int id)
     validator_take_word(v, s, id, m->warps);
     validator_meet_lanes(v, s, m->warps);
     forget_word(v, s, id);
+    s->held &= (uint16_t)~m->waiting;
     *m = (meeting){0};
 }
 
@@ -98,7 +99,11 @@ bool validator_arrive(validator *v, state *s, const kg_op *op, int role, bool wa
     if (m->arrived > count)
         validator_complain_of(v, s, op, "more threads come to this barrier than it counts");
     validator_leave_word(v, s, id, warps, true);
-    if (waits) m->warps |= warps, m->waiting |= (uint16_t)(1u << role);
+    if (waits) {
+        m->warps |= warps;
+        m->waiting |= (uint16_t)(1u << role);
+        s->held |= (uint16_t)(1u << role);
+    }
     bool all_there = m->arrived >= count;
     if (all_there) complete(v, s, id);
     validator_begin_generation(v, s);
