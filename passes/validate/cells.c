@@ -321,6 +321,7 @@ static void list_touches(partition *p, access_model *a, int slot, const touched 
         seen[class] = mark;
         p->v->cell_users[cell_of[class]] |= who->warps;
         if (a->writes) p->v->cell_writers[cell_of[class]] |= who->warps;
+        if (a->proxy) p->v->cell_proxies[cell_of[class]] |= who->warps;
         t->items[t->count++] = (touch){cell_of[class], who->warps, name_of_lane(p, i, who->lane)};
     }
 }
@@ -397,6 +398,7 @@ void validator_make_cells(validator *v)
     int *cell_of = number_cells(&p);
     v->cell_users = KG_NEW_ARRAY(v->arena, uint32_t, v->n_cells + 1);
     v->cell_writers = KG_NEW_ARRAY(v->arena, uint32_t, v->n_cells + 1);
+    v->cell_proxies = KG_NEW_ARRAY(v->arena, uint32_t, v->n_cells + 1);
     int *seen = KG_NEW_ARRAY(v->arena, int, p.classes);
     for (int i = 0; i < v->accesses.count; i++) {
         access_model *a = &v->accesses.items[i];

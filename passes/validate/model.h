@@ -347,6 +347,7 @@ typedef struct validator {
     int16_t peers_of[MOST_SLOTS];            // a number of those at which other CTAs arrive; -1
     bool far_waits[MOST_SLOTS];              // some wait there is of the cluster's scope
     uint32_t *cell_writers, *tensor_writers; // that a read may have to come before
+    uint32_t *cell_proxies, *tensor_proxies; // that come there by the async proxy
     struct {
         int *items;
         int count;

@@ -168,9 +168,10 @@ static bool all_know(const validator *v, const state *s, int g, int plane, uint3
 }
 
 // `users` come to these bytes at all, and `writers` among them are those who may have to come after
-// a read: nobody else ever asks for one (may_conflict, and a release of global memory).
+// a read: nobody else ever asks for one (may_conflict, and a release of global memory). Of fences
+// only those ask who come by the async proxy, `proxies`.
 static bool forget_entry(const validator *v, const state *s, entry *e, knowledge space,
-                         uint32_t users, uint32_t writers)
+                         uint32_t users, uint32_t writers, uint32_t proxies)
 {
     if (!e->generation || e->phase) return false;
     if (e->kind == ENTRY_READ) users = writers;
@@ -179,7 +180,8 @@ static bool forget_entry(const validator *v, const state *s, entry *e, knowledge
     int fenced = plane_of(v, space, first);
     bool unseen = e->warps == engine(v) && !rows_of(v, s, e->generation, plane)[v->warps];
     if (unseen || !all_know(v, s, e->generation, plane, e->warps, false, users)) return false;
-    if (!proxy && fenced >= 0 && !all_know(v, s, e->generation, fenced, e->warps, false, users))
+    if (!proxy && fenced >= 0 &&
+        !all_know(v, s, e->generation, fenced, e->warps, false, users & proxies))
         return false;
     e->generation = 0;
     return true;
@@ -226,15 +228,16 @@ static bool forget_known(const validator *v, state *s)
     for (int i = 0; i < v->n_cells; i++) {
         cell *c = &cells_of(v, s)[i];
         uint32_t users = v->cell_users[i], writers = v->cell_writers[i];
-        any |= forget_entry(v, s, &c->write, SHARED_FENCED, users, writers);
+        uint32_t proxies = v->cell_proxies[i];
+        any |= forget_entry(v, s, &c->write, SHARED_FENCED, users, writers, proxies);
         for (int k = 0; k < c->count; k++)
-            any |= forget_entry(v, s, &c->entries[k], SHARED_FENCED, users, writers);
+            any |= forget_entry(v, s, &c->entries[k], SHARED_FENCED, users, writers, proxies);
     }
     for (int i = 0; i < v->n_tensors; i++) {
         tensor_state *t = &tensors_of(v, s)[i];
         for (int k = 0; k < t->count; k++)
             any |= forget_entry(v, s, &t->entries[k], GLOBAL_FENCED, v->tensor_users[i],
-                                v->tensor_writers[i]);
+                                v->tensor_writers[i], v->tensor_proxies[i]);
     }
     for (int i = 0; i < v->n_mbarriers; i++) {
         mbarrier *m = &mbarriers_of(v, s)[i];

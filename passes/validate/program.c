@@ -341,11 +341,13 @@ static void find_users(validator *v)
 {
     v->tensor_users = KG_NEW_ARRAY(v->arena, uint32_t, v->n_tensors + 1);
     v->tensor_writers = KG_NEW_ARRAY(v->arena, uint32_t, v->n_tensors + 1);
+    v->tensor_proxies = KG_NEW_ARRAY(v->arena, uint32_t, v->n_tensors + 1);
     for (int i = 0; i < v->accesses.count; i++) {
         const access_model *a = &v->accesses.items[i];
         for (int k = 0; k < v->n_tensors; k++) {
             if (!concerns(v, a, k)) continue;
             v->tensor_users[k] |= a->region;
+            if (a->proxy) v->tensor_proxies[k] |= a->region;
             // A release asks for reads too.
             if (a->writes || a->tensor < 0) v->tensor_writers[k] |= a->region;
         }

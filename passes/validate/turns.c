@@ -184,7 +184,8 @@ static bool move_cells(finder *f, ring_class *t, int class)
         int to = t->next_cell[i] < 0 ? i : t->next_cell[i];
         t->next_cell[i] = to;
         if (comers[to]++ || v->cell_users[i] != v->cell_users[to] ||
-            v->cell_writers[i] != v->cell_writers[to])
+            v->cell_writers[i] != v->cell_writers[to] ||
+            v->cell_proxies[i] != v->cell_proxies[to])
             return false;
     }
     return true;
