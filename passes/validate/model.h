@@ -577,6 +577,8 @@ void validator_mbarriers_at_end(validator *v, const state *s);
 // ---- registers.c --------------------------------------------------------------------------------
 void validator_find_registers(validator *v);
 bool validator_has_registers(const validator *v, const kg_op *op);
+// Branches whose arms do nothing but use registers that are used behind them too do not matter.
+void validator_pass_over_uses(validator *v, const kg_block *block);
 void validator_touch_registers(validator *v, state *s, const kg_op *op);
 void validator_synchronize_registers(validator *v, state *s, const kg_op *op, uint32_t warps);
 

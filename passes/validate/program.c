@@ -497,6 +497,7 @@ bool validator_prepare(validator *v)
     if (!v->stop) validator_find_registers(v);
     if (v->stop) return false;
     mark_matters(v, v->kernel->body);
+    validator_pass_over_uses(v, v->kernel->body);
     validator_find_guards(v);
     validator_find_last_uses(v);
     make_relations(v);
