@@ -110,42 +110,24 @@ static void put_rest(packer *p)
 
 // ---- generations --------------------------------------------------------------------------------
 
-// Most of it is zero: which pairs are not, and these.
-typedef struct sparse {
-    uint32_t *used, *next;
-    int bit;
-} sparse;
-
-static sparse begin(packer *p)
-{
-    *p->out = 0;
-    return (sparse){p->out, p->out + 1, 0};
-}
-
-static inline void put_pair(sparse *to, const uint32_t *pair)
-{
-    uint64_t both;
-    memcpy(&both, pair, sizeof both);
-    if (to->bit == 32) {
-        to->used = to->next++;
-        *to->used = 0;
-        to->bit = 0;
-    }
-    memcpy(to->next, &both, sizeof both);
-    to->next += both ? 2 : 0;
-    *to->used |= (uint32_t)(both != 0) << to->bit++;
-}
-
+// Of the tellers few have been told anything: these, each pair with its number.
 static void put_plane(packer *p, const uint32_t *rows)
 {
     const validator *v = p->v;
-    int single = v->at.rows + v->at.barriers;
-    sparse to = begin(p);
-    for (int i = 0; i < (single & ~1); i += 2) put_pair(&to, &rows[i]);
-    if (single & 1) put_pair(&to, (const uint32_t[]){rows[single - 1], 0});
-    for (int i = 0; i < (v->at.tellers - v->at.barriers) / 2; i++)
-        put_pair(&to, &rows[single + 2 * (p->turned ? p->turned->tellers_from[i] : i)]);
-    p->out = to.next;
+    int single = v->at.rows + v->at.barriers, pairs = (v->at.tellers - v->at.barriers) / 2;
+    const int *from = p->turned ? p->turned->tellers_from : NULL;
+    put_bytes(p, rows, sizeof *rows * (size_t)single);
+    uint32_t *out = p->out + 1;
+    for (int i = 0; i < pairs; i++) {
+        uint64_t both;
+        memcpy(&both, &rows[single + 2 * (from ? from[i] : i)], sizeof both);
+        if (!both) continue;
+        *out = (uint32_t)i;
+        memcpy(out + 1, &both, sizeof both);
+        out += 3;
+    }
+    *p->out = (uint32_t)(out - p->out);
+    p->out = out;
 }
 
 // The youngest generation of a state that has been tidied up is always the same; and which planes
@@ -204,12 +186,12 @@ static void grow(validator *v, state_set *visited)
     }
 }
 
-// A word more for each cell, phase, script and tensor, and for each 32 pairs; see above.
+// A word more for each cell, phase, script, tensor and plane, and for each pair of tellers.
 static size_t most_words(const validator *v)
 {
     size_t heads = (size_t)(v->n_cells + 3 * v->n_mbarriers + v->n_scripts + v->n_tensors + 8);
-    return v->at.bytes / 4 + heads +
-           MOST_GENERATIONS * (size_t)(v->at.planes * (v->at.plane / 32 + 3));
+    size_t planes = MOST_GENERATIONS * (size_t)v->at.planes;
+    return v->at.bytes / 4 + heads + planes * (size_t)(v->at.tellers / 2 + 3);
 }
 
 bool state_known(validator *v, state_set *visited, const state *s, const turning *turned)
