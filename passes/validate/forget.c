@@ -258,7 +258,7 @@ static void drop_rest(const validator *v, state *s, int g, const kept *k)
     }
     s->asked[g] = (uint8_t)asked;
     for (int space = SHARED_FENCED; space <= GLOBAL_FENCED; space++)
-        *own_of(v, s, g, (knowledge)space) &= k->lanes | k->first;
+        s->own[g][space] &= k->lanes | k->first;
 }
 
 // Where there are mbarriers, many generations go by that not everybody ever hears of. Returns those
@@ -296,13 +296,13 @@ static bool known_to_all(const validator *v, const state *s, int g)
 static bool same_known(const validator *v, const state *s, int g, int h)
 {
     uint32_t a = planes_kept(v, s, g), b = planes_kept(v, s, h), apart = 0;
-    for (int k = 0; k < KINDS_OF_KNOWLEDGE; k++)
-        apart |= *own_of(v, s, g, (knowledge)k) ^ *own_of(v, s, h, (knowledge)k);
+    for (int k = 0; k < KINDS_OF_KNOWLEDGE; k++) apart |= s->own[g][k] ^ s->own[h][k];
     for (uint32_t left = a | b; left && !apart; left &= left - 1) {
         int p = __builtin_ctz(left);
-        const uint32_t *x = rows_of(v, s, g, p), *y = rows_of(v, s, h, p);
-        uint32_t in_a = -(a >> p & 1), in_b = -(b >> p & 1); // of what is not kept nobody knows
-        for (int i = 0; i < v->at.plane; i++) apart |= (x[i] & in_a) ^ (y[i] & in_b);
+        bool both = (a & b) >> p & 1; // of what is not kept nobody knows
+        const uint32_t *x = rows_of(v, s, a >> p & 1 ? g : h, p);
+        const uint32_t *y = both ? rows_of(v, s, h, p) : NULL;
+        for (int i = 0; i < v->at.plane; i++) apart |= y ? x[i] ^ y[i] : x[i];
     }
     return !apart;
 }
@@ -328,20 +328,22 @@ static bool fit_together(const validator *v, const state *s, int g, int h, const
     }
     uint32_t both = (a->lanes | a->first) & (b->lanes | b->first), apart = 0;
     for (int space = SHARED_FENCED; space <= GLOBAL_FENCED; space++)
-        apart |= *own_of(v, s, g, (knowledge)space) ^ *own_of(v, s, h, (knowledge)space);
+        apart |= s->own[g][space] ^ s->own[h][space];
     return !(apart & both);
 }
 
 // h goes into g: what one of them does not keep of a plane is zero there, see drop_rest.
 static void put_together(const validator *v, state *s, int g, int h, kept *a, const kept *b)
 {
-    for (int k = 0; k < KINDS_OF_KNOWLEDGE; k++)
-        *own_of(v, s, g, (knowledge)k) |= *own_of(v, s, h, (knowledge)k);
+    for (int k = 0; k < KINDS_OF_KNOWLEDGE; k++) s->own[g][k] |= s->own[h][k];
     for (uint32_t left = planes_kept(v, s, h); left; left &= left - 1) {
         int p = __builtin_ctz(left);
-        uint32_t *to = rows_of(v, s, g, p), there = -(planes_kept(v, s, g) >> p & 1);
+        uint32_t *to = rows_of(v, s, g, p);
         const uint32_t *from = rows_of(v, s, h, p);
-        for (int i = 0; i < v->at.plane; i++) to[i] = (to[i] & there) | from[i];
+        if (!(planes_kept(v, s, g) >> p & 1))
+            s->plane_at[g][p] = s->plane_at[h][p];
+        else
+            for (int i = 0; i < v->at.plane; i++) to[i] |= from[i];
     }
     s->asked[g] |= s->asked[h];
     a->lanes |= b->lanes;
@@ -352,14 +354,32 @@ static void put_together(const validator *v, state *s, int g, int h, kept *a, co
 
 static void move_generation(const validator *v, state *s, int from, int to)
 {
-    for (int k = 0; k < KINDS_OF_KNOWLEDGE; k++)
-        *own_of(v, s, to, (knowledge)k) = *own_of(v, s, from, (knowledge)k);
-    for (uint32_t left = planes_kept(v, s, from); left; left &= left - 1) {
-        int p = __builtin_ctz(left);
-        memcpy(rows_of(v, s, to, p), rows_of(v, s, from, p),
-               sizeof(uint32_t) * (size_t)v->at.plane);
-    }
+    for (int k = 0; k < KINDS_OF_KNOWLEDGE; k++) s->own[to][k] = s->own[from][k];
+    memcpy(s->plane_at[to], s->plane_at[from], sizeof s->plane_at[to]);
     s->asked[to] = s->asked[from];
+}
+
+static void move_plane(const validator *v, state *s, int g, int p, int to)
+{
+    const uint32_t *from = rows_of(v, s, g, p);
+    s->plane_at[g][p] = (uint16_t)to;
+    if (from != rows_of(v, s, g, p))
+        memcpy(rows_of(v, s, g, p), from, sizeof(uint32_t) * (size_t)v->at.plane);
+}
+
+// The planes of the generations up to this one move to where there is room between them.
+static void close_gaps(const validator *v, state *s, int last)
+{
+    uint16_t owner[MOST_GENERATIONS * MOST_PLANES] = {0};
+    int count = s->planes + v->at.planes, next = 0;
+    for (int g = 1; g <= last; g++)
+        for (uint32_t left = planes_kept(v, s, g); left; left &= left - 1) {
+            int p = __builtin_ctz(left);
+            owner[s->plane_at[g][p]] = (uint16_t)(g * MOST_PLANES + p);
+        }
+    for (int i = 0; i < count; i++)
+        if (owner[i]) move_plane(v, s, owner[i] / MOST_PLANES, owner[i] % MOST_PLANES, next++);
+    s->planes = (uint16_t)next;
 }
 
 // Older generations that everybody knows become number 0, equal ones become one, the rest move
@@ -396,6 +416,7 @@ void validator_tidy(validator *v, state *s)
         validator_give_up(v, "too many synchronizations of some warps only in a row");
         return;
     }
+    close_gaps(v, s, next - 1);
     s->generations = next;
     validator_fresh_generation(v, s, next);
 }
@@ -408,6 +429,8 @@ void validator_begin_generation(validator *v, state *s)
         validator_tidy(v, s);
         return;
     }
+    for (uint32_t left = s->used ? s->asked[s->generations] : 0; left; left &= left - 1)
+        move_plane(v, s, s->generations, __builtin_ctz(left), s->planes++);
     s->generations += s->used;
     validator_fresh_generation(v, s, s->generations);
 }

@@ -87,17 +87,24 @@ typedef struct script {
 // and A, the latter by state space.)
 typedef enum knowledge { KNOWN, SHARED_FENCED, GLOBAL_FENCED, KINDS_OF_KNOWLEDGE } knowledge;
 
-// What compares and hashes is the block from `generations` on, up to the last generation.
-// Everything in it is zero where it is not used.
+// What is compared is what comes from `generations` on, and of each generation `own` and the planes
+// that are kept. Everything in it is zero where it is not used.
 typedef struct state {
+    // Of one that is kept to compare these, and what visited.c puts behind them.
     uint64_t hash;
-    int trip[32];     // by loop, for the report
-    bool head;        // an equal one may have been here: look
-    uint8_t steps;    // since somebody last looked
-    uint8_t capacity; // in SIZE_STEPs
-    uint16_t held;    // roles that wait
-    int packed;       // of one that is kept to compare: words from `generations` on, see visited.c
-    uint8_t asked[MOST_GENERATIONS]; // planes that something is kept of, as bits; see planes_in
+    uint32_t *planes_memory; // room for `room` planes
+    int packed;              // words that are kept
+    uint16_t planes, room;   // how many there are but for those of the youngest generation
+    uint8_t capacity;        // in SIZE_STEPs
+    bool head;               // an equal one may have been here: look
+    uint8_t steps;           // since somebody last looked
+    uint16_t held;           // roles that wait
+    int trip[32];            // by loop, for the report
+    // By generation: planes that something is kept of, as bits, see planes_in; where they lie,
+    // those of older ones first; and by state space who has fenced his accesses since.
+    uint8_t asked[MOST_GENERATIONS];
+    uint16_t plane_at[MOST_GENERATIONS][MOST_PLANES];
+    uint32_t own[MOST_GENERATIONS][KINDS_OF_KNOWLEDGE];
     // compared from here on
     int generations; // the youngest; accesses get this one
     bool used;       // some entry has it
@@ -116,22 +123,21 @@ typedef struct state {
     // generation: see struct shape.
 } state;
 
-enum { STATE_COMPARED = offsetof(state, generations) };
+enum { STATE_KEPT = offsetof(state, trip), STATE_COMPARED = offsetof(state, generations) };
 
-// Where the variable part of a state has what; in bytes. A block of a generation: by state space,
-// the warps that have fenced their own accesses since; then planes. A plane: a row for each warp,
-// and one more for what engines have completed: who knows of what this warp (its first lane) did
-// then. A warp that knows of itself: its lanes have met since. Behind the rows, by teller: warps
-// whose accesses of then those who came there know. Tellers are the named barriers, and two for
-// each mbarrier: its current phase, and the last one that is complete. Where CTAs of a cluster are
-// joined, two more for each: what those of other CTAs have left there.
+// Where the variable part of a state has what; in bytes. A plane of a generation: a row for each
+// warp, and one more for what engines have completed: who knows of what this warp (its first lane)
+// did then. A warp that knows of itself: its lanes have met since. Behind the rows, by teller:
+// warps whose accesses of then those who came there know. Tellers are the named barriers, and two
+// for each mbarrier: its current phase, and the last one that is complete. Where CTAs of a cluster
+// are joined, two more for each: what those of other CTAs have left there.
 typedef struct shape {
-    size_t scalars, tensors, cells, mbarriers, registers, scripts, generations, bytes;
+    size_t scalars, tensors, cells, mbarriers, registers, scripts, end;
     int planes, rows, firsts, fenced[KINDS_OF_KNOWLEDGE]; // a plane's number; -1
     int came_after, over; // planes: what happened before, whatever memory shows; operations; -1
     uint32_t of_half[2];  // the other planes, as bits: of all lanes, of first lanes
-    int first_plane, plane, words; // in a block; of a plane, of a block
-    int barriers, tellers, peers;  // that tell; in all; number of the first of other CTAs
+    int plane;            // words
+    int barriers, tellers, peers; // that tell; in all; number of the first of other CTAs
 } shape;
 
 typedef struct state_set {
@@ -240,17 +246,9 @@ static inline script *scripts_of(const validator *v, const state *s)
 {
     return (script *)((char *)s + v->at.scripts);
 }
-static inline uint32_t *generation_of(const validator *v, const state *s, int g)
-{
-    return (uint32_t *)((char *)s + v->at.generations) + (ptrdiff_t)(g - 1) * v->at.words;
-}
-static inline uint32_t *own_of(const validator *v, const state *s, int g, knowledge space)
-{
-    return generation_of(v, s, g) + space;
-}
 static inline uint32_t *rows_of(const validator *v, const state *s, int g, int plane)
 {
-    return generation_of(v, s, g) + v->at.first_plane + plane * v->at.plane;
+    return s->planes_memory + (size_t)s->plane_at[g][plane] * (size_t)v->at.plane;
 }
 static inline uint32_t *told_of(const validator *v, const state *s, int g, int teller, int plane)
 {
@@ -379,7 +377,7 @@ how_apart validator_relate(const validator *v, const access_model *a, const acce
 // *to are a warp of the entry and one that does not know.
 bool validator_ordered(const validator *v, const state *s, const entry *e, knowledge kind,
                        uint32_t warps, int lane, uint32_t *from, uint32_t *to);
-void validator_fresh_generation(const validator *v, state *s, int g);
+void validator_fresh_generation(validator *v, state *s, int g); // behind `planes`
 // Something is kept of the youngest generation: an entry, or what came to an mbarrier.
 void validator_keep(const validator *v, state *s, const entry *e);
 void validator_keep_event(const validator *v, state *s);
@@ -444,7 +442,7 @@ void validator_synchronize_registers(validator *v, state *s, const kg_op *op, ui
 // ---- state.c ------------------------------------------------------------------------------------
 state *state_new(validator *v);
 state *state_copy(validator *v, const state *from);
-void state_set_to(const validator *v, state *s, const state *from); // it has room for all
+void state_make_room(validator *v, state *s, int planes);
 void state_free(validator *v, state *s);
 void state_push(validator *v, state_set *set, state *s);
 void state_unify(validator *v, state_set *set); // drops all but one of equal ones

@@ -18,7 +18,7 @@ bool validator_ordered(const validator *v, const state *s, const entry *e, knowl
     if (!e->generation) return true;
     int plane = is_over(v, e) ? v->at.over : plane_of(v, kind, by_first_lane(v, e));
     const uint32_t *rows = plane < 0 ? NULL : rows_of(v, s, e->generation, plane);
-    uint32_t own = kind == KNOWN ? ~0u : *own_of(v, s, e->generation, kind);
+    uint32_t own = kind == KNOWN ? ~0u : s->own[e->generation][kind];
     for (uint32_t left = e->warps; left; left &= left - 1) {
         int w = __builtin_ctz(left);
         uint32_t lost = warps & ~(rows ? rows[w] : 0);
@@ -34,9 +34,12 @@ bool validator_ordered(const validator *v, const state *s, const entry *e, knowl
 
 // ---- generations --------------------------------------------------------------------------------
 
-void validator_fresh_generation(const validator *v, state *s, int g)
+void validator_fresh_generation(validator *v, state *s, int g)
 {
-    memset(generation_of(v, s, g), 0, sizeof(uint32_t) * (size_t)v->at.words);
+    state_make_room(v, s, s->planes + v->at.planes);
+    for (int p = 0; p < v->at.planes; p++) s->plane_at[g][p] = (uint16_t)(s->planes + p);
+    memset(rows_of(v, s, g, 0), 0, sizeof(uint32_t) * (size_t)(v->at.planes * v->at.plane));
+    memset(s->own[g], 0, sizeof s->own[g]);
     // No engine has completed anything: all know of that.
     for (int p = 0; p < v->at.planes && engine(v); p++)
         rows_of(v, s, g, p)[v->warps] = all_warps(v);
@@ -66,7 +69,7 @@ static uint32_t self_known(const validator *v, const state *s, int g, int plane,
     for (int kind = SHARED_FENCED; kind <= GLOBAL_FENCED; kind++) {
         int first = v->at.fenced[kind];
         if (first >= 0 && plane >= first && plane < first + v->at.firsts)
-            return warps & *own_of(v, s, g, (knowledge)kind);
+            return warps & s->own[g][kind];
     }
     return warps;
 }
@@ -150,7 +153,7 @@ void validator_proxy_fence(const validator *v, state *s, knowledge space, uint32
 {
     int to = v->at.fenced[space], from = v->at.fenced[KNOWN];
     for (int g = 1; to >= 0 && g <= s->generations; g++) {
-        *own_of(v, s, g, space) |= warps;
+        s->own[g][space] |= warps;
         for (int half = 0; half < v->at.firsts; half++) {
             if (!(planes_in(v, s, g) >> (to + half) & 1)) continue;
             const uint32_t *known = rows_of(v, s, g, from + half);

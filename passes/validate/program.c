@@ -443,7 +443,7 @@ static void find_shape(validator *v)
     at->mbarriers = at->cells + rounded((size_t)v->n_cells * sizeof(cell));
     at->registers = at->mbarriers + rounded((size_t)v->n_mbarriers * sizeof(mbarrier));
     at->scripts = at->registers + rounded((size_t)v->n_registers * sizeof(registers));
-    at->generations = at->scripts + rounded((size_t)v->n_scripts * sizeof(script));
+    at->end = at->scripts + rounded((size_t)v->n_scripts * sizeof(script));
     at->firsts = v->n_mbarriers ? 2 : 1;
     at->rows = v->warps + (v->n_mbarriers > 0);
     at->fenced[KNOWN] = 0;
@@ -461,11 +461,7 @@ static void find_shape(validator *v)
         for (int kind = KNOWN; kind < KINDS_OF_KNOWLEDGE; kind++)
             if (plane_of(v, (knowledge)kind, half) >= 0)
                 at->of_half[half] |= 1u << plane_of(v, (knowledge)kind, half);
-    at->first_plane = even(KINDS_OF_KNOWLEDGE);
     at->plane = even(at->rows + at->tellers);
-    at->words = at->first_plane + at->planes * at->plane;
-    at->bytes =
-        at->generations + sizeof(uint32_t) * (size_t)at->words * (size_t)(MOST_GENERATIONS - 1);
 }
 
 bool validator_prepare(validator *v)

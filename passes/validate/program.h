@@ -11,6 +11,7 @@ enum {
     MOST_GLOBAL = 32,      // accesses of a tensor that are told apart
     MOST_CONDITIONS = 64,  // whose outcome is remembered
     MOST_WARPS = 32,
+    MOST_PLANES = 8, // of a generation
     MOST_LOOPS = 8, // around one another
     MANY_LANES = -1,
     UNKNOWN_SCALAR = -1, // else a residue modulo `modulus`

@@ -8,18 +8,20 @@
 state *state_take(validator *v, size_t bytes)
 {
     size_t capacity = (bytes + SIZE_STEP - 1) / SIZE_STEP;
-    state_set *spare = &v->spare[capacity < SIZES ? capacity : 0];
-    if (capacity >= SIZES) bytes = v->at.bytes;
-    state *s = spare->count
+    bool large = capacity >= SIZES; // the largest are not used again
+    state_set *spare = &v->spare[large ? 0 : capacity];
+    state *s = spare->count && !large
                    ? spare->items[--spare->count]
-                   : kg_arena_alloc(v->arena, capacity < SIZES ? capacity * SIZE_STEP : bytes);
-    s->capacity = (uint8_t)(capacity < SIZES ? capacity : 0);
+                   : kg_arena_alloc(v->arena, large ? bytes : capacity * SIZE_STEP);
+    s->capacity = (uint8_t)(large ? 0 : capacity);
     return s;
 }
 
 state *state_new(validator *v)
 {
-    return state_take(v, v->at.bytes);
+    state *s = state_take(v, v->at.end);
+    s->planes = 0;
+    return s;
 }
 
 static size_t bytes_of_plane(const validator *v)
@@ -27,26 +29,35 @@ static size_t bytes_of_plane(const validator *v)
     return sizeof(uint32_t) * (size_t)v->at.plane;
 }
 
-// Behind the last generation nothing counts, nor do planes that nobody asks for.
-void state_set_to(const validator *v, state *s, const state *from)
+void state_make_room(validator *v, state *s, int planes)
 {
+    enum { STEP = 8 };
+    if (planes <= s->room) return;
+    int room = (planes + planes / 4 + STEP) / STEP * STEP;
+    uint32_t *memory = kg_arena_alloc(v->arena, bytes_of_plane(v) * (size_t)room);
+    if (s->room) memcpy(memory, s->planes_memory, bytes_of_plane(v) * (size_t)s->room);
+    s->planes_memory = memory;
+    s->room = (uint16_t)room;
+}
+
+static void set_to(validator *v, state *s, const state *from)
+{
+    uint32_t *memory = s->planes_memory;
+    uint16_t room = s->room;
     uint8_t capacity = s->capacity;
-    memcpy(s, from, v->at.generations);
+    memcpy(s, from, v->at.end);
+    s->planes_memory = memory;
+    s->room = room;
     s->capacity = capacity;
-    for (int g = 1; g <= s->generations; g++) {
-        memcpy(generation_of(v, s, g), generation_of(v, from, g),
-               sizeof(uint32_t) * (size_t)v->at.first_plane);
-        for (uint32_t left = planes_in(v, s, g); left; left &= left - 1) {
-            int p = __builtin_ctz(left);
-            memcpy(rows_of(v, s, g, p), rows_of(v, from, g, p), bytes_of_plane(v));
-        }
-    }
+    int planes = from->planes + v->at.planes;
+    state_make_room(v, s, planes);
+    memcpy(s->planes_memory, from->planes_memory, bytes_of_plane(v) * (size_t)planes);
 }
 
 state *state_copy(validator *v, const state *from)
 {
     state *s = state_new(v);
-    state_set_to(v, s, from);
+    set_to(v, s, from);
     return s;
 }
 
@@ -75,20 +86,19 @@ uint64_t state_hash_of(const char *at, size_t n)
 
 void state_hash(const validator *v, state *s)
 {
-    s->hash = state_hash_of((const char *)s + STATE_COMPARED, v->at.generations - STATE_COMPARED);
+    s->hash = state_hash_of((const char *)s + STATE_COMPARED, v->at.end - STATE_COMPARED);
 }
 
 // Which planes are asked for follows from what is kept in front of them, so with that being equal
 // only those count that both have marked; of others something was kept once.
 static bool equal(const validator *v, const state *a, const state *b)
 {
-    bool same = a->hash == b->hash &&
-                !memcmp((const char *)a + STATE_COMPARED, (const char *)b + STATE_COMPARED,
-                        v->at.generations - STATE_COMPARED);
+    bool same =
+        a->hash == b->hash && !memcmp((const char *)a + STATE_COMPARED,
+                                      (const char *)b + STATE_COMPARED, v->at.end - STATE_COMPARED);
     for (int g = 1; same && g <= a->generations; g++) {
         uint32_t left = planes_in(v, a, g) & planes_in(v, b, g);
-        same = !memcmp(generation_of(v, a, g), generation_of(v, b, g),
-                       sizeof(uint32_t) * (size_t)v->at.first_plane);
+        same = !memcmp(a->own[g], b->own[g], sizeof a->own[g]);
         for (; same && left; left &= left - 1) {
             int p = __builtin_ctz(left);
             same = !memcmp(rows_of(v, a, g, p), rows_of(v, b, g, p), bytes_of_plane(v));

@@ -137,7 +137,7 @@ static void put_generations(packer *p)
     const validator *v = p->v;
     int last = v->n_mbarriers ? p->s->generations - 1 : p->s->generations;
     for (int g = 1; g <= last; g++) {
-        put_bytes(p, generation_of(v, p->s, g), KINDS_OF_KNOWLEDGE * sizeof(uint32_t));
+        put_bytes(p, p->s->own[g], sizeof p->s->own[g]);
         for (uint32_t left = planes_in(v, p->s, g); left; left &= left - 1)
             put_plane(p, rows_of(v, p->s, g, __builtin_ctz(left)));
     }
@@ -160,7 +160,7 @@ static int pack(const validator *v, const state *s, const turning *turned, uint3
 
 static const char *packed_words(const state *s)
 {
-    return (const char *)s + STATE_COMPARED;
+    return (const char *)s + STATE_KEPT;
 }
 
 static int *find(const state_set *visited, uint64_t hash, const void *words, int n)
@@ -191,7 +191,8 @@ static size_t most_words(const validator *v)
 {
     size_t heads = (size_t)(v->n_cells + 3 * v->n_mbarriers + v->n_scripts + v->n_tensors + 8);
     size_t planes = MOST_GENERATIONS * (size_t)v->at.planes;
-    return v->at.bytes / 4 + heads + planes * (size_t)(v->at.tellers / 2 + 3);
+    return v->at.end / 4 + heads + MOST_GENERATIONS * (size_t)KINDS_OF_KNOWLEDGE +
+           planes * (size_t)(v->at.plane + v->at.tellers / 2 + 3);
 }
 
 bool state_known(validator *v, state_set *visited, const state *s, const turning *turned)
@@ -204,10 +205,10 @@ bool state_known(validator *v, state_set *visited, const state *s, const turning
     int *place = find(visited, hash, v->packed, n);
     if (*place) return true;
     *place = visited->count + 1;
-    state *met = state_take(v, STATE_COMPARED + bytes);
+    state *met = state_take(v, STATE_KEPT + bytes);
     met->hash = hash;
     met->packed = n;
-    memcpy((char *)met + STATE_COMPARED, v->packed, bytes);
+    memcpy((char *)met + STATE_KEPT, v->packed, bytes);
     state_push(v, visited, met);
     return false;
 }
