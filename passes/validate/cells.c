@@ -127,50 +127,73 @@ static const int *first_alike(const validator *v)
 
 // ---- who touches what -------------------------------------------------------------------------
 
-static void note_alignment(int thread, int64_t offset, int bytes, void *user)
+// Bytes in a row that some lanes touch.
+typedef struct run {
+    int64_t offset;
+    int bytes, lane;
+    uint32_t warps;
+} run;
+
+typedef struct runs {
+    kg_arena *arena;
+    run *items;
+    int count, capacity;
+    int64_t bits; // of offsets and lengths
+} runs;
+
+static void note_run(int thread, int64_t offset, int bytes, void *user)
 {
-    *(int64_t *)user |= offset | bytes;
+    runs *r = user;
+    run *last = r->count ? &r->items[r->count - 1] : NULL;
+    if (last && last->offset == offset && last->bytes == bytes) {
+        if (last->lane != thread % 32) last->lane = MANY_LANES;
+        last->warps |= 1u << (thread / 32);
+        return;
+    }
+    KG_PUSH(r->arena, r, ((run){offset, bytes, thread % 32, 1u << (thread / 32)}));
+    r->bits |= offset | bytes;
 }
 
-// Where an access is known to be as coarse as what was found already, nobody looks at its bytes.
-static int granule_of(const validator *v, const int *like)
+// By access, of the first of those that are alike.
+static runs *find_runs(const validator *v, const int *like)
+{
+    runs *all = KG_NEW_ARRAY(v->arena, runs, v->accesses.count + 1);
+    for (int i = 0; i < v->accesses.count; i++) {
+        const access_model *a = &v->accesses.items[i];
+        all[i].arena = v->arena;
+        if (a->shared && a->at.exact && !a->use && like[i] == i)
+            kg_access_sharers(&a->at, note_run, &all[i]);
+    }
+    return all;
+}
+
+static int granule_of(const validator *v, const runs *of)
 {
     int64_t bits = LARGEST_GRANULE;
     for (int i = 0; i < v->accesses.count; i++) {
         const access_model *a = &v->accesses.items[i];
-        if (!a->shared) continue;
-        bits |= a->offset | a->slot_bytes;
-        if (a->at.exact && !a->use && like[i] == i && kg_access_unit(&a->at) < (bits & -bits))
-            kg_access_sharers(&a->at, note_alignment, &bits);
+        if (a->shared) bits |= a->offset | a->slot_bytes | of[i].bits;
     }
     return __builtin_ctzll((uint64_t)bits);
 }
 
-typedef struct recorder {
-    toucher *who;
-    int granule_log2;
-} recorder;
-
-static void record(int thread, int64_t offset, int bytes, void *user)
+static void record(toucher *who, const run *r, int granule_log2)
 {
-    recorder *r = user;
-    int64_t first = offset >> r->granule_log2, last = (offset + bytes - 1) >> r->granule_log2;
+    int64_t first = r->offset >> granule_log2, last = (r->offset + r->bytes - 1) >> granule_log2;
     for (int64_t i = first; i <= last; i++) {
-        toucher *w = &r->who[i];
-        w->lane = !w->warps || w->lane == thread % 32 ? thread % 32 : MANY_LANES;
-        w->warps |= 1u << (thread / 32);
+        toucher *w = &who[i];
+        w->lane = !w->warps || w->lane == r->lane ? r->lane : MANY_LANES;
+        w->warps |= r->warps;
     }
 }
 
-static touched touchers(partition *p, const access_model *a)
+static touched touchers(partition *p, const access_model *a, const runs *of)
 {
     int64_t n = a->slot_bytes >> p->granule_log2;
     toucher *who = KG_NEW_ARRAY(p->v->arena, toucher, n + 1);
-    recorder r = {who, p->granule_log2};
-    if (a->at.exact && !a->use)
-        kg_access_sharers(&a->at, record, &r);
-    else
-        for (int64_t i = 0; i < n; i++) who[i] = (toucher){a->region, a->elected ? 0 : MANY_LANES};
+    for (int i = 0; i < of->count; i++) record(who, &of->items[i], p->granule_log2);
+    for (int64_t i = 0; (!a->at.exact || a->use) && i < n; i++)
+        who[i] = (toucher){a->region, a->elected ? 0 : MANY_LANES};
     touched t = {.who = who, .granules = n, .changes = KG_NEW_ARRAY(p->v->arena, int, n + 2)};
     for (int64_t i = 0; i < n; i++)
         if (!i || who[i].warps != who[i - 1].warps || who[i].lane != who[i - 1].lane)
@@ -192,10 +215,10 @@ static touched moved(partition *p, const touched *t, int by)
     return to;
 }
 
-static touched find_touchers(partition *p, const touched *by, int number, int like)
+static touched find_touchers(partition *p, const touched *by, int number, int like, const runs *of)
 {
     const access_model *a = &p->v->accesses.items[number], *b = &p->v->accesses.items[like];
-    if (number == like) return touchers(p, a);
+    if (number == like) return touchers(p, a, of);
     return moved(p, &by[like],
                  kg_op_region(a->at.op).first_warp - kg_op_region(b->at.op).first_warp);
 }
@@ -384,11 +407,12 @@ static void list_in_flight(validator *v, int kind)
 void validator_make_cells(validator *v)
 {
     const int *like = first_alike(v);
-    partition p = {.v = v, .granule_log2 = granule_of(v, like), .classes = 1};
+    const runs *of = find_runs(v, like);
+    partition p = {.v = v, .granule_log2 = granule_of(v, of), .classes = 1};
     touched *by = KG_NEW_ARRAY(v->arena, touched, v->accesses.count + 1);
     p.granules = (v->kernel->shared_bytes >> p.granule_log2) + 2;
     for (int i = 0; i < v->accesses.count; i++)
-        if (v->accesses.items[i].shared) by[i] = find_touchers(&p, by, i, like[i]);
+        if (v->accesses.items[i].shared) by[i] = find_touchers(&p, by, i, like[i], &of[i]);
     find_atoms(&p, by);
     for (int i = 0; i < v->accesses.count; i++) {
         const access_model *a = &v->accesses.items[i];
