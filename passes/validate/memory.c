@@ -332,7 +332,8 @@ void validator_next_trip(const validator *v, state *s, const kg_op *loop)
     for (int i = 0; v->any_computed && i < v->n_cells; i++) {
         make_stale(v, &cells[i].write, loop);
         for (int k = 0; k < cells[i].count; k++) make_stale(v, &cells[i].entries[k], loop);
-        cells[i].count = (uint8_t)join_equal(cells[i].entries, cells[i].count);
+        if (cells[i].count > 1)
+            cells[i].count = (uint8_t)join_equal(cells[i].entries, cells[i].count);
     }
     for (int i = 0; i < v->n_tensors; i++) {
         tensor_state *t = &tensors_of(v, s)[i];
