@@ -158,8 +158,9 @@ static void go_to_block(crew *c, state *s, int role, const kg_block *block)
 static void step(crew *c, state *s, int role, const kg_op *op)
 {
     validator *v = c->v;
-    state_set one = {0}, heads = {0}, arms[2] = {{0}, {0}};
-    state_push(v, &one, s);
+    state *only[] = {s};
+    state_set one = {.items = only, .count = 1, .capacity = 1};
+    state_set heads = {0}, arms[2] = {{0}, {0}};
     switch (op->code) {
     case KG_OP_FOR:
         validator_enter(v, op, &heads, &one);
