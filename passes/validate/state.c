@@ -84,9 +84,10 @@ uint64_t state_hash_of(const char *at, size_t n)
     return (h ^ word) * UINT64_C(0xD6E8FEB86659FD93);
 }
 
+// By where it stands; what is known is compared.
 void state_hash(const validator *v, state *s)
 {
-    s->hash = state_hash_of((const char *)s + STATE_COMPARED, v->at.end - STATE_COMPARED);
+    s->hash = state_hash_of((const char *)s + STATE_COMPARED, v->at.tensors - STATE_COMPARED);
 }
 
 // Which planes are asked for follows from what is kept in front of them, so with that being equal
