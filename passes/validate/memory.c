@@ -99,22 +99,23 @@ static bool lie_apart(const validator *v, const entry *e, const access_model *b)
 static void check_entry(validator *v, const state *s, const entry *e, const access_model *b,
                         const touch *t, int slot)
 {
-    complaint c = {.certain = !e->inexact && b->at.exact,
-                   .a = &v->accesses.items[e->access],
-                   .b = b,
-                   .slot = slot,
-                   .cell = t->cell,
-                   .warps_a = e->warps,
-                   .warps_b = t->warps};
     if (!may_conflict(v, e, b) || lie_apart(v, e, b)) return;
+    uint32_t warps_a = e->warps, warps_b = t->warps;
     knowledge need = needed(v, e, b);
     bool known =
-        !e->phase && validator_ordered(v, s, e, KNOWN, t->warps, t->lane, &c.warps_a, &c.warps_b);
+        !e->phase && validator_ordered(v, s, e, KNOWN, t->warps, t->lane, &warps_a, &warps_b);
     bool fence = known && need != KNOWN &&
-                 !validator_ordered(v, s, e, need, t->warps, t->lane, &c.warps_a, &c.warps_b);
+                 !validator_ordered(v, s, e, need, t->warps, t->lane, &warps_a, &warps_b);
     if (known && !fence) return;
-    c.what = what_is_wrong(v, e, b, fence);
-    validator_report(v, s, &c);
+    validator_report(v, s,
+                     &(complaint){.certain = !e->inexact && b->at.exact,
+                                  .what = what_is_wrong(v, e, b, fence),
+                                  .a = &v->accesses.items[e->access],
+                                  .b = b,
+                                  .slot = slot,
+                                  .cell = t->cell,
+                                  .warps_a = warps_a,
+                                  .warps_b = warps_b});
 }
 
 static bool replaces(const entry *old, const entry *now)
@@ -154,6 +155,7 @@ static void add_entry(validator *v, cell *c, const entry *now)
 static void check_live(validator *v, const state *s, const cell *c, const access_model *a,
                        const touch *t, int slot)
 {
+    if (!c->live) return;
     complaint alive = {.certain = a->at.exact,
                        .what = a->init ? "an mbarrier is initialized twice"
                                        : "touched, and it is an mbarrier that is in use",
@@ -163,19 +165,20 @@ static void check_live(validator *v, const state *s, const cell *c, const access
                        .cell = t->cell,
                        .warps_a = t->warps,
                        .warps_b = t->warps};
-    if (c->live) validator_report(v, s, &alive);
+    validator_report(v, s, &alive);
 }
 
 static void touch_cell(validator *v, state *s, const access_model *a, touch *t, int slot)
 {
     cell *c = &cells_of(v, s)[t->cell];
     if (!a->use) check_live(v, s, c, a, t, slot);
-    check_entry(v, s, &c->write, a, t, slot);
+    if (c->write.kind) check_entry(v, s, &c->write, a, t, slot);
     for (int i = 0; i < c->count && !v->stop; i++) check_entry(v, s, &c->entries[i], a, t, slot);
     bool several = t->lane == MANY_LANES || (t->warps & (t->warps - 1));
-    complaint twice = {
-        true, "written by several threads at once", NULL, a, slot, t->cell, t->warps, t->warps};
-    if (a->writes && !a->atomic && a->at.exact && several) validator_report(v, s, &twice);
+    if (a->writes && !a->atomic && a->at.exact && several)
+        validator_report(v, s,
+                         &(complaint){true, "written by several threads at once", NULL, a, slot,
+                                      t->cell, t->warps, t->warps});
     if (a->use) return;
     c->live |= a->init;
     if (v->n_mbarriers && !a->writes && c->count == MOST_ENTRIES) validator_tidy(v, s);
