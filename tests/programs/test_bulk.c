@@ -60,6 +60,44 @@ static void store(void **state)
     }
 }
 
+// ---- updates -----------------------------------------------------------------------------------
+
+// Tiles of all rows, taken together: by sum, sum, maximum and exclusive or.
+static void expect_reductions(int64_t m, int64_t n, const double *x, const double *v,
+                              double *const y[4])
+{
+    for (int64_t i = 0; i < m * n; i++) {
+        int64_t at = i / n % 16 * n + i % n;
+        y[0][at] += x[i];
+        y[1][at] += x[i];
+        y[2][at] = v[i] > y[2][at] ? v[i] : y[2][at];
+        y[3][at] = (double)((int32_t)y[3][at] ^ (int32_t)v[i]);
+    }
+}
+
+static void add_reductions(program_case *c, int64_t m, int64_t n)
+{
+    double *x = program_add(c, "x", "f32", IN, 0, m * n),
+           *v = program_add(c, "v", "i32", IN, 0, m * n);
+    double *const y[] = {program_add(c, "total", "f32", PROGRAM_ZEROED, 1e-5, 16 * n),
+                         program_add(c, "half", "f16", PROGRAM_ZEROED, 0x1p-5, 16 * n),
+                         program_add(c, "most", "i32", PROGRAM_ZEROED, 0, 16 * n),
+                         program_add(c, "odd", "i32", PROGRAM_ZEROED, 0, 16 * n)};
+    program_scalar(c, "M", m);
+    program_scalar(c, "N", n);
+    expect_reductions(m, n, x, v, y);
+}
+
+static void reduce(void **state)
+{
+    static const int64_t sizes[][2] = {{16, 32}, {5, 8}, {48, 64}, {233, 72}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        program_case c = of("bulk/bulk_reduce.kg");
+        add_reductions(&c, sizes[i][0], sizes[i][1]);
+        program_run(&c);
+    }
+}
+
 // ---- views --------------------------------------------------------------------------------------
 
 enum { A = 3, B = 4, C = 5, D = 6, W = 24, V = 32, P = 36, Q = 9, N = 900 };
@@ -156,20 +194,70 @@ static void pair_derived(void **state)
     pairs("bulk/bulk_pair_derived.kg");
 }
 
-// bulk_pair.kg with one passage replaced, and what the machine must find then.
-static void wrong_pair(const char *passage, const char *instead, const char *finds, bool strict)
+enum { TEXT = 4096 };
+
+// A program with one passage replaced.
+static void replace(const char *file, const char *passage, const char *instead, char *wrong)
 {
-    char path[512], text[4096], wrong[4096];
-    if (getenv("KGEN_PROGRAMS_DRIVER")) return; // findings are the cpu device's
-    snprintf(path, sizeof path, "%s/bulk/bulk_pair.kg", getenv("KGEN_PROGRAMS"));
+    char path[512], text[TEXT];
+    snprintf(path, sizeof path, "%s/bulk/%s", getenv("KGEN_PROGRAMS"), file);
     FILE *in = fopen(path, "rb");
     assert_non_null(in);
     text[fread(text, 1, sizeof text - 1, in)] = 0;
     fclose(in);
     const char *at = strstr(text, passage);
     assert_non_null(at);
-    snprintf(wrong, sizeof wrong, "%.*s%s%s", (int)(at - text), text, instead,
-             at + strlen(passage));
+    snprintf(wrong, TEXT, "%.*s%s%s", (int)(at - text), text, instead, at + strlen(passage));
+}
+
+// bulk_reduce.kg with one passage replaced, and what the machine must find then.
+static void wrong_reduce(const char *passage, const char *instead, const char *finds)
+{
+    char wrong[TEXT];
+    if (getenv("KGEN_PROGRAMS_DRIVER")) return; // findings are the cpu device's
+    replace("bulk_reduce.kg", passage, instead, wrong);
+    program_case c = of("bulk_reduce.kg, but wrong");
+    c.source = wrong;
+    c.finds = finds;
+    c.synced = true;
+    add_reductions(&c, 233, 72);
+    program_run(&c);
+}
+
+static void reduce_not_fenced(void **state)
+{
+    wrong_reduce("    proxy_fence shared\n", "", "proxy-fence");
+}
+
+static void reduce_not_met(void **state)
+{
+    wrong_reduce("    proxy_fence shared\n    barrier\n", "    proxy_fence shared\n",
+                 "race-async-operation");
+}
+
+static void reduce_overwritten(void **state)
+{
+    wrong_reduce("bulk_wait 1 {read=1}", "bulk_wait 2 {read=1}", "race-async-operation");
+}
+
+static void reduce_not_drained(void **state)
+{
+    wrong_reduce("  bulk_wait 0 {read=1}\n", "", "async-operation-at-exit");
+}
+
+// Updates go together with each other, but not with what threads write.
+static void reduce_and_store(void **state)
+{
+    wrong_reduce("    bulk_commit\n",
+                 "    bulk_commit\n    store most[0.. + R, n*C.. + C] = full(1, [R, C])\n", "race");
+}
+
+// bulk_pair.kg with one passage replaced, and what the machine must find then.
+static void wrong_pair(const char *passage, const char *instead, const char *finds, bool strict)
+{
+    char wrong[TEXT];
+    if (getenv("KGEN_PROGRAMS_DRIVER")) return; // findings are the cpu device's
+    replace("bulk_pair.kg", passage, instead, wrong);
     program_case c = of("bulk_pair.kg, but wrong");
     c.source = wrong;
     c.finds = finds;
@@ -214,6 +302,12 @@ int main(void)
         cmocka_unit_test(ring),
         cmocka_unit_test(registers),
         cmocka_unit_test(store),
+        cmocka_unit_test(reduce),
+        cmocka_unit_test(reduce_not_fenced),
+        cmocka_unit_test(reduce_not_met),
+        cmocka_unit_test(reduce_overwritten),
+        cmocka_unit_test(reduce_not_drained),
+        cmocka_unit_test(reduce_and_store),
         cmocka_unit_test(views),
         cmocka_unit_test(pair),
         cmocka_unit_test(pair_derived),

@@ -156,6 +156,25 @@ static void stores(void **state)
     }
 }
 
+static void parts(void **state)
+{
+    static const int64_t sizes[][3] = {{64, 64, 64}, {3, 8, 8}, {133, 136, 520}};
+    static const char *const defines[] = {"COLUMNS=0", "COLUMNS=32", "COLUMNS=0,CTAS=2",
+                                          "COLUMNS=16,CTAS=3,PARTS=2"};
+    for (int i = 0; i < TARGETS * 3 * 4; i++) {
+        const int64_t *size = sizes[i / 4 % 3];
+        int64_t m = size[0], n = size[1], k = size[2];
+        program_case c = {
+            .file = "scheduled/parts.kg", .target = targets[i / 12], .defines = defines[i % 4]};
+        double *a = program_add(&c, "a", "f16", IN, 0, m * k),
+               *b = program_add(&c, "b", "f16", IN, 0, n * k),
+               *y = program_add(&c, "c", "f32", PROGRAM_ZEROED, 1e-4, m * n);
+        scalars(&c, m, n, k);
+        multiply(&(product){m, n, k, a, b, k, 1, 1, k, y});
+        program_run(&c);
+    }
+}
+
 static void epilogue(void **state)
 {
     static const int64_t sizes[][3] = {{64, 64, 64}, {300, 400, 136}};
@@ -188,7 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(batched),  cmocka_unit_test(grouped),  cmocka_unit_test(chained),
         cmocka_unit_test(scores),   cmocka_unit_test(pingpong), cmocka_unit_test(stores),
-        cmocka_unit_test(epilogue),
+        cmocka_unit_test(epilogue), cmocka_unit_test(parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
