@@ -60,6 +60,42 @@ static void store(void **state)
     }
 }
 
+// ---- tiles by a counter -------------------------------------------------------------------------
+
+// y = a b^T, of tensors that the case has already.
+static void multiply(int64_t m, int64_t n, int64_t k, const double *a, const double *b, double *y)
+{
+    for (int64_t i = 0; i < m * n; i++)
+        for (int64_t t = 0; t < k; t++) y[i] += a[i / n * k + t] * b[i % n * k + t];
+}
+
+static void add_queue(program_case *c, int64_t m, int64_t n, int64_t k, int64_t ctas)
+{
+    double *a = program_add(c, "a", "bf16", IN, 0, m * k),
+           *b = program_add(c, "b", "bf16", IN, 0, n * k),
+           *y = program_add(c, "c", "f32", OUT, 1e-4, m * n),
+           *next = program_add(c, "next", "i32", PROGRAM_ZEROED, 0, 1);
+    program_scalar(c, "M", m);
+    program_scalar(c, "N", n);
+    program_scalar(c, "K", k);
+    program_scalar(c, "CTAS", ctas);
+    multiply(m, n, k, a, b, y);
+    *next = (double)((m + 63) / 64 * ((n + 63) / 64) + ctas); // each takes one that is none
+}
+
+// Fewer tiles than CTAs, more, one CTA alone; fewer trips than slots, and more.
+static void queue(void **state)
+{
+    static const int64_t sizes[][4] = {
+        {64, 64, 64, 3}, {5, 8, 8, 1}, {200, 136, 264, 2}, {300, 200, 72, 5}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const int64_t *s = sizes[i];
+        program_case c = of("bulk/bulk_queue.kg");
+        add_queue(&c, s[0], s[1], s[2], s[3]);
+        program_run(&c);
+    }
+}
+
 // ---- updates -----------------------------------------------------------------------------------
 
 // Tiles of all rows, taken together: by sum, sum, maximum and exclusive or.
@@ -302,6 +338,7 @@ int main(void)
         cmocka_unit_test(ring),
         cmocka_unit_test(registers),
         cmocka_unit_test(store),
+        cmocka_unit_test(queue),
         cmocka_unit_test(reduce),
         cmocka_unit_test(reduce_not_fenced),
         cmocka_unit_test(reduce_not_met),
