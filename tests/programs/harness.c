@@ -117,7 +117,7 @@ static kgen_program *compile(kgen_context *context, const program_case *c)
     kgen_program *program = NULL;
     kgen_compile_options options = {
         .name = c->file, .target = c->target, .defines = defines, .n_defines = n};
-    if (c->finds) check_refuted(c, text, length, &options);
+    if (c->finds && !c->unproved) check_refuted(c, text, length, &options);
     options.no_validate = c->finds != NULL;
     kgen_status status = c->synced
                              ? program_compile_synced(context, text, length, &options, &program)

@@ -260,6 +260,45 @@ static void wrong_reduce(const char *passage, const char *instead, const char *f
     program_run(&c);
 }
 
+// bulk_queue.kg with one passage replaced. Tiles of one trip, so that nothing but the numbers'
+// mbarriers keeps the roles together.
+static void wrong_queue(const char *passage, const char *instead, const char *finds)
+{
+    char wrong[TEXT];
+    if (getenv("KGEN_PROGRAMS_DRIVER")) return;
+    replace("bulk_queue.kg", passage, instead, wrong);
+    program_case c = of("bulk_queue.kg, but wrong");
+    c.source = wrong;
+    c.finds = finds;
+    c.unproved = true; // of a `while` inside of a role
+    add_queue(&c, 300, 200, 64, 1);
+    program_run(&c);
+}
+
+static void queue_overwritten(void **state)
+{
+    wrong_queue("      mbarrier_wait heard[turn] {behind=1}\n", "", "mbarrier-stale-phase");
+}
+
+static void queue_heard_early(void **state)
+{
+    wrong_queue("      tile = load number[turn; 0]\n      warp_sync\n"
+                "      mbarrier_arrive heard[turn]\n",
+                "      mbarrier_arrive heard[turn]\n      tile = load number[turn; 0]\n", "race");
+}
+
+static void queue_told_early(void **state)
+{
+    wrong_queue("      store number[turn; 0] = tile\n      warp_sync\n"
+                "      mbarrier_arrive told[turn]\n",
+                "      mbarrier_arrive told[turn]\n      store number[turn; 0] = tile\n", "race");
+}
+
+static void queue_not_awaited(void **state)
+{
+    wrong_queue("      mbarrier_wait told[turn]\n", "", "uninitialised-shared");
+}
+
 static void reduce_not_fenced(void **state)
 {
     wrong_reduce("    proxy_fence shared\n", "", "proxy-fence");
@@ -339,6 +378,10 @@ int main(void)
         cmocka_unit_test(registers),
         cmocka_unit_test(store),
         cmocka_unit_test(queue),
+        cmocka_unit_test(queue_overwritten),
+        cmocka_unit_test(queue_heard_early),
+        cmocka_unit_test(queue_told_early),
+        cmocka_unit_test(queue_not_awaited),
         cmocka_unit_test(reduce),
         cmocka_unit_test(reduce_not_fenced),
         cmocka_unit_test(reduce_not_met),
