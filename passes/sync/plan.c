@@ -419,23 +419,33 @@ static kg_points late_points(const counter *c)
     return out;
 }
 
-static void count_waits(planner *l, kg_group group)
+static void replay_waits(planner *l, kg_group group, kg_replay *replay)
 {
     counter c = {l, group, &l->plan->waits[group], NULL};
-    kg_replay replay;
     c.record = kg_waits_record(l->p, l->o, l->plan, group, late_points(&c));
-    kg_waits_replay(c.record, &replay);
-    while (replay.bounded && newly_open(&c, &replay) && close_open(&c, &replay))
-        kg_waits_replay(c.record, &replay);
-    if (replay.bounded) {
-        if (group == KG_GROUP_WGMMA) wait_later(&c, &replay);
-        guard_unseen(&c, &replay);
-        prune_waits(&c, &replay);
-    }
-    c.waits->count = KG_NEW_ARRAY(l->p->arena, int, l->p->n_points + 1);
-    for (int i = 0; i < l->p->n_points; i++)
-        c.waits->count[i] = replay.count[i] > 0 ? replay.count[i] : 0;
-    c.waits->binding = replay.binding;
+    kg_waits_replay(c.record, replay);
+    while (replay->bounded && newly_open(&c, replay) && close_open(&c, replay))
+        kg_waits_replay(c.record, replay);
+    if (!replay->bounded) return;
+    if (group == KG_GROUP_WGMMA) wait_later(&c, replay);
+    guard_unseen(&c, replay);
+    prune_waits(&c, replay);
+}
+
+// How many groups each wait of the plan leaves, and what for.
+static void count_waits(planner *l, kg_group group)
+{
+    kg_sync_waits *waits = &l->plan->waits[group];
+    int n = l->p->n_points;
+    kg_replay replay = {0};
+    if (l->p->has_async[group]) replay_waits(l, group, &replay);
+    waits->count = KG_NEW_ARRAY(l->p->arena, int, n + 1);
+    waits->binding = replay.binding;
+    for (int i = 0; i < n && replay.count; i++)
+        waits->count[i] = replay.count[i] > 0 ? replay.count[i] : 0;
+    if (replay.binding) return;
+    waits->binding = KG_NEW_ARRAY(l->p->arena, kg_binding, n + 1);
+    memset(waits->binding, -1, sizeof *waits->binding * (size_t)n);
 }
 
 // Behind its commit every way to the end leads past a wait for all, whatever a replay could or
