@@ -36,11 +36,13 @@ static uint64_t slot_distances(const kg_sync_program *p, const kg_sync_access *a
     int64_t slot = residue(d.base, a->ring), slope = residue(d.slope, a->ring);
     if (!carrier) return slot == 0 ? any_distance : 0;
     uint64_t set = 0;
-    for (int i = 0; i < DISTANCES; i++) {
+    int period = a->ring < DISTANCES ? a->ring : DISTANCES;
+    for (int i = 0; i < period; i++) {
         slot += slope;
         if (slot >= a->ring) slot -= a->ring;
         set |= (uint64_t)(slot == 0) << i;
     }
+    for (; period < DISTANCES; period *= 2) set |= set << period;
     return set;
 }
 
