@@ -38,7 +38,7 @@ static uint32_t sum_mask(uint32_t a, uint32_t b)
     return ~UINT32_C(0) << __builtin_ctz(a | b);
 }
 
-static void add_scalar(kg_emit *e, emit_place *place, int r, kg_value *scalar, int64_t divisor)
+void emit_place_add(kg_emit *e, emit_place *place, int r, kg_value *scalar, int64_t divisor)
 {
     int64_t constant;
     emit_part *dyn = &place->dyn[r];
@@ -62,19 +62,23 @@ static void add_scalar(kg_emit *e, emit_place *place, int r, kg_value *scalar, i
 static void open_indices(kg_emit *e, emit_place *place, const emit_part *thread)
 {
     for (int r = 0; r < KG_MAX_RANK; r++) place->operand_dim[r] = -1;
+    place->all_linear = true;
     for (int d = 0; d < place->view.rank; d++) {
         int r = place->view.dim[d];
         place->operand_dim[r] = d;
         place->thread[r] = thread[d];
         place->gather[r] = place->view.gather[d];
         place->gathers |= place->gather[r] != NULL;
-        if (!place->gather[r]) place->dyn[r] = thread[d];
+        if (!place->gather[r])
+            place->dyn[r] = thread[d];
+        else
+            place->all_linear &= emit_linear_gather(e, place, r);
         if (place->view.start[d])
-            add_scalar(e, place, r, place->view.start[d], place->view.divisor[d]);
+            emit_place_add(e, place, r, place->view.start[d], place->view.divisor[d]);
     }
     for (int r = 0; r < place->rank; r++)
         if (place->view.fixed[r])
-            add_scalar(e, place, r, place->view.fixed[r], place->view.fixed_divisor[r]);
+            emit_place_add(e, place, r, place->view.fixed[r], place->view.fixed_divisor[r]);
 }
 
 // The gathered index for constant part c: the element of the index fragment at this thread's
@@ -497,16 +501,21 @@ static emit_element shared_at(kg_emit *e, emit_place *place, const int32_t *cons
 {
     const kg_shared_layout *s = &place->layout;
     int64_t index[KG_MAX_RANK] = {0}, row = 0, column = 0;
+    bool apart = place->all_linear;
     for (int r = 0; r < place->rank; r++) {
-        index[r] =
-            place->constant[r] + (place->operand_dim[r] >= 0 ? constant[place->operand_dim[r]] : 0);
+        int64_t c = place->operand_dim[r] >= 0 ? constant[place->operand_dim[r]] : 0, at = c;
+        index[r] = place->gather[r] ? c : place->constant[r] + c;
+        if (place->linear[r]) {
+            at = emit_gathered_constant(place->linear[r], c);
+            apart &= !(place->thread[r].mask & (uint32_t)c);
+        }
         if (r == place->rank - 1)
-            column = index[r] * place->size;
+            column = (place->constant[r] + at) * place->size;
         else
-            row += index[r] * place->multiplier[r];
+            row += (place->constant[r] + at) * place->multiplier[r];
     }
     emit_element out = {.offset = place->base};
-    if (place->gathers || !parts_are_apart(place, row, column)) {
+    if (!apart || !parts_are_apart(place, row, column)) {
         out.address = shared_slowly(e, place, index);
         return out;
     }
