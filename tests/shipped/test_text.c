@@ -27,19 +27,26 @@ static void first_only(const char *pass, const char *ir, void *user)
     if (!pass) *(char **)user = strdup(ir);
 }
 
-static void resume(kgen_context *context, const char *pass, const char *text,
+// `last`: the last pass, where the program ends; NULL: it goes on to PTX, whose text is the same,
+// too.
+static void resume(kgen_context *context, const char *pass, const char *last, const char *text,
                    const kgen_program *whole, const char *line)
 {
     kgen_program_info info;
     char *again = NULL;
     kgen_program *program = NULL;
     assert_int_equal(kgen_program_get_info(whole, &info), KGEN_OK);
-    kgen_compile_options options = {
-        .name = pass, .target = info.target, .after_pass = first_only, .user = &again};
+    kgen_compile_options options = {.name = pass,
+                                    .target = info.target,
+                                    .stop_after = last,
+                                    .no_validate = last != NULL,
+                                    .after_pass = first_only,
+                                    .user = &again};
     kgen_status status = kgen_compile(context, text, strlen(text), &options, &program);
     if (status) fail_msg("%s: the text after %s: %s", line, pass, kgen_status_name(status));
     assert_string_equal(again, text);
     assert_string_equal(kgen_program_ir(program), kgen_program_ir(whole));
+    if (!last) assert_string_equal(kgen_program_ptx(program, NULL), kgen_program_ptx(whole, NULL));
     kgen_program_free(program);
     free(again);
 }
@@ -53,7 +60,10 @@ static void text_of_configuration(void **state)
     kgen_program *program = shipped_program(context, task, keep, &d);
     assert_true(d.n >= 8);
     for (int i = 0; i < d.n; i++) {
-        resume(context, d.pass[i], d.ir[i], program, line);
+        const char *last = i + 1 < d.n ? d.pass[d.n - 1] : NULL;
+        resume(context, d.pass[i], last, d.ir[i], program, line);
+    }
+    for (int i = 0; i < d.n; i++) {
         free(d.pass[i]);
         free(d.ir[i]);
     }
