@@ -199,6 +199,9 @@ typedef struct emit_place {
     // constant part adds (emit_gather.c); NULL: it is not.
     const emit_gather_bits *linear[KG_MAX_RANK];
     bool all_linear; // every gather is
+    // Global: an index that is select(which, consecutive ones, outside) is a start that holds where
+    // `which` does, an i1 fragment; NULL: everywhere.
+    kg_value *which[KG_MAX_RANK];
     // shared: bits that the run-time parts of row and column may have, and constant bytes
     kg_shared_layout layout;
     int64_t multiplier[KG_MAX_RANK]; // rows for each step of a leading dimension
@@ -242,6 +245,7 @@ cg_value emit_and(kg_emit *e, cg_value a, cg_value b); // predicates; NULL = tru
 void emit_place_add(kg_emit *e, emit_place *place, int r, kg_value *scalar, int64_t divisor);
 // emit_gather.c: takes the gather of dimension r apart, where that can be done.
 bool emit_linear_gather(kg_emit *e, emit_place *place, int r);
+bool emit_limited_gather(kg_emit *e, emit_place *place, int r);
 int64_t emit_gathered_constant(const emit_gather_bits *bits, int64_t constant);
 kg_value *emit_root_of(kg_value *operand);
 

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Gathers from and into shared memory whose index is linear in the coordinate.
+// Gathers whose index is no gather.
 //
 // An index that the text alone tells, such as iota(64) % 16 or iota(64) / 16 * 16, often takes bits
 // of the coordinate and puts them elsewhere. Then it is no gather: it has a thread part and a
 // constant part as any coordinate has, and what is added to it (a loop's index, say) is a start.
+// So in shared memory. In global memory it is the rows of a sequence that end somewhere:
+// select(first + iota(64) < end, first + iota(64), -1) are consecutive rows under a predicate.
 #include "codegen/emit.h"
 
 // Takes the scalars off a sum: what is left when nothing more comes off.
@@ -79,5 +81,41 @@ bool emit_linear_gather(kg_emit *e, emit_place *place, int r)
     for (int i = 0; i < count; i++)
         emit_place_add(e, place, r, scalars[i], kg_value_divisor(e->kernel, scalars[i]));
     place->linear[r] = bits;
+    return true;
+}
+
+static bool counts_up(const emit_gather_bits *bits, int32_t extent)
+{
+    for (int bit = 0; 1 << bit < extent; bit++)
+        if (bits->adds[bit] != 1 << bit) return false;
+    return true;
+}
+
+// Is it one constant below zero, which is outside of everything?
+static bool is_outside(const kg_value *value)
+{
+    int64_t constant;
+    return value->kind == KG_VALUE_RESULT && value->op->code == KG_OP_BROADCAST &&
+           kg_const_int(value->op->operands[0], &constant) && constant < 0;
+}
+
+bool emit_limited_gather(kg_emit *e, emit_place *place, int r)
+{
+    enum { MOST_SCALARS = 4 };
+    kg_value *scalars[MOST_SCALARS], *gather = place->gather[r];
+    const emit_part *thread = &place->thread[r];
+    emit_gather_bits bits = {{0}};
+    int count = 0;
+    bool limited = gather->kind == KG_VALUE_RESULT && gather->op->code == KG_OP_SELECT &&
+                   is_outside(gather->op->operands[2]);
+    if (place->shared || !limited || (thread->value && !thread->linear)) return false;
+    const kg_value *index = without_scalars(gather->op->operands[1], scalars, &count, MOST_SCALARS);
+    if (!is_linear(index, &bits) || !counts_up(&bits, index->type.dims[0])) return false;
+    place->dyn[r] = *thread;
+    place->constant[r] = element(index, 0);
+    for (int i = 0; i < count; i++)
+        emit_place_add(e, place, r, scalars[i], kg_value_divisor(e->kernel, scalars[i]));
+    place->which[r] = gather->op->operands[0];
+    place->gather[r] = NULL;
     return true;
 }

@@ -243,6 +243,39 @@ static void known_scatter(void **state)
     program_run(&c);
 }
 
+// Rows one behind the other that end somewhere, as indices: read into registers and into a buffer,
+// and written, where they are in the tensor too.
+static void limited_rows(void **state)
+{
+    static const int64_t ends[][2] = {{0, 32}, {5, 20}, {-3, 10}, {60, 200}, {40, 40}};
+    int64_t n = 70;
+    for (int i = 0; i < 5; i++) {
+        int64_t first = ends[i][0], end = ends[i][1];
+        program_case c = {
+            .file = "rows",
+            .source = "kernel rows(x: global f32[N, 64], y: global f32[2, 32, 64],\n"
+                      "            z: global f32[N, 64], first: i32, end: i32)\n  warps 4\n{\n"
+                      "  t = first + iota(32)\n  at = select(t < end, t, -1)\n"
+                      "  shared s: f32[32, 64] = load x[at, ..]\n  r = load x[at, ..]\n"
+                      "  store y[0, .., ..] = load s\n  store y[1, .., ..] = r\n"
+                      "  store z[at, ..] = r * 2.0\n}\n"};
+        double *x = program_add(&c, "x", "f32", IN, 0, n * 64),
+               *y = program_add(&c, "y", "f32", OUT, 0, 2 * 32 * 64),
+               *z = program_add(&c, "z", "f32", ZEROED, 0, n * 64);
+        program_scalar(&c, "first", first);
+        program_scalar(&c, "end", end);
+        program_scalar(&c, "N", n);
+        for (int64_t r = 0; r < 32; r++)
+            for (int64_t k = 0; k < 64; k++) {
+                int64_t at = first + r;
+                bool inside = at < end && at >= 0 && at < n;
+                y[r * 64 + k] = y[(32 + r) * 64 + k] = inside ? x[at * 64 + k] : 0;
+                if (inside) z[at * 64 + k] = 2 * x[at * 64 + k];
+            }
+        program_run(&c);
+    }
+}
+
 static void copies(void **state)
 {
     static const struct {
@@ -345,6 +378,7 @@ int main(void)
         cmocka_unit_test(gathered_columns),
         cmocka_unit_test(known_gathers),
         cmocka_unit_test(known_scatter),
+        cmocka_unit_test(limited_rows),
         cmocka_unit_test(copies),
         cmocka_unit_test(atomics),
         cmocka_unit_test(rings_of_every_size),
