@@ -331,13 +331,17 @@ static void recall(search *s, const outcome *best)
     for (int i = 0; i < best->n_moves; i++) KG_PUSH(s->context->arena, &s->moves, best->moves[i]);
 }
 
-static void attempt(search *s, bool rings, bool keeps, outcome *best)
+// Repairs cost something each: where all of them together save no synchronization, none of them is
+// worth another try.
+static void attempt(search *s, bool rings, bool keeps, const kg_cost *base, outcome *best)
 {
     if ((rings && !s->rings.count) || (keeps && !s->keeps.count)) return;
     s->moves.count = 0;
     for (int i = 0; i < s->rings.count; i++) s->rings.items[i].on = rings;
     for (int i = 0; i < s->keeps.count; i++) s->keeps.items[i].on = keeps;
-    kg_cost cost = prune(s, gather(s, price(s)), false);
+    kg_cost cost = gather(s, rings || keeps ? price(s) : *base);
+    if (cost.sync.cost >= base->sync.cost && cost.total >= base->total) return;
+    cost = prune(s, cost, false);
     if (cost.total < best->cost.total) remember(s, cost, best);
 }
 
@@ -373,7 +377,7 @@ static bool improve(kg_pass_context *context, kg_kernel *kernel)
     kg_cost base = price(&s);
     if (!base.sync.loop_barriers) return false;
     remember(&s, base, &best);
-    for (int i = 0; i < 4; i++) attempt(&s, i & 1, i & 2, &best);
+    for (int i = 0; i < 4; i++) attempt(&s, i & 1, i & 2, &base, &best);
     recall(&s, &best);
     bool changed = best.cost.total < base.total;
     if (changed) prune(&s, best.cost, true);
