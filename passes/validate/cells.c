@@ -16,9 +16,10 @@ typedef struct toucher {
     int lane;
 } toucher;
 
-// An access to a slot: by granule who makes it, and where that changes.
+// An access to a slot: by granule who makes it, `moved` warps on, and where that changes.
 typedef struct touched {
     toucher *who;
+    int moved;
     int64_t granules;
     int *changes, n_changes;
 } touched;
@@ -202,25 +203,21 @@ static touched touchers(partition *p, const access_model *a, const runs *of)
     return t;
 }
 
-// What is known of an access that is alike, by warps of this one's region.
-static touched moved(partition *p, const touched *t, int by)
-{
-    touched to = *t;
-    if (!by) return to;
-    to.who = KG_NEW_ARRAY(p->v->arena, toucher, t->granules + 1);
-    for (int64_t i = 0; i < t->granules; i++) {
-        uint32_t warps = t->who[i].warps;
-        to.who[i] = (toucher){by > 0 ? warps << by : warps >> -by, t->who[i].lane};
-    }
-    return to;
-}
-
+// Of an access that is alike, by warps of this one's region.
 static touched find_touchers(partition *p, const touched *by, int number, int like, const runs *of)
 {
     const access_model *a = &p->v->accesses.items[number], *b = &p->v->accesses.items[like];
     if (number == like) return touchers(p, a, of);
-    return moved(p, &by[like],
-                 kg_op_region(a->at.op).first_warp - kg_op_region(b->at.op).first_warp);
+    touched t = by[like];
+    t.moved = kg_op_region(a->at.op).first_warp - kg_op_region(b->at.op).first_warp;
+    return t;
+}
+
+static toucher toucher_at(const touched *t, int64_t granule)
+{
+    toucher who = t->who[granule];
+    who.warps = t->moved >= 0 ? who.warps << t->moved : who.warps >> -t->moved;
+    return who;
 }
 
 // ---- refinement -------------------------------------------------------------------------------
@@ -286,14 +283,14 @@ static void refine(partition *p, int64_t first, const touched *t)
     int last_id = 0;
     p->round++;
     for (int i = atom_at(p, first); p->first[i] < first + t->granules; i++) {
-        const toucher *who = &t->who[p->first[i] - first];
-        if (!who->warps) continue;
+        toucher who = toucher_at(t, p->first[i] - first);
+        if (!who.warps) continue;
         key k;
         memset(&k, 0, sizeof k);
         k.round = p->round;
         k.class = p->class[i];
-        k.warps = who->warps;
-        k.lane = name_of_lane(p, i, who->lane);
+        k.warps = who.warps;
+        k.lane = name_of_lane(p, i, who.lane);
         if (k.round == last.round && k.class == last.class && k.warps == last.warps &&
             k.lane == last.lane) {
             p->class[i] = last_id;
@@ -338,14 +335,14 @@ static void list_touches(partition *p, access_model *a, int slot, const touched 
     t->items = KG_NEW_ARRAY(p->v->arena, touch, n + 1);
     mark = ++p->round;
     for (int i = from; p->first[i] < end; i++) {
-        const toucher *who = &by->who[p->first[i] - first];
+        toucher who = toucher_at(by, p->first[i] - first);
         int class = p->class[i];
-        if (!who->warps || seen[class] == mark) continue;
+        if (!who.warps || seen[class] == mark) continue;
         seen[class] = mark;
-        p->v->cell_users[cell_of[class]] |= who->warps;
-        if (a->writes) p->v->cell_writers[cell_of[class]] |= who->warps;
-        if (a->proxy) p->v->cell_proxies[cell_of[class]] |= who->warps;
-        t->items[t->count++] = (touch){cell_of[class], who->warps, name_of_lane(p, i, who->lane)};
+        p->v->cell_users[cell_of[class]] |= who.warps;
+        if (a->writes) p->v->cell_writers[cell_of[class]] |= who.warps;
+        if (a->proxy) p->v->cell_proxies[cell_of[class]] |= who.warps;
+        t->items[t->count++] = (touch){cell_of[class], who.warps, name_of_lane(p, i, who.lane)};
     }
 }
 

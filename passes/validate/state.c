@@ -71,17 +71,24 @@ void state_push(validator *v, state_set *set, state *s)
     KG_PUSH(v->arena, set, s);
 }
 
+static uint64_t mixed(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(0xD6E8FEB86659FD93);
+    return hash ^ hash >> 32;
+}
+
+// Two rows of multiplications beside each other, for one has to wait for the last.
 uint64_t state_hash_of(const char *at, size_t n)
 {
-    uint64_t h = UINT64_C(0x9E3779B97F4A7C15), word = 0;
-    for (; n >= 8; n -= 8, at += 8) {
-        memcpy(&word, at, 8);
-        h = (h ^ word) * UINT64_C(0xD6E8FEB86659FD93);
-        h ^= h >> 32;
+    uint64_t a = UINT64_C(0x9E3779B97F4A7C15), b = 1, words[2];
+    for (; n >= sizeof words; n -= sizeof words, at += sizeof words) {
+        memcpy(words, at, sizeof words);
+        a = mixed(a, words[0]);
+        b = mixed(b, words[1]);
     }
-    word = 0;
-    memcpy(&word, at, n);
-    return (h ^ word) * UINT64_C(0xD6E8FEB86659FD93);
+    words[0] = words[1] = 0;
+    memcpy(words, at, n);
+    return mixed(mixed(a, words[0]), mixed(b, words[1]));
 }
 
 // By where it stands; what is known is compared.
