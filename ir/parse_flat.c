@@ -65,6 +65,9 @@ static void set_attr(kg_parser *p, kg_op *op, kg_attr_key key, const kg_keyed *k
             kg_error(p->diags, KG_D_P005, n->loc, "%s is a type", k->key);
         break;
     case KG_ATTR_NAME:
+        if (n->kind == KG_N_CHOICE) kg_fold(p, n); // between two words, by a constant
+        if (n->kind == KG_N_NAME && key == KG_A_CACHE && !strcmp(n->name, "none"))
+            break; // as if it were not there
         if (n->kind == KG_N_NAME && n->name[0] != '%')
             kg_op_set_name(p->kernel, op, key, n->name);
         else

@@ -150,10 +150,16 @@ void validator_branch(validator *v, const kg_op *op, state_set arms[2], state_se
     for (int i = 0; i < set->count; i++) {
         state *s = set->items[i];
         int way = outcome(v, s, &g);
+        if (way < 0 && g.script) {
+            way = validator_follow(v, s, g.script - 1, g.seat);
+            if (way >= 0) remember(s, &g, way);
+        }
         if (way < 0) {
             s->guessed |= kg_loops_around(op) > 0 || v->ctas.count;
             state *copy = state_copy(v, s);
             remember(copy, &g, false);
+            if (g.script) validator_lead(v, copy, g.script - 1, g.seat, 0);
+            if (g.script) validator_lead(v, s, g.script - 1, g.seat, 1);
             state_push(v, &arms[1], copy);
         }
         if (way) remember(s, &g, true);

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { DEEPEST = 24 };
+enum { DEEPEST = 24, DEEPEST_OF_ROLES = 400 };
 
 static linear unknown(void)
 {
@@ -90,17 +90,26 @@ static bool same_value(const kg_value *a, const kg_value *b, const validator *v,
     if (a == b) return !kg_is_mutable(a);
     if (v && a->kind == KG_VALUE_ARG && b->kind == KG_VALUE_ARG) return same_index(v, a, b);
     if (kg_const_int(a, &x)) return kg_const_int(b, &y) && x == y && a->type.dtype == b->type.dtype;
-    if (depth == DEEPEST || a->kind != KG_VALUE_RESULT || b->kind != KG_VALUE_RESULT ||
-        a->op->code != b->op->code || a->type.dtype != b->type.dtype || !kg_is_scalar(a) ||
-        !kg_is_scalar(b) || !a->op->n_operands)
+    if (depth == (v ? DEEPEST_OF_ROLES : DEEPEST) || a->kind != KG_VALUE_RESULT ||
+        b->kind != KG_VALUE_RESULT || a->op->code != b->op->code ||
+        a->type.dtype != b->type.dtype || !kg_is_scalar(a) || !kg_is_scalar(b) ||
+        !a->op->n_operands)
         return false;
-    if (same_load(a->op, b->op, v, depth)) return true;
-    return is_pure(a->op) && same_operands(a->op, b->op, 0, v, depth);
+    if (v && v->twin_of[a->id] == 1 + b->id) return true;
+    bool same = same_load(a->op, b->op, v, depth) ||
+                (is_pure(a->op) && same_operands(a->op, b->op, 0, v, depth));
+    if (v && same) v->twin_of[a->id] = 1 + b->id;
+    return same;
 }
 
 bool linear_same_value(const kg_value *a, const kg_value *b)
 {
     return same_value(a, b, NULL, 0);
+}
+
+bool linear_same_in_trips(const validator *v, const kg_value *a, const kg_value *b)
+{
+    return same_value(a, b, v, 0);
 }
 
 bool linear_changes_in(const kg_value *value, const kg_op *loop)

@@ -8,6 +8,9 @@
 // A role may make its first trips, a constant number of them, in front of its loop: that loop lags
 // behind the others, and begins with what these found out about so many trips.
 //
+// Branches that stand directly in such loops, one in each role, and ask the same, are decided in
+// this way as well: the role that comes first finds out which way they go.
+//
 // A role that has nothing to do in some trip of a loop around may count the trips of an inner one
 // nevertheless. The loops in the two arms of its branch go by one place in the script.
 #include "passes/validate/model.h"
@@ -220,6 +223,64 @@ void validator_find_partners(validator *v)
                 a->lonely = b->lonely = true;
         }
     }
+}
+
+// ---- branches that go the same way
+// ---------------------------------------------------------------
+
+// A branch that nothing decides, once in each trip of a loop with partners; NULL: it is none.
+static guard *free_branch(const validator *v, const kg_op *op, const kg_op **role,
+                          const kg_op **around)
+{
+    guard *g = op && op->code == KG_OP_IF ? &v->guards[op->id] : NULL;
+    if (!g || g->kind != GUARD_FREE || g->condition < 0) return NULL;
+    *role = role_of(op, around);
+    return *role && *around && op->parent->owner == *around ? g : NULL;
+}
+
+// Of two branches in different roles.
+static bool go_together(const validator *v, const kg_op *a, const kg_op *b)
+{
+    const kg_op *role, *other, *around, *others;
+    if (!free_branch(v, a, &role, &around) || !free_branch(v, b, &other, &others)) return false;
+    return role != other && role->parent == other->parent && as_deep(v, around, others) &&
+           linear_same_in_trips(v, a->operands[0], b->operands[0]);
+}
+
+static bool script_has_role(const validator *v, int number, const kg_op *role, int n_ops)
+{
+    const kg_op *other, *around;
+    for (int i = 0; i < n_ops; i++) {
+        const guard *g = free_branch(v, v->ops[i], &other, &around);
+        if (g && g->script == number && other == role) return true;
+    }
+    return false;
+}
+
+static void find_branches(validator *v, const kg_op *a, int n_ops)
+{
+    const kg_op *role, *around, *other, *others;
+    guard *g = free_branch(v, a, &role, &around);
+    for (int k = 0; g && k < a->id && !g->script; k++) {
+        guard *h = free_branch(v, v->ops[k], &other, &others);
+        if (h && h->condition == g->condition) g->script = h->script, g->seat = h->seat;
+        if (!h || g->script || !go_together(v, a, v->ops[k])) continue;
+        bool full = h->script && (script_has_role(v, h->script, role, n_ops) ||
+                                  v->seats[h->script - 1] == MOST_ROLES);
+        if (full || v->n_scripts == MOST_SCRIPTS) continue;
+        if (!h->script) {
+            h->script = 1 + v->n_scripts++;
+            h->seat = v->seats[h->script - 1]++;
+        }
+        g->script = h->script;
+        g->seat = v->seats[g->script - 1]++;
+    }
+}
+
+void validator_find_twin_branches(validator *v, int n_ops)
+{
+    for (int i = 0; i < n_ops; i++)
+        if (v->ops[i]) find_branches(v, v->ops[i], n_ops);
 }
 
 // ---- scripts ------------------------------------------------------------------------------------

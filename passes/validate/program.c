@@ -475,6 +475,7 @@ bool validator_prepare(validator *v)
     v->ops = KG_NEW_ARRAY(v->arena, const kg_op *, n_ops + 1);
     v->scalar_of = KG_NEW_ARRAY(v->arena, int, n_values + 1);
     v->condition_of = KG_NEW_ARRAY(v->arena, int, n_values + 1);
+    v->twin_of = KG_NEW_ARRAY(v->arena, int, n_values + 1);
     v->dies_at = KG_NEW_ARRAY(v->arena, int, n_ops + 1);
     int tensors = v->kernel->n_params * (v->ctas.count ? v->ctas.count : 1);
     v->tensors = KG_NEW_ARRAY(v->arena, const kg_value *, tensors + 1);
@@ -495,6 +496,7 @@ bool validator_prepare(validator *v)
     mark_matters(v, v->kernel->body);
     validator_pass_over_uses(v, v->kernel->body);
     validator_find_guards(v);
+    validator_find_twin_branches(v, n_ops);
     validator_find_last_uses(v);
     make_relations(v);
     find_contested(v);
