@@ -71,10 +71,17 @@ static bool box_of(const kg_steps *steps, const kg_sync_access *a, box *out)
     return true;
 }
 
-// Calls for each element; *at is its number in the slot. false when the visitor says stop.
-static bool next_element(const kg_type *type, const box *b, int64_t index[KG_MAX_RANK], int64_t *at)
+// Elements of a box that follow each other in memory: of its last dimension.
+static int64_t row_of(const box *b)
 {
-    int d = b->rank - 1;
+    return b->rank ? b->count[b->rank - 1] : 1;
+}
+
+// Goes on to the next row; *at is the number of its first element in the slot. false behind the
+// last one.
+static bool next_row(const kg_type *type, const box *b, int64_t index[KG_MAX_RANK], int64_t *at)
+{
+    int d = b->rank - 2;
     while (d >= 0 && ++index[d] == b->count[d]) index[d--] = 0;
     *at = 0;
     for (int k = 0; k < b->rank; k++) *at = *at * type->dims[k] + b->start[k] + index[k];
@@ -88,8 +95,7 @@ static bool whole(const kg_type *type, const box *b)
     return true;
 }
 
-static void first_element(const kg_type *type, const box *b, int64_t index[KG_MAX_RANK],
-                          int64_t *at)
+static void first_row(const kg_type *type, const box *b, int64_t index[KG_MAX_RANK], int64_t *at)
 {
     *at = 0;
     for (int d = 0; d < b->rank; d++) {
@@ -109,11 +115,11 @@ static void mark(watch *x, const kg_steps *steps, const kg_sync_access *a)
         if (slot_known && i != slot) continue;
         b->full[i] |= !known || whole(type, &view);
         if (b->full[i]) continue;
-        first_element(type, &view, index, &at);
+        first_row(type, &view, index, &at);
         do {
-            b->written[i * b->elements + at] = true;
-            x->work++;
-        } while (next_element(type, &view, index, &at));
+            memset(&b->written[i * b->elements + at], true, (size_t)row_of(&view));
+            x->work += row_of(&view);
+        } while (next_row(type, &view, index, &at));
     }
 }
 
@@ -146,14 +152,16 @@ static void look(watch *x, const kg_steps *steps, const kg_sync_access *a)
     box view;
     if (a->masked || !kg_steps_slot(steps, a, &slot) || b->full[slot] || !box_of(steps, a, &view))
         return;
-    first_element(type, &view, index, &at);
+    first_row(type, &view, index, &at);
     do {
-        x->work++;
-        if (!b->written[slot * b->elements + at]) {
-            report(x, a, slot, at);
+        const bool *row = &b->written[slot * b->elements + at];
+        const bool *open = memchr(row, false, (size_t)row_of(&view));
+        x->work += row_of(&view);
+        if (open) {
+            report(x, a, slot, at + (open - row));
             return;
         }
-    } while (next_element(type, &view, index, &at));
+    } while (next_row(type, &view, index, &at));
 }
 
 static void step(kg_steps *steps, int node)
