@@ -171,7 +171,8 @@ typedef struct validator {
     int *dies_at;      // by op id: number of a scalar that nobody asks for behind the op; -1
     bool *dies;        // by scalar: there is such an op
     int *dies_too;     // by scalar: the next of the same op; -1
-    int *condition_of, *twin_of; // by value id; 1 + that of one known to be the same
+    int *condition_of; // by value id
+    int *twin_of;      // by value id: 1 + that of one known to be the same in another role
     const kg_value *conditions[MOST_CONDITIONS];
     int n_scalars, n_conditions, n_tensors, n_cells, n_mbarriers, n_registers, n_scripts;
     int modulus, warps;
@@ -472,7 +473,8 @@ void validator_scalar_parameters(validator *v, state_set *set);
 // The regions from `first` on that run beside each other and meet; returns the last of them. NULL:
 // the region meets nobody, and can be run by itself.
 const kg_op *validator_last_role(const validator *v, const kg_op *first);
-void validator_find_partners(validator *v), validator_find_twin_branches(validator *v, int n_ops);
+void validator_find_partners(validator *v);
+void validator_find_twin_branches(validator *v, int n_ops);
 // How many trips these loops (as bits) are behind the longest way that some partner has come.
 int validator_trips_behind(const validator *v, const state *s, uint32_t loops);
 bool validator_leads_idly(const validator *v, const state *s, const kg_op *next);

@@ -12,7 +12,7 @@ enum {
     MOST_CONDITIONS = 64,  // whose outcome is remembered
     MOST_WARPS = 32,
     MOST_PLANES = 8, // of a generation
-    MOST_LOOPS = 8,  // around one another
+    MOST_LOOPS = 8, // around one another
     MANY_LANES = -1,
     UNKNOWN_SCALAR = -1, // else a residue modulo `modulus`
     UNUSED_SCALAR = -2,  // nobody asks for it before it is set again
@@ -129,8 +129,9 @@ typedef struct guard {
     int64_t least, modulus;
     int shift_loop; // VALUE: `least` falls by `shift` for each step of this loop; -1
     int64_t shift;
-    const kg_value *scalar;      // RESIDUE
-    int condition, script, seat; // FREE: its number, or -1; the others as of a variable
+    const kg_value *scalar; // RESIDUE
+    int condition;          // FREE: its number, or -1
+    int script, seat;       // FREE: as of a variable
 } guard;
 
 typedef struct loop_model {
