@@ -37,6 +37,7 @@ static const struct effect effects[] = {
     {"copysign", 1},
     {"cos", 1},
     {"cp", 0},
+    {"createpolicy", 1},
     {"cvt", 1},
     {"cvta", 1},
     {"div", 1},

@@ -338,6 +338,10 @@ struct cg_access {
     int64_t offset; // constant bytes, part of the instruction
     unsigned align; // known alignment of address + offset in bytes; 0: of the element
     uint32_t flags; // enum cg_access_flag
+    // Of cg_load_if and cg_store_if: a cache operator as it is written (".cg"; NULL: none), and a
+    // policy of L2 (from createpolicy; NULL: none).
+    const char *cache;
+    cg_value policy;
 };
 
 // `count` elements next to each other, as scalars: one instruction of at most 16 bytes if the

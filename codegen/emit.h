@@ -9,6 +9,7 @@
 #pragma once
 #include "codegen/cg.h"
 #include "codegen/codegen.h"
+#include "ir/cache.h"
 #include "ir/split.h"
 #include "ir/tensor_map.h"
 #include <string.h>
@@ -110,9 +111,10 @@ typedef struct kg_emit {
     const kg_op *fence;         // that the product right behind it has in its text; NULL: none
     kg_tensor_maps maps;        // behind the other parameters
     cg_value *map_address;      // i64, of each
-    cg_value cluster_rank;      // of this CTA in its cluster, where copies ask for it
-    const kg_op *op;            // that is being emitted
-    const kg_op *unbranched;    // split loop whose branches are left out for now; NULL: none
+    cg_value policies[KG_CACHE_PRIORITIES]; // of L2, in this region; NULL: not asked for yet
+    cg_value cluster_rank;                  // of this CTA in its cluster, where copies ask for it
+    const kg_op *op;                        // that is being emitted
+    const kg_op *unbranched; // split loop whose branches are left out for now; NULL: none
     cg_value guard; // predicate of loads and copies, of a branch that was not made; NULL: none
 } kg_emit;
 
@@ -259,9 +261,15 @@ void emit_sync(kg_emit *e, kg_op *op);
 const char *emit_sync_comment(kg_emit *e, const kg_op *op);
 void emit_elected(kg_emit *e, kg_op *op); // fetch_add, signal, await
 
+// -- emit_cache.c ---------------------------------------------------------------------------------
+// The policy of L2 that the op asks for; NULL: none.
+cg_value emit_policy(kg_emit *e, const kg_op *op);
+// The same, or a cache operator, for an access of the op to global memory.
+void emit_cache(kg_emit *e, const kg_op *op, struct cg_access *access);
+
 // -- emit_bulk.c: the copy engine -----------------------------------------------------------------
 void emit_maps(kg_emit *e); // in the entry: addresses of the tensor maps, and their prefetch
-void emit_bulk_copy(kg_emit *e, kg_op *op);  // copy_bulk, store_bulk
+void emit_bulk_copy(kg_emit *e, kg_op *op);  // copy_bulk, store_bulk, reduce_bulk
 void emit_bulk_group(kg_emit *e, kg_op *op); // bulk_commit, bulk_wait
 // Shared address of an operand's slot, `bytes` behind its start; NULL after an error.
 cg_value emit_slot_address(kg_emit *e, kg_value *operand, int64_t bytes);

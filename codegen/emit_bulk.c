@@ -60,7 +60,7 @@ typedef struct bulk {
     const kg_op *op;
     bool load;
     kg_bulk_copy copy;
-    cg_value map, shared, barrier, rank; // rank: of this CTA in the cluster, with multicast
+    cg_value map, shared, barrier, policy, rank; // rank: of this CTA in the cluster, with multicast
 } bulk;
 
 // What the box holds along dimension i of the map starts at the `number`-th of the tile's boxes;
@@ -75,12 +75,23 @@ static cg_value start_of(kg_emit *e, const bulk *b, int i, int32_t number)
     return cg_add(e->m, at, cg_mul(e->m, b->rank, cg_i32(e->m, c->map.box[i])));
 }
 
+// That of one dimension, without a hint.
+static int first_template(const bulk *b)
+{
+    if (b->op->code == KG_OP_REDUCE_BULK)
+        return CG_PTX_CP_ASYNC_BULK_TENSOR_REDUCE_ADD_1D +
+               2 * KG_MAX_RANK * (int)kg_bulk_reduction_of(b->op);
+    if (!b->load) return CG_PTX_CP_ASYNC_BULK_TENSOR_STORE_1D;
+    return b->copy.shares > 1 ? CG_PTX_CP_ASYNC_BULK_TENSOR_MULTICAST_1D
+                              : CG_PTX_CP_ASYNC_BULK_TENSOR_LOAD_1D;
+}
+
 // One box: its number along each dimension is in `at`.
 static void emit_box(kg_emit *e, const bulk *b, const int32_t *at)
 {
     struct cg_module *m = e->m;
     const kg_bulk_copy *c = &b->copy;
-    cg_value arguments[KG_MAX_RANK + 4];
+    cg_value arguments[KG_MAX_RANK + 5];
     unsigned n = 0;
     int64_t bytes = 0;
     for (int i = 0; i < c->map.rank; i++) bytes += at[i] * c->bytes[i];
@@ -90,13 +101,9 @@ static void emit_box(kg_emit *e, const bulk *b, const int32_t *at)
     arguments[n++] = b->map;
     for (int i = 0; i < c->map.rank; i++) arguments[n++] = start_of(e, b, i, at[i]);
     arguments[n++] = b->load ? b->barrier : shared;
-    int first =
-        b->load ? CG_PTX_CP_ASYNC_BULK_TENSOR_LOAD_1D : CG_PTX_CP_ASYNC_BULK_TENSOR_STORE_1D;
-    if (c->shares > 1) {
-        first = CG_PTX_CP_ASYNC_BULK_TENSOR_MULTICAST_1D;
-        arguments[n++] = cg_integer(m, CG_I16, (1 << c->shares) - 1);
-    }
-    int id = first + c->map.rank - 1;
+    if (c->shares > 1) arguments[n++] = cg_integer(m, CG_I16, (1 << c->shares) - 1);
+    if (b->policy) arguments[n++] = b->policy;
+    int id = first_template(b) + (b->policy ? KG_MAX_RANK : 0) + c->map.rank - 1;
     cg_template_if(m, (enum cg_ptx_id)id, e->first_thread, arguments, n, NULL);
 }
 
@@ -115,6 +122,7 @@ void emit_bulk_copy(kg_emit *e, kg_op *op)
         return;
     }
     b.map = e->map_address[number];
+    b.policy = emit_policy(e, op);
     b.shared = emit_slot_address(e, op->operands[!b.load], b.copy.first_byte);
     if (b.load) b.barrier = emit_slot_address(e, op->operands[2], 0);
     if (b.copy.shares > 1) {

@@ -37,6 +37,7 @@ void emit_enter_region(kg_emit *e, kg_region region)
     e->first_thread = cg_eq(m, e->thread, cg_i32(m, 32 * region.first_warp));
     e->first_lane = NULL;
     e->region_start = cg_block_current(m);
+    memset(e->policies, 0, sizeof e->policies);
 }
 
 static cg_value between(kg_emit *e, int first, int last)
@@ -131,6 +132,7 @@ static void emit_warps(kg_emit *e, kg_op *op)
     e->first_thread = outer.first_thread;
     e->first_lane = outer.first_lane;
     e->region_start = outer.region_start;
+    memcpy(e->policies, outer.policies, sizeof e->policies);
     e->parts.count = outer.parts.count;
     e->bases.count = outer.bases.count;
     e->steps.count = outer.steps.count;
@@ -347,6 +349,7 @@ static void emit_memory(kg_emit *e, kg_op *op)
         return;
     case KG_OP_COPY_BULK:
     case KG_OP_STORE_BULK:
+    case KG_OP_REDUCE_BULK:
         emit_bulk_copy(e, op);
         return;
     case KG_OP_ATOMIC_ADD:

@@ -24,7 +24,8 @@ typedef struct copying {
     bool by_bits, by_rows; // how coordinates split; neither: each chunk by itself
     bool constant;         // the source is not written while the kernel runs
     emit_place to, from;
-    cg_value size; // of every chunk: 0 where the fixed dimensions are outside; NULL: bytes
+    cg_value policy; // of L2; NULL: none
+    cg_value size;   // of every chunk: 0 where the fixed dimensions are outside; NULL: bytes
 } copying;
 
 static bool power_of_two(int64_t n)
@@ -146,9 +147,24 @@ static int64_t steps(const copying *c)
 
 // -- cp.async -------------------------------------------------------------------------------------
 
-static enum cg_ptx_id async_template(int bytes, bool fill)
+static enum cg_ptx_id hinted_template(int bytes, bool fill)
 {
     switch (bytes) {
+    case 4:
+        return fill ? CG_PTX_CP_ASYNC_CA_4_ZFILL_HINTED : CG_PTX_CP_ASYNC_CA_4_HINTED;
+    case 8:
+        return fill ? CG_PTX_CP_ASYNC_CA_8_ZFILL_HINTED : CG_PTX_CP_ASYNC_CA_8_HINTED;
+    case 16:
+        return fill ? CG_PTX_CP_ASYNC_CG_16_ZFILL_HINTED : CG_PTX_CP_ASYNC_CG_16_HINTED;
+    default:
+        return CG_PTX_UNKNOWN;
+    }
+}
+
+static enum cg_ptx_id async_template(const copying *c, bool fill)
+{
+    if (c->policy) return hinted_template(c->bytes, fill);
+    switch (c->bytes) {
     case 4:
         return fill ? CG_PTX_CP_ASYNC_CA_4_ZFILL : CG_PTX_CP_ASYNC_CA_4;
     case 8:
@@ -172,15 +188,18 @@ static cg_value chunk_size(const copying *c, const chunk *x)
 static void async_chunk(copying *c, const chunk *x)
 {
     struct cg_module *m = c->e->m;
-    cg_value arguments[3] = {emit_element_address(c->e, &c->to, x->to),
-                             emit_element_address(c->e, &c->from, x->from), chunk_size(c, x)};
-    bool fill = arguments[2] != NULL;
+    cg_value size = chunk_size(c, x);
+    cg_value arguments[4] = {emit_element_address(c->e, &c->to, x->to),
+                             emit_element_address(c->e, &c->from, x->from)};
+    unsigned count = 2;
+    if (size) arguments[count++] = size;
+    if (c->policy) arguments[count++] = c->policy;
     cg_value mine = emit_and(c->e, x->mine, c->e->guard);
-    enum cg_ptx_id id = async_template(c->bytes, fill);
+    enum cg_ptx_id id = async_template(c, size != NULL);
     if (mine)
-        cg_template_if(m, id, mine, arguments, fill ? 3 : 2, NULL);
+        cg_template_if(m, id, mine, arguments, count, NULL);
     else
-        cg_template(m, id, arguments, fill ? 3 : 2, NULL, NULL);
+        cg_template(m, id, arguments, count, NULL, NULL);
 }
 
 // So many chunks are one run of instructions: more would have to hold all of their addresses.
@@ -190,17 +209,18 @@ static void async_run(copying *c, int64_t first, int64_t count)
 {
     kg_emit *e = c->e;
     struct cg_run_step items[RUN];
-    cg_value inputs[3 * RUN];
+    cg_value inputs[4 * RUN];
     struct cg_run run = {.steps = items, .inputs = inputs, .guard = e->guard};
     for (int64_t i = first; i < first + count && !e->failed; i++) {
         chunk x = make_chunk(c, i);
         bool near = x.from.offset >= 0 && x.from.offset <= INT32_MAX;
+        cg_value size = chunk_size(c, &x);
         const cg_value arguments[] = {
             x.to.address, near ? x.from.address : emit_element_address(e, &c->from, x.from),
-            chunk_size(c, &x)};
+            size ? size : c->policy, size ? c->policy : NULL};
         struct cg_run_step *step = &items[run.step_count++];
-        *step = (struct cg_run_step){.id = async_template(c->bytes, arguments[2] != NULL)};
-        for (int k = 0; k < 3 && arguments[k]; k++) {
+        *step = (struct cg_run_step){.id = async_template(c, size != NULL)};
+        for (int k = 0; k < 4 && arguments[k]; k++) {
             unsigned at = 0;
             while (at < run.input_count && inputs[at] != arguments[k]) at++;
             if (at == run.input_count) inputs[run.input_count++] = arguments[k];
@@ -214,7 +234,7 @@ static void async_run(copying *c, int64_t first, int64_t count)
 
 static void copy_async(copying *c)
 {
-    if (async_template(c->bytes, false) == CG_PTX_UNKNOWN) {
+    if (async_template(c, false) == CG_PTX_UNKNOWN) {
         emit_error(c->e, KG_D_L303, "cp.async moves 4, 8 or 16 bytes, not %d", c->bytes);
         return;
     }
@@ -246,6 +266,7 @@ static void load_chunk(copying *c, const chunk *x, cg_value *out)
                                .offset = x->from.offset,
                                .align = (unsigned)c->bytes,
                                .flags = c->constant ? CG_ACCESS_NONCOHERENT : 0};
+    emit_cache(c->e, c->op, &access);
     cg_type type = emit_memory_type(c->type->dtype);
     cg_value inside = emit_and(c->e, x->mine, x->from.inside);
     cg_load_if(m, &access, inside, type, (unsigned)c->vec, out);
@@ -287,6 +308,7 @@ void emit_copy(kg_emit *e, kg_op *op)
         emit_error(e, KG_D_V203, "a copy in chunks of %d elements does not divide its rows", c.vec);
         return;
     }
+    c.policy = emit_policy(e, op);
     choose_split(&c);
     if (!open_places(&c, 0)) return;
     if (!c.to.shared || c.from.shared) {

@@ -132,6 +132,7 @@ static struct cg_access access_of(kg_emit *e, const emit_place *place, emit_elem
 // -- load -----------------------------------------------------------------------------------------
 
 typedef struct loading {
+    const kg_op *op;
     plan p;
     emit_place place;
     bool constant; // nobody writes the tensor while the kernel runs
@@ -151,6 +152,7 @@ static void load_group(kg_emit *e, loading *l, int reg)
     coordinates(&l->p, reg, coord);
     emit_element at = emit_place_at(e, &l->place, coord);
     struct cg_access access = access_of(e, &l->place, at, l->p.vec, l->constant);
+    emit_cache(e, l->op, &access);
     cg_value inside = emit_and(e, at.inside, l->mask ? l->mask[reg] : NULL);
     inside = emit_and(e, inside, e->guard);
     cg_type type = emit_memory_type(l->dtype);
@@ -166,17 +168,18 @@ static void load_group(kg_emit *e, loading *l, int reg)
 void emit_load(kg_emit *e, kg_op *op)
 {
     kg_value *operand = op->operands[0], *result = op->results[0];
-    loading l = {.dtype = result->type.dtype};
+    loading l = {.op = op, .dtype = result->type.dtype};
     int count = emit_register_count(result);
     l.out = emit_new_registers(e, count);
     emit_define(e, result, l.out);
     if (!same_rank(e, operand, result) || !make_plan(e, result, &l.p) ||
         !emit_place_open(e, operand, l.p.thread, &l.place))
         return;
-    const kg_attr *cache = kg_op_attr(op, KG_A_CACHE);
+    kg_cache cache = kg_cache_of(op);
     l.constant = !l.place.shared && !e->written[l.place.root->index];
     // By `ca` a load stays where it is; ptxas moves those of constant memory over barriers.
-    if (cache) l.constant = !l.place.shared && !strcmp(cache->name, "nc");
+    if (cache == KG_CACHE_CA || cache == KG_CACHE_CG) l.constant = false;
+    if (cache == KG_CACHE_NC) l.constant = !l.place.shared;
     if (op->n_operands > 1) l.mask = emit_read_as(e, op->operands[1], result->layout, count);
     if (op->n_operands > 2) l.otherwise = emit_read_as(e, op->operands[2], result->layout, count);
     choose_vec(e, op, operand, &l.place, l.mask, &l.p);
@@ -213,6 +216,7 @@ static cg_value to_memory(kg_emit *e, kg_dtype dtype, cg_value x)
 }
 
 typedef struct storing {
+    const kg_op *op;
     plan p;
     emit_place place;
     kg_dtype dtype;
@@ -223,6 +227,7 @@ static bool open_store(kg_emit *e, kg_op *op, storing *s)
 {
     kg_value *operand = op->operands[0], *value = op->operands[1];
     memset(s, 0, sizeof *s);
+    s->op = op;
     s->dtype = value->type.dtype;
     if (!same_rank(e, operand, value) || !make_plan(e, value, &s->p) ||
         !emit_place_open(e, operand, s->p.thread, &s->place))
@@ -240,6 +245,7 @@ static void store_group(kg_emit *e, storing *s, int reg)
     coordinates(&s->p, reg, coord);
     emit_element at = emit_place_at(e, &s->place, coord);
     struct cg_access access = access_of(e, &s->place, at, s->p.vec, false);
+    emit_cache(e, s->op, &access);
     for (int k = 0; k < s->p.vec; k++)
         values[k] = to_memory(e, s->dtype, s->values[member(&s->p, reg, k)]);
     cg_value inside = emit_and(e, emit_and(e, s->owner, at.inside), s->mask ? s->mask[reg] : NULL);

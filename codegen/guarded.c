@@ -109,7 +109,7 @@ static void from_word(struct cg_module *m, const struct shape *shape, cg_type el
 
 struct access_text {
     struct text text, constraints;
-    cg_value arguments[2 + WORD_LIMIT];
+    cg_value arguments[3 + WORD_LIMIT];
     unsigned count; // of the arguments
 };
 
@@ -127,6 +127,24 @@ static void add_argument(struct access_text *x, cg_value value, char letter)
 static char address_letter(const struct cg_access *access)
 {
     return access->space == CG_SPACE_SHARED ? 'r' : 'l';
+}
+
+// Operators that are newer than the targets raise the text's version; policies have done so.
+static const char *cache_name(struct cg_module *m, const struct cg_access *access)
+{
+    if (access->policy) return ".L2::cache_hint";
+    if (!access->cache) return "";
+    struct cg_common *common = cg_common(m);
+    if (!strncmp(access->cache, ".L1::", 5) && common->ptx < 74) common->ptx = 74;
+    return access->cache;
+}
+
+// `results`: operands in front of the arguments.
+static void say_policy(struct access_text *x, const struct cg_access *access, unsigned results)
+{
+    if (!access->policy) return;
+    say(&x->text, ", $%u", results + x->count);
+    add_argument(x, access->policy, 'l');
 }
 
 bool cg_load_if(struct cg_module *m, const struct cg_access *access, cg_value inside,
@@ -150,10 +168,12 @@ bool cg_load_if(struct cg_module *m, const struct cg_access *access, cg_value in
         say(&x.text, "@$%u ", shape.words + 1);
         add_argument(&x, inside, 'b');
     }
-    say(&x.text, "ld.%s%s.b%u ", space_name(access), vector_name(shape.words), shape.bits);
+    say(&x.text, "ld.%s%s%s.b%u ", space_name(access), cache_name(m, access),
+        vector_name(shape.words), shape.bits);
     say_words(&x.text, 0, shape.words);
     say(&x.text, ", ");
     say_address(&x.text, access, shape.words);
+    say_policy(&x, access, shape.words);
     say(&x.text, ";");
     if (!constant) say(&x.constraints, ",~{memory}");
     cg_value call = cg_raw_asm(m, x.text.bytes, x.constraints.bytes,
@@ -179,11 +199,12 @@ bool cg_store_if(struct cg_module *m, const struct cg_access *access, cg_value i
         say(&x.text, "@$%u ", x.count);
         add_argument(&x, inside, 'b');
     }
-    say(&x.text, "st.%s%s.b%u ", access->space == CG_SPACE_SHARED ? "shared" : "global",
-        vector_name(shape.words), shape.bits);
+    say(&x.text, "st.%s%s%s.b%u ", access->space == CG_SPACE_SHARED ? "shared" : "global",
+        cache_name(m, access), vector_name(shape.words), shape.bits);
     say_address(&x.text, access, 0);
     say(&x.text, ", ");
     say_words(&x.text, 1, shape.words);
+    say_policy(&x, access, 0);
     say(&x.text, ";");
     say(&x.constraints, ",~{memory}");
     cg_raw_asm(m, x.text.bytes, x.constraints.bytes, CG_PTX_SIDE_EFFECT | CG_PTX_MEMORY, NULL, 0,

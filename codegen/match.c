@@ -5,6 +5,7 @@
 // is free in number, within its dot.
 #include "codegen/codegen.h"
 #include "codegen/reread.h"
+#include "ir/cache.h"
 #include "ir/split.h"
 #include "ir/tensor_map.h"
 #include <stdio.h>
@@ -54,6 +55,7 @@ static bool guard_fits(const matcher *x, const kg_op *op, bool guarded)
         return true;
     case KG_OP_COPY_BULK:
     case KG_OP_STORE_BULK:
+    case KG_OP_REDUCE_BULK:
     case KG_OP_BULK_COMMIT:
     case KG_OP_BULK_WAIT:
     case KG_OP_MBARRIER_INIT:
@@ -125,12 +127,17 @@ static bool match_copy(matcher *x, const kg_op *op)
     if (!bytes) bytes = kg_op_int(op, KG_A_VEC, 1) * element;
     int64_t threads = 32 * kg_op_region(op).n_warps;
     int64_t chunks = kg_type_elements(type) * element / (bytes > 0 ? bytes : 1);
-    enum cg_ptx_id plain = bytes == 16  ? CG_PTX_CP_ASYNC_CG_16
-                           : bytes == 8 ? CG_PTX_CP_ASYNC_CA_8
-                                        : CG_PTX_CP_ASYNC_CA_4;
-    enum cg_ptx_id fill = bytes == 16  ? CG_PTX_CP_ASYNC_CG_16_ZFILL
-                          : bytes == 8 ? CG_PTX_CP_ASYNC_CA_8_ZFILL
-                                       : CG_PTX_CP_ASYNC_CA_4_ZFILL;
+    static const enum cg_ptx_id ids[2][3][2] = {
+        {{CG_PTX_CP_ASYNC_CA_4, CG_PTX_CP_ASYNC_CA_4_ZFILL},
+         {CG_PTX_CP_ASYNC_CA_8, CG_PTX_CP_ASYNC_CA_8_ZFILL},
+         {CG_PTX_CP_ASYNC_CG_16, CG_PTX_CP_ASYNC_CG_16_ZFILL}},
+        {{CG_PTX_CP_ASYNC_CA_4_HINTED, CG_PTX_CP_ASYNC_CA_4_ZFILL_HINTED},
+         {CG_PTX_CP_ASYNC_CA_8_HINTED, CG_PTX_CP_ASYNC_CA_8_ZFILL_HINTED},
+         {CG_PTX_CP_ASYNC_CG_16_HINTED, CG_PTX_CP_ASYNC_CG_16_ZFILL_HINTED}}};
+    const enum cg_ptx_id *row = ids[kg_cache_of_l2(op) != NULL][bytes == 16  ? 2
+                                                                : bytes == 8 ? 1
+                                                                             : 0];
+    enum cg_ptx_id plain = row[0], fill = row[1];
     for (int64_t i = 0; i < (chunks + threads - 1) / threads; i++) {
         bool fills = x->next < x->text->count && x->text->instructions[x->next].id == fill;
         if (!take(x, op, fills ? fill : plain, 1, 0, NULL)) return false;
@@ -234,15 +241,33 @@ static bool match_atomic(matcher *x, const kg_op *op)
     return true;
 }
 
+// The instruction of one dimension: what it does, and whether it says something to L2.
+static int bulk_template(const kg_op *op, bool shared)
+{
+    static const int reductions[] = {
+        CG_PTX_CP_ASYNC_BULK_TENSOR_REDUCE_ADD_1D, CG_PTX_CP_ASYNC_BULK_TENSOR_REDUCE_MIN_1D,
+        CG_PTX_CP_ASYNC_BULK_TENSOR_REDUCE_MAX_1D, CG_PTX_CP_ASYNC_BULK_TENSOR_REDUCE_AND_1D,
+        CG_PTX_CP_ASYNC_BULK_TENSOR_REDUCE_OR_1D,  CG_PTX_CP_ASYNC_BULK_TENSOR_REDUCE_XOR_1D};
+    bool hinted = kg_cache_of_l2(op) != NULL;
+    if (op->code == KG_OP_REDUCE_BULK)
+        return reductions[kg_bulk_reduction_of(op)] + (hinted ? KG_MAX_RANK : 0);
+    if (op->code == KG_OP_STORE_BULK)
+        return hinted ? CG_PTX_CP_ASYNC_BULK_TENSOR_STORE_HINTED_1D
+                      : CG_PTX_CP_ASYNC_BULK_TENSOR_STORE_1D;
+    if (shared)
+        return hinted ? CG_PTX_CP_ASYNC_BULK_TENSOR_MULTICAST_HINTED_1D
+                      : CG_PTX_CP_ASYNC_BULK_TENSOR_MULTICAST_1D;
+    return hinted ? CG_PTX_CP_ASYNC_BULK_TENSOR_LOAD_HINTED_1D
+                  : CG_PTX_CP_ASYNC_BULK_TENSOR_LOAD_1D;
+}
+
 // One instruction for each box; the copy counts bytes, not what the emitter did.
 static bool match_bulk_copy(matcher *x, const kg_op *op)
 {
     kg_bulk_copy copy;
     char why[KG_BULK_WHY];
     if (!kg_bulk_copy_plan_of(op, &copy, why)) return mismatch(x, op, "a copy that is possible");
-    int first = op->code != KG_OP_COPY_BULK ? CG_PTX_CP_ASYNC_BULK_TENSOR_STORE_1D
-                : copy.shares > 1           ? CG_PTX_CP_ASYNC_BULK_TENSOR_MULTICAST_1D
-                                            : CG_PTX_CP_ASYNC_BULK_TENSOR_LOAD_1D;
+    int first = bulk_template(op, copy.shares > 1);
     int64_t box = copy.shares;
     for (int i = 0; i < copy.map.rank; i++) box *= copy.map.box[i];
     return take(x, op, (enum cg_ptx_id)(first + copy.map.rank - 1),
@@ -337,6 +362,7 @@ static bool match_op(matcher *x, const kg_op *op)
         return match_copy(x, op);
     case KG_OP_COPY_BULK:
     case KG_OP_STORE_BULK:
+    case KG_OP_REDUCE_BULK:
         return match_bulk_copy(x, op);
     case KG_OP_BULK_COMMIT:
     case KG_OP_BULK_WAIT:

@@ -142,6 +142,12 @@ int kg_op_accesses(const kg_op *op, kg_access *out)
     return count;
 }
 
+bool kg_updates_commute(const kg_op *a, const kg_op *b)
+{
+    const kg_attr *x = kg_op_attr(a, KG_A_BY), *y = kg_op_attr(b, KG_A_BY);
+    return a->code == b->code && (!x || !y || !strcmp(x->name, y->name));
+}
+
 bool kg_touches_global(const kg_op *op)
 {
     kg_access found[KG_MAX_EFFECTS];

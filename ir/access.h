@@ -49,6 +49,9 @@ bool kg_known_tile(const kg_value *value); // all of its elements
 // Fills up to KG_MAX_EFFECTS accesses of an op; returns how many. Sync ops have none.
 int kg_op_accesses(const kg_op *op, kg_access *out);
 
+// Updates of one place by two ops give the same in any order: both atomic, and the same operation.
+bool kg_updates_commute(const kg_op *a, const kg_op *b);
+
 // Whether an op by itself (not what is in its blocks) reads or writes global memory.
 bool kg_touches_global(const kg_op *op);
 

@@ -182,6 +182,9 @@ KG_BUILD_API bool kg_build_copy_async(kg_build *b, kg_value *shared_view, kg_val
 KG_BUILD_API bool kg_build_copy_bulk(kg_build *b, kg_value *shared_view, kg_value *global_view,
                                      kg_value *on);
 KG_BUILD_API bool kg_build_store_bulk(kg_build *b, kg_value *global_view, kg_value *shared_view);
+// `by`: add, min, max, and, or, xor.
+KG_BUILD_API bool kg_build_reduce_bulk(kg_build *b, kg_value *global_view, kg_value *shared_view,
+                                       const char *by);
 KG_BUILD_API bool kg_build_atomic(kg_build *b, kg_opcode op, kg_value *view, kg_value *value,
                                   kg_value *mask);
 KG_BUILD_API kg_value *kg_build_fetch_add(kg_build *b, kg_value *view, kg_value *value);

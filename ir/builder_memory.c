@@ -179,6 +179,11 @@ kg_value *kg_build_fetch_add(kg_build *b, kg_value *at, kg_value *value)
     return old;
 }
 
+bool kg_build_reduce_bulk(kg_build *b, kg_value *to, kg_value *from, const char *by)
+{
+    return copy(b, KG_OP_REDUCE_BULK, to, from, NULL) && kg_build_attr_word(b, "by", by);
+}
+
 static bool flag(kg_build *b, kg_opcode op, kg_value *at, bool ge, kg_value *value)
 {
     KG_BUILD_GUARD(b, false);

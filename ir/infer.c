@@ -465,9 +465,9 @@ static bool rule_copy_bulk(kg_infer *q)
 static bool rule_store_bulk(kg_infer *q)
 {
     if (q->types[0].home != KG_HOME_GLOBAL)
-        return FAIL(q, T104, 0, "store_bulk writes a view of a global tensor");
+        return FAIL(q, T104, 0, "%s writes a view of a global tensor", name_of(q));
     if (q->types[1].home != KG_HOME_SHARED)
-        return FAIL(q, T104, 1, "store_bulk reads a shared buffer or view");
+        return FAIL(q, T104, 1, "%s reads a shared buffer or view", name_of(q));
     return same_dtype(q, 0, 1) && same_shape(q, 0, 1);
 }
 
@@ -555,7 +555,7 @@ static rule rule_of(kg_opcode code)
     case KG_OP_COPY:
     case KG_OP_COPY_ASYNC: return rule_copy;
     case KG_OP_COPY_BULK: return rule_copy_bulk;
-    case KG_OP_STORE_BULK: return rule_store_bulk;
+    case KG_OP_STORE_BULK: case KG_OP_REDUCE_BULK: return rule_store_bulk;
     case KG_OP_MBARRIER_INIT:
     case KG_OP_MBARRIER_EXPECT:
     case KG_OP_MBARRIER_ARRIVE:

@@ -83,8 +83,8 @@ void kg_copy_statement(kg_parser *p, kg_opcode code)
     kg_loc loc = p->token.loc;
     kg_advance(p);
     kg_node *to = kg_postfix(p);
-    kg_expect(p, KG_P1('='), code == KG_OP_STORE_BULK ? "'=' and a shared view"
-                                                      : "'=' and a global view");
+    bool leaves = code == KG_OP_STORE_BULK || code == KG_OP_REDUCE_BULK;
+    kg_expect(p, KG_P1('='), leaves ? "'=' and a shared view" : "'=' and a global view");
     kg_node *from = kg_postfix(p), *on = NULL;
     if (code == KG_OP_COPY_BULK && !p->panic && kg_accept_word(p, "on")) on = kg_postfix(p);
     kg_keyed *attrs = kg_statement_attrs(p);

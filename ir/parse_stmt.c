@@ -209,6 +209,19 @@ static bool stated(kg_parser *p, kg_node *n, const char *what, int64_t *out)
     return false;
 }
 
+// What the caches are asked for is asked by what fills the buffer, not by the buffer.
+static kg_keyed *take_cache(kg_keyed **attrs)
+{
+    for (kg_keyed **at = attrs; *at; at = &(*at)->next) {
+        if (strcmp((*at)->key, "cache")) continue;
+        kg_keyed *found = *at;
+        *at = found->next;
+        found->next = NULL;
+        return found;
+    }
+    return NULL;
+}
+
 static void make_buffer(kg_parser *p, const kg_name_text *name, const type_text *text,
                         kg_node *ring, kg_node *align, kg_node *init, kg_keyed *attrs)
 {
@@ -226,10 +239,12 @@ static void make_buffer(kg_parser *p, const kg_name_text *name, const type_text 
     kg_value *value = ok ? kg_make_shared(p, &type, slots, alignment, loc) : NULL;
     if (!value) return kg_define_poison(p, name->name, name->loc);
     value->op->loc = name->loc;
+    kg_keyed *of_fill = init ? take_cache(&attrs) : NULL;
     kg_apply_attrs(p, value->op, attrs);
     kg_name_value(name, value);
     kg_define_value(p, name->name, name->loc, value);
     if (init) fill_buffer(p, value, init);
+    if (of_fill && p->block->last != value->op) kg_apply_attrs(p, p->block->last, of_fill);
 }
 
 static void shared_statement(kg_parser *p)
@@ -447,7 +462,8 @@ static bool op_statement(kg_parser *p)
     case KG_OP_COPY:
     case KG_OP_COPY_ASYNC:
     case KG_OP_COPY_BULK:
-    case KG_OP_STORE_BULK: kg_copy_statement(p, code); return true;
+    case KG_OP_STORE_BULK:
+    case KG_OP_REDUCE_BULK: kg_copy_statement(p, code); return true;
     case KG_OP_SIGNAL:
     case KG_OP_AWAIT: kg_flag_statement(p, code); return true;
     default: break;

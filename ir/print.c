@@ -379,6 +379,7 @@ static void put_line(kg_printer *p, const kg_op *op)
     case KG_OP_COPY_ASYNC:
     case KG_OP_COPY_BULK:
     case KG_OP_STORE_BULK:
+    case KG_OP_REDUCE_BULK:
         kg_put(p, "%s ", kg_op_info_of(op->code)->name);
         kg_put_memory(p, op->operands[0]);
         kg_put(p, " = ");

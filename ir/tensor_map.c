@@ -329,6 +329,28 @@ bool kg_bulk_copy_plan_of(const kg_op *op, kg_bulk_copy *out, char why[KG_BULK_W
     return !cut || cut_shares(out, kernel->cluster, why);
 }
 
+static const char *const reductions[KG_BULK_REDUCTIONS] = {"add", "min", "max", "and", "or", "xor"};
+
+kg_bulk_reduction kg_bulk_reduction_of(const kg_op *op)
+{
+    const kg_attr *by = kg_op_attr(op, KG_A_BY);
+    for (int i = 0; by && by->name && i < KG_BULK_REDUCTIONS; i++)
+        if (!strcmp(by->name, reductions[i])) return (kg_bulk_reduction)i;
+    return KG_BULK_NONE;
+}
+
+const char *kg_bulk_reduction_misfit(const kg_op *op)
+{
+    kg_bulk_reduction by = kg_bulk_reduction_of(op);
+    kg_dtype dtype = op->operands[0]->type.dtype;
+    bool whole = dtype == KG_I32 || dtype == KG_I64, half = dtype == KG_F16 || dtype == KG_BF16;
+    if (by == KG_BULK_ADD)
+        return whole || half || dtype == KG_F32 ? NULL : "i32, i64, f16, bf16 and f32";
+    if (by == KG_BULK_MIN || by == KG_BULK_MAX)
+        return whole || half ? NULL : "i32, i64, f16 and bf16";
+    return whole ? NULL : "i32 and i64";
+}
+
 int kg_bulk_copy_count(const kg_bulk_copy *copy)
 {
     int64_t count = 1;
@@ -386,7 +408,9 @@ static bool collect(kg_op *op, void *user)
     collector *c = user;
     kg_bulk_copy copy;
     char why[KG_BULK_WHY];
-    if (op->code != KG_OP_COPY_BULK && op->code != KG_OP_STORE_BULK) return true;
+    if (op->code != KG_OP_COPY_BULK && op->code != KG_OP_STORE_BULK &&
+        op->code != KG_OP_REDUCE_BULK)
+        return true;
     if (!kg_bulk_copy_plan_of(op, &copy, why)) return true;
     if (kg_tensor_maps_find(c->maps, &copy.map) < 0) KG_PUSH(c->arena, c->maps, copy.map);
     return true;

@@ -54,6 +54,21 @@ typedef struct kg_bulk_copy {
 // is for level laid_out and later.
 bool kg_bulk_copy_plan(const kg_kernel *kernel, kg_value *global, kg_value *shared,
                        kg_bulk_copy *out, char why[KG_BULK_WHY]);
+// What reduce_bulk combines by.
+typedef enum kg_bulk_reduction {
+    KG_BULK_ADD,
+    KG_BULK_MIN,
+    KG_BULK_MAX,
+    KG_BULK_AND,
+    KG_BULK_OR,
+    KG_BULK_XOR,
+    KG_BULK_REDUCTIONS,
+    KG_BULK_NONE = KG_BULK_REDUCTIONS, // no word of these
+} kg_bulk_reduction;
+kg_bulk_reduction kg_bulk_reduction_of(const kg_op *op);
+// The types that the copy engine can do this with, in words; NULL: the op's is one.
+const char *kg_bulk_reduction_misfit(const kg_op *op);
+
 // The same for an op: copy_bulk has its shared view first, store_bulk its global one.
 bool kg_bulk_copy_plan_of(const kg_op *op, kg_bulk_copy *out, char why[KG_BULK_WHY]);
 // Instructions that the copy takes.

@@ -191,6 +191,30 @@ static void check_bulk_copy(kg_verifier *v, const kg_op *op)
     if (why) kg_verify_fail(v, KG_D_L304, op, "the copy engine cannot do this copy: %s", why);
 }
 
+// What the copy engine combines elements by depends on their type.
+static void check_reduction(kg_verifier *v, const kg_op *op)
+{
+    static const char *const names[] = {"add", "min", "max", "and", "or", "xor"};
+    const kg_attr *by = kg_op_attr(op, KG_A_BY);
+    if (!by || !by->name) {
+        kg_verify_fail(v, KG_D_V203, op, "reduce_bulk needs {by=add} or another operation");
+        return;
+    }
+    if (kg_bulk_reduction_of(op) == KG_BULK_NONE) {
+        kg_diag *diag = kg_error(v->diags, KG_D_V203, op->loc,
+                                 "reduce_bulk combines by add, min, "
+                                 "max, and, or, xor, not by '%s'",
+                                 by->name);
+        const char *nearest = kg_nearest_name(by->name, names, 6);
+        if (nearest) kg_diag_help(v->diags, diag, "did you mean '%s'?", nearest);
+        return;
+    }
+    const char *types = kg_bulk_reduction_misfit(op);
+    if (types)
+        kg_verify_fail(v, KG_D_L303, op, "the copy engine knows %s of %s, not of %s", by->name,
+                       types, kg_dtype_info_of(op->operands[0]->type.dtype)->name);
+}
+
 // A barrier of groups of warps: each warp has an id, and `count` threads have the same one.
 static void check_groups(kg_verifier *v, const kg_op *op)
 {
@@ -401,6 +425,10 @@ static void check_special(kg_verifier *v, const kg_op *op)
         check_bulk_copy(v, op);
         break;
     case KG_OP_STORE_BULK:
+        check_bulk_copy(v, op);
+        break;
+    case KG_OP_REDUCE_BULK:
+        check_reduction(v, op);
         check_bulk_copy(v, op);
         break;
     case KG_OP_MBARRIER_INIT:

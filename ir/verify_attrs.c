@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Attributes: which op may carry which, their ranges, and where buffers lie.
+#include "ir/cache.h"
 #include "ir/verify.h"
 #include <string.h>
 
@@ -11,6 +12,12 @@ static bool is_memory(const kg_op *op)
 static bool is_copy(const kg_op *op)
 {
     return op->code == KG_OP_COPY || op->code == KG_OP_COPY_ASYNC;
+}
+
+static bool is_bulk(const kg_op *op)
+{
+    return op->code == KG_OP_COPY_BULK || op->code == KG_OP_STORE_BULK ||
+           op->code == KG_OP_REDUCE_BULK;
 }
 
 static bool is_barrier(const kg_op *op)
@@ -63,8 +70,11 @@ static bool is_legal(const kg_op *op, kg_attr_key key)
     case KG_A_ASYNC:
         return is_copy(op);
     case KG_A_VEC:
-    case KG_A_CACHE:
         return is_memory(op);
+    case KG_A_CACHE:
+        return is_copy(op) || is_bulk(op) || code == KG_OP_LOAD || code == KG_OP_STORE;
+    case KG_A_BY:
+        return code == KG_OP_REDUCE_BULK;
     case KG_A_MATRIX:
         return code == KG_OP_STORE;
     case KG_A_PARTIAL:
@@ -147,12 +157,13 @@ static void check_async(kg_verifier *v, const kg_op *op, const kg_attr *attr)
                        (long long)attr->i);
 }
 
-static void check_cache(kg_verifier *v, const kg_op *op, const kg_attr *attr)
+static void check_cache(kg_verifier *v, const kg_op *op)
 {
-    static const char *const words[] = {"ca", "cg", "nc", "cs", "wt"};
-    for (int i = 0; i < 5; i++)
-        if (attr->name && !strcmp(attr->name, words[i])) return;
-    kg_verify_fail(v, KG_D_V203, op, "unknown cache hint '%s'", attr->name ? attr->name : "");
+    const char *help;
+    const char *problem = kg_cache_problem(v->diags->arena, op, &help);
+    if (!problem) return;
+    kg_diag *diag = kg_error(v->diags, KG_D_V203, op->loc, "%s", problem);
+    if (help) kg_diag_help(v->diags, diag, "%s", help);
 }
 
 // ---- buffers -----------------------------------------------------------------------------------
@@ -240,7 +251,7 @@ static void check_attr(kg_verifier *v, const kg_op *op, const kg_attr *attr)
         check_vec(v, op, attr);
         break;
     case KG_A_CACHE:
-        check_cache(v, op, attr);
+        check_cache(v, op);
         break;
     case KG_A_SLOT:
     case KG_A_BEHIND:

@@ -36,6 +36,8 @@ const char *const kgen_target_configurations[] = {
     "residual=true sms=1 cluster=1 target=sm_90a",
     "matmul M=72 N=136 K=136 stages=3 tile_m=64 tile_n=64 residual=true sms=2 cluster=1 "
     "target=sm_90a",
+    // One CTA a tile: the panels of r come outside of all loops.
+    "matmul M=200 N=256 K=136 residual=true out=bf16 stages=3 tile_m=128 tile_n=128 target=sm_90a",
     // Splits whose CTAs go through several tiles; where they take turns, a tile adds a panel of r.
     "matmul M=72 N=72 K=264 stages=3 splits=2 tile_m=64 tile_n=64 sms=2 target=sm_90a",
     "matmul M=64 N=136 K=264 stages=3 splits=3 split_order=serial residual=true out=bf16 "
@@ -43,6 +45,8 @@ const char *const kgen_target_configurations[] = {
     "attention SQ=200 SK=300 D=128 causal=true target=sm_90a",
     "attention SQ=300 SK=420 H=2 sms=4 D=64 dtype=f16 stages=2 tile_n=192 target=sm_90a",
     "attention SQ=100 SK=300 H=1 D=128 tile_n=176 target=sm_90a",
+    // Three warpgroups that multiply by turns.
+    "attention SQ=200 SK=420 H=1 D=64 stages=2 tile_m=192 target=sm_90a",
     "attention SQ=200 SK=520 H=1 D=64 causal=true stages=3 tile_n=128 target=sm_90a",
     // Persistent CTAs go through the blocks of two sections of heads, longest first.
     "attention SQ=200 SK=520 H=4 HKV=2 B=2 D=64 causal=true stages=2 tile_n=128 persistent=true "

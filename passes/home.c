@@ -73,7 +73,8 @@ static void bring_view(homer *h, kg_value *view, kg_op *copy)
     }
 }
 
-static kg_value *stage_view(homer *h, kg_op *dot, kg_value *view)
+// load: that the copy stands for, or NULL.
+static kg_value *stage_view(homer *h, kg_op *dot, kg_value *view, const kg_op *load)
 {
     kg_value *root = kg_root(view);
     bool constant = !kg_block_writes(h->kernel->body, root);
@@ -82,7 +83,9 @@ static kg_value *stage_view(homer *h, kg_op *dot, kg_value *view)
             return h->staged.items[i].buffer;
     kg_place place = kg_place_before(h->kernel, dot);
     kg_value *buffer = new_buffer(h, &place, view, root->name);
-    bring_view(h, view, kg_make(&place, KG_OP_COPY, 2, (kg_value *[]){buffer, view}));
+    kg_op *copy = kg_make(&place, KG_OP_COPY, 2, (kg_value *[]){buffer, view});
+    if (load) kg_keep_cache(h->kernel, copy, load);
+    bring_view(h, view, copy);
     KG_PUSH(h->context->arena, &h->staged, ((staged){view, buffer, dot->parent}));
     return buffer;
 }
@@ -145,7 +148,7 @@ static kg_value *load_view(homer *h, kg_op *dot, kg_value *view)
 // A fragment that was only loaded for this dot (and perhaps transposed): the view it was loaded
 // from. The dot then reads shared memory itself, or a coalesced copy replaces a gather of two-byte
 // loads.
-static kg_value *loaded_view(homer *h, kg_op *dot, kg_value *fragment)
+static kg_value *loaded_view(homer *h, kg_op *dot, kg_value *fragment, const kg_op **by)
 {
     kg_op *turn = fragment->kind == KG_VALUE_RESULT ? fragment->op : NULL;
     kg_op *load =
@@ -157,6 +160,7 @@ static kg_value *loaded_view(homer *h, kg_op *dot, kg_value *fragment)
         h->uses[load->results[0]->id]->next)
         return NULL;
     kg_value *view = load->operands[0];
+    *by = load;
     if (gathers_shared(view) || !steady_view(view) || !nothing_between(load, dot, kg_root(view)))
         return NULL;
     if (turn == load)
@@ -170,16 +174,17 @@ static kg_value *loaded_view(homer *h, kg_op *dot, kg_value *fragment)
 static void home_operand(homer *h, kg_op *dot, int i)
 {
     kg_value *value = dot->operands[i];
+    const kg_op *load = NULL;
     if (gathers_shared(value)) value = load_view(h, dot, value);
     if (value->type.home == KG_HOME_FRAG) {
-        kg_value *view = value->id >= 0 ? loaded_view(h, dot, value) : NULL;
+        kg_value *view = value->id >= 0 ? loaded_view(h, dot, value, &load) : NULL;
         if (view)
             value = view;
         else if (kg_dot_kind_of(dot) == KG_DOT_FMA)
             value = stage_fragment(h, dot, value);
     }
     if (value->type.home == KG_HOME_GLOBAL)
-        value = stage_view(h, dot, value);
+        value = stage_view(h, dot, value, load);
     kg_op_set_operand(dot, i, value);
 }
 

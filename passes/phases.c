@@ -67,6 +67,26 @@ static int64_t bytes_of(const kg_op *copy)
     return kg_type_elements(type) * kg_dtype_bytes(type->dtype);
 }
 
+// Outside of all loops the number of a slot says whether it was filled before, and whether it will
+// be again; where it is no constant, both may be.
+static bool filled_before(const kg_phase_stream *x, const kg_value *slot)
+{
+    int64_t n;
+    return x->looped || !slot || !kg_const_int(slot, &n) ||
+           n >= kg_op_int(x->buffer->op, KG_A_RING, 1);
+}
+
+static bool filled_again(const kg_phase_stream *x, const kg_value *slot)
+{
+    int64_t n, other, ring = kg_op_int(x->buffer->op, KG_A_RING, 1);
+    if (x->looped || !slot || !kg_const_int(slot, &n)) return true;
+    for (int i = 0; i < x->sites.count; i++) {
+        const kg_value *at = x->sites.items[i].slot;
+        if (!at || !kg_const_int(at, &other) || other == n + ring) return true;
+    }
+    return false;
+}
+
 // The copies of a class at its site number `at`: an announcement of their bytes, then they.
 static void fill_site(kg_phaser *s, int class, int at)
 {
@@ -78,7 +98,7 @@ static void fill_site(kg_phaser *s, int class, int at)
             bytes += bytes_of(s->streams.items[i].sites.items[at].copy);
     kg_place place = kg_place_before(s->kernel, first);
     kg_value *slot = head->sites.items[at].slot;
-    if (head->empty) {
+    if (head->empty && filled_before(head, slot)) {
         kg_op *wait = make_sync(&place, KG_OP_MBARRIER_WAIT, head->empty, slot);
         kg_op_set_int(s->kernel, wait, KG_A_BEHIND, 1);
         if (head->handed) kg_op_set_int(s->kernel, wait, KG_A_CLUSTER, 1);
@@ -101,7 +121,10 @@ static void fill_site(kg_phaser *s, int class, int at)
 static bool goes_round(const kg_phase_stream *x)
 {
     int64_t lo, hi, step;
-    if (!x->looped) return false;
+    bool again = false;
+    for (int i = 0; i < x->sites.count && x->sites.count > 1 && !x->looped; i++)
+        again |= filled_before(x, x->sites.items[i].slot);
+    if (!x->looped) return again;
     if (!x->once) return true;
     const kg_op *loop = x->sites.items[0].copy;
     while (!kg_is_loop(loop)) loop = loop->parent->owner;
@@ -290,6 +313,7 @@ static void free_a_trip_later(kg_phaser *s, const kg_phase_reading *r)
 // filled is read in its order, so outside of all loops the last reader in the text is the last.
 static bool reads_last(const kg_phaser *s, const kg_phase_reading *r)
 {
+    if (!filled_again(&s->streams.items[r->class], r->slot)) return true;
     if (kg_loops_around(r->first) || !s->streams.items[r->class].once) return false;
     for (const kg_phase_reading *x = r + 1; x < s->readings.items + s->readings.count; x++)
         if (x->class == r->class && x->region == r->region) return false;

@@ -147,6 +147,7 @@ static void repeat_copy(const kg_repeat *r, const kg_value *buffer, const kg_op 
     made->loc = copy->loc;
     if (bytes)
         kg_op_set_int(kernel, made, KG_A_ASYNC, bytes);
+    kg_keep_cache(kernel, made, copy);
     bring_source(r->slice->s, copy, made);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Building ops at a place, lists of uses, and the questions about memory that the passes share.
+#include "ir/cache.h"
 #include "passes/rewrite.h"
 
 #include <string.h>
@@ -210,4 +211,10 @@ static bool no_write_to(kg_op *op, void *user)
 bool kg_block_writes(kg_block *block, const kg_value *root)
 {
     return !kg_walk(block, no_write_to, (void *)root);
+}
+
+void kg_keep_cache(kg_kernel *kernel, kg_op *made, const kg_op *op)
+{
+    const char *word = kg_cache_of_l2(op);
+    if (word) kg_op_set_name(kernel, made, KG_A_CACHE, word);
 }

@@ -63,6 +63,8 @@ bool kg_roots_alias(const kg_value *a, const kg_value *b);
 bool kg_op_writes(const kg_op *op);
 // Two views of the same part of the same memory, whatever op made them.
 bool kg_same_view(const kg_value *a, const kg_value *b);
+// What L2 is asked for by the op that `made` stands for is asked for by it.
+void kg_keep_cache(kg_kernel *kernel, kg_op *made, const kg_op *op);
 // The op through which a memory operand reaches its gather indices, or NULL.
 kg_op *kg_gather_view(const kg_value *operand);
 // Removes ops whose results nobody needs and that have no other effect, empty loops and branches.

@@ -128,3 +128,6 @@ bool kg_specialize_panels(kg_specializer *s, kg_op *store);
 // specialize_store.c: stores of tiles become store_bulk where the copy engine can do them. Before
 // there are roles.
 void kg_specialize_stores(kg_specializer *s);
+// What the store does, or the atomic update, from that buffer to that view by the copy engine.
+void kg_specialize_leave(kg_specializer *s, const kg_place *place, const kg_op *store,
+                         kg_value *target, kg_value *buffer);

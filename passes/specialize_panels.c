@@ -11,6 +11,7 @@
 // computed element by element is computed panel by panel, down to tiles in registers, of which
 // panels are parts, and to loads, which become loads of panels: of a row that is added a thread
 // keeps a panel's columns only.
+#include "ir/cache.h"
 #include "passes/rewrite.h"
 #include "passes/specialize_internal.h"
 
@@ -150,6 +151,7 @@ static bool can_bring(const cutter *c, const kg_op *load, kg_value *view)
     const kg_type *type = &load->results[0]->type, *tile = &c->store->operands[1]->type;
     const char *help;
     int contiguous;
+    if (kg_op_attr(load, KG_A_CACHE) && !kg_cache_of_l2(load)) return false;
     return c->s->schedule.bulk_load && type->rank == 2 && type->dims[0] == tile->dims[0] &&
            type->dims[1] == tile->dims[1] && !kg_bulk_misfit(c->s, view, &contiguous, &help) &&
            contiguous == 1;
@@ -179,7 +181,8 @@ static kg_value *bring(const cutter *c, const kg_place *place, const kg_op *load
 {
     kg_lone_copy *lone = brought_by(c, load);
     kg_value *operands[] = {lone->buffer, view};
-    lone->copies[lone->n_copies++] = kg_make(place, KG_OP_COPY, 2, operands);
+    kg_op *made = lone->copies[lone->n_copies++] = kg_make(place, KG_OP_COPY, 2, operands);
+    kg_keep_cache(c->s->kernel, made, load);
     kg_op *copy = kg_make(place, KG_OP_LOAD, 1, &lone->buffer);
     kg_type type = lone->buffer->type;
     type.home = KG_HOME_FRAG;
@@ -275,7 +278,7 @@ bool kg_specialize_panels(kg_specializer *s, kg_op *store)
         kg_make(&place, KG_OP_STORE, 2, (kg_value *[]){slot, panel});
         kg_value *target = narrow(&c, &place, view);
         slot = kg_make_slot_view(&place, buffer, number);
-        kg_make(&place, KG_OP_STORE_BULK, 2, (kg_value *[]){target, slot});
+        kg_specialize_leave(s, &place, store, target, slot);
     }
     bring_all(&c);
     kg_op_remove(store);

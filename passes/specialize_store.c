@@ -5,9 +5,13 @@
 //                                               =>   store c.1 = cast(acc, bf16)
 //                                                    store_bulk c[m*128.., n*128..] = c.1
 //
+// An atomic update of a tile leaves as reduce_bulk in the same way, where all that the kernel does
+// to the tensor are such updates.
+//
 // A tile that the author has put into a buffer only to store it from there leaves from that buffer.
 // A store that the copy engine cannot do stays as it is, and so does one to a tensor that the
 // kernel reads.
+#include "ir/cache.h"
 #include "passes/specialize_internal.h"
 
 typedef struct finder {
@@ -19,11 +23,41 @@ typedef struct finder {
 } finder;
 
 typedef struct reader {
+    kg_specializer *s;
     const kg_value *root;
+    kg_opcode code; // what is to leave: stores, or one kind of atomic updates
     bool found;
 } reader;
 
-// Somebody reads the tensor within the kernel, or is told (by a signal) that it can be read.
+static const char *combines_by(kg_opcode code)
+{
+    switch (code) {
+    case KG_OP_ATOMIC_ADD:
+        return "add";
+    case KG_OP_ATOMIC_MIN:
+        return "min";
+    case KG_OP_ATOMIC_MAX:
+        return "max";
+    default:
+        return NULL;
+    }
+}
+
+// A store or an update of a tile that the copy engine can do, whatever else there is.
+static bool can_leave(kg_specializer *s, const kg_op *op)
+{
+    const char *help;
+    int contiguous;
+    if ((op->code != KG_OP_STORE && !combines_by(op->code)) || op->n_operands != 2) return false;
+    if (kg_op_attr(op, KG_A_CACHE) && !kg_cache_of_l2(op)) return false; // of the threads' caches
+    kg_value *view = op->operands[0];
+    return view->type.home == KG_HOME_GLOBAL && view->type.rank == 2 &&
+           op->operands[1]->type.rank == 2 && !kg_bulk_misfit(s, view, &contiguous, &help) &&
+           contiguous == view->type.rank - 1;
+}
+
+// Somebody reads the tensor within the kernel (or, where it is updated, does anything else), or is
+// told (by a signal) that it can be read.
 static bool find_reader(kg_op *op, void *user)
 {
     reader *r = user;
@@ -31,19 +65,20 @@ static bool find_reader(kg_op *op, void *user)
     r->found |= op->code == KG_OP_SIGNAL;
     for (int i = 0; i < info->n_effects && !r->found; i++) {
         int operand = info->effects[i].operand;
-        if (info->effects[i].mode == KG_MODE_W || operand < 0 || operand >= op->n_operands)
-            continue;
+        bool store = info->effects[i].mode == KG_MODE_W && r->code == KG_OP_STORE;
+        if (store || operand < 0 || operand >= op->n_operands) continue;
         const kg_value *root = kg_root(op->operands[operand]);
-        r->found = root && kg_roots_alias(root, r->root);
+        r->found =
+            root && kg_roots_alias(root, r->root) && !(op->code == r->code && can_leave(r->s, op));
     }
     return !r->found;
 }
 
 // What leaves by the copy engine is there when the kernel has ended: good for results, not for what
 // goes from one CTA to another.
-static bool is_result(const kg_specializer *s, const kg_value *root)
+static bool is_result(kg_specializer *s, const kg_op *op)
 {
-    reader r = {.root = root};
+    reader r = {.s = s, .root = kg_root(op->operands[0]), .code = op->code};
     kg_walk(s->kernel->body, find_reader, &r);
     return !r.found;
 }
@@ -51,16 +86,7 @@ static bool is_result(const kg_specializer *s, const kg_value *root)
 static bool find_store(kg_op *op, void *user)
 {
     finder *f = user;
-    const char *help;
-    int contiguous;
-    if (op->code != KG_OP_STORE || op->n_operands != 2) return true;
-    kg_value *view = op->operands[0];
-    if (view->type.home != KG_HOME_GLOBAL || view->type.rank != 2 ||
-        op->operands[1]->type.rank != 2)
-        return true;
-    if (!kg_bulk_misfit(f->s, view, &contiguous, &help) && contiguous == view->type.rank - 1 &&
-        is_result(f->s, kg_root(view)))
-        KG_PUSH(f->s->context->arena, &f->stores, op);
+    if (can_leave(f->s, op) && is_result(f->s, op)) KG_PUSH(f->s->context->arena, &f->stores, op);
     return true;
 }
 
@@ -112,6 +138,16 @@ static void pass_by_buffer(kg_specializer *s, kg_op *store, kg_value *buffer)
     kg_op_remove(fill);
 }
 
+void kg_specialize_leave(kg_specializer *s, const kg_place *place, const kg_op *store,
+                         kg_value *target, kg_value *buffer)
+{
+    const char *by = combines_by(store->code);
+    kg_value *operands[] = {target, buffer};
+    kg_op *made = kg_make(place, by ? KG_OP_REDUCE_BULK : KG_OP_STORE_BULK, 2, operands);
+    if (by) kg_op_set_name(s->kernel, made, KG_A_BY, by);
+    kg_keep_cache(s->kernel, made, store);
+}
+
 void kg_specialize_stores(kg_specializer *s)
 {
     finder f = {.s = s};
@@ -127,7 +163,7 @@ void kg_specialize_stores(kg_specializer *s)
         if (!buffer && kg_specialize_panels(s, store)) continue;
         if (!buffer) buffer = put_into_buffer(s, store);
         kg_place place = kg_place_before(s->kernel, store);
-        kg_make(&place, KG_OP_STORE_BULK, 2, (kg_value *[]){store->operands[0], buffer});
+        kg_specialize_leave(s, &place, store, store->operands[0], buffer);
         kg_op_remove(store);
     }
 }

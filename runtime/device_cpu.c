@@ -304,8 +304,17 @@ static kgen_status cpu_launch(kgen_module *module, const kgen_raw_launch *launch
 
 // ---- tensor maps
 // ---------------------------------------------------------------------------------------
-static enum ptxm_tensor_type tensor_type(int bytes)
+static enum ptxm_tensor_type tensor_type(const kgen_tensor_map_info *info)
 {
+    static const struct {
+        const char *dtype;
+        enum ptxm_tensor_type type;
+    } known[] = {{"f16", PTXM_TENSOR_FLOAT16}, {"bf16", PTXM_TENSOR_BFLOAT16},
+                 {"f32", PTXM_TENSOR_FLOAT32}, {"f64", PTXM_TENSOR_FLOAT64},
+                 {"u32", PTXM_TENSOR_UINT32},  {"u64", PTXM_TENSOR_UINT64}};
+    for (size_t i = 0; info->dtype && i < sizeof known / sizeof *known; i++)
+        if (!strcmp(info->dtype, known[i].dtype)) return known[i].type;
+    int bytes = info->element_bytes;
     return bytes == 1   ? PTXM_TENSOR_UINT8
            : bytes == 2 ? PTXM_TENSOR_UINT16
            : bytes == 4 ? PTXM_TENSOR_INT32
@@ -324,7 +333,7 @@ static kgen_status cpu_encode_map(kgen_device *device, const kgen_tensor_map_inf
         strides[i] = (uint64_t)info->strides[i];
         box[i] = (uint32_t)info->box[i];
     }
-    struct ptxm_tensor t = {.type = tensor_type(info->element_bytes),
+    struct ptxm_tensor t = {.type = tensor_type(info),
                             .rank = (uint32_t)info->rank,
                             .address = address,
                             .dims = sizes,

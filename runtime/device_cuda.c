@@ -196,11 +196,27 @@ static kgen_status cuda_launch(kgen_module *module, const kgen_raw_launch *launc
     return status_of(status);
 }
 
+static enum kg_cuda_element element_of(const char *dtype)
+{
+    if (!dtype) return KG_CUDA_BITS;
+    switch (dtype[0]) {
+    case 'f':
+        return KG_CUDA_FLOAT;
+    case 'b':
+        return KG_CUDA_BFLOAT;
+    case 'u':
+        return KG_CUDA_UNSIGNED;
+    default:
+        return KG_CUDA_SIGNED;
+    }
+}
+
 static kgen_status cuda_encode_map(kgen_device *device, const kgen_tensor_map_info *info,
                                    uint64_t address, void *map)
 {
     struct kg_cuda_tensor t = {.rank = (unsigned)info->rank,
                                .element_bytes = (unsigned)info->element_bytes,
+                               .element = element_of(info->dtype),
                                .address = address,
                                .swizzle = (unsigned)info->swizzle};
     for (int i = 0; i < info->rank; i++) {

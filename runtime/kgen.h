@@ -523,6 +523,8 @@ typedef struct kgen_tensor_map_info {
     int64_t strides[5]; // bytes; of dimension 0 element_bytes, of others a multiple of 16
     int box[5];         // elements that one instruction moves, at most 256
     int swizzle;        // bytes of the rows whose 16-byte chunks change places: 0, 32, 64, 128
+    const char *dtype;  // of the elements: "i32", "f16", ..; what updates by the copy engine go by.
+                        // NULL: of no kind, good for copies
 } kgen_tensor_map_info;
 
 // The program's map `index` for scalar arguments by name; tensors are not looked at.

@@ -51,7 +51,8 @@ kgen_status program_describe_map(kgen_context *context, const kg_tensor_map *map
     *out = (kgen_tensor_map_info){.tensor = map->tensor->name,
                                   .rank = map->rank,
                                   .element_bytes = kg_dtype_bytes(map->tensor->type.dtype),
-                                  .swizzle = map->swizzle};
+                                  .swizzle = map->swizzle,
+                                  .dtype = kg_dtype_info_of(map->tensor->type.dtype)->name};
     for (int i = 0; !status && i < map->rank; i++)
         status = describe_dimension(context, map, i, values, out);
     return status;

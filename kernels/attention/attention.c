@@ -18,6 +18,7 @@ enum {
     K_CAUSAL,
     K_DTYPE,
     K_STAGES,
+    K_TILE_M,
     K_TILE_N,
     K_PACK,
     K_PERSISTENT,
@@ -36,6 +37,7 @@ static const kgen_task_key keys[] = {{"B", "1", "sequences"},
                                      {"causal", "false", "row i sees keys up to i + SK - SQ"},
                                      {"dtype", "bf16", "f16 or bf16"},
                                      {"stages", "2", "slots of the key and value ring, 1 to 4"},
+                                     {"tile_m", "0", "queries of a tile for wgmma; 0: chosen"},
                                      {"tile_n", "0", "keys of a tile for wgmma; 0: chosen"},
                                      {"pack", "auto", "heads of a key head share tiles of rows"},
                                      {"persistent", "auto", "CTAs that go from block to block"},
@@ -198,36 +200,63 @@ static void plan_alike(kgen_task *task, const int64_t *v, const char *const *tex
 }
 
 // ---- roles --------------------------------------------------------------------------------------
-enum { ROWS = 128, SMALLEST = 64, SHARED_BYTES = 226 * 1024 };
+enum { SMALLEST = 64, SHARED_BYTES = 226 * 1024 };
 
-// Tiles of keys that registers allow: the scores, their weights as operands and the result are
-// keys / 2 + keys / 4 + D / 2 registers of a thread at a time, and masks by rows take more.
-static const struct {
-    int64_t d, keys, stages;
+// Tiles that registers allow, 64 rows of a warpgroup: the scores, their weights as operands and the
+// result are keys / 2 + keys / 4 + D / 2 registers of a thread at a time, of 240 with two
+// warpgroups and of 160 with three, and masks by rows take more. Of equals the first is taken,
+// which reads keys and values less often.
+typedef struct tile {
+    int64_t d, rows, keys, stages;
     bool causal;
-} tiles[] = {{64, 192, 3, true}, {64, 128, 4, true}, {128, 176, 2, false}, {128, 128, 2, true}};
+} tile;
 
-static int64_t bytes_of(const int64_t *v, int64_t tile, int64_t stages)
+static const tile tiles[] = {{64, 192, 128, 4, false},
+                             {64, 128, 192, 3, true},
+                             {64, 128, 128, 4, true},
+                             {128, 128, 176, 2, false},
+                             {128, 128, 128, 2, true}};
+
+static int64_t bytes_of(const tile *t, int64_t stages)
 {
-    return 2 * v[K_D] * (ROWS + stages * 2 * tile);
+    return 2 * t->d * (t->rows + stages * 2 * t->keys);
 }
 
-// A multiplication of 128 rows takes 16 cycles a key with D = 128. What comes with a tile of keys
-// and hides behind nothing, to wait and to shrink the result, takes some 250; to start a CTA and
-// to end it one and a half tiles, of which a persistent one does two thirds while others compute.
-static shape shape_of(const int64_t *v, const char *const *texts, int64_t tile, int64_t stages,
+// What a tile of keys takes of an SM, in clocks: the two products at 2048 multiply-adds of 16-bit
+// floats a clock, or the softmax, if that is longer: 16 exponentials a clock, and three and a half
+// operations a score on 128 lanes.
+static int64_t product_clocks(const int64_t *v, int64_t rows, int64_t columns)
+{
+    return rows * columns * v[K_D] / 2048;
+}
+
+static int64_t softmax_clocks(int64_t rows, int64_t columns)
+{
+    return rows * columns / 16 + rows * columns * 7 / 2 / 128;
+}
+
+static int64_t longer(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+// What comes with a tile of keys and hides behind nothing, to wait and to shrink the result, takes
+// some 250 clocks; to start a CTA and to end it one and a half tiles, of which a persistent one
+// does two thirds while others compute.
+static shape shape_of(const int64_t *v, const char *const *texts, const tile *t, int64_t stages,
                       int64_t pack)
 {
     enum { WITH_A_TILE = 250, STARTING = 3072, FOLLOWING = 1024 };
-    shape s = {ROWS, tile, stages, pack, v[K_SMS]};
-    s.per_tile = tile * v[K_D] / 8 + WITH_A_TILE;
+    shape s = {t->rows, t->keys, stages, pack, v[K_SMS]};
+    s.per_tile = WITH_A_TILE +
+                 longer(2 * product_clocks(v, t->rows, t->keys), softmax_clocks(t->rows, t->keys));
     s.starting = STARTING;
     // How blocks of different length follow each other in a ring of more than two slots is too
     // much to play through: waits would be for everything, and the products would not overlap.
     s.following = pack > 1 || (v[K_CAUSAL] && stages > 2) ? 0 : FOLLOWING;
     s.decided = decided(texts[K_PERSISTENT]);
     // Who fetches the next queries while the result leaves cannot leave it where queries were.
-    if (bytes_of(v, tile, stages) + 2 * v[K_D] * ROWS > SHARED_BYTES) s.decided = -1;
+    if (bytes_of(t, stages) + 2 * t->d * t->rows > SHARED_BYTES) s.decided = -1;
     return s;
 }
 
@@ -241,18 +270,18 @@ static shape choose_tile(kgen_task *task, const int64_t *v, const char *const *t
                          outcome *chosen)
 {
     shape best = {0};
-    int64_t least = 0, pack = heads_packed(v, texts[K_PACK], ROWS);
+    int64_t least = 0;
     for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
-        int64_t stages = asked_stages(texts) ? v[K_STAGES] : tiles[i].stages;
-        if (tiles[i].d != v[K_D] || (v[K_CAUSAL] && !tiles[i].causal) ||
-            bytes_of(v, tiles[i].keys, stages) > SHARED_BYTES ||
-            (v[K_TILE_N] && v[K_TILE_N] != tiles[i].keys))
+        const tile *t = &tiles[i];
+        int64_t stages = asked_stages(texts) ? v[K_STAGES] : t->stages;
+        if (t->d != v[K_D] || (v[K_CAUSAL] && !t->causal) || bytes_of(t, stages) > SHARED_BYTES ||
+            (v[K_TILE_M] && v[K_TILE_M] != t->rows) || (v[K_TILE_N] && v[K_TILE_N] != t->keys))
             continue;
-        shape s = shape_of(v, texts, tiles[i].keys, stages, pack);
+        shape s = shape_of(v, texts, t, stages, heads_packed(v, texts[K_PACK], t->rows));
         outcome o = weigh(v, &s);
         int64_t time = o.persists && o.persistent >= 0 ? o.persistent : o.time;
-        plan_note(task, "%lld keys a step, %lld slots: %lld cycles\n", (long long)s.keys,
-                  (long long)stages, (long long)time);
+        plan_note(task, "%lld queries by %lld keys a step, %lld slots: %lld cycles\n",
+                  (long long)s.rows, (long long)s.keys, (long long)stages, (long long)time);
         if (best.keys && time >= least) continue;
         best = s;
         least = time;
@@ -266,7 +295,7 @@ static void define_roles(kgen_task *task, const shape *s, bool persists)
     plan_define_int(task, "STAGES", s->stages);
     plan_define_int(task, "BM", s->rows);
     plan_define_int(task, "BN", s->keys);
-    plan_define_int(task, "WARPS", 8);
+    plan_define_int(task, "WARPS", s->rows / 16);
     plan_define_int(task, "PRODUCERS", 1);
     plan_define_int(task, "OVERLAP", 1);
     plan_define_int(task, "PERSISTENT", persists ? s->workers : 0);
@@ -275,11 +304,12 @@ static void define_roles(kgen_task *task, const shape *s, bool persists)
 
 static void tell_roles(kgen_task *task, const int64_t *v, const shape *s, const outcome *o)
 {
-    int64_t blocks = plan_ceildiv(v[K_SQ] * s->pack, ROWS) * v[K_H] / s->pack * v[K_B];
+    int64_t blocks = plan_ceildiv(v[K_SQ] * s->pack, s->rows) * v[K_H] / s->pack * v[K_B];
     plan_note(
         task,
-        "chosen: %d queries for two warpgroups and a producer, %lld keys a step, %lld slots\n",
-        ROWS, (long long)s->keys, (long long)s->stages);
+        "chosen: %lld queries for %s warpgroups and a producer, %lld keys a step, %lld slots\n",
+        (long long)s->rows, s->rows == 128 ? "two" : "three", (long long)s->keys,
+        (long long)s->stages);
     tell_pack(task, v, s);
     tell_order(task, s, o);
     plan_note(task, "%lld blocks of queries for %lld SMs: %s\n", (long long)blocks,
@@ -292,22 +322,20 @@ static void tell_roles(kgen_task *task, const int64_t *v, const shape *s, const 
                               : "the bytes of the queries");
 }
 
-// Whether warpgroups multiply by turns. What a step takes of an SM, in clocks: products at 2048
-// multiply-adds of 16-bit floats a clock; 16 exponentials a clock; three and a half operations a
-// score on 128 lanes. Warpgroups that run in step all multiply q k^T first, and then compute,
-// beside the product with v. By turns each has both products beside what the other computes.
+// Whether warpgroups multiply by turns. Warpgroups that run in step all multiply q k^T first, and
+// then compute, beside the product with v. By turns each has both products beside what the others
+// compute.
 static void plan_pingpong(kgen_task *task, const int64_t *v, const char *text, int64_t rows,
                           int64_t columns)
 {
-    int64_t product = rows * columns * v[K_D] / 2048, softmax = rows * columns / 16;
-    softmax += rows * columns * 7 / 2 / 128;
-    int64_t in_step = product + (product > softmax ? product : softmax);
-    int64_t by_turns = 2 * product > softmax ? 2 * product : softmax;
+    int64_t product = product_clocks(v, rows, columns), softmax = softmax_clocks(rows, columns);
+    int64_t in_step = product + longer(product, softmax);
+    int64_t by_turns = longer(2 * product, softmax);
     bool pays = by_turns < in_step && v[K_SK] > columns;
     bool chosen = decided(text) ? decided(text) > 0 : pays;
     plan_note(
         task,
-        "a step of two warpgroups that run in step: %lld clocks, that multiply by turns: %lld "
+        "a step of the warpgroups that run in step: %lld clocks, that multiply by turns: %lld "
         "(products 2 x %lld, softmax %lld; a model)%s: %s\n",
         (long long)in_step, (long long)by_turns, (long long)product, (long long)softmax,
         v[K_SK] > columns ? "" : ", and there is one step only",
@@ -316,7 +344,7 @@ static void plan_pingpong(kgen_task *task, const int64_t *v, const char *text, i
 }
 
 // A producer for the copy engine and wgmma for the rest, where the GPU has both: 64 query rows for
-// each of two warpgroups, and slots of keys and values as far as shared memory holds them beside
+// each warpgroup, and slots of keys and values as far as shared memory holds them beside
 // the queries and, of persistent CTAs, the result.
 static void plan_roles(kgen_task *task, const int64_t *v, const char *const *texts)
 {
@@ -341,6 +369,25 @@ static void plan_roles(kgen_task *task, const int64_t *v, const char *const *tex
     plan_alike(task, v, texts);
 }
 
+// Tiles that are asked for: there must be one, of the head dimension and of the kind of mask.
+static bool check_tile(const int64_t *v, const char *const *texts, char *error)
+{
+    char known[160] = "";
+    size_t length = 0;
+    if (!v[K_TILE_M] && !v[K_TILE_N]) return true;
+    for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
+        const tile *t = &tiles[i];
+        if (t->d != v[K_D] || (v[K_CAUSAL] && !t->causal)) continue;
+        if ((!v[K_TILE_M] || v[K_TILE_M] == t->rows) && (!v[K_TILE_N] || v[K_TILE_N] == t->keys))
+            return true;
+        length += (size_t)snprintf(known + length, sizeof known - length, "%s%lld by %lld",
+                                   length ? ", " : "", (long long)t->rows, (long long)t->keys);
+    }
+    return plan_fail(error, "tile_m=%s, tile_n=%s: with D=%lld%s there are %s", texts[K_TILE_M],
+                     texts[K_TILE_N], (long long)v[K_D], v[K_CAUSAL] ? " and masks of rows" : "",
+                     known);
+}
+
 static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, char *error)
 {
     if (!plan_positive(error, keys, v, 6) || !plan_dtype(error, "dtype", texts[K_DTYPE], false))
@@ -352,12 +399,7 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
                          (long long)v[K_H]);
     if (v[K_STAGES] < 1 || v[K_STAGES] > 4)
         return plan_fail(error, "stages=%s: must be 1 to 4", texts[K_STAGES]);
-    int64_t tile = v[K_TILE_N], d128 = v[K_D] == 128;
-    if (tile && tile != 128 && tile != (d128 ? 176 : 192))
-        return plan_fail(error, "tile_n=%s: must be 128%s", texts[K_TILE_N],
-                         d128 ? " or, without a mask, 176" : " or 192");
-    if (tile == 176 && v[K_CAUSAL])
-        return plan_fail(error, "tile_n=176: masks leave registers for 128 only");
+    if (!check_tile(v, texts, error)) return false;
     for (int k = K_PACK; k < K_COUNT; k++)
         if ((k <= K_PERSISTENT || k == K_PINGPONG) && decided(texts[k]) < 0 &&
             strcmp(texts[k], "false"))

@@ -41,7 +41,7 @@ static const kgen_task_key keys[] = {
     {"split_order", "parallel",
      "how their sums meet: parallel (the last CTA of a tile adds all) or "
      "serial (one after the other, in a workspace of one matrix)"},
-    {"stages", "3", "slots of the operand ring, 2 to 6"},
+    {"stages", "3", "slots of the operand ring, 2 to 8"},
     {"bias", "false", "add a row of f32 to every row of c"},
     {"residual", "false", "add a matrix of c's shape and type, after the activation"},
     {"activation", "none", "none, relu, gelu or silu"},
@@ -225,18 +225,20 @@ static bool plan(kgen_task *task, const int64_t *v, const char *const *texts, ch
         return plan_fail(error, "split_order=%s: must be parallel or serial", texts[K_SPLIT_ORDER]);
     if (v[K_SMS] < 1 || v[K_SMS] > 1024)
         return plan_fail(error, "sms=%s: must be 1 to 1024", texts[K_SMS]);
-    if (v[K_STAGES] < 2 || v[K_STAGES] > 6)
-        return plan_fail(error, "stages=%s: must be 2 to 6", texts[K_STAGES]);
+    if (v[K_STAGES] < 2 || v[K_STAGES] > 8)
+        return plan_fail(error, "stages=%s: must be 2 to 8", texts[K_STAGES]);
     if (v[K_CLUSTER] < 0 || v[K_CLUSTER] > 2)
         return plan_fail(error, "cluster=%s: must be 1 or 2, or 0 by shape", texts[K_CLUSTER]);
     if (v[K_CLUSTER] == 2 && (v[K_SPLITS] > 1 || v[K_SMS] < 2))
-        return plan_fail(error, "cluster=2: two SMs have a tile each, not split along K");
-    bool alone = v[K_SPLITS] == 1 && !v[K_RESIDUAL];
-    if (v[K_TURNS] < 0 || v[K_TURNS] > 2 || (v[K_TURNS] == 2 && !alone))
-        return plan_fail(error, "turns=%s: must be 0, 1 or 2; 2 without splits and residual",
-                         texts[K_TURNS]);
-    if (v[K_TURNS] == 2 && v[K_CLUSTER] == 2)
-        return plan_fail(error, "turns=2 and cluster=2 do not go together");
+        return plan_fail(error, "cluster=2: not with %s; leave one of them out",
+                         v[K_SMS] < 2 ? "one SM" : "splits");
+    if (v[K_TURNS] < 0 || v[K_TURNS] > 2)
+        return plan_fail(error, "turns=%s: must be 1 or 2, or 0 by shape", texts[K_TURNS]);
+    if (v[K_TURNS] == 2 && (v[K_SPLITS] > 1 || v[K_RESIDUAL] || v[K_CLUSTER] == 2))
+        return plan_fail(error, "turns=2: not with %s; leave one of them out",
+                         v[K_SPLITS] > 1 ? "splits"
+                         : v[K_RESIDUAL] ? "residual"
+                                         : "cluster=2");
     int activation = 0;
     while (activation < 4 && strcmp(texts[K_ACTIVATION], activations[activation])) activation++;
     if (activation == 4)

@@ -108,7 +108,7 @@ static void waits_meet(const kg_sync_program *p, const kg_obligations *o, const 
 {
     kg_replay replay = {0};
     bool waits = any_wait(p, plan, group);
-    if (waits) kg_waits_replay(p, o, plan, group, &replay);
+    if (waits) kg_waits_replay(kg_waits_record(p, o, plan, group, (kg_points){0}), &replay);
     for (int i = 0; i < o->count; i++) {
         const kg_obligation *x = &o->items[i];
         if (!kg_waits_concern(p, x, group)) continue;

@@ -47,12 +47,26 @@ static bool uses_result_of_run(const kg_op *op)
     return false;
 }
 
+// The copy engine updates what an op of the run from `first` to `last` updates in another way: it
+// has to come behind a wait for that, so behind the run's commit.
+static bool comes_after(const kg_op *first, const kg_op *last, const kg_op *op)
+{
+    for (const kg_op *x = first; group_of(op) == KG_GROUP_BULK; x = x->next) {
+        if (group_of(x) == KG_GROUP_BULK && !kg_updates_commute(x, op) &&
+            kg_sync_may_alias(kg_root(x->operands[0]), kg_root(op->operands[0])))
+            return true;
+        if (x == last) break;
+    }
+    return false;
+}
+
 // The last of its kind before something else happens to memory.
 static kg_op *end_of_run(kg_op *copy, kg_group group)
 {
     kg_op *last = copy;
     for (kg_op *op = copy->next; op; op = op->next) {
         const kg_op_info *info = kg_op_info_of(op->code);
+        if (group_of(op) == group && comes_after(copy, last, op)) break;
         if (group_of(op) == group && !uses_result_of_run(op))
             last = op;
         else if (renames(op) && last->next == op)

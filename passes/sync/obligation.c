@@ -45,7 +45,7 @@ static bool conflict(const deriver *d, int ia, int ib)
     if (b->released) return kg_sync_may_free(a, b);
     if (!a->at.root || !b->at.root) return ordered_by_all(d, ia, ib);
     if (a->global != b->global || (!a->writes && !b->writes)) return false;
-    return !(a->atomic && b->atomic && a->at.op->code == b->at.op->code);
+    return !(a->atomic && b->atomic && kg_updates_commute(a->at.op, b->at.op));
 }
 
 static kg_fence fence_of(const kg_sync_access *a, const kg_sync_access *b)

@@ -261,6 +261,7 @@ typedef struct counter {
     planner *l;
     kg_group group;
     kg_sync_waits *waits;
+    kg_recording *record;
 } counter;
 
 static bool newly_open(const counter *c, const kg_replay *replay)
@@ -301,11 +302,6 @@ static void drop_wait(const counter *c, int point)
     c->waits->at.words[point >> 6] &= ~(UINT64_C(1) << (point & 63));
 }
 
-static void run_replay(const counter *c, kg_replay *out)
-{
-    kg_waits_replay(c->l->p, c->l->o, c->l->plan, c->group, out);
-}
-
 // A wait whose copies another wait has completed already, at the same counts, is not needed.
 static void prune_waits(const counter *c, kg_replay *replay)
 {
@@ -314,7 +310,7 @@ static void prune_waits(const counter *c, kg_replay *replay)
         drop_wait(c, i);
         if (replay->count[i] < 0) continue;
         kg_replay without;
-        run_replay(c, &without);
+        kg_waits_replay(c->record, &without);
         guard_unseen(c, &without);
         if (without.bounded && !newly_open(c, &without) && same_counts(c, replay, &without, i) &&
             all_unseen_wait(c, &without))
@@ -402,7 +398,7 @@ static void wait_later(const counter *c, kg_replay *replay)
         kg_replay with;
         if (early[point] < 0) continue;
         kg_points_add(c->waits->at, point);
-        run_replay(c, &with);
+        kg_waits_replay(c->record, &with);
         if (with.bounded && !newly_open(c, &with) &&
             with.count[early[point]] > replay->count[early[point]])
             *replay = with;
@@ -411,13 +407,26 @@ static void wait_later(const counter *c, kg_replay *replay)
     }
 }
 
+// Where waits and rendezvous may come to stand beside those that there are.
+static kg_points late_points(const counter *c)
+{
+    const planner *l = c->l;
+    kg_points out = kg_points_new(l->p);
+    for (int i = 0; i < l->o->count; i++) {
+        const kg_obligation *o = &l->o->items[i];
+        if (ours(o) && kg_waits_concern(l->p, o, c->group)) kg_points_add(out, in_front(l, o));
+    }
+    return out;
+}
+
 static void count_waits(planner *l, kg_group group)
 {
-    counter c = {l, group, &l->plan->waits[group]};
+    counter c = {l, group, &l->plan->waits[group], NULL};
     kg_replay replay;
-    run_replay(&c, &replay);
+    c.record = kg_waits_record(l->p, l->o, l->plan, group, late_points(&c));
+    kg_waits_replay(c.record, &replay);
     while (replay.bounded && newly_open(&c, &replay) && close_open(&c, &replay))
-        run_replay(&c, &replay);
+        kg_waits_replay(c.record, &replay);
     if (replay.bounded) {
         if (group == KG_GROUP_WGMMA) wait_later(&c, &replay);
         guard_unseen(&c, &replay);
@@ -466,10 +475,10 @@ static int last_point_of(const planner *l, const kg_sync_access *a)
 // end.
 static void drain(planner *l, kg_group group)
 {
-    kg_replay replay = {0};
-    if (!l->p->has_async[group] || retired(l, group)) return;
-    kg_waits_replay(l->p, l->o, l->plan, group, &replay);
-    for (int i = 0; i < l->p->accesses.count && replay.in_flight; i++) {
+    if (!l->p->has_async[group] || retired(l, group) ||
+        !kg_waits_in_flight(l->p, l->o, l->plan, group))
+        return;
+    for (int i = 0; i < l->p->accesses.count; i++) {
         const kg_sync_access *a = &l->p->accesses.items[i];
         int end = last_point_of(l, a);
         if (a->group != group) continue;

@@ -2,13 +2,64 @@
 // Evaluates scalar integers of a program whose run-time values are tried out. See scalars.h.
 #include "passes/sync/scalars.h"
 
-int64_t kg_leaf_number(const kg_scalars *s, const kg_leaf *leaf)
+// ---- leaves -------------------------------------------------------------------------------------
+static struct kg_decided *decided(const kg_scalars *s, kg_leaf *leaf)
 {
-    int parity = leaf->value && leaf->loop >= 0 ? s->trip[leaf->loop] & 1 : 0;
-    return leaf->low + leaf->chosen[parity];
+    return &leaf->decided[leaf->value && leaf->loop >= 0 ? s->trip[leaf->loop] & 1 : 0];
 }
 
-const kg_leaf *kg_scalars_leaf(const kg_scalars *s, const kg_value *value)
+static void decide(const kg_scalars *s, struct kg_decided *of, bool number, int64_t at)
+{
+    struct kg_decision x = {of, *of, number, at, s->moment};
+    KG_PUSH(s->p->arena, s->decisions, x);
+    of->least = number ? at : at + 1;
+    if (number) of->most = at;
+}
+
+int64_t kg_leaf_number(const kg_scalars *s, kg_leaf *leaf)
+{
+    struct kg_decided *of = decided(s, leaf);
+    if (!s->decisions) return leaf->low;
+    if (of->least < of->most) decide(s, of, true, of->least);
+    return of->least;
+}
+
+bool kg_leaf_exceeds(const kg_scalars *s, kg_leaf *leaf, int64_t than)
+{
+    struct kg_decided *of = decided(s, leaf);
+    if (of->least <= than && than < of->most) decide(s, of, false, than);
+    return of->least > than;
+}
+
+void kg_decisions_begin(kg_scalars *s, kg_decisions *decisions)
+{
+    s->decisions = decisions;
+    for (int i = 0; i < s->leaves.count; i++) {
+        kg_leaf *leaf = &s->leaves.items[i];
+        struct kg_decided all = {leaf->low, leaf->low + leaf->count - 1};
+        leaf->decided[0] = leaf->decided[1] = all;
+    }
+}
+
+bool kg_decisions_next(kg_decisions *decisions)
+{
+    for (; decisions->count; decisions->count--) {
+        struct kg_decision *x = &decisions->items[decisions->count - 1];
+        bool yes = x->of->least > x->at; // what it was answered last
+        *x->of = x->before;
+        if (x->number && x->at < x->before.most) {
+            x->of->least = x->of->most = ++x->at;
+            return true;
+        }
+        if (!x->number && yes) {
+            x->of->most = x->at;
+            return true;
+        }
+    }
+    return false;
+}
+
+kg_leaf *kg_scalars_leaf(const kg_scalars *s, const kg_value *value)
 {
     for (int i = 0; i < s->leaves.count; i++)
         if (s->leaves.items[i].value && kg_same_value(s->leaves.items[i].value, value))
@@ -107,7 +158,7 @@ bool kg_scalars_eval(const kg_scalars *s, kg_value *value, int64_t *out)
     if (!kg_is_scalar(value) || kg_dtype_info_of(value->type.dtype)->is_float ||
         kg_is_mutable(value))
         return false;
-    const kg_leaf *leaf = kg_scalars_leaf(s, value);
+    kg_leaf *leaf = kg_scalars_leaf(s, value);
     if (leaf) {
         *out = kg_leaf_number(s, leaf);
         return true;

@@ -4,376 +4,16 @@
 
 #include <string.h>
 
-enum { SEEN = 1, OPEN = 2 };
-enum { EVENT_LIMIT = 30000, WORK_LIMIT = 400000, TRIP_LIMIT = 4096 };
-
-// ---- events -------------------------------------------------------------------------------------
-static void push(replay *r, event e)
-{
-    if (r->events.count >= EVENT_LIMIT) {
-        r->failed = true;
-        return;
-    }
-    if (r->events.count) {
-        const event *last = &r->events.items[r->events.count - 1];
-        e.commits = last->commits;
-        e.of = last->of;
-        e.first = last->first;
-    }
-    if (e.kind == EVENT_COMMIT) {
-        if (!e.commits++ || e.context != e.of) e.first = r->events.count;
-        e.of = e.context;
-    }
-    KG_PUSH(r->p->arena, &r->events, e);
-}
-
-static bool certain_for(const replay *r, int context, int when)
-{
-    for (; when != context; when = r->contexts.items[when].parent)
-        if (when == 0) return false;
-    return true;
-}
-
-// What happens in context `when` happens to the threads that issued a copy in context `copy`, if
-// the access in context `reader` comes about.
-static bool happens_to(const replay *r, int when, int copy, int reader)
-{
-    for (; !certain_for(r, when, copy); when = r->contexts.items[when].parent)
-        if (r->contexts.items[when].threads || !certain_for(r, when, reader)) return false;
-    return true;
-}
-
-static bool exclusive(const replay *r, int x, int y)
-{
-    for (int i = x; i; i = r->contexts.items[i].parent)
-        for (int j = y; j; j = r->contexts.items[j].parent)
-            if (r->contexts.items[i].branch == r->contexts.items[j].branch &&
-                r->contexts.items[i].arm != r->contexts.items[j].arm)
-                return true;
-    return false;
-}
-
-static bool slot_of(const replay *r, int access, int64_t *slot)
-{
-    const kg_sync_access *a = &r->p->accesses.items[access];
-    if (!a->at.slot || !kg_scalars_eval(&r->s, a->at.slot, slot)) return false;
-    *slot = (*slot % a->ring + a->ring) % a->ring;
-    return true;
-}
-
-// ---- the check of one access --------------------------------------------------------------------
-// The commit that closes the group of a copy event, certain for the copy; -1 without one.
-static int commit_of(const replay *r, int copy)
-{
-    for (int i = copy + 1; i < r->events.count; i++)
-        if (r->events.items[i].kind == EVENT_COMMIT &&
-            certain_for(r, r->events.items[i].context, r->events.items[copy].context))
-            return i;
-    return -1;
-}
-
-// The commits between two events that count, by stretches of those in one context.
-static int groups_between(const replay *r, int commit, int wait, int copy, int reader)
-{
-    const event *events = r->events.items;
-    int groups = 0, before = events[commit].commits;
-    for (int i = wait - 1; i > commit && events[i].commits > before; i = events[i].first - 1) {
-        int from = events[events[i].first].commits - 1;
-        if (happens_to(r, events[i].of, copy, reader))
-            groups += events[i].commits - (from > before ? from : before);
-    }
-    return groups;
-}
-
-static bool rendezvous(const replay *r, const event *e, kg_rendezvous meet, const kg_ties *ties)
-{
-    if (e->kind == EVENT_BARRIER && e->groups && meet == KG_MEET_CTA) {
-        kg_ties there = kg_ties_of_barrier(e->groups, r->p->kernel->warps);
-        return ties && kg_ties_cover(&there, ties);
-    }
-    return e->kind == EVENT_BARRIER || (meet == KG_MEET_WARP && e->kind == EVENT_WARP_SYNC);
-}
+// What the plan does at a point.
+enum { MEETS = 1, MEETS_GROUPS = 2, MEETS_LANES = 4, WAITS = 8 };
 
 bool kg_waits_concern(const kg_sync_program *p, const kg_obligation *o, kg_group group)
 {
     return o->wait && p->accesses.items[o->a].group == group;
 }
 
-// The copy must be complete for `access`, which happens now: finds the wait that sees to it.
-static bool served(replay *r, int copy, int access, const need *n, int context)
-{
-    int commit = commit_of(r, copy), issuer = r->events.items[copy].context;
-    bool met = n->meet == KG_MEET_NONE;
-    if (commit < 0) return false;
-    for (int i = r->events.count - 1; i > commit; i--, r->work++) {
-        const event *e = &r->events.items[i];
-        met |= rendezvous(r, e, n->meet, &n->ties) && certain_for(r, e->context, context);
-        if (e->kind != EVENT_WAIT || !met || (e->read && n->full) ||
-            !happens_to(r, e->context, issuer, context))
-            continue;
-        int groups = groups_between(r, commit, i, issuer, context);
-        if (e->fixed >= 0) {
-            if (e->fixed <= groups) return true;
-            continue;
-        }
-        int *count = &r->out->count[e->point];
-        if (*count < 0 || groups < *count) {
-            *count = groups;
-            r->out->binding[e->point] = (kg_binding){r->events.items[copy].access, access};
-        }
-        return true;
-    }
-    return false;
-}
-
-static bool same_place(const event *copy, bool slot_known, int64_t slot, bool one_ring)
-{
-    return !one_ring || !copy->slot_known || !slot_known || copy->slot == slot;
-}
-
-static uint8_t *pair_of(const replay *r, int a, int b)
-{
-    return &r->pair[(size_t)a * (size_t)r->p->accesses.count + (size_t)b];
-}
-
-static void check(replay *r, int access, int context)
-{
-    const needs *list = &r->needs[access];
-    int64_t slot = 0;
-    bool known = list->count && slot_of(r, access, &slot);
-    for (int i = 0; i < list->count; i++) {
-        const need *n = &list->items[i];
-        for (int copy = r->latest[n->a]; copy >= 0; copy = r->events.items[copy].earlier) {
-            const event *e = &r->events.items[copy];
-            r->work++;
-            if (!same_place(e, known, slot, n->one_ring) || exclusive(r, e->context, context))
-                continue;
-            bool fine = served(r, copy, access, n, context);
-            *pair_of(r, n->a, access) |= SEEN | (fine ? 0 : OPEN);
-            if (certain_for(r, e->context, context))
-                break; // older copies are in older groups; one that may not have run hides none
-        }
-    }
-    r->failed |= r->work > WORK_LIMIT;
-}
-
-// ---- running ------------------------------------------------------------------------------------
-static void run_block(replay *r, int block, int part, int context);
-
-static void run_point(replay *r, int point, int context)
-{
-    const kg_sync_plan *plan = r->plan;
-    const kg_sync_waits *waits = &plan->waits[r->group];
-    if (kg_points_has(waits->at, point))
-        push(r, (event){.kind = EVENT_WAIT,
-                        .context = context,
-                        .point = point,
-                        .fixed = waits->count ? waits->count[point] : -1});
-    if (kg_points_has(plan->warp_sync, point) || kg_points_has(plan->hand_warp, point))
-        push(r, (event){.kind = EVENT_WARP_SYNC, .context = context});
-    if (kg_points_has(plan->barrier, point) || kg_points_has(plan->hand, point))
-        push(r, (event){.kind = EVENT_BARRIER, .context = context});
-    else if (plan->hand_groups && plan->hand_groups[point])
-        push(r, (event){
-                    .kind = EVENT_BARRIER, .context = context, .groups = plan->hand_groups[point]});
-}
-
-static void run_accesses(replay *r, const kg_sync_node *n, int context)
-{
-    for (int i = n->first_access; i < n->first_access + n->n_accesses; i++) check(r, i, context);
-    for (int i = n->first_access; i < n->first_access + n->n_accesses; i++) {
-        if (r->p->accesses.items[i].group != r->group) continue;
-        event e = {.kind = EVENT_COPY, .context = context, .access = i, .earlier = r->latest[i]};
-        e.slot_known = slot_of(r, i, &e.slot);
-        push(r, e);
-        r->latest[i] = r->events.count - 1;
-    }
-}
-
-static void set_value(replay *r, const kg_value *value, bool known, int64_t number)
-{
-    r->s.known[value->id] = known;
-    r->s.number[value->id] = number;
-}
-
-static void run_trip(replay *r, const kg_sync_node *n, int trip, bool known, int64_t index,
-                     int context)
-{
-    r->s.trip[n->child[0]] = trip;
-    if (n->op->blocks[0]->arg) set_value(r, n->op->blocks[0]->arg, known, index);
-    run_block(r, n->child[0], n->op->code == KG_OP_WHILE, context);
-}
-
-// The leaf that stands for the trips of a loop whose bounds are not understood.
-static const kg_leaf *trips_leaf(const replay *r, int block)
-{
-    for (int i = 0; i < r->s.leaves.count; i++)
-        if (!r->s.leaves.items[i].value && r->s.leaves.items[i].loop == block)
-            return &r->s.leaves.items[i];
-    return NULL;
-}
-
-static void run_for(replay *r, const kg_sync_node *n, int context)
-{
-    int64_t lo = 0, hi = 0, step = 1;
-    bool known = kg_scalars_eval(&r->s, n->op->operands[0], &lo) &
-                 kg_scalars_eval(&r->s, n->op->operands[1], &hi) &
-                 kg_const_int(n->op->operands[2], &step);
-    const kg_leaf *leaf = trips_leaf(r, n->child[0]);
-    if (!known && !leaf) {
-        r->failed = true;
-        return;
-    }
-    int64_t trips =
-        known ? (hi > lo ? (hi - lo + step - 1) / step : 0) : kg_leaf_number(&r->s, leaf);
-    if (trips > TRIP_LIMIT) {
-        r->failed = true;
-        return;
-    }
-    for (int64_t t = 0; t < trips && !r->failed; t++)
-        run_trip(r, n, (int)t, known, lo + t * step, context);
-}
-
-static void run_while(replay *r, const kg_sync_node *n, int context)
-{
-    const kg_leaf *leaf = trips_leaf(r, n->child[0]);
-    run_block(r, n->child[0], 0, context);
-    for (int t = 0; t < (leaf ? kg_leaf_number(&r->s, leaf) : 0) && !r->failed; t++) {
-        run_trip(r, n, t, false, 0, context);
-        run_block(r, n->child[0], 0, context);
-    }
-}
-
-static void run_if(replay *r, const kg_sync_node *n, int context)
-{
-    int64_t c;
-    if (kg_scalars_eval(&r->s, n->op->operands[0], &c)) {
-        run_block(r, n->child[c ? 0 : 1], 0, context);
-        return;
-    }
-    int branch = ++r->branches;
-    for (int arm = 0; arm < 2; arm++) {
-        condition inner = {context, branch, arm, false};
-        KG_PUSH(r->p->arena, &r->contexts, inner);
-        run_block(r, n->child[arm], 0, r->contexts.count - 1);
-    }
-}
-
-static void run_warps(replay *r, const kg_sync_node *n, int context)
-{
-    condition inner = {context, ++r->branches, 0, true};
-    KG_PUSH(r->p->arena, &r->contexts, inner);
-    run_block(r, n->child[0], 0, r->contexts.count - 1);
-}
-
-static void run_group_op(replay *r, int node, const kg_op *op, int context)
-{
-    int hand = kg_sync_hand_count(r->plan, node, op);
-    event e = {.kind = kg_sync_commits(op) == r->group ? EVENT_COMMIT : EVENT_WAIT,
-               .context = context,
-               .fixed = hand,
-               .read = kg_op_int(op, KG_A_READ, 0) != 0};
-    if (hand >= 0) push(r, e);
-}
-
-static void run_node(replay *r, int node, int context)
-{
-    const kg_sync_node *n = kg_sync_node_at(r->p, node);
-    if (kg_sync_commits(n->op) == r->group || kg_sync_waits_for(n->op) == r->group) {
-        run_group_op(r, node, n->op, context);
-        return;
-    }
-    switch (n->op->code) {
-    case KG_OP_FOR:
-        run_for(r, n, context);
-        break;
-    case KG_OP_WHILE:
-        run_while(r, n, context);
-        break;
-    case KG_OP_IF:
-        run_if(r, n, context);
-        break;
-    case KG_OP_WARPS:
-        run_warps(r, n, context);
-        break;
-    default:
-        run_accesses(r, n, context);
-        break;
-    }
-}
-
-// Scalars that change over time are computed where they stand.
-static void run_scalar(replay *r, const kg_op *op, int context)
-{
-    kg_value *target = op->code == KG_OP_ASSIGN ? op->operands[0]
-                       : op->n_results          ? op->results[0]
-                                                : NULL;
-    if (!target || !kg_is_scalar(target) || kg_dtype_info_of(target->type.dtype)->is_float) return;
-    int64_t number = 0;
-    if (op->code == KG_OP_FRAG || op->code == KG_OP_ASSIGN) {
-        bool known = kg_scalars_eval(&r->s, op->operands[op->code == KG_OP_ASSIGN], &number);
-        const kg_leaf *leaf = known ? NULL : kg_scalars_leaf(&r->s, target);
-        if (leaf) number = kg_leaf_number(&r->s, leaf);
-        if (op->code == KG_OP_FRAG) r->home[target->id] = context;
-        // In a context of its own the assignment may not have come about for who reads it later.
-        set_value(r, target, (known || leaf) && r->home[target->id] == context, number);
-    } else if (r->follows[target->id]) {
-        bool known = kg_scalars_compute(&r->s, op, &number);
-        set_value(r, target, known, number);
-    }
-}
-
-// What an op that is passed over would have assigned is not known any more.
-static bool forget(kg_op *op, void *user)
-{
-    replay *r = user;
-    if (op->code == KG_OP_ASSIGN) r->s.known[op->operands[0]->id] = false;
-    return true;
-}
-
-// A loop that only counts takes its counter further by as much as it makes trips.
-static bool count_on(replay *r, const kg_op *op, int context)
-{
-    kg_value *counter = kg_counted_by(op);
-    int64_t lo, hi, step;
-    if (!counter || !kg_scalars_eval(&r->s, op->operands[0], &lo) ||
-        !kg_scalars_eval(&r->s, op->operands[1], &hi) || !kg_const_int(op->operands[2], &step))
-        return false;
-    int64_t trips = hi > lo ? (hi - lo + step - 1) / step : 0;
-    bool known = r->s.known[counter->id] && r->home[counter->id] == context;
-    set_value(r, counter, known, r->s.number[counter->id] + trips);
-    return true;
-}
-
-static void pass_over(replay *r, const kg_op *op, int context)
-{
-    if (count_on(r, op, context)) return;
-    for (int i = 0; i < op->n_blocks; i++) kg_walk(op->blocks[i], forget, r);
-}
-
-// part: of a `while` 0 is the condition, 1 the body.
-static void run_block(replay *r, int block, int part, int context)
-{
-    if (block < 0 || r->failed) return;
-    const kg_sync_block *b = kg_sync_block_at(r->p, block);
-    const stops *list = &r->stops[2 * block + part];
-    for (int i = 0; i < list->count; i++) {
-        const stop *at = &list->items[i];
-        if (at->node < 0)
-            run_scalar(r, at->op, context);
-        else
-            run_point(r, at->point, context);
-        if (at->node >= 0 && r->relevant[at->node])
-            run_node(r, at->node, context);
-        else
-            pass_over(r, at->op, context);
-    }
-    if (list->to_end && !(b->kind == KG_SB_WHILE && !part))
-        run_point(r, b->first_point + b->count, context);
-}
-
 // ---- preparation --------------------------------------------------------------------------------
-static void collect_needs(replay *r)
+static void collect_needs(kg_recording *r)
 {
     const kg_sync_program *p = r->p;
     r->needs = KG_NEW_ARRAY(p->arena, needs, p->accesses.count + 1);
@@ -397,7 +37,7 @@ static void collect_needs(replay *r)
     }
 }
 
-static bool touches_groups(const replay *r, int node)
+static bool touches_groups(const kg_recording *r, int node)
 {
     const kg_sync_node *n = kg_sync_node_at(r->p, node);
     if (kg_sync_commits(n->op) == r->group || kg_sync_waits_for(n->op) == r->group) return true;
@@ -407,51 +47,92 @@ static bool touches_groups(const replay *r, int node)
 }
 
 // A node that is walked, with all that it stands in.
-static void mark(replay *r, int node)
+static void mark(kg_recording *r, int node)
 {
     for (; node >= 0 && !r->relevant[node];
          node = kg_sync_block_at(r->p, kg_sync_node_at(r->p, node)->block)->owner)
         r->relevant[node] = true;
 }
 
-static void mark_relevant(replay *r)
+static void mark_relevant(kg_recording *r)
 {
     const kg_sync_program *p = r->p;
     r->relevant = KG_NEW_ARRAY(p->arena, bool, p->nodes.count + 1);
     for (int i = 0; i < p->nodes.count; i++)
         if (touches_groups(r, i)) mark(r, i);
     for (int i = 0; i < p->n_points; i++)
-        if (kg_points_has(r->plan->waits[r->group].at, i))
-            mark(r, kg_sync_block_at(p, p->points[i].block)->owner);
+        if (kg_points_has(r->waits, i)) mark(r, kg_sync_block_at(p, p->points[i].block)->owner);
 }
 
-static bool note_assign(kg_op *op, void *user)
+typedef struct finder {
+    const kg_recording *r;
+    const kg_value *except;
+    bool *matters;
+} finder;
+
+// Through all assignments.
+static void matter(const finder *f, const kg_value *value)
 {
-    *(bool *)user |= op->code == KG_OP_ASSIGN;
-    return true;
+    if (!value || !kg_is_scalar(value) || f->matters[value->id]) return;
+    f->matters[value->id] = true;
+    if (f->except && kg_same_value(value, f->except)) return;
+    for (int i = 0; value->kind == KG_VALUE_RESULT && i < value->op->n_operands; i++)
+        matter(f, value->op->operands[i]);
+    const kg_assigns *assigns = &f->r->p->assigns;
+    for (int i = 0; i < assigns->count && kg_is_mutable(value); i++) {
+        const kg_op *op = assigns->items[i].op;
+        if (assigns->items[i].counter != value) continue;
+        matter(f, op->operands[1]);
+        // A loop that is passed over counts on by its trips.
+        for (op = op->parent->owner; op; op = op->parent->owner)
+            for (int k = 0; k < 2 && op->code == KG_OP_FOR; k++) matter(f, op->operands[k]);
+    }
 }
 
-static bool point_acts(const replay *r, int point)
+void kg_find_what_matters(const kg_recording *r, const kg_value *except, bool *matters)
 {
-    const kg_sync_plan *plan = r->plan;
-    return kg_points_has(plan->waits[r->group].at, point) ||
-           kg_points_has(plan->warp_sync, point) || kg_points_has(plan->hand_warp, point) ||
-           kg_points_has(plan->barrier, point) || kg_points_has(plan->hand, point) ||
-           (plan->hand_groups && plan->hand_groups[point]);
+    const kg_sync_program *p = r->p;
+    finder f = {r, except, matters};
+    for (int i = 0; i < p->nodes.count; i++) {
+        const kg_op *op = kg_sync_node_at(p, i)->op;
+        for (int k = 0; k < op->n_operands && r->relevant[i] && op->n_blocks; k++)
+            matter(&f, op->operands[k]);
+    }
+    for (int i = 0; i < p->accesses.count; i++)
+        if (p->accesses.items[i].group == r->group || r->needs[i].count)
+            matter(&f, p->accesses.items[i].at.slot);
 }
 
-// A run would go over the op without any effect on the replay.
-static bool idle(const replay *r, const kg_op *op, int node, int point)
+static bool assigns(const kg_recording *r, const kg_op *op)
 {
-    bool assigns = op->code == KG_OP_ASSIGN || op->code == KG_OP_FRAG;
-    for (int i = 0; i < op->n_blocks && !assigns; i++)
-        kg_walk(op->blocks[i], note_assign, &assigns);
-    if (node >= 0) return !assigns && !r->relevant[node] && !point_acts(r, point);
-    return !assigns && !(op->n_results && r->follows[op->results[0]->id]);
+    return (op->code == KG_OP_ASSIGN && r->matters[op->operands[0]->id]) ||
+           (op->code == KG_OP_FRAG && r->matters[op->results[0]->id]);
+}
+
+typedef struct assign_finder {
+    const kg_recording *r;
+    bool found;
+} assign_finder;
+
+static bool find_assign(kg_op *op, void *user)
+{
+    assign_finder *f = user;
+    f->found |= assigns(f->r, op);
+    return !f->found;
+}
+
+// A run would go over the op without any effect on what is noted.
+static bool idle(const kg_recording *r, const kg_op *op, int node, int point)
+{
+    assign_finder f = {r, assigns(r, op)};
+    for (int i = 0; i < op->n_blocks && !f.found; i++) kg_walk(op->blocks[i], find_assign, &f);
+    if (node >= 0) return !f.found && !r->relevant[node] && !kg_points_has(r->acts, point);
+    const kg_value *result = op->n_results ? op->results[0] : NULL;
+    return !f.found && !(result && r->follows[result->id] && r->matters[result->id]);
 }
 
 // Most ops compute with tiles. Runs are many, so what they go over is picked out once.
-static void collect_stops(replay *r)
+static void collect_stops(kg_recording *r)
 {
     const kg_sync_program *p = r->p;
     r->stops = KG_NEW_ARRAY(p->arena, stops, 2 * p->blocks.count + 1);
@@ -468,38 +149,42 @@ static void collect_stops(replay *r)
     }
 }
 
-// ---- the runs -----------------------------------------------------------------------------------
-static void run_once(replay *r, int n_values)
+static size_t whole(size_t bytes)
 {
-    memset(r->s.known, 0, sizeof *r->s.known * (size_t)n_values);
-    memset(r->s.trip, 0, sizeof *r->s.trip * (size_t)r->p->blocks.count);
-    memset(r->latest, -1, sizeof *r->latest * (size_t)r->p->accesses.count);
-    r->events.count = 0;
-    r->contexts.count = 0;
-    r->branches = 0;
-    condition always = {0, 0, 0, false};
-    KG_PUSH(r->p->arena, &r->contexts, always);
-    run_block(r, 0, 0, 0);
-    const int *counts = r->plan->waits[r->group].count;
-    for (int i = 0; i < r->p->accesses.count && counts && !r->failed; i++)
-        for (int copy = r->latest[i]; copy >= 0; copy = r->events.items[copy].earlier) {
-            r->copied[i] = true;
-            r->out->in_flight |= !served(r, copy, i, &(need){.meet = KG_MEET_NONE}, 0);
-        }
+    return (bytes + 7) & ~(size_t)7;
 }
 
-static void prepare(replay *r, int n_values, int n_ops)
+// What changes from event to event lies together, so that it can be kept and gone back to.
+static void make_state(kg_recording *r, int n_values)
+{
+    const kg_sync_program *p = r->p;
+    size_t values = (size_t)n_values + 1, blocks = (size_t)p->blocks.count + 1;
+    size_t at[6] = {whole(blocks * sizeof *r->frames),
+                    whole(values * sizeof *r->s.number),
+                    whole(values * sizeof *r->home),
+                    whole(blocks * sizeof *r->s.trip),
+                    whole(((size_t)p->accesses.count + 1) * sizeof *r->latest),
+                    whole(values)};
+    for (int i = 0; i < 6; i++) r->piece_bytes += at[i];
+    char *piece = r->piece = kg_arena_alloc(p->arena, r->piece_bytes);
+    r->frames = (frame *)piece;
+    r->s.number = (int64_t *)(piece += at[0]);
+    r->home = (int *)(piece += at[1]);
+    r->s.trip = (int *)(piece += at[2]);
+    r->latest = (int *)(piece += at[3]);
+    r->s.known = (bool *)(piece + at[4]);
+}
+
+static void prepare(kg_recording *r, int n_values, int n_ops)
 {
     const kg_sync_program *p = r->p;
     kg_arena *arena = p->arena;
     r->s.p = p;
-    r->s.number = KG_NEW_ARRAY(arena, int64_t, n_values + 1);
-    r->s.known = KG_NEW_ARRAY(arena, bool, n_values + 1);
-    r->s.trip = KG_NEW_ARRAY(arena, int, p->blocks.count);
+    r->n_values = n_values;
+    make_state(r, n_values);
     r->follows = KG_NEW_ARRAY(arena, bool, n_values + 1);
+    r->matters = KG_NEW_ARRAY(arena, bool, n_values + 1);
     r->s.frozen = r->follows;
-    r->home = KG_NEW_ARRAY(arena, int, n_values + 1);
-    r->latest = KG_NEW_ARRAY(arena, int, p->accesses.count + 1);
     r->copied = KG_NEW_ARRAY(arena, bool, p->accesses.count + 1);
     r->pair = KG_NEW_ARRAY(arena, uint8_t, p->accesses.count * p->accesses.count + 1);
     r->node_of = KG_NEW_ARRAY(arena, int, n_ops + 1);
@@ -508,41 +193,208 @@ static void prepare(replay *r, int n_values, int n_ops)
     kg_scalars_mark_followers(p->kernel, r->follows);
     collect_needs(r);
     mark_relevant(r);
+    kg_find_what_matters(r, NULL, r->matters);
     collect_stops(r);
     for (int i = 0; i < p->blocks.count; i++) {
         const kg_sync_block *b = kg_sync_block_at(p, i);
         if (kg_sync_is_loop(b) && r->relevant[b->owner]) kg_trials_of_loop(r, i);
     }
+    kg_decisions_begin(&r->s, KG_NEW(arena, kg_decisions));
 }
 
-void kg_waits_replay(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
-                     kg_group group, kg_replay *out)
+// ---- the record ---------------------------------------------------------------------------------
+static int acts_at(const kg_sync_plan *plan, kg_group group, int point)
 {
+    int acts = kg_points_has(plan->waits[group].at, point) ? WAITS : 0;
+    if (kg_points_has(plan->warp_sync, point) || kg_points_has(plan->hand_warp, point))
+        acts |= MEETS_LANES;
+    if (kg_points_has(plan->barrier, point) || kg_points_has(plan->hand, point))
+        acts |= MEETS;
+    else if (plan->hand_groups && plan->hand_groups[point])
+        acts |= MEETS_GROUPS;
+    return acts;
+}
+
+// Notes all runs, with the points at which the plan acts, and those where it acted before.
+static void record(kg_recording *r)
+{
+    const kg_sync_program *p = r->p;
     int n_ops, n_values = kg_kernel_number(p->kernel, &n_ops);
-    replay r = {.p = p, .o = o, .plan = plan, .group = group, .out = out};
+    kg_recording fresh = {.p = p, .o = r->o, .plan = r->plan, .group = r->group, .ends = r->ends};
+    fresh.waits = r->waits;
+    fresh.acts = r->acts;
+    for (int i = 0; i < p->n_points; i++) {
+        int acts = acts_at(r->plan, r->group, i);
+        if (acts) kg_points_add(fresh.acts, i);
+        if (acts & WAITS) kg_points_add(fresh.waits, i);
+    }
+    *r = fresh;
+    prepare(r, n_values, n_ops);
+    if (!r->failed) kg_walk_all(r);
+}
+
+static kg_recording *make(const kg_sync_program *p, const kg_obligations *o,
+                          const kg_sync_plan *plan, kg_group group, kg_points more, bool ends)
+{
+    kg_recording *r = KG_NEW(p->arena, kg_recording);
+    *r = (kg_recording){.p = p, .o = o, .plan = plan, .group = group, .ends = ends};
+    r->waits = kg_points_new(p);
+    r->acts = kg_points_new(p);
+    for (int i = 0; more.words && i < kg_points_words(p); i++)
+        r->waits.words[i] = r->acts.words[i] = more.words[i];
+    record(r);
+    return r;
+}
+
+kg_recording *kg_waits_record(const kg_sync_program *p, const kg_obligations *o,
+                              const kg_sync_plan *plan, kg_group group, kg_points more)
+{
+    return make(p, o, plan, group, more, false);
+}
+
+// ---- judging a plan by it -----------------------------------------------------------------------
+typedef struct judge {
+    const kg_recording *r;
+    const kg_sync_plan *plan;
+    kg_replay *out;
+    uint8_t *acts; // by point
+    int work;
+} judge;
+
+// What happens in context `when` happens to the threads that issued a copy in context `copy`, if
+// the access in context `reader` comes about.
+static bool happens_to(const kg_recording *r, int when, int copy, int reader)
+{
+    for (; !kg_certain_for(r, when, copy); when = r->contexts.items[when].parent)
+        if (r->contexts.items[when].threads || !kg_certain_for(r, when, reader)) return false;
+    return true;
+}
+
+// The commits between two events that count, by stretches of those in one context.
+static int groups_between(const kg_recording *r, int commit, int wait, int copy, int reader)
+{
+    const event *events = r->events.items;
+    int groups = 0, before = events[commit].commits;
+    for (int i = events[wait].before; i > commit && events[i].commits > before;
+         i = events[events[i].first].before) {
+        int from = events[events[i].first].commits - 1;
+        if (happens_to(r, events[i].of, copy, reader))
+            groups += events[i].commits - (from > before ? from : before);
+    }
+    return groups;
+}
+
+static bool rendezvous(const judge *j, int point, const need *n)
+{
+    int acts = j->acts[point];
+    if (acts & MEETS_GROUPS && n->meet == KG_MEET_CTA) {
+        kg_ties there = kg_ties_of_barrier(j->plan->hand_groups[point], j->r->p->kernel->warps);
+        return kg_ties_cover(&there, &n->ties);
+    }
+    return acts & (MEETS | MEETS_GROUPS) || (n->meet == KG_MEET_WARP && acts & MEETS_LANES);
+}
+
+static void lower_count(judge *j, int point, int groups, const meeting *m)
+{
+    int *count = &j->out->count[point];
+    if (*count >= 0 && groups >= *count) return;
+    *count = groups;
+    j->out->binding[point] = (kg_binding){j->r->events.items[m->copy].number, m->access};
+}
+
+// Finds the wait that sees to it.
+static bool served(judge *j, const meeting *m)
+{
+    const kg_recording *r = j->r;
+    const need *n = m->need;
+    const int *counts = j->plan->waits[r->group].count;
+    int issuer = r->events.items[m->copy].context;
+    bool met = n->meet == KG_MEET_NONE;
+    for (int i = m->last; i > m->commit; i = r->events.items[i].before, j->work++) {
+        const event *e = &r->events.items[i];
+        bool waits = e->kind == EVENT_WAIT && !(e->read && n->full);
+        int fixed = e->number;
+        if (e->kind == EVENT_POINT) {
+            met = met || (rendezvous(j, e->number, n) && kg_certain_for(r, e->context, m->context));
+            waits = j->acts[e->number] & WAITS;
+            fixed = waits && counts ? counts[e->number] : -1;
+        }
+        if (!waits || !met || !happens_to(r, e->context, issuer, m->context)) continue;
+        int groups = groups_between(r, m->commit, i, issuer, m->context);
+        if (fixed > groups) continue;
+        if (fixed < 0) lower_count(j, e->number, groups, m);
+        return true;
+    }
+    return false;
+}
+
+static judge judge_of(const kg_recording *r, kg_replay *out)
+{
+    judge j = {.r = r, .plan = r->plan, .out = out};
+    j.acts = KG_NEW_ARRAY(r->p->arena, uint8_t, r->p->n_points + 1);
+    for (int i = 0; i < r->p->n_points; i++) j.acts[i] = (uint8_t)acts_at(r->plan, r->group, i);
+    return j;
+}
+
+static bool knows_all_points(const judge *j)
+{
+    for (int i = 0; i < j->r->p->n_points; i++)
+        if (j->acts[i] && (!kg_points_has(j->r->acts, i) ||
+                           (j->acts[i] & WAITS && !kg_points_has(j->r->waits, i))))
+            return false;
+    return true;
+}
+
+static bool judge_all(judge *j, uint8_t *pair)
+{
+    const kg_recording *r = j->r;
+    for (int i = 0; i < r->meetings.count && j->work <= KG_REPLAY_WORK; i++) {
+        const meeting *m = &r->meetings.items[i];
+        if (!served(j, m))
+            pair[(size_t)m->need->a * (size_t)r->p->accesses.count + (size_t)m->access] |=
+                PAIR_OPEN;
+    }
+    return !r->failed && j->work <= KG_REPLAY_WORK;
+}
+
+void kg_waits_replay(kg_recording *r, kg_replay *out)
+{
+    const kg_sync_program *p = r->p;
+    size_t n = (size_t)p->accesses.count, n_counts = sizeof *out->count * (size_t)p->n_points;
     *out = (kg_replay){.count = KG_NEW_ARRAY(p->arena, int, p->n_points + 1)};
     out->binding = KG_NEW_ARRAY(p->arena, kg_binding, p->n_points + 1);
     memset(out->binding, -1, sizeof *out->binding * (size_t)p->n_points);
-    out->open = KG_NEW_ARRAY(p->arena, bool, o->count + 1);
-    out->unseen = KG_NEW_ARRAY(p->arena, bool, o->count + 1);
-    memset(out->count, -1, sizeof *out->count * (size_t)p->n_points);
-    prepare(&r, n_values, n_ops);
-    r.failed |= kg_trials_count(&r) > COMBINATION_LIMIT;
-    do run_once(&r, n_values);
-    while (!r.failed && kg_trials_next(&r));
-    out->bounded = !r.failed;
-    // A copy that no run came to may be in flight as well.
-    for (int i = 0; i < p->accesses.count && plan->waits[group].count; i++)
-        out->in_flight |= p->accesses.items[i].group == group && !r.copied[i];
-    out->in_flight |= r.failed;
-    if (r.failed) {
-        memset(out->count, 0, sizeof *out->count * (size_t)p->n_points);
+    out->open = KG_NEW_ARRAY(p->arena, bool, r->o->count + 1);
+    out->unseen = KG_NEW_ARRAY(p->arena, bool, r->o->count + 1);
+    memset(out->count, -1, n_counts);
+    judge j = judge_of(r, out);
+    if (!knows_all_points(&j)) record(r);
+    uint8_t *pairs = KG_NEW_ARRAY(p->arena, uint8_t, n * n + 1);
+    memcpy(pairs, r->pair, n * n);
+    out->bounded = judge_all(&j, pairs);
+    if (!out->bounded) {
+        memset(out->count, 0, n_counts);
         return;
     }
-    for (int i = 0; i < o->count; i++) {
-        uint8_t pair = *pair_of(&r, o->items[i].a, o->items[i].b);
-        bool wait = kg_waits_concern(p, &o->items[i], group);
-        out->open[i] = wait && (pair & OPEN);
-        out->unseen[i] = wait && !(pair & SEEN);
+    for (int i = 0; i < r->o->count; i++) {
+        const kg_obligation *x = &r->o->items[i];
+        uint8_t pair = pairs[(size_t)x->a * n + (size_t)x->b];
+        bool wait = kg_waits_concern(p, x, r->group);
+        out->open[i] = wait && (pair & PAIR_OPEN);
+        out->unseen[i] = wait && !(pair & PAIR_SEEN);
     }
+}
+
+bool kg_waits_in_flight(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
+                        kg_group group)
+{
+    const kg_recording *r = make(p, o, plan, group, (kg_points){0}, true);
+    judge j = judge_of(r, NULL);
+    bool open = r->failed;
+    // A copy that no run came to may be in flight as well.
+    for (int i = 0; i < p->accesses.count; i++)
+        open |= p->accesses.items[i].group == group && !r->copied[i];
+    for (int i = 0; i < r->meetings.count && !open; i++)
+        open = !served(&j, &r->meetings.items[i]) || j.work > KG_REPLAY_WORK;
+    return open || r->unclosed;
 }

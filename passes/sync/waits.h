@@ -7,9 +7,14 @@
 // stands under them is then relied on only within the same arm. For each access that must see a
 // copy finished, the last wait that is followed by a rendezvous early enough has to leave at most
 // as many groups in flight as were committed after the copy's. The least such number over all
-// replays is the count.
+// runs is the count.
+//
+// What happens in the runs is recorded once, whatever waits the plan has; each plan is then judged
+// by the record.
 #pragma once
 #include "passes/sync/cover.h"
+
+typedef struct kg_recording kg_recording;
 
 typedef struct kg_replay {
     int *count; // by point: groups that may stay in flight at the plan's wait there; -1: nobody
@@ -18,12 +23,17 @@ typedef struct kg_replay {
     bool *open;   // by obligation: some replay found no wait in time (only obligations with wait)
     bool *unseen; // by obligation: no replay came to it, so nothing is known (only obligations with
                   // wait)
-    bool in_flight; // with the plan's counts given: some copy may outlast the kernel
     bool bounded; // false: too big to replay; count is 0 everywhere and nothing is known to be open
 } kg_replay;
 
 // The obligation needs a wait for groups of that kind.
 bool kg_waits_concern(const kg_sync_program *p, const kg_obligation *o, kg_group group);
-// One kind of groups at a time.
-void kg_waits_replay(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
-                     kg_group group, kg_replay *out);
+// One kind of groups at a time. The plan may change from one replay to the next in its barriers,
+// warp syncs and waits. `more`: points at which it may come to act beside those of today; others
+// cost a record anew.
+kg_recording *kg_waits_record(const kg_sync_program *p, const kg_obligations *o,
+                              const kg_sync_plan *plan, kg_group group, kg_points more);
+void kg_waits_replay(kg_recording *r, kg_replay *out);
+// With the counts that the plan has, some copy may outlast the kernel.
+bool kg_waits_in_flight(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
+                        kg_group group);

@@ -4,6 +4,8 @@
 // depends on when one asks.
 #include "passes/validate/model.h"
 
+#include <string.h>
+
 enum { DEEPEST = 24 };
 
 static linear unknown(void)
@@ -33,6 +35,52 @@ static bool same_index(const validator *v, const kg_value *a, const kg_value *b)
            same_value(k->op->operands[0], l->op->operands[0], NULL, 0);
 }
 
+// The op may write the tensor, or lets the CTA know of what others have written. (A tensor that may
+// lie on another one counts as written where that one is.)
+static bool may_write(kg_op *op, void *user)
+{
+    const kg_value *root = user;
+    const kg_op_info *info = kg_op_info_of(op->code);
+    for (int i = 0; i < info->n_effects; i++) {
+        const kg_effect *e = &info->effects[i];
+        if (e->mode != KG_MODE_W && e->mode != KG_MODE_A) continue;
+        if (e->operand == KG_OPERAND_ALL) return false;
+        const kg_value *to = e->operand < op->n_operands ? kg_root(op->operands[e->operand]) : NULL;
+        if (to == root || (to && to->tensor && (to->tensor->alias || root->tensor->alias)))
+            return false;
+    }
+    return true;
+}
+
+static bool same_operands(const kg_op *a, const kg_op *b, int first, const validator *v, int depth)
+{
+    if (a->n_operands != b->n_operands) return false;
+    for (int i = first; i < a->n_operands; i++)
+        if (!same_value(a->operands[i], b->operands[i], v, depth + 1)) return false;
+    return true;
+}
+
+static bool same_place(const kg_value *a, const kg_value *b, const validator *v, int depth)
+{
+    if (a->kind != KG_VALUE_RESULT || b->kind != KG_VALUE_RESULT) return a == b;
+    const kg_op *x = a->op, *y = b->op;
+    const kg_attr *i = kg_op_attr(x, KG_A_INDEX), *k = kg_op_attr(y, KG_A_INDEX);
+    return x->code == KG_OP_VIEW && y->code == KG_OP_VIEW && x->operands[0] == y->operands[0] &&
+           i->count == k->count && !memcmp(i->ints, k->ints, (size_t)i->count * sizeof *i->ints) &&
+           same_operands(x, y, 1, v, depth);
+}
+
+// What is read of one element of a tensor that the kernel does not write, nor waits for.
+static bool same_load(const kg_op *a, const kg_op *b, const validator *v, int depth)
+{
+    if (a->code != KG_OP_LOAD || b->code != KG_OP_LOAD || a->n_operands != 1 || b->n_operands != 1)
+        return false;
+    const kg_value *root = kg_root(a->operands[0]);
+    return root->type.home == KG_HOME_GLOBAL &&
+           same_place(a->operands[0], b->operands[0], v, depth) &&
+           kg_walk(a->parent->kernel->body, may_write, (void *)root);
+}
+
 // The same integer whenever both are computed: one value, or the same arithmetic on such ones.
 // Roles compute for themselves what they share. With `v`: the same in trips of roles that go
 // together.
@@ -43,12 +91,11 @@ static bool same_value(const kg_value *a, const kg_value *b, const validator *v,
     if (v && a->kind == KG_VALUE_ARG && b->kind == KG_VALUE_ARG) return same_index(v, a, b);
     if (kg_const_int(a, &x)) return kg_const_int(b, &y) && x == y && a->type.dtype == b->type.dtype;
     if (depth == DEEPEST || a->kind != KG_VALUE_RESULT || b->kind != KG_VALUE_RESULT ||
-        a->op->code != b->op->code || a->type.dtype != b->type.dtype || !is_pure(a->op) ||
-        !kg_is_scalar(a) || !kg_is_scalar(b) || !a->op->n_operands)
+        a->op->code != b->op->code || a->type.dtype != b->type.dtype || !kg_is_scalar(a) ||
+        !kg_is_scalar(b) || !a->op->n_operands)
         return false;
-    for (int i = 0; i < a->op->n_operands; i++)
-        if (!same_value(a->op->operands[i], b->op->operands[i], v, depth + 1)) return false;
-    return true;
+    if (same_load(a->op, b->op, v, depth)) return true;
+    return is_pure(a->op) && same_operands(a->op, b->op, 0, v, depth);
 }
 
 bool linear_same_value(const kg_value *a, const kg_value *b)

@@ -19,7 +19,7 @@ static bool lanes_met(const validator *v, const state *s, const entry *e, uint32
 static bool commute(const validator *v, const entry *e, const access_model *b)
 {
     return e->kind == ENTRY_UPDATE && b->atomic &&
-           v->accesses.items[e->access].at.op->code == b->at.op->code;
+           kg_updates_commute(v->accesses.items[e->access].at.op, b->at.op);
 }
 
 // Uses of an mbarrier only have to come after what made it.

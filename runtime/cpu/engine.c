@@ -70,9 +70,14 @@ static bool read_sources(struct engine_job *job)
     return true;
 }
 
+// Elements are updated one by one, whatever other CTAs do to them in the meantime.
 static void reduce(const struct engine_job *job, uint8_t *to, const uint8_t *from, uint32_t size)
 {
     unsigned bytes = ptxm_type_bits(job->type) / 8;
+    struct grid *grid = job->warp->cta->grid;
+    bool locked = grid->options.threads > 1;
+    if (locked)
+        pthread_mutex_lock(&grid->lock);
     for (uint32_t i = 0; i + bytes <= size; i += bytes) {
         uint64_t old = 0, value = 0;
         memcpy(&old, to + i, bytes);
@@ -80,6 +85,8 @@ static void reduce(const struct engine_job *job, uint8_t *to, const uint8_t *fro
         old = ptxm_atomic_apply((enum atomic_op)job->op->mode, job->type, old, value, 0);
         memcpy(to + i, &old, bytes);
     }
+    if (locked)
+        pthread_mutex_unlock(&grid->lock);
 }
 
 static void complete_copy(struct engine_job *job)

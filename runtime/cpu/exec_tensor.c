@@ -2,8 +2,10 @@
 // cp.async.bulk.tensor and cp.reduce.async.bulk.tensor in tile mode, and prefetches.
 //
 // A box is taken apart into rows along dimension 0. What of a row lies inside the tensor is copied;
-// the rest reads as zero and is not written. In shared memory the rows follow each other without
-// gaps, chunks of 16 bytes changing places as the swizzle says.
+// the rest reads as zero and is not written, though a store reads its shared memory all the same:
+// the instruction names all of the box, and nothing says that the copy engine leaves a part out. In
+// shared memory the rows follow each other without gaps, chunks of 16 bytes changing places as the
+// swizzle says.
 #include "engine.h"
 #include "tensor_map.h"
 
@@ -86,15 +88,24 @@ static struct row row_at(const struct box *b, uint64_t index)
     return r;
 }
 
+// Of an offset of the box in shared memory: where it lies by the swizzle, and how many bytes of
+// `left` lie there together.
+static uint64_t swizzled(const struct box *b, const struct place *shared, uint64_t offset,
+                         uint64_t left, uint32_t *part)
+{
+    uint64_t at = shared->address + offset;
+    bool swizzles = b->map.swizzle != PTXM_TENSOR_SWIZZLE_NONE;
+    *part = (uint32_t)(swizzles && left > 16 - at % 16 ? 16 - at % 16 : left);
+    return ptxm_tensor_swizzle(&b->map, at) - shared->address;
+}
+
 // Bytes between global memory (NULL: none, zeros) and an offset of the box in shared memory.
 static bool emit(const struct box *b, struct engine_job *job, const struct place *global,
                  const struct place *shared, uint64_t offset, uint64_t bytes, bool touch)
 {
-    bool swizzled = b->map.swizzle != PTXM_TENSOR_SWIZZLE_NONE;
     for (uint64_t done = 0; done < bytes;) {
-        uint64_t at = shared->address + offset + done, left = bytes - done;
-        uint64_t to = ptxm_tensor_swizzle(&b->map, at) - shared->address;
-        uint32_t part = (uint32_t)(swizzled && left > 16 - at % 16 ? 16 - at % 16 : left);
+        uint32_t part;
+        uint64_t to = swizzled(b, shared, offset + done, bytes - done, &part);
         bool fine = b->store ? ptxm_engine_piece(job, shared, global, to, done, part)
                              : ptxm_engine_piece(job, global, shared, done, to, part);
         if (!fine)
@@ -109,12 +120,27 @@ static bool emit(const struct box *b, struct engine_job *job, const struct place
     return true;
 }
 
+// What a store reads of the box for nothing.
+static void discard(const struct box *b, struct engine_job *job, const struct place *shared,
+                    uint64_t offset, uint64_t bytes)
+{
+    for (uint64_t done = 0; done < bytes;) {
+        uint32_t part;
+        struct place p = *shared;
+        p.address += swizzled(b, shared, offset + done, bytes - done, &part);
+        ptxm_async_discard(b->w, b->op, b->lane, job->operation, &p, part);
+        done += part;
+    }
+}
+
 static bool emit_row(const struct box *b, struct engine_job *job, const struct place *shared,
                      uint64_t index, bool touch)
 {
     uint64_t size = row_bytes(&b->map), offset = index * size;
     struct row r = row_at(b, index);
-    if (!b->store && !emit(b, job, NULL, shared, offset, r.before, touch))
+    if (b->store)
+        discard(b, job, shared, offset, r.before);
+    else if (!emit(b, job, NULL, shared, offset, r.before, touch))
         return false;
     if (r.inside) {
         struct place g = ptxm_resolve(b->w, b->op, b->lane, SPACE_GLOBAL, r.address,
@@ -125,6 +151,8 @@ static bool emit_row(const struct box *b, struct engine_job *job, const struct p
                           b->global_kind);
     }
     uint64_t after = r.before + r.inside;
+    if (b->store)
+        discard(b, job, shared, offset + after, size - after);
     return b->store || emit(b, job, NULL, shared, offset + after, size - after, touch);
 }
 

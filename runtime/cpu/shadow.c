@@ -389,7 +389,7 @@ static inline void touch_cell(struct touch *t, struct cell *c)
     if (!t->strong && (c->observed || c->reader.strong || c->reader.next))
         t->observed = observed(t, c);
     if (!c->write.generation) {
-        if (!t->global && !c->reader.generation && t->kind != ACCESS_WRITE &&
+        if (!t->global && !t->discards && !c->reader.generation && t->kind != ACCESS_WRITE &&
             t->kind != ACCESS_COPY_WRITE && t->kind != ACCESS_ASYNC_WRITE &&
             t->kind != ACCESS_BARRIER)
             ptxm_touch_uninitialised(t);
@@ -528,14 +528,15 @@ void ptxm_shadow_lanes(struct warp *w, const struct op *op, uint32_t mask,
     }
 }
 
-void ptxm_async_access(struct warp *w, const struct op *op, unsigned lane, uint32_t operation,
-                       const struct place *place, uint32_t size, enum access_kind kind)
+static void async_access(struct warp *w, const struct op *op, unsigned lane, uint32_t operation,
+                         const struct place *place, uint32_t size, enum access_kind kind,
+                         bool discards)
 {
     struct cta *cta = w->cta, *owner = place->owner ? place->owner : cta;
     struct touch t = {.w = w, .op = op, .lane = lane, .place = place, .size = size, .kind = kind,
                       .rank = (uint8_t)cta->rank, .owner = (uint8_t)owner->rank,
                       .operation = operation, .global = place->space == SPACE_GLOBAL,
-                      .special = true};
+                      .special = true, .discards = discards};
     if (!cta->shadow || !operation)
         return;
     t.cells = owner->shadow;
@@ -547,6 +548,18 @@ void ptxm_async_access(struct warp *w, const struct op *op, unsigned lane, uint3
     if (t.global && (cta->grid->options.no_global_races || place->allocation->read_only))
         return;
     touch_all(&t, NULL);
+}
+
+void ptxm_async_access(struct warp *w, const struct op *op, unsigned lane, uint32_t operation,
+                       const struct place *place, uint32_t size, enum access_kind kind)
+{
+    async_access(w, op, lane, operation, place, size, kind, false);
+}
+
+void ptxm_async_discard(struct warp *w, const struct op *op, unsigned lane, uint32_t operation,
+                        const struct place *place, uint32_t size)
+{
+    async_access(w, op, lane, operation, place, size, ACCESS_ASYNC_READ, true);
 }
 
 void ptxm_shadow_map_read(struct warp *w, const struct op *op, unsigned lane, uint32_t use,

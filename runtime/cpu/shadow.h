@@ -101,6 +101,9 @@ uint32_t ptxm_agent_create(struct cta *home); // NO_AGENT without a shadow or wi
 uint32_t ptxm_async_begin(struct warp *w, const struct op *op, unsigned lane); // 0: likewise
 void ptxm_async_access(struct warp *w, const struct op *op, unsigned lane, uint32_t operation,
                        const struct place *place, uint32_t size, enum access_kind kind);
+// The same of shared memory that is read for nothing, as what lies outside of a tensor.
+void ptxm_async_discard(struct warp *w, const struct op *op, unsigned lane, uint32_t operation,
+                        const struct place *place, uint32_t size);
 // The tensormap proxy reads a map; use: an id (see struct map_use).
 void ptxm_shadow_map_read(struct warp *w, const struct op *op, unsigned lane, uint32_t use,
                           const struct place *place);

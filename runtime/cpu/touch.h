@@ -20,6 +20,7 @@ struct touch {
     uint8_t strong, rank, owner; // rank of the accessing CTA, of the one that has the cells
     bool has_value, global;
     bool special; // by the async proxy, by a peer, or of an mbarrier
+    bool discards; // what it reads goes nowhere, so it may never have been written
 };
 
 static inline const struct cta *ptxm_touch_cta(const struct touch *t, unsigned rank)

@@ -244,11 +244,21 @@ struct kg_cuda_launch {
 enum kg_cuda_status kg_cuda_launch(struct kg_cuda_kernel kernel,
                                    const struct kg_cuda_launch *launch);
 
+/* What an update by the copy engine takes elements for; a copy takes them as they are. */
+enum kg_cuda_element {
+    KG_CUDA_BITS,
+    KG_CUDA_UNSIGNED,
+    KG_CUDA_SIGNED,
+    KG_CUDA_FLOAT,
+    KG_CUDA_BFLOAT
+};
+
 /* A tensor in global memory and the boxes that the copy engine moves of it; dimension 0 is the
    fastest. */
 struct kg_cuda_tensor {
     unsigned rank; /* 1 to 5 */
     unsigned element_bytes;
+    enum kg_cuda_element element;
     uint64_t address;
     uint64_t sizes[5];   /* elements */
     uint64_t strides[4]; /* bytes, of dimension 1 and up */

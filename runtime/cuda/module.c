@@ -435,13 +435,23 @@ enum kg_cuda_status kg_cuda_launch(struct kg_cuda_kernel kernel,
 /* ---- tensor maps ---- */
 
 /* The kind of number does not matter to a copy: zeros are zeros. */
-static int tensor_type(unsigned bytes)
+static int tensor_type(unsigned bytes, enum kg_cuda_element element)
 {
+    bool real = element == KG_CUDA_FLOAT, plain = element == KG_CUDA_UNSIGNED;
     switch (bytes) {
     case 1: return KG_CU_TENSOR_MAP_DATA_TYPE_UINT8;
-    case 2: return KG_CU_TENSOR_MAP_DATA_TYPE_UINT16;
-    case 4: return KG_CU_TENSOR_MAP_DATA_TYPE_INT32;
-    default: return KG_CU_TENSOR_MAP_DATA_TYPE_INT64;
+    case 2:
+        return real                        ? KG_CU_TENSOR_MAP_DATA_TYPE_FLOAT16
+               : element == KG_CUDA_BFLOAT ? KG_CU_TENSOR_MAP_DATA_TYPE_BFLOAT16
+                                           : KG_CU_TENSOR_MAP_DATA_TYPE_UINT16;
+    case 4:
+        return real    ? KG_CU_TENSOR_MAP_DATA_TYPE_FLOAT32
+               : plain ? KG_CU_TENSOR_MAP_DATA_TYPE_UINT32
+                       : KG_CU_TENSOR_MAP_DATA_TYPE_INT32;
+    default:
+        return real    ? KG_CU_TENSOR_MAP_DATA_TYPE_FLOAT64
+               : plain ? KG_CU_TENSOR_MAP_DATA_TYPE_UINT64
+                       : KG_CU_TENSOR_MAP_DATA_TYPE_INT64;
     }
 }
 
@@ -464,7 +474,8 @@ enum kg_cuda_status kg_cuda_encode_map(struct kg_cuda_context *context,
         return driver_report(&context->driver->config, KG_CUDA_ERROR, KG_CUDA_TOO_OLD,
                              "tensor maps need a driver of CUDA 12.0 or newer");
     RETURN_DRIVER_CALL(context,
-                       cuTensorMapEncodeTiled(map, tensor_type(tensor->element_bytes),
+                       cuTensorMapEncodeTiled(map, tensor_type(tensor->element_bytes,
+                                                               tensor->element),
                                               tensor->rank, (void *)(uintptr_t)tensor->address,
                                               tensor->sizes, tensor->strides, tensor->box, steps,
                                               0, swizzle_of(tensor->swizzle),

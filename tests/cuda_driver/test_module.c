@@ -291,6 +291,20 @@ static void tensor_maps(void **unused)
                            "dimension 0: 200 by 0 box 64 step 1\n"
                            "dimension 1: 100 by 400 box 128 step 1\n"
                            "dimension 2: 7 by 40000 box 1 step 1\n"));
+    static const struct {
+        unsigned bytes;
+        enum kg_cuda_element element;
+        const char *says;
+    } kinds[] = {{2, KG_CUDA_FLOAT, "map type 6 "},    {2, KG_CUDA_BFLOAT, "map type 9 "},
+                 {4, KG_CUDA_FLOAT, "map type 7 "},    {4, KG_CUDA_SIGNED, "map type 3 "},
+                 {4, KG_CUDA_UNSIGNED, "map type 2 "}, {8, KG_CUDA_UNSIGNED, "map type 4 "},
+                 {8, KG_CUDA_FLOAT, "map type 8 "},    {8, KG_CUDA_BITS, "map type 5 "}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        tensor.element_bytes = kinds[i].bytes;
+        tensor.element = kinds[i].element;
+        assert_int_equal(kg_cuda_encode_map(fixture.context, &tensor, map), KG_CUDA_OK);
+        assert_non_null(strstr(fixture.fake->trace, kinds[i].says));
+    }
     fail_call(&fixture, "cuTensorMapEncodeTiled", 1);
     assert_int_equal(kg_cuda_encode_map(fixture.context, &tensor, map), KG_CUDA_BAD_ARGUMENT);
     assert_says(&fixture, "encode a tensor map of rank 3");

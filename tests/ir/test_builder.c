@@ -191,6 +191,9 @@ static void test_bulk(void **state)
     kg_build_mbarrier_arrive(b, once, false);
     kg_build_mbarrier_wait(b, once, false);
     kg_build_store_bulk(b, kg_build_view(b, y, 2, kg_from(kg_build_int(b, 0), 64), kg_all(64)), o);
+    kg_build_attr_word(b, "cache", "evict_first");
+    kg_build_reduce_bulk(b, kg_build_view(b, y, 2, kg_from(kg_build_int(b, 0), 64), kg_all(64)), o,
+                         "add");
     kg_build_bulk_commit(b);
     kg_build_bulk_wait(b, 1, true);
     kg_build_bulk_wait(b, 0, false);
@@ -207,7 +210,8 @@ static void test_bulk(void **state)
                 "    acc = wgmma(s[t], s[t], acc)\n    wgmma_commit\n    wgmma_wait 0\n"
                 "    mbarrier_arrive empty[t] {by_thread=1}\n  }\n"
                 "  store o = acc\n  proxy_fence shared\n  mbarrier_arrive once\n"
-                "  mbarrier_wait once\n  store_bulk y[0 .. + 64, ..] = o\n  bulk_commit\n"
+                "  mbarrier_wait once\n  store_bulk y[0 .. + 64, ..] = o {cache=evict_first}\n"
+                "  reduce_bulk y[0 .. + 64, ..] = o {by=add}\n  bulk_commit\n"
                 "  bulk_wait 1 {read=1}\n  bulk_wait 0\n}\n");
 }
 
@@ -284,6 +288,7 @@ static void test_wrong_calls(void **state)
     assert_false(kg_build_mbarrier_wait(b, NULL, true));
     assert_false(kg_build_copy_bulk(b, x, x, NULL));
     assert_false(kg_build_store_bulk(b, x, NULL));
+    assert_false(kg_build_reduce_bulk(b, x, NULL, "add"));
     assert_false(kg_build_warps(b, 4)); // the header has ended
     assert_false(kg_build_attr_int(b, "no_such", 1));
     assert_null(kg_build_unit(b));

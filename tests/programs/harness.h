@@ -27,6 +27,7 @@ typedef struct program_case {
     const char *target;  // NULL: the default
     const char *finds;   // in a wrong program: part of a finding that it must end with; and the
                          // validator must refute it
+    bool unproved;       // the validator cannot tell that it is wrong
     bool strict;         // run by the letter of the ISA
     bool synced;         // all synchronization is the author's: see synced.h
     program_tensor tensors[PROGRAM_ARGS];

@@ -12,6 +12,7 @@ kgen_status program_compile_synced(kgen_context *context, const char *text, size
     to_place.stop_after = "place";
     to_place.no_share = to_place.no_repair = 1;
     rest.target = options->target;
+    rest.no_validate = options->no_validate;
     kgen_status status = kgen_compile(context, text, length, &to_place, &placed);
     if (status) return status;
     char *ir = strdup(kgen_program_ir(placed)), *level = strstr(ir, before);

@@ -60,6 +60,80 @@ static void store(void **state)
     }
 }
 
+// ---- tiles by a counter -------------------------------------------------------------------------
+
+// y = a b^T, of tensors that the case has already.
+static void multiply(int64_t m, int64_t n, int64_t k, const double *a, const double *b, double *y)
+{
+    for (int64_t i = 0; i < m * n; i++)
+        for (int64_t t = 0; t < k; t++) y[i] += a[i / n * k + t] * b[i % n * k + t];
+}
+
+static void add_queue(program_case *c, int64_t m, int64_t n, int64_t k, int64_t ctas)
+{
+    double *a = program_add(c, "a", "bf16", IN, 0, m * k),
+           *b = program_add(c, "b", "bf16", IN, 0, n * k),
+           *y = program_add(c, "c", "f32", OUT, 1e-4, m * n),
+           *next = program_add(c, "next", "i32", PROGRAM_ZEROED, 0, 1);
+    program_scalar(c, "M", m);
+    program_scalar(c, "N", n);
+    program_scalar(c, "K", k);
+    program_scalar(c, "CTAS", ctas);
+    multiply(m, n, k, a, b, y);
+    *next = (double)((m + 63) / 64 * ((n + 63) / 64) + ctas); // each takes one that is none
+}
+
+// Fewer tiles than CTAs, more, one CTA alone; fewer trips than slots, and more.
+static void queue(void **state)
+{
+    static const int64_t sizes[][4] = {
+        {64, 64, 64, 3}, {5, 8, 8, 1}, {200, 136, 264, 2}, {300, 200, 72, 5}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const int64_t *s = sizes[i];
+        program_case c = of("bulk/bulk_queue.kg");
+        add_queue(&c, s[0], s[1], s[2], s[3]);
+        program_run(&c);
+    }
+}
+
+// ---- updates -----------------------------------------------------------------------------------
+
+// Tiles of all rows, taken together: by sum, sum, maximum and exclusive or.
+static void expect_reductions(int64_t m, int64_t n, const double *x, const double *v,
+                              double *const y[4])
+{
+    for (int64_t i = 0; i < m * n; i++) {
+        int64_t at = i / n % 16 * n + i % n;
+        y[0][at] += x[i];
+        y[1][at] += x[i];
+        y[2][at] = v[i] > y[2][at] ? v[i] : y[2][at];
+        y[3][at] = (double)((int32_t)y[3][at] ^ (int32_t)v[i]);
+    }
+}
+
+static void add_reductions(program_case *c, int64_t m, int64_t n)
+{
+    double *x = program_add(c, "x", "f32", IN, 0, m * n),
+           *v = program_add(c, "v", "i32", IN, 0, m * n);
+    double *const y[] = {program_add(c, "total", "f32", PROGRAM_ZEROED, 1e-5, 16 * n),
+                         program_add(c, "half", "f16", PROGRAM_ZEROED, 0x1p-5, 16 * n),
+                         program_add(c, "most", "i32", PROGRAM_ZEROED, 0, 16 * n),
+                         program_add(c, "odd", "i32", PROGRAM_ZEROED, 0, 16 * n)};
+    program_scalar(c, "M", m);
+    program_scalar(c, "N", n);
+    expect_reductions(m, n, x, v, y);
+}
+
+static void reduce(void **state)
+{
+    static const int64_t sizes[][2] = {{16, 32}, {5, 8}, {48, 64}, {233, 72}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        program_case c = of("bulk/bulk_reduce.kg");
+        add_reductions(&c, sizes[i][0], sizes[i][1]);
+        program_run(&c);
+    }
+}
+
 // ---- views --------------------------------------------------------------------------------------
 
 enum { A = 3, B = 4, C = 5, D = 6, W = 24, V = 32, P = 36, Q = 9, N = 900 };
@@ -156,20 +230,109 @@ static void pair_derived(void **state)
     pairs("bulk/bulk_pair_derived.kg");
 }
 
-// bulk_pair.kg with one passage replaced, and what the machine must find then.
-static void wrong_pair(const char *passage, const char *instead, const char *finds, bool strict)
+enum { TEXT = 4096 };
+
+// A program with one passage replaced.
+static void replace(const char *file, const char *passage, const char *instead, char *wrong)
 {
-    char path[512], text[4096], wrong[4096];
-    if (getenv("KGEN_PROGRAMS_DRIVER")) return; // findings are the cpu device's
-    snprintf(path, sizeof path, "%s/bulk/bulk_pair.kg", getenv("KGEN_PROGRAMS"));
+    char path[512], text[TEXT];
+    snprintf(path, sizeof path, "%s/bulk/%s", getenv("KGEN_PROGRAMS"), file);
     FILE *in = fopen(path, "rb");
     assert_non_null(in);
     text[fread(text, 1, sizeof text - 1, in)] = 0;
     fclose(in);
     const char *at = strstr(text, passage);
     assert_non_null(at);
-    snprintf(wrong, sizeof wrong, "%.*s%s%s", (int)(at - text), text, instead,
-             at + strlen(passage));
+    snprintf(wrong, TEXT, "%.*s%s%s", (int)(at - text), text, instead, at + strlen(passage));
+}
+
+// bulk_reduce.kg with one passage replaced, and what the machine must find then.
+static void wrong_reduce(const char *passage, const char *instead, const char *finds)
+{
+    char wrong[TEXT];
+    if (getenv("KGEN_PROGRAMS_DRIVER")) return; // findings are the cpu device's
+    replace("bulk_reduce.kg", passage, instead, wrong);
+    program_case c = of("bulk_reduce.kg, but wrong");
+    c.source = wrong;
+    c.finds = finds;
+    c.synced = true;
+    add_reductions(&c, 233, 72);
+    program_run(&c);
+}
+
+// bulk_queue.kg with one passage replaced. Tiles of one trip, so that nothing but the numbers'
+// mbarriers keeps the roles together.
+static void wrong_queue(const char *passage, const char *instead, const char *finds)
+{
+    char wrong[TEXT];
+    if (getenv("KGEN_PROGRAMS_DRIVER")) return;
+    replace("bulk_queue.kg", passage, instead, wrong);
+    program_case c = of("bulk_queue.kg, but wrong");
+    c.source = wrong;
+    c.finds = finds;
+    c.unproved = true; // of a `while` inside of a role
+    add_queue(&c, 300, 200, 64, 1);
+    program_run(&c);
+}
+
+static void queue_overwritten(void **state)
+{
+    wrong_queue("      mbarrier_wait heard[turn] {behind=1}\n", "", "mbarrier-stale-phase");
+}
+
+static void queue_heard_early(void **state)
+{
+    wrong_queue("      tile = load number[turn; 0]\n      warp_sync\n"
+                "      mbarrier_arrive heard[turn]\n",
+                "      mbarrier_arrive heard[turn]\n      tile = load number[turn; 0]\n", "race");
+}
+
+static void queue_told_early(void **state)
+{
+    wrong_queue("      store number[turn; 0] = tile\n      warp_sync\n"
+                "      mbarrier_arrive told[turn]\n",
+                "      mbarrier_arrive told[turn]\n      store number[turn; 0] = tile\n", "race");
+}
+
+static void queue_not_awaited(void **state)
+{
+    wrong_queue("      mbarrier_wait told[turn]\n", "", "uninitialised-shared");
+}
+
+static void reduce_not_fenced(void **state)
+{
+    wrong_reduce("    proxy_fence shared\n", "", "proxy-fence");
+}
+
+static void reduce_not_met(void **state)
+{
+    wrong_reduce("    proxy_fence shared\n    barrier\n", "    proxy_fence shared\n",
+                 "race-async-operation");
+}
+
+static void reduce_overwritten(void **state)
+{
+    wrong_reduce("bulk_wait 1 {read=1}", "bulk_wait 2 {read=1}", "race-async-operation");
+}
+
+static void reduce_not_drained(void **state)
+{
+    wrong_reduce("  bulk_wait 0 {read=1}\n", "", "async-operation-at-exit");
+}
+
+// Updates go together with each other, but not with what threads write.
+static void reduce_and_store(void **state)
+{
+    wrong_reduce("    bulk_commit\n",
+                 "    bulk_commit\n    store most[0.. + R, n*C.. + C] = full(1, [R, C])\n", "race");
+}
+
+// bulk_pair.kg with one passage replaced, and what the machine must find then.
+static void wrong_pair(const char *passage, const char *instead, const char *finds, bool strict)
+{
+    char wrong[TEXT];
+    if (getenv("KGEN_PROGRAMS_DRIVER")) return; // findings are the cpu device's
+    replace("bulk_pair.kg", passage, instead, wrong);
     program_case c = of("bulk_pair.kg, but wrong");
     c.source = wrong;
     c.finds = finds;
@@ -214,6 +377,17 @@ int main(void)
         cmocka_unit_test(ring),
         cmocka_unit_test(registers),
         cmocka_unit_test(store),
+        cmocka_unit_test(queue),
+        cmocka_unit_test(queue_overwritten),
+        cmocka_unit_test(queue_heard_early),
+        cmocka_unit_test(queue_told_early),
+        cmocka_unit_test(queue_not_awaited),
+        cmocka_unit_test(reduce),
+        cmocka_unit_test(reduce_not_fenced),
+        cmocka_unit_test(reduce_not_met),
+        cmocka_unit_test(reduce_overwritten),
+        cmocka_unit_test(reduce_not_drained),
+        cmocka_unit_test(reduce_and_store),
         cmocka_unit_test(views),
         cmocka_unit_test(pair),
         cmocka_unit_test(pair_derived),

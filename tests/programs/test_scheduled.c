@@ -2,6 +2,7 @@
 // The programs of scheduled/ against plain C: the same text for a target that has copy engine and
 // wgmma, where the schedule makes roles of it, and for one that has neither.
 #include "harness.h"
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -156,6 +157,113 @@ static void stores(void **state)
     }
 }
 
+static void parts(void **state)
+{
+    static const int64_t sizes[][3] = {{64, 64, 64}, {3, 8, 8}, {133, 136, 520}};
+    static const char *const defines[] = {"COLUMNS=0", "COLUMNS=32", "COLUMNS=0,CTAS=2",
+                                          "COLUMNS=16,CTAS=3,PARTS=2"};
+    for (int i = 0; i < TARGETS * 3 * 4; i++) {
+        const int64_t *size = sizes[i / 4 % 3];
+        int64_t m = size[0], n = size[1], k = size[2];
+        program_case c = {
+            .file = "scheduled/parts.kg", .target = targets[i / 12], .defines = defines[i % 4]};
+        double *a = program_add(&c, "a", "f16", IN, 0, m * k),
+               *b = program_add(&c, "b", "f16", IN, 0, n * k),
+               *y = program_add(&c, "c", "f32", PROGRAM_ZEROED, 1e-4, m * n);
+        scalars(&c, m, n, k);
+        multiply(&(product){m, n, k, a, b, k, 1, 1, k, y});
+        program_run(&c);
+    }
+}
+
+// ---- orders of tiles ----------------------------------------------------------------------------
+
+static double *add_product(program_case *c, int64_t m, int64_t n, int64_t k)
+{
+    double *a = program_add(c, "a", "bf16", IN, 0, m * k),
+           *b = program_add(c, "b", "bf16", IN, 0, n * k),
+           *y = program_add(c, "c", "f32", OUT, 1e-4, m * n);
+    scalars(c, m, n, k);
+    multiply(&(product){m, n, k, a, b, k, 1, 1, k, y});
+    return y;
+}
+
+static void hilbert(void **state)
+{
+    static const int64_t sizes[][3] = {{64, 64, 64}, {512, 512, 8}, {330, 136, 72}};
+    for (int i = 0; i < TARGETS * 3; i++) {
+        const int64_t *s = sizes[i / TARGETS];
+        program_case c = {.file = "scheduled/hilbert.kg", .target = targets[i % TARGETS]};
+        add_product(&c, s[0], s[1], s[2]);
+        program_run(&c);
+    }
+}
+
+// Tiles from the last to the first, column by column.
+static void tile_order(void **state)
+{
+    for (int i = 0; i < TARGETS; i++) {
+        program_case c = {.file = "scheduled/tile_order.kg", .target = targets[i]};
+        add_product(&c, 300, 136, 72);
+        double *order = program_add(&c, "order", "i32", IN, 0, 5 * 3 * 2);
+        program_scalar(&c, "T", 5 * 3);
+        for (int t = 0; t < 5 * 3; t++) {
+            order[2 * t] = 4 - t % 5;
+            order[2 * t + 1] = 2 - t / 5;
+        }
+        program_run(&c);
+    }
+}
+
+// One sequence's attention over the pages that its table lists.
+static void attend(int64_t length, const double *q, const double *keys, const double *values,
+                   const double *pages, double *o)
+{
+    for (int r = 0; r < 64; r++) {
+        double score[192], most = -1e30, total = 0;
+        for (int64_t j = 0; j < length; j++) {
+            const double *key = keys + ((int64_t)pages[j / 64] * 64 + j % 64) * 64;
+            score[j] = 0;
+            for (int d = 0; d < 64; d++) score[j] += 0.125 * q[r * 64 + d] * key[d];
+            most = score[j] > most ? score[j] : most;
+        }
+        for (int64_t j = 0; j < length; j++) total += score[j] = exp(score[j] - most);
+        for (int64_t j = 0; j < length; j++)
+            for (int d = 0; d < 64; d++)
+                o[r * 64 + d] +=
+                    score[j] / total * values[((int64_t)pages[j / 64] * 64 + j % 64) * 64 + d];
+    }
+}
+
+// Pages in no order, of which the last one of a sequence is not full, and some are nobody's.
+static void paged(void **state)
+{
+    enum { SEQUENCES = 3, PAGES = 7, LIST = 3 };
+    static const double lengths[SEQUENCES] = {64, 5, 170};
+    static const double lists[SEQUENCES][LIST] = {{4, 0, 0}, {6, 0, 0}, {5, 1, 3}};
+    static const char *const defines[] = {"CTAS=0", "CTAS=2"};
+    for (int i = 0; i < TARGETS * 2; i++) {
+        program_case c = {
+            .file = "scheduled/paged.kg", .target = targets[i / 2], .defines = defines[i % 2]};
+        double *q = program_add(&c, "q", "f16", IN, 0, SEQUENCES * 64 * 64),
+               *keys = program_add(&c, "keys", "f16", IN, 0, PAGES * 64 * 64),
+               *values = program_add(&c, "values", "f16", IN, 0, PAGES * 64 * 64),
+               *table = program_add(&c, "table", "i32", IN, 0, SEQUENCES * LIST),
+               *length = program_add(&c, "lengths", "i32", IN, 0, SEQUENCES),
+               *o = program_add(&c, "o", "f32", OUT, 1e-2, SEQUENCES * 64 * 64);
+        program_scalar(&c, "B", SEQUENCES);
+        program_scalar(&c, "P", PAGES);
+        program_scalar(&c, "L", LIST);
+        for (int b = 0; b < SEQUENCES; b++) {
+            length[b] = lengths[b];
+            for (int k = 0; k < LIST; k++) table[b * LIST + k] = lists[b][k];
+            attend((int64_t)lengths[b], q + b * 64 * 64, keys, values, table + b * LIST,
+                   o + b * 64 * 64);
+        }
+        program_run(&c);
+    }
+}
+
 static void epilogue(void **state)
 {
     static const int64_t sizes[][3] = {{64, 64, 64}, {300, 400, 136}};
@@ -186,9 +294,10 @@ static void epilogue(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(batched),  cmocka_unit_test(grouped),  cmocka_unit_test(chained),
-        cmocka_unit_test(scores),   cmocka_unit_test(pingpong), cmocka_unit_test(stores),
-        cmocka_unit_test(epilogue),
+        cmocka_unit_test(batched),    cmocka_unit_test(grouped),  cmocka_unit_test(chained),
+        cmocka_unit_test(scores),     cmocka_unit_test(pingpong), cmocka_unit_test(stores),
+        cmocka_unit_test(epilogue),   cmocka_unit_test(parts),    cmocka_unit_test(hilbert),
+        cmocka_unit_test(tile_order), cmocka_unit_test(paged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -341,9 +341,11 @@ struct mistake {
     " add.u32 %r9, %r6, %r12; st.shared.u32 [%r9], %r7; add.u32 %r11, %r11, 1;"                    \
     " setp.lt.u32 %p3, %r11, 2; @%p3 bra F;"
 #define FILL_AGAIN " add.u32 %r9, %r6, %r8; st.shared.u32 [%r9], %r7;"
-#define STORE                                                                                      \
+#define ISSUE                                                                                      \
     " @%p1 cp.async.bulk.tensor.2d.global.shared::cta.bulk_group [%d2, {%r0, %r1}], [%r6];"        \
-    " @%p1 cp.async.bulk.commit_group; @%p1 cp.async.bulk.wait_group.read 0;"
+    " @%p1 cp.async.bulk.commit_group;"
+#define STORE ISSUE " @%p1 cp.async.bulk.wait_group.read 0;"
+#define OUTSIDE " mov.u32 %r1, 64;" // rows that the tensor does not have
 #define FENCE " fence.proxy.async.shared::cta;"
 // thread 0 copies the map to out, 16 bytes a turn
 #define COPY_MAP                                                                                   \
@@ -371,6 +373,13 @@ static const struct mistake mistakes[] = {
     {FILL FENCE STORE, "race"},
     {FILL FENCE " bar.sync 0;" STORE FILL_AGAIN, "race-async-operation"},
     {FILL FENCE " bar.sync 0;" STORE " bar.sync 0;" FILL_AGAIN, NULL},
+    {FILL FENCE " bar.sync 0;" ISSUE, "async-operation-at-exit"},
+    // What lies outside is read all the same, and goes nowhere; it may never have been written.
+    {FILL FENCE " bar.sync 0;" OUTSIDE STORE, NULL},
+    {FILL FENCE " bar.sync 0;" OUTSIDE ISSUE, "async-operation-at-exit"},
+    {FILL FENCE " bar.sync 0;" OUTSIDE STORE FILL_AGAIN, "race-async-operation"},
+    {FILL " bar.sync 0;" OUTSIDE STORE, "proxy-fence"},
+    {OUTSIDE STORE, NULL},
     {FILL FENCE " bar.sync 0;"
      " @%p1 cp.reduce.async.bulk.tensor.2d.global.shared::cta.inc.tile.bulk_group"
      " [%d2, {%r0, %r1}], [%r6]; @%p1 cp.async.bulk.commit_group;"

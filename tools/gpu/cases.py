@@ -121,8 +121,8 @@ def delta_net_prefill_cases():
 
 
 # Schedules with roles, the copy engine and wgmma. Tails in every direction, fewer SMs than tiles.
-HOPPER_TILES = [(0, 0), (64, 64), (64, 256), (128, 64), (128, 128), (128, 192), (128, 256),
-                (256, 64), (256, 128)]
+HOPPER_TILES = [(0, 0), (64, 64), (64, 192), (64, 256), (128, 64), (128, 128), (128, 160),
+                (128, 192), (128, 208), (128, 256), (192, 192), (256, 64), (256, 128)]
 HOPPER_SHAPES = [(64, 64, 64), (256, 256, 128), (130, 72, 72), (300, 264, 200), (1000, 520, 328)]
 
 
@@ -137,9 +137,16 @@ def matmul_hopper_cases():
         yield case("matmul", M=m, N=n, K=k, dtype=next(dtype), out=next(out), sms=next(sms),
                    tile_m=tile_m, tile_n=tile_n, activation=next(activation), a_col=a_col,
                    b_col=b_col, bias=m == 300, target=HOPPER)
-    for splits in (2, 3, 8):
+    for splits, order, residual in product((2, 3, 8), ("parallel", "serial"), (False, True)):
         yield case("matmul", M=300, N=264, K=1000, dtype="bf16", out="bf16", splits=splits,
-                   target=HOPPER)
+                   split_order=order, residual=residual, target=HOPPER)
+    for (tile_m, tile_n), sms, residual in product(((128, 256), (256, 128), (192, 192), (128, 128)),
+                                                   (2, 6, 132), (False, True)):
+        yield case("matmul", M=500, N=776, K=328, dtype="bf16", out="bf16", sms=sms, tile_m=tile_m,
+                   tile_n=tile_n, cluster=2, residual=residual, target=HOPPER)
+    for (tile_m, tile_n), sms in product(((64, 256), (128, 128), (128, 192)), (1, 3, 132)):
+        yield case("matmul", M=500, N=776, K=328, dtype="bf16", out="bf16", sms=sms, tile_m=tile_m,
+                   tile_n=tile_n, turns=2, bias=True, target=HOPPER)
     yield case("matmul", M=1024, N=1024, K=1024, dtype="bf16", out="bf16", target=HOPPER)
 
 
@@ -150,6 +157,9 @@ def attention_hopper_cases():
         h, hkv = next(heads)
         yield case("attention", B=1 + sq % 2, H=h, HKV=hkv, SQ=sq, SK=sk, D=d, causal=causal,
                    dtype="f16" if sk == 300 else "bf16", sms=next(sms), target=HOPPER)
+    for (sq, sk), sms in product(((192, 192), (200, 300), (500, 1100)), (132, 2)):
+        yield case("attention", B=2, H=4, HKV=2, SQ=sq, SK=sk, D=64, tile_m=192, dtype="bf16",
+                   sms=sms, target=HOPPER)
     for (sq, h, hkv), d in product(((8, 16, 1), (50, 6, 2), (200, 14, 2)), (64, 128)):
         yield case("attention", B=2, H=h, HKV=hkv, SQ=sq, SK=1000, D=d, causal=d == 64, pack=True,
                    target=HOPPER)
@@ -238,7 +248,8 @@ PORTABLE = dict(target="any")  # the schedule for every GPU, beside the one for 
 
 
 def matmul_hopper_timings():
-    tiles = [PORTABLE, dict(tile_m=256, tile_n=128), dict(tile_m=128, tile_n=192)]
+    tiles = [PORTABLE, dict(cluster=1), dict(tile_m=256, tile_n=128), dict(tile_m=192, tile_n=192),
+             dict(tile_m=128, tile_n=192, turns=2)]
     for n in (4096, 8192, 2048, 1024, 512, 16384):
         yield timed("matmul", tiles if n in (4096, 8192) else [PORTABLE] if n < 8192 else [], M=n,
                     N=n, K=n, dtype="bf16", out="bf16", target=HOPPER)
@@ -254,8 +265,12 @@ def matmul_hopper_timings():
 
 def attention_timings(**more):
     """`more`: keys of every case."""
-    tried = [PORTABLE] if more else [dict(stages=1), dict(stages=3)]
     for d, causal in product((128, 64), (True, False)):
+        tried = [dict(stages=1), dict(stages=3)]
+        if more:
+            tried = [PORTABLE, dict(pingpong=False)]
+            if d == 64 and not causal:
+                tried.append(dict(tile_m=192))
         for length in (4096, 16384, 1024, 512, 2048, 8192):
             batch = max(1, 8192 // length)
             yield timed("attention", tried, B=batch, H=2048 // d, HKV=2048 // d, SQ=length,

@@ -26,6 +26,7 @@ class DriverError(RuntimeError):
 
 # Of a tensor map, by the size of an element and of a swizzled row.
 MAP_TYPES = {1: 0, 2: 1, 4: 3, 8: 5}
+MAP_FLOATS = {"f16": 6, "f32": 7, "f64": 8, "bf16": 9}
 MAP_SWIZZLES = {0: 0, 32: 1, 64: 2, 128: 3}
 MAP_BYTES, MAP_ALIGN, MAP_L2_128B = 128, 64, 2
 
@@ -58,8 +59,9 @@ class Driver:
         room = (c_int8 * (MAP_BYTES + MAP_ALIGN))()
         cell = (c_int8 * MAP_BYTES).from_buffer(room, -ctypes.addressof(room) % MAP_ALIGN)
         rank = len(entry["sizes"])
-        self.call("cuTensorMapEncodeTiled", byref(cell), c_int(MAP_TYPES[entry["element_bytes"]]),
-                  c_uint(rank), c_void_p(address), (c_uint64 * rank)(*entry["sizes"]),
+        kind = MAP_FLOATS.get(entry.get("dtype"), MAP_TYPES[entry["element_bytes"]])
+        self.call("cuTensorMapEncodeTiled", byref(cell), c_int(kind), c_uint(rank),
+                  c_void_p(address), (c_uint64 * rank)(*entry["sizes"]),
                   (c_uint64 * rank)(*entry["strides"][1:]), (c_uint * rank)(*entry["box"]),
                   (c_uint * rank)(*[1] * rank), c_int(0),
                   c_int(MAP_SWIZZLES[entry["swizzle"]]), c_int(MAP_L2_128B), c_int(0))

@@ -128,9 +128,9 @@ static json_t *json_of_map(const kgen_tensor_map_info *map)
         json_array_append_new(strides, json_integer(map->strides[i]));
         json_array_append_new(box, json_integer(map->box[i]));
     }
-    return must(json_pack("{s:s, s:s, s:i, s:o, s:o, s:o, s:i}", "kind", "map", "tensor",
-                          map->tensor, "element_bytes", map->element_bytes, "sizes", sizes,
-                          "strides", strides, "box", box, "swizzle", map->swizzle));
+    return must(json_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:i}", "kind", "map", "tensor",
+                          map->tensor, "dtype", map->dtype, "element_bytes", map->element_bytes,
+                          "sizes", sizes, "strides", strides, "box", box, "swizzle", map->swizzle));
 }
 
 static void print_json(const launch_plan *plan)

@@ -127,11 +127,14 @@ static bool fill(command_id command, const element_type *type, const char *how, 
 
 // ---- one argument ------------------------------------------------------------------------------
 
-int raw_type_bytes(const char *name, int length)
+int raw_type_bytes(const char *name, int length, const char **dtype)
 {
-    for (int i = 0; i < N_TYPES; i++)
-        if ((int)strlen(types[i].name) == length && !strncmp(types[i].name, name, (size_t)length))
-            return types[i].bytes;
+    for (int i = 0; i < N_TYPES; i++) {
+        if ((int)strlen(types[i].name) != length || strncmp(types[i].name, name, (size_t)length))
+            continue;
+        *dtype = types[i].name;
+        return types[i].bytes;
+    }
     return 0;
 }
 

@@ -11,8 +11,8 @@ typedef struct raw_args {
     size_t n;
 } raw_args;
 
-// Bytes of a type by its name, 0: there is none of that name.
-int raw_type_bytes(const char *name, int length);
+// Bytes of a type by its name, and the name as a string; 0: there is none of that name.
+int raw_type_bytes(const char *name, int length, const char **dtype);
 
 // Reads every --arg and makes the buffers. On false *status is what to exit with, and the error
 // was said. Free in any case.

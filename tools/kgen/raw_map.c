@@ -60,7 +60,7 @@ static const char *read_map(const char *text, size_t *argument, kgen_tensor_map_
     if (read_list(&text, 1, &number) != 1 || number < 1) return form;
     *argument = (size_t)number;
     int length = (int)strcspn(text, ":");
-    info->element_bytes = raw_type_bytes(text, length);
+    info->element_bytes = raw_type_bytes(text, length, &info->dtype);
     if (!info->element_bytes || !text[length]) return form;
     text += length + 1;
     info->rank = read_list(&text, DIMENSIONS, info->sizes);

@@ -31,6 +31,7 @@ static const struct {
     {"attention SQ=200 SK=300 D=128 causal=true target=sm_90a", 1},
     {"attention SQ=300 SK=420 H=2 sms=4 D=64 dtype=f16 stages=2 tile_n=192 target=sm_90a", 2},
     {"attention SQ=100 SK=300 H=1 D=128 tile_n=176 target=sm_90a", 1},
+    {"attention SQ=200 SK=420 H=1 D=64 stages=2 tile_m=192 target=sm_90a", 1},
     {"attention SQ=200 SK=520 H=1 D=64 causal=true stages=3 tile_n=128 target=sm_90a", 1},
     {"attention SQ=200 SK=520 H=4 HKV=2 B=2 D=64 causal=true stages=2 tile_n=128 persistent=true "
      "sms=3 target=sm_90a",

@@ -281,7 +281,7 @@ static bool meets(line l)
 static bool is_asynchronous(line l)
 {
     const char *product = strstr(l.start, "= wgmma(");
-    return is_op(l, "store_bulk") || is_op(l, "copy_bulk") ||
+    return is_op(l, "store_bulk") || is_op(l, "reduce_bulk") || is_op(l, "copy_bulk") ||
            (product && product < l.start + l.length);
 }
 
