@@ -36,6 +36,8 @@ static bool dropped(const char *line, size_t length)
         "// implicit-def",
     };
     if (length == 2 && !memcmp(line, "//", 2)) return true;
+    while (length && (*line == ' ' || *line == '\t')) line++, length--;
+    if (!length || !strchr("/$.", *line)) return false;
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
         if (starts(line, length, prefixes[i])) return true;
     return false;
