@@ -237,12 +237,28 @@ static bool neighbours(const walker *w, int dim, int count)
     return contiguous && whole && extent % count == 0 && origin % count == 0;
 }
 
+// A row of a panel, all of it: it is as many bytes in a row whatever order swizzling gives them, so
+// nobody has to know that order. Returns its elements; 0: from a multiple of them on the operand
+// does not have all along the dimension, or a swizzle goes beyond them.
+static int whole_row(const walker *w, int dim)
+{
+    int32_t row = w->shared.panel ? w->shared.panel : w->root_dims[w->root_rank - 1];
+    int32_t extent = w->access->operand->type.dims[dim], origin = w->origin[w->root_rank - 1];
+    int64_t swizzled = INT64_C(1) << (w->shared.bits ? w->shared.bits + w->shared.chunk_log2 : 0);
+    bool contiguous = w->info.dim[dim] == w->root_rank - 1 && w->gathers != dim;
+    bool whole = contiguous && row == w->shared.pitch && extent % row == 0 && origin % row == 0 &&
+                 row * w->bytes % swizzled == 0;
+    return whole ? row : 0;
+}
+
 static void touch_all(walker *w)
 {
     int32_t coord[KG_MAX_RANK] = {0};
     int64_t count = elements(w);
-    int step = 8;
-    while (step > 1 && !(w->info.rank && neighbours(w, w->info.rank - 1, step))) step /= 2;
+    int whole = w->info.rank ? whole_row(w, w->info.rank - 1) : 0, step = whole ? whole : 8;
+    if (whole) w->shared.bits = 0;
+    while (!whole && step > 1 && !(w->info.rank && neighbours(w, w->info.rank - 1, step)))
+        step /= 2;
     for (int64_t n = 0; n < count; n += step) {
         unflatten(&w->access->operand->type, n, coord);
         touch_some(w, coord, step);
@@ -348,11 +364,13 @@ static void touch_chunks(walker *w)
     int64_t count = elements(w), threads = (int64_t)w->region.n_warps * 32;
     int32_t coord[KG_MAX_RANK] = {0};
     if (vec < 1) vec = 1;
+    bool together = w->info.rank && !(vec & (vec - 1)) && neighbours(w, w->info.rank - 1, (int)vec);
     for (int64_t t = 0; t < threads && t * vec < count; t++) {
         next_thread(w, w->region.first_warp * 32 + (int)t);
         for (int64_t chunk = t; chunk * vec < count; chunk += threads) {
             unflatten(type, chunk * vec, coord);
-            for (int64_t e = 0; e < vec; e++) {
+            if (together) touch_some(w, coord, (int)vec);
+            for (int64_t e = 0; e < vec && !together; e++) {
                 touch(w, coord);
                 coord[type->rank ? type->rank - 1 : 0]++;
             }
@@ -415,6 +433,16 @@ static int side_by_side(const walker *w, const warp_rows *rows, int inner)
     return together && neighbours(w, inner, 8) ? 8 : 1;
 }
 
+// The same of a whole row; 0: it is not needed together.
+static int row_together(const walker *w, const warp_rows *rows, int inner)
+{
+    int whole = whole_row(w, inner);
+    bool power = !(whole & (whole - 1));
+    bool together =
+        rows->dim != inner || (power && !((whole - 1) & (rows->core - 1) & ~rows->free_bits));
+    return together ? whole : 0;
+}
+
 // The rows or columns of the operand that each warp of its region needs.
 static void rows_of_warps(const walker *w, warp_rows *rows)
 {
@@ -440,13 +468,17 @@ static void touch_operand(walker *w)
     int inner = w->info.dim[1] == w->root_rank - 1 ? 1 : 0, outer = 1 - inner;
     warp_rows rows[32];
     uint32_t done = 0;
+    int32_t bits = w->shared.bits;
     rows_of_warps(w, rows);
     w->warp_wide = true;
     for (int warp = 0; warp < w->region.n_warps; warp++) {
         int32_t coord[KG_MAX_RANK] = {0};
         if (done >> warp & 1) continue;
-        int step = side_by_side(w, &rows[warp], inner);
+        w->shared.bits = bits;
+        int whole = row_together(w, &rows[warp], inner);
+        int step = whole ? whole : side_by_side(w, &rows[warp], inner);
         next_thread(w, (w->region.first_warp + warp) * 32);
+        if (whole) w->shared.bits = 0;
         w->warps = 0;
         for (int other = warp; other < w->region.n_warps; other++)
             if (rows[other].own == rows[warp].own) w->warps |= UINT32_C(1) << (other - warp);

@@ -22,9 +22,10 @@ static void try_entry(round *r, entry *e)
 static void go_round(round *r)
 {
     cell *cells = cells_of(r->v, r->s);
-    for (int i = 0; i < r->v->n_cells; i++) {
-        try_entry(r, &cells[i].write);
-        for (int k = 0; k < cells[i].count; k++) try_entry(r, &cells[i].entries[k]);
+    for (int i = 0; i < r->v->cells_in_flight[r->kind].count; i++) {
+        cell *c = &cells[r->v->cells_in_flight[r->kind].items[i]];
+        try_entry(r, &c->write);
+        for (int k = 0; k < c->count; k++) try_entry(r, &c->entries[k]);
     }
     for (int i = 0; i < r->v->n_tensors; i++) {
         tensor_state *t = &tensors_of(r->v, r->s)[i];
@@ -56,7 +57,7 @@ static void complete(round *r, entry *e)
     if (!concerns(r, e) || e->phase < 2 + r->number) return;
     e->phase = 0;
     e->generation = (uint8_t)r->s->generations;
-    r->s->used = true;
+    validator_keep(r->v, r->s, e);
 }
 
 // ---- wgmma --------------------------------------------------------------------------------------
@@ -86,14 +87,15 @@ static void retire(round *r, entry *e)
     if ((e->warps & ~r->warps) || e->phase < 2 + r->number) return;
     e->phase = 0;
     e->generation = (uint8_t)r->s->generations;
-    r->s->used = true;
+    validator_keep(r->v, r->s, e);
 }
 
 // A generation for these reads alone: who knows of them is not who knows of the warps' own
 // accesses.
 static void wait_for_wgmma(validator *v, state *s, uint32_t warps, int number)
 {
-    for (int i = 0; i < v->n_cells; i++) split_cell(v, &cells_of(v, s)[i], warps, number);
+    for (int i = 0; i < v->cells_in_flight[FLIGHT_WGMMA].count; i++)
+        split_cell(v, &cells_of(v, s)[v->cells_in_flight[FLIGHT_WGMMA].items[i]], warps, number);
     validator_begin_generation(v, s);
     if (v->stop) return;
     go_round(&(round){v, s, FLIGHT_WGMMA, warps, number, retire});
@@ -121,7 +123,7 @@ static void land(round *r, entry *e)
     e->phase = 0;
     e->generation = (uint8_t)r->s->generations;
     e->warps = engine(r->v);
-    r->s->used = true;
+    validator_keep(r->v, r->s, e);
 }
 
 void validator_land(validator *v, state *s, int slot)

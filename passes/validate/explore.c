@@ -189,13 +189,14 @@ static void set_index(validator *v, state_set *heads, state *s, int loop)
 {
     int first = scalar_value(v, s, v->loops.items[loop].op->operands[0]);
     if (!v->loops.items[loop].index_wanted) first = 0;
-    for (int r = 0; r < v->modulus; r++) {
-        if (first != UNKNOWN_SCALAR && r != first) continue;
+    int last = first == UNKNOWN_SCALAR ? v->modulus - 1 : first;
+    for (int r = first == UNKNOWN_SCALAR ? 0 : first; r < last; r++) {
         state *copy = state_copy(v, s);
         copy->index[loop] = (int16_t)r;
         state_push(v, heads, copy);
     }
-    state_free(v, s);
+    s->index[loop] = (int16_t)last;
+    state_push(v, heads, s);
 }
 
 // Where the step is not known the index may be any.
@@ -259,14 +260,14 @@ static void go_to_one_of(validator *v, state_set *heads, state *s, int loop, int
     }
     s->guessed |= open && l->lonely && l->partners < 0;
     for (int64_t left = first; left <= last; left++) {
-        state *copy = state_copy(v, s);
-        if (open && l->partners >= 0) validator_lead(v, copy, l->partners, l->seat, (int)left + 1);
-        go_to(v, heads, copy, loop, left);
+        state *next = far || left < last ? state_copy(v, s) : s;
+        if (open && l->partners >= 0) validator_lead(v, next, l->partners, l->seat, (int)left + 1);
+        go_to(v, heads, next, loop, left);
     }
     if (far) {
         if (l->partners >= 0) validator_lead(v, s, l->partners, l->seat, 0);
         go_to(v, heads, s, loop, FAR);
-    } else {
+    } else if (first > last) {
         state_free(v, s);
     }
 }
@@ -361,7 +362,7 @@ static bool run_head(validator *v, const kg_block *block, state *s, state_set *v
                      state_set *trip)
 {
     if (v->n_mbarriers) validator_tidy(v, s);
-    if (state_known(v, visited, s)) {
+    if (state_known(v, visited, s, NULL)) {
         state_free(v, s);
         return false;
     }

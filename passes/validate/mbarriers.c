@@ -63,7 +63,8 @@ static int parity_of(validator *v, const state *s, const access_model *use)
 
 // ---- events -------------------------------------------------------------------------------------
 
-static void note_event(state *s, phase *p, event *list, int access, uint32_t warps)
+static void note_event(const validator *v, state *s, phase *p, event *list, int access,
+                       uint32_t warps)
 {
     int k = 0;
     while (k < MOST_EVENTS && list[k].warps && list[k].generation != s->generations) k++;
@@ -74,7 +75,7 @@ static void note_event(state *s, phase *p, event *list, int access, uint32_t war
     if (!list[k].warps) list[k].access = (uint16_t)access;
     list[k].warps |= warps;
     list[k].generation = (uint8_t)s->generations;
-    s->used = true;
+    validator_keep_event(v, s);
 }
 
 static int number_of(const validator *v, const access_model *a)
@@ -179,9 +180,10 @@ void validator_report_waiting(validator *v, const state *s, int slot, const kg_o
 static void move_word(const validator *v, state *s, int now, int last)
 {
     for (int g = 1; g <= s->generations; g++)
-        for (int p = 0; p < v->at.planes; p++) {
-            *told_of(v, s, g, last, p) = *told_of(v, s, g, now, p);
-            *told_of(v, s, g, now, p) = 0;
+        for (uint32_t left = planes_in(v, s, g); left; left &= left - 1) {
+            uint32_t *word = told_of(v, s, g, 0, __builtin_ctz(left));
+            word[last] = word[now];
+            word[now] = 0;
         }
 }
 
@@ -206,11 +208,12 @@ static void take_last_word(const validator *v, state *s, int slot, uint32_t warp
     for (int i = 0; i < MOST_EVENTS; i++) seen |= last->seen[i].warps;
     if (v->mbarrier_waiters[slot] & ~(seen | warps)) return;
     for (int g = 1; g <= s->generations; g++)
-        for (int p = 0; p < v->at.planes; p++) {
-            *told_of(v, s, g, teller, p) = 0;
+        for (uint32_t left = planes_in(v, s, g); left; left &= left - 1) {
+            uint32_t *word = told_of(v, s, g, 0, __builtin_ctz(left));
+            word[teller] = 0;
             // Another wait for the phase may be of the cluster's scope.
             if (has_peers(v, slot) && (!(warps & ~far) || !v->far_waits[slot]))
-                *told_of(v, s, g, peer_of(v, slot, true), p) = 0;
+                word[peer_of(v, slot, true)] = 0;
         }
 }
 
@@ -224,6 +227,7 @@ static void end_phase(validator *v, state *s, const kg_op *op, int slot)
     if (m->now.copies) {
         validator_land(v, s, slot);
         m->now.landed = (uint8_t)s->generations;
+        validator_keep_event(v, s);
         for (int p = 0; p < v->at.planes; p++)
             *told_of(v, s, s->generations, teller_of(v, slot, true), p) |= engine(v);
     }
@@ -235,9 +239,10 @@ static void end_phase(validator *v, state *s, const kg_op *op, int slot)
     m->expected = m->issued = 0;
     if (m->warps) {
         take_last_word(v, s, slot, m->warps, m->far);
-        note_event(s, &m->last, m->last.seen, m->held, m->warps);
+        note_event(v, s, &m->last, m->last.seen, m->held, m->warps);
     }
     m->held = 0;
+    s->held &= (uint16_t)~m->waiting;
     m->waiting = 0;
     m->warps = m->far = 0;
     validator_begin_generation(v, s);
@@ -289,7 +294,7 @@ static void arrive(validator *v, state *s, const access_model *a, int slot)
         validator_leave_trace(v, s, teller, warps, true); // nothing of memory
     else
         validator_leave_word(v, s, teller, warps, each);
-    note_event(s, &m->now, m->now.came, number_of(v, a), warps);
+    note_event(v, s, &m->now, m->now.came, number_of(v, a), warps);
     m->pending -= count;
     if (expect) m->expected += (int32_t)kg_op_int(op, KG_A_BYTES, 0);
     validator_begin_generation(v, s);
@@ -320,7 +325,7 @@ static void wait(validator *v, state *s, const access_model *a, int slot, int ro
     if (m->parity != parity_of(v, s, a)) {
         check_over(v, s, op, &m->before, a->region, early);
         take_last_word(v, s, slot, a->region, far);
-        note_event(s, &m->last, m->last.seen, number_of(v, a), a->region);
+        note_event(v, s, &m->last, m->last.seen, number_of(v, a), a->region);
         validator_begin_generation(v, s);
         return;
     }
@@ -328,10 +333,12 @@ static void wait(validator *v, state *s, const access_model *a, int slot, int ro
     m->warps |= a->region;
     m->far |= far;
     m->held = (uint16_t)number_of(v, a);
-    if (role < 0)
+    if (role < 0) {
         validator_report_waiting(v, s, slot, op);
-    else
-        m->waiting |= (uint16_t)(1u << role);
+        return;
+    }
+    m->waiting |= (uint16_t)(1u << role);
+    s->held |= (uint16_t)(1u << role);
 }
 
 void validator_mbarrier(validator *v, state *s, const kg_op *op, int role)

@@ -9,6 +9,7 @@
 // The lanes of each of the warps have met since.
 static bool lanes_met(const validator *v, const state *s, const entry *e, uint32_t warps)
 {
+    if (e->generation && !(planes_in(v, s, e->generation) & 1)) return false;
     for (uint32_t left = e->generation ? e->warps & warps : 0; left; left &= left - 1) {
         int w = __builtin_ctz(left);
         if (!(rows_of(v, s, e->generation, 0)[w] >> w & 1)) return false;
@@ -98,22 +99,23 @@ static bool lie_apart(const validator *v, const entry *e, const access_model *b)
 static void check_entry(validator *v, const state *s, const entry *e, const access_model *b,
                         const touch *t, int slot)
 {
-    complaint c = {.certain = !e->inexact && b->at.exact,
-                   .a = &v->accesses.items[e->access],
-                   .b = b,
-                   .slot = slot,
-                   .cell = t->cell,
-                   .warps_a = e->warps,
-                   .warps_b = t->warps};
     if (!may_conflict(v, e, b) || lie_apart(v, e, b)) return;
+    uint32_t warps_a = e->warps, warps_b = t->warps;
     knowledge need = needed(v, e, b);
     bool known =
-        !e->phase && validator_ordered(v, s, e, KNOWN, t->warps, t->lane, &c.warps_a, &c.warps_b);
+        !e->phase && validator_ordered(v, s, e, KNOWN, t->warps, t->lane, &warps_a, &warps_b);
     bool fence = known && need != KNOWN &&
-                 !validator_ordered(v, s, e, need, t->warps, t->lane, &c.warps_a, &c.warps_b);
+                 !validator_ordered(v, s, e, need, t->warps, t->lane, &warps_a, &warps_b);
     if (known && !fence) return;
-    c.what = what_is_wrong(v, e, b, fence);
-    validator_report(v, s, &c);
+    validator_report(v, s,
+                     &(complaint){.certain = !e->inexact && b->at.exact,
+                                  .what = what_is_wrong(v, e, b, fence),
+                                  .a = &v->accesses.items[e->access],
+                                  .b = b,
+                                  .slot = slot,
+                                  .cell = t->cell,
+                                  .warps_a = warps_a,
+                                  .warps_b = warps_b});
 }
 
 static bool replaces(const entry *old, const entry *now)
@@ -153,6 +155,7 @@ static void add_entry(validator *v, cell *c, const entry *now)
 static void check_live(validator *v, const state *s, const cell *c, const access_model *a,
                        const touch *t, int slot)
 {
+    if (!c->live) return;
     complaint alive = {.certain = a->at.exact,
                        .what = a->init ? "an mbarrier is initialized twice"
                                        : "touched, and it is an mbarrier that is in use",
@@ -162,19 +165,20 @@ static void check_live(validator *v, const state *s, const cell *c, const access
                        .cell = t->cell,
                        .warps_a = t->warps,
                        .warps_b = t->warps};
-    if (c->live) validator_report(v, s, &alive);
+    validator_report(v, s, &alive);
 }
 
 static void touch_cell(validator *v, state *s, const access_model *a, touch *t, int slot)
 {
     cell *c = &cells_of(v, s)[t->cell];
     if (!a->use) check_live(v, s, c, a, t, slot);
-    check_entry(v, s, &c->write, a, t, slot);
+    if (c->write.kind) check_entry(v, s, &c->write, a, t, slot);
     for (int i = 0; i < c->count && !v->stop; i++) check_entry(v, s, &c->entries[i], a, t, slot);
     bool several = t->lane == MANY_LANES || (t->warps & (t->warps - 1));
-    complaint twice = {
-        true, "written by several threads at once", NULL, a, slot, t->cell, t->warps, t->warps};
-    if (a->writes && !a->atomic && a->at.exact && several) validator_report(v, s, &twice);
+    if (a->writes && !a->atomic && a->at.exact && several)
+        validator_report(v, s,
+                         &(complaint){true, "written by several threads at once", NULL, a, slot,
+                                      t->cell, t->warps, t->warps});
     if (a->use) return;
     c->live |= a->init;
     if (v->n_mbarriers && !a->writes && c->count == MOST_ENTRIES) validator_tidy(v, s);
@@ -182,6 +186,7 @@ static void touch_cell(validator *v, state *s, const access_model *a, touch *t, 
     now.warps = t->warps;
     now.lane = (int8_t)t->lane;
     now.inexact = !a->at.exact;
+    validator_keep(v, s, &now);
     if (!a->writes) {
         bool covered = c->written || a->masked || !a->at.exact;
         t->reached = true;
@@ -245,7 +250,8 @@ static void note_in_tensor(validator *v, state *s, tensor_state *t, const access
 {
     entry now = entry_for(v, s, a);
     now.lane = a->elected ? 0 : MANY_LANES;
-    s->used = true;
+    validator_keep(v, s, &now);
+    s->asked[s->generations] |= 1; // lanes_met
     for (int i = 0; i < t->count; i++)
         if (replaces(&t->entries[i], &now) && t->entries[i].access == now.access) {
             t->entries[i] = now;
@@ -329,7 +335,8 @@ void validator_next_trip(const validator *v, state *s, const kg_op *loop)
     for (int i = 0; v->any_computed && i < v->n_cells; i++) {
         make_stale(v, &cells[i].write, loop);
         for (int k = 0; k < cells[i].count; k++) make_stale(v, &cells[i].entries[k], loop);
-        cells[i].count = (uint8_t)join_equal(cells[i].entries, cells[i].count);
+        if (cells[i].count > 1)
+            cells[i].count = (uint8_t)join_equal(cells[i].entries, cells[i].count);
     }
     for (int i = 0; i < v->n_tensors; i++) {
         tensor_state *t = &tensors_of(v, s)[i];

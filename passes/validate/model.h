@@ -1,161 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The abstract machine of the validator: what the files of this folder share. See README.md.
 #pragma once
-#include "ir/access.h"
-#include "passes/validate/cluster.h"
+#include "passes/validate/program.h"
 #include "passes/validate/validate.h"
-
-enum {
-    MOST_ENTRIES = 4,      // accesses of a cell since its last write that are told apart
-    MOST_GENERATIONS = 40, // 0: everybody knows
-    MANY_GENERATIONS = 24, // that are kept though nobody may ask for them
-    MOST_GLOBAL = 32,      // accesses of a tensor that are told apart
-    MOST_CONDITIONS = 64,  // whose outcome is remembered
-    MOST_WARPS = 32,
-    MOST_LOOPS = 8, // around one another
-    MANY_LANES = -1,
-    UNKNOWN_SCALAR = -1, // else a residue modulo `modulus`
-    UNUSED_SCALAR = -2,  // nobody asks for it before it is set again
-    VALUE_OPEN = -1,     // of a variable: not decided yet; else the number above `low`
-    MOST_VALUES = 100,
-    MOST_ROLES = 8,
-    MOST_AHEAD = 64, // trips
-    MOST_SCRIPTS = 32,
-    SIZES = 256,
-    SIZE_STEP = 1024, // bytes
-    MOST_SLOTS = 250, // of mbarriers
-    MOST_EVENTS = 4,  // of a phase, by generation
-    MOST_MODULUS = 64,
-    ROLE_DONE = -1,
-    ROLE_NONE = -2, // in place of a role's next op
-    BARRIERS = 16,
-    NOT_RUNNING = INT16_MIN, // distance of a loop
-    FAR = INT16_MAX          // more than `most`
-};
-
-enum { MOST_TERMS = 6 };
-typedef struct linear {
-    bool known;
-    int64_t constant;
-    int count;
-    struct {
-        const kg_value *value;
-        int64_t factor;
-    } terms[MOST_TERMS];
-} linear;
-
-// ---- the program ------------------------------------------------------------------------------
-
-// Bytes that no access tells apart are one cell. `lane` numbers the lanes of a cell in the order
-// in which accesses name them; MANY_LANES: more than one.
-typedef struct touch {
-    int cell;
-    uint32_t warps;
-    int lane;
-    bool reached, covered; // reads: some state got here; in one of these the cell was written
-} touch;
-
-typedef struct touches {
-    touch *items;
-    int count;
-} touches;
-
-// How an access ends that goes on after its op. The groups are counted apart from each other.
-typedef enum flight {
-    FLIGHT_NONE,
-    FLIGHT_COPY,      // cp.async: a group of the threads
-    FLIGHT_PHASE,     // of an mbarrier
-    FLIGHT_BULK_READ, // a group of bulk stores, once it has read its sources
-    FLIGHT_BULK,      // the same, once it is complete
-    FLIGHT_WGMMA      // a group of a warpgroup
-} flight;
-
-typedef struct access_model {
-    kg_access at;
-    uint32_t region; // warps that execute the op
-    bool writes, atomic, elected, masked;
-    bool shared;    // else global, or all of it (root NULL)
-    bool proxy;     // by the async proxy
-    bool use;       // of an mbarrier, by what mbarriers are there for
-    bool init;      // makes mbarriers of the bytes
-    uint8_t flight; // what ends it: struct entry, `phase`
-    int mbarrier;   // use, init: number of the first slot
-    int tensor;     // global: number of the memory; -1 for all
-    int cta;        // of the cluster
-    int64_t offset; // shared: of the buffer
-    int64_t slot_bytes;
-    int ring;
-    touches *by_slot;               // shared
-    const kg_op *loops[MOST_LOOPS]; // around it, outermost first
-    int n_loops;
-} access_model;
-
-// An unknown integer that loops and branches depend on: `part`, a linear form without constant.
-// Only whether it exceeds certain thresholds matters, so its values are: at most `low`, each number
-// up to `high`, and more. With `unit` g, all of that is in multiples of g, rounded up: g divides
-// every step and threshold.
-typedef struct variable {
-    linear part;
-    int64_t unit, low, high;
-    bool used;        // has a threshold
-    bool vague;       // CTAs of a cluster differ in it, in ways that are not understood
-    int script, seat; // 1 + the script by which roles that go together agree on it; 0: none
-    uint32_t above;   // the variables that are never more than this one
-} variable;
-
-// `sign` 1 or -1 times a variable, plus an offset; `variable` -1: the offset alone. With `limit` at
-// most that much, where it is positive.
-typedef struct quantity {
-    int variable, sign;
-    int64_t offset, limit;
-} quantity;
-
-typedef enum guard_kind {
-    GUARD_FREE,     // nothing is known of it
-    GUARD_FIXED,    // always the same
-    GUARD_VALUE,    // `of` exceeds (or equals) `least`
-    GUARD_DISTANCE, // so does the distance of a running loop's index from its end
-    GUARD_PASSED,   // so does the distance of a running loop's index from its start
-    GUARD_RESIDUE   // a scalar modulo `modulus` equals `least`
-} guard_kind;
-
-typedef struct guard {
-    guard_kind kind;
-    bool negated, equals;
-    bool value; // FIXED
-    quantity of;
-    int loop;
-    int64_t least, modulus;
-    int shift_loop; // VALUE: `least` falls by `shift` for each step of this loop; -1
-    int64_t shift;
-    const kg_value *scalar; // RESIDUE
-    int condition;          // FREE: its number, or -1
-} guard;
-
-typedef struct loop_model {
-    kg_op *op;
-    quantity trips;      // of a for: distance from the first index to the end
-    int64_t step;        // of the index; 0: computed at run time
-    int64_t unit;        // distances are counted in these
-    int64_t most;        // above this distance from the end nothing looks at it
-    int64_t most_passed; // above this one from the start; -1: nothing looks at it at all
-    int partners;        // number of a set of roles' loops that make the same trips; -1
-    int seat;            // which of the set's roles
-    int lag;             // how many trips fewer it makes than the longest of them, at its start
-    const kg_op *role;   // the region that it stands in, if it has partners
-    bool lonely;         // a role's loop without partners, though others make the same trips
-    bool idle;           // nothing in it touches memory or synchronizes
-    bool index_wanted;   // some slot depends on its index
-    uint64_t conditions; // defined inside: forgotten with each trip
-    uint32_t variables;  // likewise
-} loop_model;
-
-// A class of rings and counters that may be turned together; see turns.c.
-typedef struct ring_class {
-    int *next_cell; // by cell: the same one of the next slot, or itself
-    const kg_op **anchors;
-    int n_anchors;
-} ring_class;
 
 // ---- a state ----------------------------------------------------------------------------------
 
@@ -240,15 +87,24 @@ typedef struct script {
 // and A, the latter by state space.)
 typedef enum knowledge { KNOWN, SHARED_FENCED, GLOBAL_FENCED, KINDS_OF_KNOWLEDGE } knowledge;
 
-// What compares and hashes is the block from `generations` on, up to the last generation.
-// Everything in it is zero where it is not used.
+// What is compared is what comes from `generations` on, and of each generation `own` and the planes
+// that are kept. Everything in it is zero where it is not used.
 typedef struct state {
+    // Of one that is kept to compare these, and what visited.c puts behind them.
     uint64_t hash;
-    int trip[32];     // by loop, for the report
-    bool head;        // an equal one may have been here: look
-    uint8_t steps;    // since somebody last looked
-    uint8_t capacity; // in SIZE_STEPs
-    int packed;       // of one that is kept to compare: words from `generations` on, see state.c
+    uint32_t *planes_memory; // room for `room` planes
+    int packed;              // words that are kept
+    uint16_t planes, room;   // how many there are but for those of the youngest generation
+    uint8_t capacity;        // in SIZE_STEPs
+    bool head;               // an equal one may have been here: look
+    uint8_t steps;           // since somebody last looked
+    uint16_t held;           // roles that wait
+    int trip[32];            // by loop, for the report
+    // By generation: planes that something is kept of, as bits, see planes_in; where they lie,
+    // those of older ones first; and by state space who has fenced his accesses since.
+    uint8_t asked[MOST_GENERATIONS];
+    uint16_t plane_at[MOST_GENERATIONS][MOST_PLANES];
+    uint32_t own[MOST_GENERATIONS][KINDS_OF_KNOWLEDGE];
     // compared from here on
     int generations; // the youngest; accesses get this one
     bool used;       // some entry has it
@@ -267,19 +123,21 @@ typedef struct state {
     // generation: see struct shape.
 } state;
 
-// Where the variable part of a state has what; in bytes. A block of a generation: `planes` times a
-// row for each warp, and one more for what engines have completed: who knows of what this warp (its
-// first lane) did then. A warp that knows of itself: its lanes have met since. Behind the rows, by
-// state space, the warps that have fenced their own accesses since. Then, by plane and teller:
+enum { STATE_KEPT = offsetof(state, trip), STATE_COMPARED = offsetof(state, generations) };
+
+// Where the variable part of a state has what; in bytes. A plane of a generation: a row for each
+// warp, and one more for what engines have completed: who knows of what this warp (its first lane)
+// did then. A warp that knows of itself: its lanes have met since. Behind the rows, by teller:
 // warps whose accesses of then those who came there know. Tellers are the named barriers, and two
 // for each mbarrier: its current phase, and the last one that is complete. Where CTAs of a cluster
 // are joined, two more for each: what those of other CTAs have left there.
 typedef struct shape {
-    size_t scalars, tensors, cells, mbarriers, registers, scripts, generations, bytes;
+    size_t scalars, tensors, cells, mbarriers, registers, scripts, end;
     int planes, rows, firsts, fenced[KINDS_OF_KNOWLEDGE]; // a plane's number; -1
     int came_after, over; // planes: what happened before, whatever memory shows; operations; -1
-    int own, told, words, barriers; // in a block; barriers that tell
-    int tellers, peers;             // in all; number of the first of other CTAs
+    uint32_t of_half[2];  // the other planes, as bits: of all lanes, of first lanes
+    int plane;            // words
+    int barriers, tellers, peers; // that tell; in all; number of the first of other CTAs
 } shape;
 
 typedef struct state_set {
@@ -331,6 +189,11 @@ typedef struct validator {
     int16_t peers_of[MOST_SLOTS];            // a number of those at which other CTAs arrive; -1
     bool far_waits[MOST_SLOTS];              // some wait there is of the cluster's scope
     uint32_t *cell_writers, *tensor_writers; // that a read may have to come before
+    uint32_t *cell_proxies, *tensor_proxies; // that come there by the async proxy
+    struct {
+        int *items;
+        int count;
+    } cells_in_flight[KINDS_OF_FLIGHT]; // those that such accesses come to
     bool *contested;   // by tensor: it is written, and not only where nobody else comes
     bool *written;     // by tensor: some access writes it
     uint8_t *related;  // by two accesses and stale loops: 1 + how_apart, once asked; or NULL
@@ -344,10 +207,13 @@ typedef struct validator {
     int turn_of_mbarrier[MOST_SLOTS];
     uint8_t ring_of_mbarrier[MOST_SLOTS], place_of_mbarrier[MOST_SLOTS],
         cta_of_mbarrier[MOST_SLOTS];
-    state *form[2];         // turned
+    struct {
+        turning *items;
+        int count, capacity;
+    } turnings;             // that were asked for
     bool plain, turned;     // nothing is to be turned; something was
     bool bare;              // a read met bytes without contents
-    uint64_t *packed;       // room for a state
+    uint32_t *packed;       // room for a state
     state_set spare[SIZES]; // memory of states that are done with, by capacity
     int states, work;
     bool stop;
@@ -380,21 +246,24 @@ static inline script *scripts_of(const validator *v, const state *s)
 {
     return (script *)((char *)s + v->at.scripts);
 }
-static inline uint32_t *generation_of(const validator *v, const state *s, int g)
-{
-    return (uint32_t *)((char *)s + v->at.generations) + (ptrdiff_t)(g - 1) * v->at.words;
-}
 static inline uint32_t *rows_of(const validator *v, const state *s, int g, int plane)
 {
-    return generation_of(v, s, g) + plane * v->at.rows;
+    return s->planes_memory + (size_t)s->plane_at[g][plane] * (size_t)v->at.plane;
 }
 static inline uint32_t *told_of(const validator *v, const state *s, int g, int teller, int plane)
 {
-    return generation_of(v, s, g) + v->at.told + plane * v->at.tellers + teller;
+    return rows_of(v, s, g, plane) + v->at.rows + teller;
 }
-static inline uint32_t *own_of(const validator *v, const state *s, int g, knowledge space)
+static inline uint32_t all_planes(const validator *v)
 {
-    return generation_of(v, s, g) + v->at.own + space;
+    return (1u << v->at.planes) - 1;
+}
+// The planes of a generation that somebody may ask for, as bits; in the others stands anything. Of
+// the youngest it is all, for what is kept of it is still to come. What comes to a plane does not
+// depend on the others, but for those of fences, which are kept together with what they fence.
+static inline uint32_t planes_in(const validator *v, const state *s, int g)
+{
+    return g == s->generations || !v->n_mbarriers ? all_planes(v) : s->asked[g];
 }
 // The plane for what a warp's first lane did, or all lanes; -1: no such thing is kept.
 static inline int plane_of(const validator *v, knowledge kind, bool first)
@@ -435,6 +304,25 @@ static inline uint32_t all_warps(const validator *v)
 {
     return v->warps == 32 ? ~0u : (1u << v->warps) - 1;
 }
+
+static inline bool by_first_lane(const validator *v, const entry *e)
+{
+    return v->accesses.items[e->access].elected;
+}
+static inline bool of_first_lanes(const validator *v, int plane)
+{
+    bool trace = plane == v->at.came_after || plane == v->at.over;
+    return trace || (v->at.firsts == 2 && (plane & 1));
+}
+// That an engine or a tensor core is done with something needs no scope: it is over for everybody
+// in the cluster who comes after, whatever memory shows him of other CTAs.
+static inline bool is_over(const validator *v, const entry *e)
+{
+    if (v->at.over < 0) return false;
+    return e->warps == engine(v) ||
+           (e->kind == ENTRY_READ && v->accesses.items[e->access].flight == FLIGHT_WGMMA);
+}
+extern const uint32_t validator_bits[32]; // 1 << i: for loops that compilers make vectors of
 
 // Nothing can be shown any more: UNKNOWN, with the reason.
 void validator_give_up(validator *v, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -489,12 +377,10 @@ how_apart validator_relate(const validator *v, const access_model *a, const acce
 // *to are a warp of the entry and one that does not know.
 bool validator_ordered(const validator *v, const state *s, const entry *e, knowledge kind,
                        uint32_t warps, int lane, uint32_t *from, uint32_t *to);
-void validator_fresh_generation(const validator *v, state *s, int g);
-// Time is cut here.
-void validator_begin_generation(validator *v, state *s);
-// The same, and what nobody asks for is forgotten: equal states become equal.
-void validator_tidy(validator *v, state *s);
-kg_kernel *validator_baton_kernel(validator *v); // see batons.c; NULL: there are no batons
+void validator_fresh_generation(validator *v, state *s, int g); // behind `planes`
+// Something is kept of the youngest generation: an entry, or what came to an mbarrier.
+void validator_keep(const validator *v, state *s, const entry *e);
+void validator_keep_event(const validator *v, state *s);
 // What one of these warps knows, all of them know; their lanes meet.
 void validator_tell(const validator *v, state *s, uint32_t warps);
 void validator_meet_lanes(const validator *v, state *s, uint32_t warps);
@@ -506,6 +392,15 @@ void validator_take_word(const validator *v, state *s, int teller, uint32_t warp
 // Only what has happened, not what memory shows of it.
 void validator_take_trace(const validator *v, state *s, int teller, uint32_t warps);
 void validator_proxy_fence(const validator *v, state *s, knowledge space, uint32_t warps);
+
+// ---- forget.c -----------------------------------------------------------------------------------
+// Time is cut here.
+void validator_begin_generation(validator *v, state *s);
+// The same, and what nobody asks for is forgotten: equal states become equal.
+void validator_tidy(validator *v, state *s);
+
+// ---- batons.c -----------------------------------------------------------------------------------
+kg_kernel *validator_baton_kernel(validator *v); // NULL: there are no batons
 
 // ---- memory.c -----------------------------------------------------------------------------------
 void validator_access(validator *v, state_set *set, const kg_op *op);
@@ -539,18 +434,25 @@ void validator_mbarriers_at_end(validator *v, const state *s);
 // ---- registers.c --------------------------------------------------------------------------------
 void validator_find_registers(validator *v);
 bool validator_has_registers(const validator *v, const kg_op *op);
+// Branches whose arms do nothing but use registers that are used behind them too do not matter.
+void validator_pass_over_uses(validator *v, const kg_block *block);
 void validator_touch_registers(validator *v, state *s, const kg_op *op);
 void validator_synchronize_registers(validator *v, state *s, const kg_op *op, uint32_t warps);
 
 // ---- state.c ------------------------------------------------------------------------------------
 state *state_new(validator *v);
 state *state_copy(validator *v, const state *from);
-void state_set_to(const validator *v, state *s, const state *from); // it has room for all
+void state_make_room(validator *v, state *s, int planes);
 void state_free(validator *v, state *s);
 void state_push(validator *v, state_set *set, state *s);
 void state_unify(validator *v, state_set *set); // drops all but one of equal ones
-bool state_known(validator *v, state_set *visited, const state *s); // else notes it
 void state_hash(const validator *v, state *s);
+uint64_t state_hash_of(const char *at, size_t n);
+state *state_take(validator *v, size_t bytes); // memory for so much of one
+
+// ---- visited.c ----------------------------------------------------------------------------------
+// One like it is in the set, with the rings turned (NULL: as it is); else it is noted there.
+bool state_known(validator *v, state_set *visited, const state *s, const turning *turned);
 
 // ---- scalars.c ----------------------------------------------------------------------------------
 // The residue of an integer; UNKNOWN_SCALAR of one that is not kept.
@@ -570,8 +472,8 @@ void validator_scalar_parameters(validator *v, state_set *set);
 // the region meets nobody, and can be run by itself.
 const kg_op *validator_last_role(const validator *v, const kg_op *first);
 void validator_find_partners(validator *v);
-// How many trips a role's loops are behind the longest way that some partner has come.
-int validator_trips_behind(const validator *v, const state *s, const kg_op *role);
+// How many trips these loops (as bits) are behind the longest way that some partner has come.
+int validator_trips_behind(const validator *v, const state *s, uint32_t loops);
 bool validator_leads_idly(const validator *v, const state *s, const kg_op *next);
 // What a role that came to this trip of its loop before has found; -1: it is the first.
 int validator_follow(validator *v, state *s, int which, int seat);
@@ -580,8 +482,8 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
 
 // ---- turns.c ------------------------------------------------------------------------------------
 void validator_find_turns(validator *v);
-// With the rings of these classes (as bits) turned to 0; good until the next call.
-state *validator_turned(validator *v, state *s, uint32_t classes);
+// What turns the rings of these classes (as bits) to 0; NULL: they are. Good until the next call.
+const turning *validator_turn(validator *v, const state *s, uint32_t classes);
 
 // ---- explore.c ----------------------------------------------------------------------------------
 // Steps of control, which roles.c takes one by one. This one empties the set into the arms.

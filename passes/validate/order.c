@@ -1,36 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Who knows of what. Time is cut into generations, each begun by a synchronization. Of every
 // generation it is known which warps know what warp w did in it, what of that the async proxy sees,
-// and whether the lanes of w have met since. What everybody knows is forgotten: it can conflict
-// with nothing any more.
+// and whether the lanes of w have met since.
 #include "passes/validate/model.h"
 
 #include <string.h>
 
 #define FOUR(n) 1u << n, 2u << n, 4u << n, 8u << n
-static const uint32_t bits[32] = {FOUR(0),  FOUR(4),  FOUR(8),  FOUR(12),
-                                  FOUR(16), FOUR(20), FOUR(24), FOUR(28)};
+const uint32_t validator_bits[32] = {FOUR(0),  FOUR(4),  FOUR(8),  FOUR(12),
+                                     FOUR(16), FOUR(20), FOUR(24), FOUR(28)};
 
 // ---- questions ----------------------------------------------------------------------------------
-
-static bool by_first_lane(const validator *v, const entry *e)
-{
-    return v->accesses.items[e->access].elected;
-}
-
-static bool of_first_lanes(const validator *v, int plane)
-{
-    bool trace = plane == v->at.came_after || plane == v->at.over;
-    return trace || (v->at.firsts == 2 && (plane & 1));
-}
-
-// That an engine or a tensor core is done with something needs no scope: it is over for everybody
-// in the cluster who comes after, whatever memory shows him of other CTAs.
-static bool is_over(const validator *v, const entry *e)
-{
-    bool read = e->kind == ENTRY_READ && v->accesses.items[e->access].flight == FLIGHT_WGMMA;
-    return v->at.over >= 0 && (read || e->warps == engine(v));
-}
 
 bool validator_ordered(const validator *v, const state *s, const entry *e, knowledge kind,
                        uint32_t warps, int lane, uint32_t *from, uint32_t *to)
@@ -38,7 +18,7 @@ bool validator_ordered(const validator *v, const state *s, const entry *e, knowl
     if (!e->generation) return true;
     int plane = is_over(v, e) ? v->at.over : plane_of(v, kind, by_first_lane(v, e));
     const uint32_t *rows = plane < 0 ? NULL : rows_of(v, s, e->generation, plane);
-    uint32_t own = kind == KNOWN ? ~0u : *own_of(v, s, e->generation, kind);
+    uint32_t own = kind == KNOWN ? ~0u : s->own[e->generation][kind];
     for (uint32_t left = e->warps; left; left &= left - 1) {
         int w = __builtin_ctz(left);
         uint32_t lost = warps & ~(rows ? rows[w] : 0);
@@ -54,373 +34,31 @@ bool validator_ordered(const validator *v, const state *s, const entry *e, knowl
 
 // ---- generations --------------------------------------------------------------------------------
 
-void validator_fresh_generation(const validator *v, state *s, int g)
+void validator_fresh_generation(validator *v, state *s, int g)
 {
-    memset(generation_of(v, s, g), 0, sizeof(uint32_t) * (size_t)v->at.words);
+    state_make_room(v, s, s->planes + v->at.planes);
+    for (int p = 0; p < v->at.planes; p++) s->plane_at[g][p] = (uint16_t)(s->planes + p);
+    memset(rows_of(v, s, g, 0), 0, sizeof(uint32_t) * (size_t)(v->at.planes * v->at.plane));
+    memset(s->own[g], 0, sizeof s->own[g]);
     // No engine has completed anything: all know of that.
     for (int p = 0; p < v->at.planes && engine(v); p++)
         rows_of(v, s, g, p)[v->warps] = all_warps(v);
     s->used = false;
+    s->asked[g] = 0;
 }
 
-typedef struct renaming {
-    uint8_t to[MOST_GENERATIONS];
-} renaming;
-
-// The same access at the same time as far as anything tells, by other warps at most.
-static bool same_but_warps(const entry *a, const entry *b)
+void validator_keep(const validator *v, state *s, const entry *e)
 {
-    entry c = *b;
-    c.warps = a->warps;
-    return !memcmp(a, &c, sizeof c);
-}
-
-static void rename_list(entry *entries, int *count, const renaming *r)
-{
-    int kept = 0;
-    for (int i = 0; i < *count; i++) {
-        entry e = entries[i];
-        int k = 0;
-        e.generation = r->to[e.generation];
-        if (!e.generation && !e.phase) continue;
-        while (k < kept && !same_but_warps(&entries[k], &e)) k++;
-        if (k == kept)
-            entries[kept++] = e;
-        else
-            entries[k].warps |= e.warps;
-    }
-    memset(&entries[kept], 0, sizeof *entries * (size_t)(*count - kept));
-    *count = kept;
-}
-
-static void rename_events(event *events, const renaming *r)
-{
-    int kept = 0;
-    if (!events[0].warps) return;
-    for (int i = 0; i < MOST_EVENTS && events[i].warps; i++) {
-        event e = events[i];
-        int k = 0;
-        e.generation = r->to[e.generation];
-        while (k < kept && events[k].generation != e.generation) k++;
-        if (k == kept)
-            events[kept++] = e;
-        else
-            events[k].warps |= e.warps;
-    }
-    memset(&events[kept], 0, sizeof *events * (size_t)(MOST_EVENTS - kept));
-}
-
-static void rename_mbarriers(const validator *v, state *s, const renaming *r)
-{
-    for (int i = 0; i < v->n_mbarriers; i++) {
-        mbarrier *m = &mbarriers_of(v, s)[i];
-        phase *phases[] = {&m->now, &m->last, &m->before};
-        for (int k = 0; k < 3; k++) {
-            rename_events(phases[k]->came, r);
-            rename_events(phases[k]->seen, r);
-            phases[k]->landed = r->to[phases[k]->landed];
-        }
-    }
-}
-
-static void rename_all(const validator *v, state *s, const renaming *r)
-{
-    cell *cells = cells_of(v, s);
-    for (int i = 0; i < v->n_cells; i++) {
-        cell *c = &cells[i];
-        int count = c->count;
-        c->write.generation = r->to[c->write.generation];
-        if (!c->write.generation && !c->write.phase) c->write = (entry){0};
-        if (count) rename_list(c->entries, &count, r);
-        c->count = (uint8_t)count;
-    }
-    for (int i = 0; i < v->n_tensors; i++)
-        rename_list(tensors_of(v, s)[i].entries, &tensors_of(v, s)[i].count, r);
-    rename_mbarriers(v, s, r);
-}
-
-// ---- what nobody has to ask for any more --------------------------------------------------------
-
-static bool all_know(const validator *v, const state *s, int g, int plane, uint32_t of, bool self,
-                     uint32_t users)
-{
-    const uint32_t *rows = rows_of(v, s, g, plane);
-    for (; of; of &= of - 1) {
-        int w = __builtin_ctz(of);
-        if (s->alive & users & ~(rows[w] | (self ? 1u << w : 0))) return false;
-    }
-    return true;
-}
-
-// `users` come to these bytes at all, and `writers` among them are those who may have to come after
-// a read: nobody else ever asks for one (may_conflict, and a release of global memory).
-static bool forget_entry(const validator *v, const state *s, entry *e, knowledge space,
-                         uint32_t users, uint32_t writers)
-{
-    if (!e->generation || e->phase) return false;
-    if (e->kind == ENTRY_READ) users = writers;
-    bool first = by_first_lane(v, e), proxy = v->accesses.items[e->access].proxy;
-    int plane = is_over(v, e) ? v->at.over : plane_of(v, KNOWN, first);
-    int fenced = plane_of(v, space, first);
-    bool unseen = e->warps == engine(v) && !rows_of(v, s, e->generation, plane)[v->warps];
-    if (unseen || !all_know(v, s, e->generation, plane, e->warps, false, users)) return false;
-    if (!proxy && fenced >= 0 && !all_know(v, s, e->generation, fenced, e->warps, false, users))
-        return false;
-    e->generation = 0;
-    return true;
-}
-
-static void forget_event(const validator *v, const state *s, event *e, uint32_t users)
-{
-    bool known =
-        e->generation && all_know(v, s, e->generation, v->at.came_after, e->warps, true, users);
-    if (known) e->generation = 0;
-}
-
-static void drop_known(event *events)
-{
-    int kept = 0;
-    for (int i = 0; i < MOST_EVENTS; i++)
-        if (events[i].generation) events[kept++] = events[i];
-    memset(&events[kept], 0, sizeof *events * (size_t)(MOST_EVENTS - kept));
-}
-
-// Once everybody knows that a phase is over only those who saw it count, for the next one.
-static void forget_phase(const validator *v, const state *s, phase *p, uint32_t users)
-{
-    bool over = !p->exists, came = true;
-    if (over && !p->came[0].warps && !p->seen[0].warps && !p->copies && !p->landed) return;
-    for (int i = 0; i < MOST_EVENTS; i++) {
-        forget_event(v, s, &p->came[i], users);
-        forget_event(v, s, &p->seen[i], users);
-        over |= p->seen[i].warps && !p->seen[i].generation;
-        came &= !p->came[i].generation;
-    }
-    if (p->landed && all_know(v, s, p->landed, v->at.came_after, engine(v), false, users))
-        p->landed = 0;
-    if (!over && !(came && !p->landed)) return;
-    memset(p->came, 0, sizeof p->came);
-    drop_known(p->seen);
-    p->exists = p->copies = false;
-    p->landed = 0;
-}
-
-static bool forget_known(const validator *v, state *s)
-{
-    bool any = false;
-    for (int i = 0; i < v->n_cells; i++) {
-        cell *c = &cells_of(v, s)[i];
-        uint32_t users = v->cell_users[i], writers = v->cell_writers[i];
-        any |= forget_entry(v, s, &c->write, SHARED_FENCED, users, writers);
-        for (int k = 0; k < c->count; k++)
-            any |= forget_entry(v, s, &c->entries[k], SHARED_FENCED, users, writers);
-    }
-    for (int i = 0; i < v->n_tensors; i++) {
-        tensor_state *t = &tensors_of(v, s)[i];
-        for (int k = 0; k < t->count; k++)
-            any |= forget_entry(v, s, &t->entries[k], GLOBAL_FENCED, v->tensor_users[i],
-                                v->tensor_writers[i]);
-    }
-    for (int i = 0; i < v->n_mbarriers; i++) {
-        mbarrier *m = &mbarriers_of(v, s)[i];
-        uint32_t users = v->mbarrier_users[i];
-        for (int k = 0; k < MOST_EVENTS; k++) forget_event(v, s, &m->now.came[k], users);
-        forget_phase(v, s, &m->last, users);
-        forget_phase(v, s, &m->before, users);
-        memset(m->before.seen, 0, m->before.exists ? 0 : sizeof m->before.seen);
-    }
-    return any;
-}
-
-// What of a generation something is kept of: warps by their lanes, by their first lanes, by what
-// they did at mbarriers, and by what operations of theirs are over.
-typedef struct kept {
-    uint32_t lanes, first, events, over;
-} kept;
-
-static void keep_entry(const validator *v, const entry *e, kept *of)
-{
+    s->used = true;
     if (!e->generation) return;
-    if (is_over(v, e))
-        of[e->generation].over |= e->warps;
-    else if (by_first_lane(v, e))
-        of[e->generation].first |= e->warps;
-    else
-        of[e->generation].lanes |= e->warps;
+    s->asked[e->generation] |=
+        (uint8_t)(is_over(v, e) ? 1u << v->at.over : v->at.of_half[by_first_lane(v, e)]);
 }
 
-static void keep_phase(const validator *v, const phase *p, kept *of)
+void validator_keep_event(const validator *v, state *s)
 {
-    for (int i = 0; i < MOST_EVENTS && p->came[i].warps; i++)
-        of[p->came[i].generation].events |= p->came[i].warps;
-    for (int i = 0; i < MOST_EVENTS && p->seen[i].warps; i++)
-        of[p->seen[i].generation].events |= p->seen[i].warps;
-    if (p->landed) of[p->landed].events |= engine(v);
-}
-
-static void find_kept(const validator *v, const state *s, kept *of)
-{
-    for (int i = 0; i < v->n_cells; i++) {
-        const cell *c = &cells_of(v, s)[i];
-        keep_entry(v, &c->write, of);
-        for (int k = 0; k < c->count; k++) keep_entry(v, &c->entries[k], of);
-    }
-    for (int i = 0; i < v->n_tensors; i++) {
-        const tensor_state *t = &tensors_of(v, s)[i];
-        for (int k = 0; k < t->count; k++) keep_entry(v, &t->entries[k], of);
-    }
-    for (int i = 0; i < v->n_mbarriers; i++) {
-        const mbarrier *m = &mbarriers_of(v, s)[i];
-        keep_phase(v, &m->now, of);
-        keep_phase(v, &m->last, of);
-        keep_phase(v, &m->before, of);
-    }
-}
-
-static uint32_t kept_in(const validator *v, int plane, const kept *k)
-{
-    if (plane == v->at.came_after) return k->events;
-    if (plane == v->at.over) return k->over;
-    return of_first_lanes(v, plane) ? k->first : k->lanes;
-}
-
-// Nobody will ask for the rest of a generation.
-static void drop_rest(const validator *v, state *s, int g, const kept *k)
-{
-    int planes = v->at.planes, n_rows = v->at.rows, n_tellers = v->at.tellers;
-    for (int p = 0; p < planes; p++) {
-        uint32_t warps = kept_in(v, p, k);
-        uint32_t *rows = rows_of(v, s, g, p), *told = told_of(v, s, g, 0, p);
-        if (!warps) {
-            memset(rows, 0, sizeof *rows * (size_t)n_rows);
-            memset(told, 0, sizeof *told * (size_t)n_tellers);
-            continue;
-        }
-        for (int w = 0; w < n_rows; w++) rows[w] &= -(uint32_t)((warps & bits[w]) != 0);
-        for (int t = 0; t < n_tellers; t++) told[t] &= warps;
-    }
-    for (int space = SHARED_FENCED; space <= GLOBAL_FENCED; space++)
-        *own_of(v, s, g, (knowledge)space) &= k->lanes | k->first;
-}
-
-// Where there are mbarriers, many generations go by that not everybody ever hears of. Returns those
-// that something is kept of, as bits.
-static uint64_t tidy(const validator *v, state *s, kept *of, bool *forgot)
-{
-    uint64_t found = 0;
-    *forgot = forget_known(v, s);
-    find_kept(v, s, of);
-    for (int g = 1; g <= s->generations; g++) {
-        if (!(of[g].lanes | of[g].first | of[g].events | of[g].over)) continue;
-        found |= UINT64_C(1) << g;
-        drop_rest(v, s, g, &of[g]);
-    }
-    return found;
-}
-
-static bool known_to_all(const validator *v, const state *s, int g)
-{
-    const uint32_t *block = generation_of(v, s, g);
-    for (int i = 0; i < v->at.own; i++)
-        if (s->alive & ~block[i]) return false;
-    return true;
-}
-
-// The same warps know of both: nothing tells them apart. (Of what is older no fewer know, so equal
-// ones follow each other.)
-static bool same_known(const validator *v, const state *s, int g, int h)
-{
-    return !memcmp(generation_of(v, s, g), generation_of(v, s, h),
-                   sizeof(uint32_t) * (size_t)v->at.words);
-}
-
-// What is known of a warp in a generation (a column: its rows, its bit of what tellers were told
-// and of who has fenced) comes about without a look at other warps, planes of other lanes, or
-// events. So two generations can be one when of each column that both keep they say the same: of
-// the other columns only one says anything.
-static bool fit_together(const validator *v, const state *s, int g, int h, const kept *a,
-                         const kept *b)
-{
-    for (int p = 0; p < v->at.planes; p++) {
-        uint32_t both = kept_in(v, p, a) & kept_in(v, p, b);
-        if (!both) continue;
-        const uint32_t *x = told_of(v, s, g, 0, p), *y = told_of(v, s, h, 0, p), n = v->at.tellers;
-        uint32_t apart = 0;
-        for (uint32_t t = 0; t < n; t++) apart |= (x[t] ^ y[t]) & both;
-        for (uint32_t left = both; left && !apart; left &= left - 1) {
-            int w = __builtin_ctz(left);
-            apart = rows_of(v, s, g, p)[w] ^ rows_of(v, s, h, p)[w];
-        }
-        if (apart) return false;
-    }
-    uint32_t both = (a->lanes | a->first) & (b->lanes | b->first), apart = 0;
-    for (int space = SHARED_FENCED; space <= GLOBAL_FENCED; space++)
-        apart |= *own_of(v, s, g, (knowledge)space) ^ *own_of(v, s, h, (knowledge)space);
-    return !(apart & both);
-}
-
-// h goes into g: what neither keeps is zero, see drop_rest.
-static void put_together(const validator *v, state *s, int g, int h, kept *a, const kept *b)
-{
-    uint32_t *to = generation_of(v, s, g);
-    const uint32_t *from = generation_of(v, s, h);
-    for (int i = 0; i < v->at.words; i++) to[i] |= from[i];
-    a->lanes |= b->lanes;
-    a->first |= b->first;
-    a->events |= b->events;
-    a->over |= b->over;
-}
-
-// Older generations that everybody knows become number 0, equal ones become one, the rest move
-// down; and a new one begins.
-void validator_tidy(validator *v, state *s)
-{
-    renaming r = {{0}};
-    int last = s->generations, next = 1, last_kept = 0; // as it is numbered still
-    kept of[MOST_GENERATIONS] = {{0}};
-    bool forgot = false, tidied = v->n_mbarriers > 0;
-    uint64_t in_use = tidied ? tidy(v, s, of, &forgot) : ~UINT64_C(0);
-    // Of entries at computed places one stands for others by their age alone (validator_next_trip).
-    bool columns = tidied && !v->any_computed;
-    for (int g = 1; g <= last; g++) {
-        if (!(in_use >> g & 1) || known_to_all(v, s, g) || (g == last && !s->used)) continue;
-        r.to[g] = (uint8_t)next;
-        if (last_kept && same_known(v, s, last_kept, g)) {
-            r.to[g] = (uint8_t)(next - 1);
-            put_together(v, s, last_kept, g, &of[last_kept], &of[g]);
-            continue;
-        }
-        if (last_kept && columns && fit_together(v, s, last_kept, g, &of[last_kept], &of[g])) {
-            r.to[g] = (uint8_t)(next - 1);
-            put_together(v, s, last_kept, g, &of[last_kept], &of[g]);
-            continue;
-        }
-        last_kept = next;
-        of[next] = of[g];
-        if (next != g)
-            memcpy(generation_of(v, s, next), generation_of(v, s, g),
-                   sizeof(uint32_t) * (size_t)v->at.words);
-        next++;
-    }
-    if (next <= last || forgot) rename_all(v, s, &r);
-    if (next == MOST_GENERATIONS) {
-        validator_give_up(v, "too many synchronizations of some warps only in a row");
-        return;
-    }
-    s->generations = next;
-    validator_fresh_generation(v, s, next);
-}
-
-// Tidying up takes longer than anything else, so it waits until there is much, or states are
-// compared.
-void validator_begin_generation(validator *v, state *s)
-{
-    if (!v->n_mbarriers || s->generations >= MANY_GENERATIONS) {
-        validator_tidy(v, s);
-        return;
-    }
-    s->generations += s->used;
-    validator_fresh_generation(v, s, s->generations);
+    s->used = true;
+    s->asked[s->generations] |= (uint8_t)(1u << v->at.came_after);
 }
 
 // ---- what synchronizations do -------------------------------------------------------------------
@@ -431,7 +69,7 @@ static uint32_t self_known(const validator *v, const state *s, int g, int plane,
     for (int kind = SHARED_FENCED; kind <= GLOBAL_FENCED; kind++) {
         int first = v->at.fenced[kind];
         if (first >= 0 && plane >= first && plane < first + v->at.firsts)
-            return warps & *own_of(v, s, g, (knowledge)kind);
+            return warps & s->own[g][kind];
     }
     return warps;
 }
@@ -439,7 +77,8 @@ static uint32_t self_known(const validator *v, const state *s, int g, int plane,
 void validator_tell(const validator *v, state *s, uint32_t warps)
 {
     for (int g = 1; g <= s->generations; g++)
-        for (int p = 0; p < v->at.planes; p++) {
+        for (uint32_t left = planes_in(v, s, g); left; left &= left - 1) {
+            int p = __builtin_ctz(left);
             uint32_t *rows = rows_of(v, s, g, p), self = self_known(v, s, g, p, warps);
             for (int w = 0; w < v->at.rows; w++)
                 if ((rows[w] & warps) || (self >> w & 1)) rows[w] |= warps;
@@ -449,9 +88,10 @@ void validator_tell(const validator *v, state *s, uint32_t warps)
 void validator_meet_lanes(const validator *v, state *s, uint32_t warps)
 {
     for (int g = 1; g <= s->generations; g++)
-        for (int p = 0; p < v->at.planes; p++) {
-            uint32_t self = self_known(v, s, g, p, warps);
-            for (; self; self &= self - 1) rows_of(v, s, g, p)[__builtin_ctz(self)] |= self & -self;
+        for (uint32_t left = planes_in(v, s, g); left; left &= left - 1) {
+            int p = __builtin_ctz(left);
+            uint32_t *rows = rows_of(v, s, g, p), self = self_known(v, s, g, p, warps);
+            for (; self; self &= self - 1) rows[__builtin_ctz(self)] |= self & -self;
         }
 }
 
@@ -459,14 +99,15 @@ void validator_meet_lanes(const validator *v, state *s, uint32_t warps)
 static uint32_t known_by(const uint32_t *rows, int count, uint32_t warps)
 {
     uint32_t word = 0;
-    for (int w = 0; w < count; w++) word |= -(uint32_t)((rows[w] & warps) != 0) & bits[w];
+    for (int w = 0; w < count; w++) word |= -(uint32_t)((rows[w] & warps) != 0) & validator_bits[w];
     return word;
 }
 
 void validator_leave_word(const validator *v, state *s, int teller, uint32_t warps, bool all_lanes)
 {
     for (int g = 1; g <= s->generations; g++)
-        for (int p = 0; p < v->at.planes; p++) {
+        for (uint32_t left = planes_in(v, s, g); left; left &= left - 1) {
+            int p = __builtin_ctz(left);
             const uint32_t *rows = rows_of(v, s, g, p);
             uint32_t word = all_lanes || of_first_lanes(v, p) ? self_known(v, s, g, p, warps) : 0;
             *told_of(v, s, g, teller, p) |= word | known_by(rows, v->at.rows, warps);
@@ -475,12 +116,10 @@ void validator_leave_word(const validator *v, state *s, int teller, uint32_t war
 
 static void leave_plane(const validator *v, state *s, int teller, int plane, uint32_t warps)
 {
-    for (int g = 1; g <= s->generations; g++) {
-        uint32_t word = warps;
-        for (int w = 0; w < v->at.rows; w++)
-            if (rows_of(v, s, g, plane)[w] & warps) word |= 1u << w;
-        *told_of(v, s, g, teller, plane) |= word;
-    }
+    for (int g = 1; g <= s->generations; g++)
+        if (planes_in(v, s, g) >> plane & 1)
+            *told_of(v, s, g, teller, plane) |=
+                warps | known_by(rows_of(v, s, g, plane), v->at.rows, warps);
 }
 
 void validator_leave_trace(const validator *v, state *s, int teller, uint32_t warps, bool over)
@@ -489,30 +128,34 @@ void validator_leave_trace(const validator *v, state *s, int teller, uint32_t wa
     if (over && v->at.over >= 0) leave_plane(v, s, teller, v->at.over, warps);
 }
 
-static void take_plane(const validator *v, state *s, int teller, int plane, uint32_t warps)
+static void take_planes(const validator *v, state *s, int teller, uint32_t planes, uint32_t warps)
 {
     for (int g = 1; g <= s->generations; g++)
-        for (uint32_t left = *told_of(v, s, g, teller, plane); left; left &= left - 1)
-            rows_of(v, s, g, plane)[__builtin_ctz(left)] |= warps;
+        for (uint32_t asked = planes & planes_in(v, s, g); asked; asked &= asked - 1) {
+            uint32_t *rows = rows_of(v, s, g, __builtin_ctz(asked));
+            for (uint32_t left = rows[v->at.rows + teller]; left; left &= left - 1)
+                rows[__builtin_ctz(left)] |= warps;
+        }
 }
 
 void validator_take_word(const validator *v, state *s, int teller, uint32_t warps)
 {
-    for (int p = 0; p < v->at.planes; p++) take_plane(v, s, teller, p, warps);
+    take_planes(v, s, teller, all_planes(v), warps);
 }
 
 void validator_take_trace(const validator *v, state *s, int teller, uint32_t warps)
 {
-    take_plane(v, s, teller, v->at.came_after, warps);
-    if (v->at.over >= 0) take_plane(v, s, teller, v->at.over, warps);
+    uint32_t over = v->at.over >= 0 ? 1u << v->at.over : 0;
+    take_planes(v, s, teller, 1u << v->at.came_after | over, warps);
 }
 
 void validator_proxy_fence(const validator *v, state *s, knowledge space, uint32_t warps)
 {
     int to = v->at.fenced[space], from = v->at.fenced[KNOWN];
     for (int g = 1; to >= 0 && g <= s->generations; g++) {
-        *own_of(v, s, g, space) |= warps;
+        s->own[g][space] |= warps;
         for (int half = 0; half < v->at.firsts; half++) {
+            if (!(planes_in(v, s, g) >> (to + half) & 1)) continue;
             const uint32_t *known = rows_of(v, s, g, from + half);
             uint32_t *fenced = rows_of(v, s, g, to + half);
             for (int w = 0; w < v->at.rows; w++) fenced[w] |= known[w] & warps;

@@ -224,12 +224,11 @@ void validator_find_partners(validator *v)
 
 // ---- scripts ------------------------------------------------------------------------------------
 
-int validator_trips_behind(const validator *v, const state *s, const kg_op *role)
+int validator_trips_behind(const validator *v, const state *s, uint32_t loops)
 {
     int most = 0;
-    for (int i = 0; i < v->loops.count; i++) {
-        const loop_model *l = &v->loops.items[i];
-        if (l->partners < 0 || l->role != role) continue;
+    for (; loops; loops &= loops - 1) {
+        const loop_model *l = &v->loops.items[__builtin_ctz(loops)];
         const script *t = &scripts_of(v, s)[l->partners];
         int behind = t->count - t->at[l->seat];
         most = behind > most ? behind : most;

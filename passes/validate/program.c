@@ -341,11 +341,13 @@ static void find_users(validator *v)
 {
     v->tensor_users = KG_NEW_ARRAY(v->arena, uint32_t, v->n_tensors + 1);
     v->tensor_writers = KG_NEW_ARRAY(v->arena, uint32_t, v->n_tensors + 1);
+    v->tensor_proxies = KG_NEW_ARRAY(v->arena, uint32_t, v->n_tensors + 1);
     for (int i = 0; i < v->accesses.count; i++) {
         const access_model *a = &v->accesses.items[i];
         for (int k = 0; k < v->n_tensors; k++) {
             if (!concerns(v, a, k)) continue;
             v->tensor_users[k] |= a->region;
+            if (a->proxy) v->tensor_proxies[k] |= a->region;
             // A release asks for reads too.
             if (a->writes || a->tensor < 0) v->tensor_writers[k] |= a->region;
         }
@@ -427,6 +429,11 @@ static bool tells_of_operations(const validator *v)
     return any && v->ctas.count > 0;
 }
 
+static int even(int words)
+{
+    return words + (words & 1);
+}
+
 static void find_shape(validator *v)
 {
     shape *at = &v->at;
@@ -436,7 +443,7 @@ static void find_shape(validator *v)
     at->mbarriers = at->cells + rounded((size_t)v->n_cells * sizeof(cell));
     at->registers = at->mbarriers + rounded((size_t)v->n_mbarriers * sizeof(mbarrier));
     at->scripts = at->registers + rounded((size_t)v->n_registers * sizeof(registers));
-    at->generations = at->scripts + rounded((size_t)v->n_scripts * sizeof(script));
+    at->end = at->scripts + rounded((size_t)v->n_scripts * sizeof(script));
     at->firsts = v->n_mbarriers ? 2 : 1;
     at->rows = v->warps + (v->n_mbarriers > 0);
     at->fenced[KNOWN] = 0;
@@ -448,13 +455,13 @@ static void find_shape(validator *v)
     }
     at->came_after = v->n_mbarriers ? at->planes++ : -1;
     at->over = tells_of_operations(v) ? at->planes++ : -1;
-    at->own = at->planes * at->rows;
-    at->told = at->own + KINDS_OF_KNOWLEDGE;
     at->peers = teller_of(v, v->n_mbarriers, false);
     at->tellers = at->peers + 2 * number_peers(v);
-    at->words = at->told + at->tellers * at->planes;
-    at->bytes =
-        at->generations + sizeof(uint32_t) * (size_t)at->words * (size_t)(MOST_GENERATIONS - 1);
+    for (int half = 0; half < 2; half++)
+        for (int kind = KNOWN; kind < KINDS_OF_KNOWLEDGE; kind++)
+            if (plane_of(v, (knowledge)kind, half) >= 0)
+                at->of_half[half] |= 1u << plane_of(v, (knowledge)kind, half);
+    at->plane = even(at->rows + at->tellers);
 }
 
 bool validator_prepare(validator *v)
@@ -486,6 +493,7 @@ bool validator_prepare(validator *v)
     if (!v->stop) validator_find_registers(v);
     if (v->stop) return false;
     mark_matters(v, v->kernel->body);
+    validator_pass_over_uses(v, v->kernel->body);
     validator_find_guards(v);
     validator_find_last_uses(v);
     make_relations(v);

@@ -90,6 +90,63 @@ bool validator_has_registers(const validator *v, const kg_op *op)
     return false;
 }
 
+// ---- branches that change nothing ---------------------------------------------------------------
+
+static void collect_value(const validator *v, const kg_value *value, bool *used)
+{
+    if (number(v, value) >= 0) used[number(v, value)] = true;
+}
+
+// Adds the registers that the op uses; false: it does something else as well. Of `certain` uses: a
+// result may be in other registers, see use.
+static bool collect(const validator *v, const kg_op *op, bool certain, bool *used)
+{
+    if (!v->matters[op->id]) return true;
+    const kg_value *target = renamed(op) ? new_name(op) : op->n_results ? op->results[0] : NULL;
+    if (v->first_access[op->id] >= 0 || kg_op_info_of(op->code)->cls == KG_CLASS_Y ||
+        op->code == KG_OP_WGMMA || (target && target->id >= 0 && v->scalar_of[target->id] >= 0))
+        return false;
+    if (op->n_blocks && (op->code != KG_OP_IF || validator_has_registers(v, op))) return false;
+    for (int i = 0; i < op->n_blocks; i++)
+        for (const kg_op *o = op->blocks[i]->first; o; o = o->next)
+            if (!collect(v, o, certain, used)) return false;
+    bool product =
+        renamed(op) && renamed(op)->kind == KG_VALUE_RESULT && renamed(op)->op->code == KG_OP_WGMMA;
+    if (product && number(v, target) >= 0) return false; // it gets what is known of the product's
+    for (int i = 0; i < op->n_operands; i++) collect_value(v, op->operands[i], used);
+    for (int i = 0; i < op->n_results && (!certain || renamed(op)); i++)
+        collect_value(v, op->results[i], used);
+    return true;
+}
+
+static bool all_used(const validator *v, const bool *wanted, const bool *used)
+{
+    for (int i = 0; i < v->n_registers; i++)
+        if (wanted[i] && !used[i]) return false;
+    return true;
+}
+
+// What an arm uses is used behind the branch anyway, with nothing between: then it makes no
+// difference which way is taken, neither to what is found nor to what is left behind.
+static bool changes_nothing(validator *v, const kg_op *branch)
+{
+    bool *wanted = KG_NEW_ARRAY(v->arena, bool, v->n_registers + 1);
+    bool *used = KG_NEW_ARRAY(v->arena, bool, v->n_registers + 1);
+    if (!collect(v, branch, false, wanted)) return false;
+    for (const kg_op *op = branch->next; op && !all_used(v, wanted, used); op = op->next)
+        if ((op->n_blocks && v->matters[op->id]) || !collect(v, op, true, used)) return false;
+    return all_used(v, wanted, used);
+}
+
+void validator_pass_over_uses(validator *v, const kg_block *block)
+{
+    for (const kg_op *op = block->first; op; op = op->next) {
+        for (int i = 0; i < op->n_blocks; i++) validator_pass_over_uses(v, op->blocks[i]);
+        if (op->code == KG_OP_IF && v->matters[op->id] && changes_nothing(v, op))
+            v->matters[op->id] = false;
+    }
+}
+
 // ---- uses ---------------------------------------------------------------------------------------
 
 static void complain(validator *v, const state *s, const kg_op *op, bool certain, const char *what)

@@ -13,8 +13,9 @@ typedef struct crew {
     const kg_op *regions[MOST_ROLES];
     int count;
     bool copies[MOST_ROLES];
-    bool last;  // behind them nobody touches anything
-    int leader; // its trips are where equal states are looked for
+    uint32_t loops[MOST_ROLES], idle; // of a role, that have partners; that only count
+    bool last;                        // behind them nobody touches anything
+    int leader;                       // its trips are where equal states are looked for
     state_set work, visited, out;
 } crew;
 
@@ -157,8 +158,9 @@ static void go_to_block(crew *c, state *s, int role, const kg_block *block)
 static void step(crew *c, state *s, int role, const kg_op *op)
 {
     validator *v = c->v;
-    state_set one = {0}, heads = {0}, arms[2] = {{0}, {0}};
-    state_push(v, &one, s);
+    state *only[] = {s};
+    state_set one = {.items = only, .count = 1, .capacity = 1};
+    state_set heads = {0}, arms[2] = {{0}, {0}};
     switch (op->code) {
     case KG_OP_FOR:
         validator_enter(v, op, &heads, &one);
@@ -193,15 +195,6 @@ static void step(crew *c, state *s, int role, const kg_op *op)
         validator_plain_op(v, op, &one);
         for (int i = 0; i < one.count && !v->stop; i++) go_behind(c, one.items[i], role, op);
     }
-}
-
-static bool held(const validator *v, const state *s, int role)
-{
-    for (int i = 0; i < BARRIERS; i++)
-        if (s->meetings[i].waiting >> role & 1) return true;
-    for (int i = 0; i < v->n_mbarriers; i++)
-        if (mbarriers_of(v, s)[i].waiting >> role & 1) return true;
-    return false;
 }
 
 static bool inside_crew(const crew *c, const kg_op *op)
@@ -304,7 +297,9 @@ static uint32_t free_to_turn(const crew *c, const state *s)
 // copy at the same place. Last comes who would count ahead of all others, for nothing holds it.
 static int patience(const crew *c, const state *s, int role)
 {
-    return validator_leads_idly(c->v, s, c->v->ops[s->next[role]]) ? 2 : c->copies[role];
+    bool idly =
+        (c->loops[role] & c->idle) && validator_leads_idly(c->v, s, c->v->ops[s->next[role]]);
+    return idly ? 2 : c->copies[role];
 }
 
 // Of CTAs that go together the one that is behind comes first.
@@ -312,8 +307,8 @@ static bool comes_before(const crew *c, const state *s, int role, int other)
 {
     int ours = patience(c, s, role), others = patience(c, s, other);
     if (ours != others) return ours < others;
-    return c->v->ctas.count && validator_trips_behind(c->v, s, c->regions[role]) >
-                                   validator_trips_behind(c->v, s, c->regions[other]);
+    return c->v->ctas.count && validator_trips_behind(c->v, s, c->loops[role]) >
+                                   validator_trips_behind(c->v, s, c->loops[other]);
 }
 
 // One that can go on; ROLE_NONE: none can. One that others are far ahead of comes first.
@@ -323,8 +318,8 @@ static int choose(const crew *c, const state *s, bool *done)
     *done = true;
     for (int role = 0; role < c->count; role++) {
         *done &= s->next[role] == ROLE_DONE;
-        if (s->next[role] == ROLE_DONE || held(c->v, s, role)) continue;
-        if (validator_trips_behind(c->v, s, c->regions[role]) >= FAR_BEHIND) return role;
+        if (s->next[role] == ROLE_DONE || s->held >> role & 1) continue;
+        if (validator_trips_behind(c->v, s, c->loops[role]) >= FAR_BEHIND) return role;
         if (chosen == ROLE_NONE || comes_before(c, s, role, chosen)) chosen = role;
     }
     return chosen;
@@ -362,6 +357,12 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
     }
     for (int role = 0; role < c.count; role++)
         if (!c.copies[role]) c.leader = role;
+    for (int i = 0; i < v->loops.count; i++) {
+        const loop_model *l = &v->loops.items[i];
+        if (l->idle) c.idle |= 1u << i;
+        for (int role = 0; l->partners >= 0 && role < c.count; role++)
+            if (l->role == c.regions[role]) c.loops[role] |= 1u << i;
+    }
     // A CTA of a cluster still has to learn, before it ends, what others do to it.
     c.last = !v->ctas.count && !last->parent->owner && !accesses_from(v, last->next);
     for (int i = 0; i < set->count; i++) {
@@ -378,7 +379,7 @@ void validator_roles(validator *v, const kg_op *first, const kg_op *last, state_
     while (c.work.count && !validator_spent(v)) {
         state *s = c.work.items[--c.work.count];
         if (s->head && v->n_mbarriers) validator_tidy(v, s);
-        if (s->head && state_known(v, &c.visited, validator_turned(v, s, free_to_turn(&c, s)))) {
+        if (s->head && state_known(v, &c.visited, s, validator_turn(v, s, free_to_turn(&c, s)))) {
             state_free(v, s);
             continue;
         }

@@ -1,54 +1,63 @@
 // SPDX-License-Identifier: MIT
-// States: memory for them, and sets without two equal ones. Memory of states that are done with is
+// States: memory for them, and lists without two equal ones. Memory of states that are done with is
 // used again, for a state of a big kernel takes tens of kilobytes.
 #include "passes/validate/model.h"
 
 #include <string.h>
 
-static size_t compared_from(void)
-{
-    return offsetof(state, generations);
-}
-
-static size_t rounded_up(size_t bytes)
-{
-    return (bytes + 7) & ~(size_t)7;
-}
-
-// Behind the last generation nothing counts.
-static size_t bytes_of(const validator *v, const state *s)
-{
-    return v->at.generations + sizeof(uint32_t) * (size_t)v->at.words * (size_t)s->generations;
-}
-
-static state *take(validator *v, size_t bytes)
+state *state_take(validator *v, size_t bytes)
 {
     size_t capacity = (bytes + SIZE_STEP - 1) / SIZE_STEP;
-    state_set *spare = &v->spare[capacity < SIZES ? capacity : 0];
-    if (capacity >= SIZES) bytes = v->at.bytes;
-    state *s = spare->count
+    bool large = capacity >= SIZES; // the largest are not used again
+    state_set *spare = &v->spare[large ? 0 : capacity];
+    state *s = spare->count && !large
                    ? spare->items[--spare->count]
-                   : kg_arena_alloc(v->arena, capacity < SIZES ? capacity * SIZE_STEP : bytes);
-    s->capacity = (uint8_t)(capacity < SIZES ? capacity : 0);
+                   : kg_arena_alloc(v->arena, large ? bytes : capacity * SIZE_STEP);
+    s->capacity = (uint8_t)(large ? 0 : capacity);
     return s;
 }
 
 state *state_new(validator *v)
 {
-    return take(v, v->at.bytes);
+    state *s = state_take(v, v->at.end);
+    s->planes = 0;
+    return s;
 }
 
-void state_set_to(const validator *v, state *s, const state *from)
+static size_t bytes_of_plane(const validator *v)
 {
+    return sizeof(uint32_t) * (size_t)v->at.plane;
+}
+
+void state_make_room(validator *v, state *s, int planes)
+{
+    enum { STEP = 8 };
+    if (planes <= s->room) return;
+    int room = (planes + planes / 4 + STEP) / STEP * STEP;
+    uint32_t *memory = kg_arena_alloc(v->arena, bytes_of_plane(v) * (size_t)room);
+    if (s->room) memcpy(memory, s->planes_memory, bytes_of_plane(v) * (size_t)s->room);
+    s->planes_memory = memory;
+    s->room = (uint16_t)room;
+}
+
+static void set_to(validator *v, state *s, const state *from)
+{
+    uint32_t *memory = s->planes_memory;
+    uint16_t room = s->room;
     uint8_t capacity = s->capacity;
-    memcpy(s, from, bytes_of(v, from));
+    memcpy(s, from, v->at.end);
+    s->planes_memory = memory;
+    s->room = room;
     s->capacity = capacity;
+    int planes = from->planes + v->at.planes;
+    state_make_room(v, s, planes);
+    memcpy(s->planes_memory, from->planes_memory, bytes_of_plane(v) * (size_t)planes);
 }
 
 state *state_copy(validator *v, const state *from)
 {
     state *s = state_new(v);
-    state_set_to(v, s, from);
+    set_to(v, s, from);
     return s;
 }
 
@@ -62,7 +71,7 @@ void state_push(validator *v, state_set *set, state *s)
     KG_PUSH(v->arena, set, s);
 }
 
-static uint64_t hash_of(const char *at, size_t n)
+uint64_t state_hash_of(const char *at, size_t n)
 {
     uint64_t h = UINT64_C(0x9E3779B97F4A7C15), word = 0;
     for (; n >= 8; n -= 8, at += 8) {
@@ -75,16 +84,28 @@ static uint64_t hash_of(const char *at, size_t n)
     return (h ^ word) * UINT64_C(0xD6E8FEB86659FD93);
 }
 
+// By where it stands; what is known is compared.
 void state_hash(const validator *v, state *s)
 {
-    s->hash = hash_of((const char *)s + compared_from(), bytes_of(v, s) - compared_from());
+    s->hash = state_hash_of((const char *)s + STATE_COMPARED, v->at.tensors - STATE_COMPARED);
 }
 
+// Which planes are asked for follows from what is kept in front of them, so with that being equal
+// only those count that both have marked; of others something was kept once.
 static bool equal(const validator *v, const state *a, const state *b)
 {
-    return a->hash == b->hash && a->generations == b->generations &&
-           !memcmp((const char *)a + compared_from(), (const char *)b + compared_from(),
-                   bytes_of(v, a) - compared_from());
+    bool same =
+        a->hash == b->hash && !memcmp((const char *)a + STATE_COMPARED,
+                                      (const char *)b + STATE_COMPARED, v->at.end - STATE_COMPARED);
+    for (int g = 1; same && g <= a->generations; g++) {
+        uint32_t left = planes_in(v, a, g) & planes_in(v, b, g);
+        same = !memcmp(a->own[g], b->own[g], sizeof a->own[g]);
+        for (; same && left; left &= left - 1) {
+            int p = __builtin_ctz(left);
+            same = !memcmp(rows_of(v, a, g, p), rows_of(v, b, g, p), bytes_of_plane(v));
+        }
+    }
+    return same;
 }
 
 void state_unify(validator *v, state_set *set)
@@ -102,84 +123,4 @@ void state_unify(validator *v, state_set *set)
             set->items[kept++] = s;
     }
     set->count = kept;
-}
-
-// ---- states that have been met ------------------------------------------------------------------
-
-// Most of a state is zero. What is kept of it is, for each 64 words, which of them are not, and
-// these: two are equal just when the states are.
-static int pack_words(const char *at, uint64_t *out)
-{
-    uint64_t used = 0, words[64];
-    int n = 1;
-    memcpy(words, at, sizeof words);
-    for (int first = 0; first < 64; first += 8) {
-        uint64_t any = 0;
-        for (int i = first; i < first + 8; i++) any |= words[i];
-        for (int i = first; any && i < first + 8; i++) {
-            out[n] = words[i];
-            n += words[i] != 0;
-            used |= (uint64_t)(words[i] != 0) << i;
-        }
-    }
-    out[0] = used;
-    return n;
-}
-
-static int pack(const validator *v, const state *s, uint64_t *out)
-{
-    const char *at = (const char *)s + compared_from();
-    size_t left = bytes_of(v, s) - compared_from();
-    int n = 0;
-    for (; left >= 512; left -= 512, at += 512) n += pack_words(at, out + n);
-    uint64_t rest[64] = {0};
-    memcpy(rest, at, left);
-    return n + pack_words((const char *)rest, out + n);
-}
-
-static uint64_t *packed_words(state *s)
-{
-    return (uint64_t *)((char *)s + rounded_up(compared_from()));
-}
-
-static int *find(const state_set *visited, uint64_t hash, const uint64_t *words, int n)
-{
-    int mask = visited->slots - 1;
-    for (uint64_t at = hash >> 7;; at++) {
-        int *place = &visited->table[at & (uint64_t)mask];
-        if (!*place) return place;
-        state *met = visited->items[*place - 1];
-        if (met->hash == hash && met->packed == n &&
-            !memcmp(packed_words(met), words, sizeof *words * (size_t)n))
-            return place;
-    }
-}
-
-static void grow(validator *v, state_set *visited)
-{
-    visited->slots = visited->slots ? 2 * visited->slots : 64;
-    visited->table = KG_NEW_ARRAY(v->arena, int, visited->slots);
-    for (int i = 0; i < visited->count; i++) {
-        state *met = visited->items[i];
-        *find(visited, met->hash, packed_words(met), met->packed) = i + 1;
-    }
-}
-
-bool state_known(validator *v, state_set *visited, const state *s)
-{
-    if (!v->packed)
-        v->packed = KG_NEW_ARRAY(v->arena, uint64_t, v->at.bytes / 8 + v->at.bytes / 512 + 3);
-    if (2 * (visited->count + 1) > visited->slots) grow(v, visited);
-    int n = pack(v, s, v->packed);
-    size_t bytes = sizeof *v->packed * (size_t)n;
-    uint64_t hash = hash_of((const char *)v->packed, bytes);
-    int *place = find(visited, hash, v->packed, n);
-    if (*place) return true;
-    *place = visited->count + 1;
-    state *met = take(v, rounded_up(compared_from()) + bytes);
-    met->hash = hash;
-    met->packed = n;
-    memcpy(packed_words(met), v->packed, bytes);
-    state_push(v, visited, met);
-    return false;
 }

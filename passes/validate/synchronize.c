@@ -65,7 +65,8 @@ static void barrier(validator *v, state *s, const kg_op *op, uint32_t warps)
 static void forget_word(const validator *v, state *s, int teller)
 {
     for (int g = 1; g <= s->generations; g++)
-        for (int p = 0; p < v->at.planes; p++) *told_of(v, s, g, teller, p) = 0;
+        for (uint32_t left = planes_in(v, s, g); left; left &= left - 1)
+            *told_of(v, s, g, teller, __builtin_ctz(left)) = 0;
 }
 
 // All are there: those who wait learn what those who came know of.
@@ -75,6 +76,7 @@ static void complete(validator *v, state *s, int id)
     validator_take_word(v, s, id, m->warps);
     validator_meet_lanes(v, s, m->warps);
     forget_word(v, s, id);
+    s->held &= (uint16_t)~m->waiting;
     *m = (meeting){0};
 }
 
@@ -97,7 +99,11 @@ bool validator_arrive(validator *v, state *s, const kg_op *op, int role, bool wa
     if (m->arrived > count)
         validator_complain_of(v, s, op, "more threads come to this barrier than it counts");
     validator_leave_word(v, s, id, warps, true);
-    if (waits) m->warps |= warps, m->waiting |= (uint16_t)(1u << role);
+    if (waits) {
+        m->warps |= warps;
+        m->waiting |= (uint16_t)(1u << role);
+        s->held |= (uint16_t)(1u << role);
+    }
     bool all_there = m->arrived >= count;
     if (all_there) complete(v, s, id);
     validator_begin_generation(v, s);

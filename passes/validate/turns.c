@@ -184,7 +184,8 @@ static bool move_cells(finder *f, ring_class *t, int class)
         int to = t->next_cell[i] < 0 ? i : t->next_cell[i];
         t->next_cell[i] = to;
         if (comers[to]++ || v->cell_users[i] != v->cell_users[to] ||
-            v->cell_writers[i] != v->cell_writers[to])
+            v->cell_writers[i] != v->cell_writers[to] ||
+            v->cell_proxies[i] != v->cell_proxies[to])
             return false;
     }
     return true;
@@ -252,71 +253,50 @@ void validator_find_turns(validator *v)
         done[class] = true;
         if (ring_node(&f, &v->accesses.items[i]) == rings + i) add_turn(&f, class);
     }
-    for (int i = 0; i < 2 && v->turns.count; i++) v->form[i] = state_new(v);
 }
 
 // ---- turning ------------------------------------------------------------------------------------
 
-static int slot_after(const validator *v, int slot, int by, int which)
-{
-    if (v->turn_of_mbarrier[slot] != which) return slot;
-    int place = v->place_of_mbarrier[slot], ring = v->ring_of_mbarrier[slot];
-    return slot - place + (place + by) % ring;
-}
-
-static void turn_entry(const validator *v, entry *e, int which, int by)
-{
-    if (e->phase && v->accesses.items[e->access].flight == FLIGHT_PHASE)
-        e->phase = (uint8_t)(1 + slot_after(v, e->phase - 1, by, which));
-}
-
-static void turn_cells(const validator *v, const state *s, state *to, int which, int by)
+static void turn_cells(const validator *v, int which, int by, int *from)
 {
     const ring_class *t = &v->turns.items[which];
     for (int i = 0; i < v->n_cells; i++) {
         int at = i;
         for (int k = 0; k < by && t->next_cell[i] != i; k++) at = t->next_cell[at];
-        cell *c = &cells_of(v, to)[at];
-        *c = cells_of(v, s)[i];
-        turn_entry(v, &c->write, which, by);
-        for (int k = 0; k < c->count; k++) turn_entry(v, &c->entries[k], which, by);
-    }
-    for (int i = 0; i < v->n_tensors; i++) {
-        tensor_state *tensor = &tensors_of(v, to)[i];
-        for (int k = 0; k < tensor->count; k++) turn_entry(v, &tensor->entries[k], which, by);
+        if (at != i) from[at] = i;
     }
 }
 
-// Of the current phase, and of the last one.
-static void move_words(const validator *v, const state *s, state *to, int from, int at)
-{
-    for (int g = 1; g <= s->generations; g++)
-        for (int p = 0; p < v->at.planes; p++)
-            memcpy(told_of(v, to, g, at, p), told_of(v, s, g, from, p), 2 * sizeof(uint32_t));
-}
-
-static void turn_mbarriers(const validator *v, const state *s, state *to, int which, int by)
+static void turn_mbarriers(const validator *v, int which, int by, turning *t)
 {
     for (int i = 0; i < v->n_mbarriers; i++) {
         if (v->turn_of_mbarrier[i] != which) continue;
-        int at = slot_after(v, i, by, which);
-        mbarrier *m = &mbarriers_of(v, to)[at];
-        *m = mbarriers_of(v, s)[i];
-        m->parity ^= (v->place_of_mbarrier[i] + by) / v->ring_of_mbarrier[i] & 1;
-        move_words(v, s, to, teller_of(v, i, false), teller_of(v, at, false));
-        if (has_peers(v, i)) move_words(v, s, to, peer_of(v, i, false), peer_of(v, at, false));
+        int place = v->place_of_mbarrier[i], ring = v->ring_of_mbarrier[i];
+        int at = i - place + (place + by) % ring;
+        t->slot_from[at] = (uint8_t)i;
+        t->slot_to[i] = (uint8_t)at;
+        t->flips[at] = (place + by) / ring & 1;
+        t->tellers_from[at] = i;
+        if (has_peers(v, i))
+            t->tellers_from[v->n_mbarriers + v->peers_of[at]] = v->n_mbarriers + v->peers_of[i];
     }
 }
 
-static void turn_counters(const validator *v, state *to, int which, int by)
+static const turning *make_turning(validator *v, const int8_t *by)
 {
-    for (int i = 0; i < v->n_scalars; i++) {
-        int16_t *x = &scalars_of(v, to)[i];
-        if (v->turn_of_scalar[i] == which && *x >= 0) *x = (int16_t)((*x + by) % v->modulus);
+    turning t = {.cell_from = KG_NEW_ARRAY(v->arena, int, v->n_cells + 1),
+                 .tellers_from = KG_NEW_ARRAY(v->arena, int, v->at.tellers + 1)};
+    memcpy(t.by, by, sizeof t.by);
+    for (int i = 0; i < v->n_cells; i++) t.cell_from[i] = i;
+    for (int i = 0; i < v->n_mbarriers; i++) t.slot_from[i] = t.slot_to[i] = (uint8_t)i;
+    for (int i = 0; i < v->at.tellers; i++) t.tellers_from[i] = i;
+    for (int which = 0; which < MOST_TURNS; which++) {
+        if (!by[which]) continue;
+        turn_cells(v, which, by[which], t.cell_from);
+        turn_mbarriers(v, which, by[which], &t);
     }
-    for (int i = 0; i < v->loops.count; i++)
-        if (v->turn_of_loop[i] == which && to->distance[i] != NOT_RUNNING)
-            to->index[i] = (int16_t)((to->index[i] + by) % v->modulus);
+    KG_PUSH(v->arena, &v->turnings, t);
+    return &v->turnings.items[v->turnings.count - 1];
 }
 
 // The first of the class's counters that is in use; 0 where none is.
@@ -329,19 +309,18 @@ static int counter_of(const validator *v, const state *s, int which)
     return 0;
 }
 
-state *validator_turned(validator *v, state *s, uint32_t classes)
+const turning *validator_turn(validator *v, const state *s, uint32_t classes)
 {
-    state *from = s;
-    for (int which = 0; which < v->turns.count && which < 32; which++) {
-        int by = (v->modulus - counter_of(v, s, which)) % v->modulus;
-        if (!by || !(classes >> which & 1)) continue;
-        state *to = v->form[from == v->form[0]];
-        state_set_to(v, to, from);
-        turn_cells(v, from, to, which, by);
-        turn_mbarriers(v, from, to, which, by);
-        turn_counters(v, to, which, by);
-        from = to;
-        v->turned = true;
+    int8_t by[MOST_TURNS] = {0};
+    bool any = false;
+    for (int which = 0; which < v->turns.count && which < MOST_TURNS; which++) {
+        if (!(classes >> which & 1)) continue;
+        by[which] = (int8_t)((v->modulus - counter_of(v, s, which)) % v->modulus);
+        any |= by[which] != 0;
     }
-    return from;
+    if (!any) return NULL;
+    v->turned = true;
+    for (int i = 0; i < v->turnings.count; i++)
+        if (!memcmp(v->turnings.items[i].by, by, sizeof by)) return &v->turnings.items[i];
+    return make_turning(v, by);
 }
