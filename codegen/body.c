@@ -177,12 +177,20 @@ static void declare(struct cg_body *body, struct span line)
     if (!begins(at, ".reg ") || body->class_count == CG_BODY_CLASSES) return;
     const char *name = memchr(at.start, '%', at.length), *open = memchr(at.start, '<', at.length);
     if (!name || !open || open < name) return;
+    unsigned like = 0;
+    size_t type = (size_t)(name - line.start);
+    while (like < body->class_count &&
+           ((size_t)(body->classes[like].name - body->classes[like].declaration) != type ||
+            memcmp(body->classes[like].declaration, line.start, type)))
+        like++;
     struct cg_register_class *c = &body->classes[body->class_count++];
     *c = (struct cg_register_class){.declaration = line.start,
                                     .declaration_length = line.length,
                                     .name = name,
                                     .name_length = (size_t)(open - name),
                                     .first = body->register_count,
+                                    .joined = name[1] == 'w' && open == name + 2,
+                                    .like = like,
                                     .count = (unsigned)strtoul(open + 1, NULL, 10)};
     body->register_count += c->count < REGISTER_LIMIT ? c->count : REGISTER_LIMIT;
 }
@@ -261,12 +269,12 @@ static struct span first_operand(struct span operands)
     return operands;
 }
 
-static unsigned class_of(const struct cg_body *body, int index)
+static unsigned kind_of(const struct cg_body *body, int index)
 {
     unsigned class = 0;
     while (class + 1 < body->class_count && (unsigned)index >= body->classes[class + 1].first)
         class ++;
-    return class;
+    return body->classes[class].like;
 }
 
 static bool is_copy(const struct cg_body *body, struct span mnemonic, struct span operands)
@@ -275,7 +283,7 @@ static bool is_copy(const struct cg_body *body, struct span mnemonic, struct spa
     struct span to = first_operand(operands);
     if (to.length == operands.length) return false;
     int a = register_named(body, to), b = register_named(body, trim(drop(operands, to.length + 1)));
-    return a != CG_NOWHERE && b != CG_NOWHERE && class_of(body, a) == class_of(body, b);
+    return a != CG_NOWHERE && b != CG_NOWHERE && kind_of(body, a) == kind_of(body, b);
 }
 
 static void start_block(struct reader *r)

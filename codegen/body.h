@@ -16,6 +16,11 @@
 // name them: read and written there. coalesce.c takes the line out again.
 #define CG_LED "//led"
 
+// Registers of text that LLVM does not see: words, predicates, and words that several blocks write,
+// a phi's. The first two are written where values are made, by one statement each.
+enum { CG_SPELL_WORD, CG_SPELL_PREDICATE, CG_SPELL_JOINED, CG_SPELL_CLASSES };
+#define CG_SPELL_PREFIXES "%v", "%q", "%w"
+
 enum { CG_BODY_CLASSES = 12, CG_NOWHERE = -1 };
 
 // `.reg .b32 %r<40>;`: the registers %r1 .. %r39 have the indices first + 1 .. first + 39.
@@ -25,6 +30,8 @@ struct cg_register_class {
     const char *name; // "%r"
     size_t name_length;
     unsigned first, count;
+    bool joined;
+    unsigned like; // the first class of registers of the same type: they may be one, by its name
 };
 
 // A register in the text. One that a guarded statement writes is also read: its lanes that do not

@@ -201,10 +201,20 @@ static bool prepare_registers(struct merger *m)
     return true;
 }
 
+// Those that several blocks write change, even where one of the blocks has nothing to write.
+static void count_joined(struct merger *m)
+{
+    for (unsigned i = 0; i < m->body->class_count; i++) {
+        const struct cg_register_class *c = &m->body->classes[i];
+        for (unsigned k = 0; c->joined && k < c->count; k++) m->number[c->first + k] = 2;
+    }
+}
+
 // `number` counts the writes for a moment.
 static void find_values(struct merger *m)
 {
     const struct cg_body *body = m->body;
+    count_joined(m);
     for (unsigned i = 0; i < body->use_count; i++)
         m->number[body->uses[i].index] += body->uses[i].writes;
     for (unsigned i = 0; i < body->statement_count; i++) {
@@ -245,11 +255,11 @@ static bool dropped(const struct merger *m, const struct cg_statement *s)
     return s->copy && find(m, uses[0].index) == find(m, uses[1].index);
 }
 
-static const struct cg_register_class *class_of(const struct cg_body *body, unsigned index)
+static const struct cg_register_class *named_after(const struct cg_body *body, unsigned index)
 {
     const struct cg_register_class *c = body->classes;
     while (index >= c->first + c->count) c++;
-    return c;
+    return &body->classes[c->like];
 }
 
 // New numbers from 1, by class; the number of registers of each class goes to `used`.
@@ -260,7 +270,7 @@ static void number_all(struct merger *m, unsigned *used)
         const struct cg_statement *s = &body->statements[i];
         for (unsigned k = 0; !dropped(m, s) && k < s->use_count; k++) {
             unsigned index = find(m, body->uses[s->first_use + k].index);
-            unsigned class = (unsigned)(class_of(body, index) - body->classes);
+            unsigned class = (unsigned)(named_after(body, index) - body->classes);
             if (!m->number[index]) m->number[index] = ++used[class];
         }
     }
@@ -319,7 +329,7 @@ static char *write_statement(char *end, const struct merger *m, const struct cg_
     }
     for (unsigned k = 0; k < s->use_count; k++) {
         const struct cg_register_use *use = &body->uses[s->first_use + k];
-        const struct cg_register_class *c = class_of(body, use->index);
+        const struct cg_register_class *c = named_after(body, use->index);
         end = copy_text(end, *at, body->text + use->offset);
         end = copy_text(end, c->name, c->name + c->name_length);
         end = write_number(end, m->number[find(m, use->index)]);

@@ -85,11 +85,11 @@ void cg_variables_free(struct cg_module *m);
 void cg_raw_keep_rolled(struct cg_module *m, cg_block latch);
 
 // What LLVM printed, made into the text that kgen hands out: the header is the target's own, the
-// comments that only LLVM needs are gone, and the cluster (0: none) is stated. The result is from
-// `allocator`; NULL without memory.
+// comments that only LLVM needs are gone, the cluster (0: none) is stated, and so many registers of
+// text (body.h) are declared besides. The result is from `allocator`; NULL without memory.
 char *cg_clean_text(const struct cg_allocator *allocator, const char *raw, size_t length,
                     const struct cg_target *target, unsigned ptx, const unsigned *cluster,
-                    size_t *out_length, bool *local_memory);
+                    const unsigned *registers, size_t *out_length, bool *local_memory);
 
 // The same text with the blocks of each kernel in the order of building. From `allocator`, too.
 char *cg_order_blocks(const struct cg_allocator *allocator, const char *text, size_t length,

@@ -17,6 +17,7 @@
 #ifndef KGEN_CODEGEN_LLVM_H
 #define KGEN_CODEGEN_LLVM_H
 
+#include "codegen/body.h"
 #include "codegen/internal.h"
 
 #include <llvm-c/Analysis.h>
@@ -65,6 +66,7 @@ struct cg_module {
     LLVMValueRef shared;
     unsigned fast_math;
     bool finished;
+    unsigned spelled[CG_SPELL_CLASSES]; // registers of the text
     bool detour; // the current block may have its branch already
 };
 
@@ -97,5 +99,12 @@ cg_value cg_llvm_with_fast_math(struct cg_module *m, LLVMValueRef value);
 // The context keeps what it gives; NULL if LLVM makes none.
 LLVMTargetMachineRef cg_llvm_machine(struct cg_context *context, const struct cg_target *target,
                                      unsigned ptx);
+// Inline assembly with these operands where the builder stands, whatever the module's state is.
+LLVMValueRef cg_llvm_asm(struct cg_module *m, const char *text, const char *constraints,
+                         uint32_t flags, LLVMTypeRef result, const LLVMValueRef *arguments,
+                         LLVMTypeRef *types, unsigned argument_count);
+
+// Turns what it can of a kernel into text, behind all passes (llvm_spell.h).
+bool cg_spell_function(struct cg_module *m, LLVMValueRef function);
 
 #endif

@@ -89,6 +89,30 @@ void cg_raw_store(struct cg_module *m, const struct cg_access *access, cg_value 
 
 // -- Inline assembly ----------------------------------------------------------------------------
 
+LLVMValueRef cg_llvm_asm(struct cg_module *m, const char *text, const char *constraints,
+                         uint32_t flags, LLVMTypeRef result, const LLVMValueRef *arguments,
+                         LLVMTypeRef *types, unsigned argument_count)
+{
+    for (unsigned i = 0; i < argument_count; i++) types[i] = LLVMTypeOf(arguments[i]);
+    LLVMTypeRef signature = LLVMFunctionType(result, types, argument_count, false);
+    LLVMValueRef assembly =
+        LLVMGetInlineAsm(signature, text, strlen(text), constraints, strlen(constraints),
+                         (flags & CG_PTX_SIDE_EFFECT) != 0, false, LLVMInlineAsmDialectATT, false);
+    LLVMValueRef call = LLVMBuildCall2(m->builder, signature, assembly, (LLVMValueRef *)arguments,
+                                       argument_count, "");
+    LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex, cg_llvm_attribute(m, "nounwind", 0));
+    if (flags & CG_PTX_CONVERGENT)
+        LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex,
+                                 cg_llvm_attribute(m, "convergent", 0));
+    // Pure ones touch no memory; those that only must stay in place touch some that we cannot see,
+    // which keeps them from being merged or dropped.
+    uint64_t effects = flags & CG_PTX_SIDE_EFFECT ? MEMORY_INACCESSIBLE : MEMORY_NONE;
+    if (!(flags & CG_PTX_MEMORY))
+        LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex,
+                                 cg_llvm_attribute(m, "memory", effects));
+    return call;
+}
+
 cg_value cg_raw_asm(struct cg_module *m, const char *text, const char *constraints, uint32_t flags,
                     const cg_type *results, unsigned result_count, const cg_value *arguments,
                     unsigned argument_count)
@@ -107,24 +131,9 @@ cg_value cg_raw_asm(struct cg_module *m, const char *text, const char *constrain
     for (unsigned i = 0; i < result_count; i++) types[i] = cg_llvm_type(m, results[i]);
     if (result_count == 1) result = types[0];
     if (result_count > 1) result = LLVMStructTypeInContext(llvm, types, result_count, false);
-    for (unsigned i = 0; i < argument_count; i++) types[i] = LLVMTypeOf(val(arguments[i]));
-    LLVMTypeRef signature = LLVMFunctionType(result, types, argument_count, false);
+    LLVMValueRef call = cg_llvm_asm(m, text, constraints, flags, result,
+                                    (const LLVMValueRef *)arguments, types, argument_count);
     if (types != few) cg_release(&m->common.allocator, types);
-    LLVMValueRef assembly =
-        LLVMGetInlineAsm(signature, text, strlen(text), constraints, strlen(constraints),
-                         (flags & CG_PTX_SIDE_EFFECT) != 0, false, LLVMInlineAsmDialectATT, false);
-    LLVMValueRef call = LLVMBuildCall2(m->builder, signature, assembly, (LLVMValueRef *)arguments,
-                                       argument_count, "");
-    LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex, cg_llvm_attribute(m, "nounwind", 0));
-    if (flags & CG_PTX_CONVERGENT)
-        LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex,
-                                 cg_llvm_attribute(m, "convergent", 0));
-    // Pure ones touch no memory; those that only must stay in place touch some that we cannot see,
-    // which keeps them from being merged or dropped.
-    uint64_t effects = flags & CG_PTX_SIDE_EFFECT ? MEMORY_INACCESSIBLE : MEMORY_NONE;
-    if (!(flags & CG_PTX_MEMORY))
-        LLVMAddCallSiteAttribute(call, LLVMAttributeFunctionIndex,
-                                 cg_llvm_attribute(m, "memory", effects));
     return handle(call);
 }
 

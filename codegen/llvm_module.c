@@ -182,6 +182,14 @@ static enum cg_status run_passes(struct cg_module *m, const char *passes,
     return m->common.status;
 }
 
+// Kernels that are left hold what LLVM does well: addresses, accesses, branches.
+static enum cg_status spell(struct cg_module *m)
+{
+    for (LLVMValueRef f = LLVMGetFirstFunction(m->llvm); f; f = LLVMGetNextFunction(f))
+        if (LLVMGetFirstBasicBlock(f) && !cg_spell_function(m, f)) break;
+    return m->common.status;
+}
+
 static enum cg_status generate(struct cg_module *m, LLVMTargetMachineRef machine,
                                struct cg_output *out)
 {
@@ -197,7 +205,7 @@ static enum cg_status generate(struct cg_module *m, LLVMTargetMachineRef machine
         size_t length = 0;
         char *clean = cg_clean_text(&m->common.allocator, LLVMGetBufferStart(buffer),
                                     LLVMGetBufferSize(buffer), m->common.target, out->ptx_version,
-                                    m->cluster, &length, &out->local_memory);
+                                    m->cluster, m->spelled, &length, &out->local_memory);
         char *ordered =
             clean ? cg_order_blocks(&m->common.allocator, clean, length, &length) : NULL;
         if (ordered)
@@ -237,7 +245,7 @@ enum cg_status cg_finish(struct cg_module *m, const struct cg_finish_options *op
     LLVMTargetMachineRef machine = cg_llvm_machine(m->context, m->common.target, out->ptx_version);
     if (!machine) return llvm_failed(m, "target", "LLVM makes no target machine");
     if (run_passes(m, chosen->passes ? chosen->passes : CG_DEFAULT_PASSES, machine) ||
-        (chosen->want_llvm && print_module(m, out)) || generate(m, machine, out)) {
+        (chosen->want_llvm && print_module(m, out)) || spell(m) || generate(m, machine, out)) {
         cg_output_free(m->context, out);
         return m->common.status;
     }

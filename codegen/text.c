@@ -3,6 +3,7 @@
 // From the text that LLVM prints to the text that kgen hands out. Lines are kept or dropped whole;
 // the header is written anew, because an LLVM that does not know the target yet generated for an
 // older one.
+#include "codegen/body.h"
 #include "codegen/internal.h"
 
 #include <stdio.h>
@@ -35,18 +36,31 @@ static bool dropped(const char *line, size_t length)
         "// implicit-def",
     };
     if (length == 2 && !memcmp(line, "//", 2)) return true;
+    while (length && (*line == ' ' || *line == '\t')) line++, length--;
+    if (!length || !strchr("/$.", *line)) return false;
     for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
         if (starts(line, length, prefixes[i])) return true;
     return false;
 }
 
+// Behind LLVM's own registers.
+static char *declare(char *end, const unsigned *registers)
+{
+    static const char *const prefixes[] = {CG_SPELL_PREFIXES};
+    for (unsigned i = 0; i < CG_SPELL_CLASSES; i++)
+        if (registers[i])
+            end += sprintf(end, "\t.reg .%s \t%s<%u>;\n", i == CG_SPELL_PREDICATE ? "pred" : "b32",
+                           prefixes[i], registers[i] + 1);
+    return end;
+}
+
 char *cg_clean_text(const struct cg_allocator *allocator, const char *raw, size_t length,
                     const struct cg_target *target, unsigned ptx, const unsigned *cluster,
-                    size_t *out_length, bool *local_memory)
+                    const unsigned *registers, size_t *out_length, bool *local_memory)
 {
-    char *out = cg_allocate(allocator, length + 192);
+    char *out = cg_allocate(allocator, length + 384);
     char *end = out;
-    bool entered = false;
+    bool entered = false, declares = false;
     bool blank = true; // was the line before empty? the text does not start with an empty one
     if (!out) return NULL;
     *local_memory = false;
@@ -54,13 +68,22 @@ char *cg_clean_text(const struct cg_allocator *allocator, const char *raw, size_
         const char *stop = memchr(line, '\n', (size_t)(raw + length - line));
         size_t size = stop ? (size_t)(stop - line) : (size_t)(raw + length - line);
         bool empty = size == 0;
+        if (declares && !starts(line, size, ".reg ")) {
+            end = declare(end, registers);
+            declares = false;
+        }
+        declares |= size == 1 && *line == '{';
         if (starts(line, size, ".local ")) *local_memory = true;
         if (size == 1 && *line == '{' && cluster[0] && !entered) {
             end += sprintf(end, ".explicitcluster\n.reqnctapercluster %u, %u, %u\n", cluster[0],
                            cluster[1], cluster[2]);
             entered = true;
         }
-        if (starts(line, size, ".version ")) {
+        bool floats = declares && starts(line, size, ".reg .f32");
+        if (floats) end += sprintf(end, "\t.reg .b32%.*s\n", (int)(size - 10), line + 10);
+        if (floats) {
+            blank = false;
+        } else if (starts(line, size, ".version ")) {
             end += sprintf(end, ".version %u.%u\n", ptx / 10, ptx % 10);
         } else if (starts(line, size, ".target ")) {
             end += sprintf(end, ".target %s\n", target->name);

@@ -46,6 +46,19 @@ static void put(struct writer *w, const char *format, ...)
     if (added > 0) w->length += (size_t)added;
 }
 
+// `text`, and an operand's number behind it: there are hundreds of them.
+static void put_operand(struct writer *w, const char *text, unsigned number)
+{
+    char digits[10];
+    size_t at = sizeof digits, length = strlen(text);
+    do digits[--at] = (char)('0' + number % 10);
+    while (number /= 10);
+    if (w->length + length + sizeof digits >= w->room) return;
+    memcpy(w->bytes + w->length, text, length);
+    memcpy(w->bytes + w->length + length, digits + at, sizeof digits - at);
+    w->length += length + sizeof digits - at;
+}
+
 // The number of the register that holds the descriptor, made here if there is none yet.
 static unsigned descriptor_of(struct writer *w, struct descriptor d)
 {
@@ -67,7 +80,8 @@ static void put_step(struct writer *w, const struct cg_wgmma_step *step)
         a = descriptor_of(w, (struct descriptor){step->a[0], run->a_high, step->a_add});
     unsigned b = descriptor_of(w, (struct descriptor){step->b, run->b_high, step->b_add});
     put(w, "\n\twgmma.mma_async.sync.aligned.m64n%uk16.f32.%s.%s {", run->n, type, type);
-    for (unsigned i = 0; i < run->n / 2; i++) put(w, i ? ", $%u" : "$%u", step->accumulators[i]);
+    for (unsigned i = 0; i < run->n / 2; i++)
+        put_operand(w, i ? ", $" : "$", step->accumulators[i]);
     if (run->a_in_registers)
         put(w, "}, {$%u, $%u, $%u, $%u}", first + step->a[0], first + step->a[1],
             first + step->a[2], first + step->a[3]);
@@ -94,10 +108,12 @@ static void put_text(struct writer *w)
 static void put_constraints(struct writer *w)
 {
     const struct cg_wgmma_run *run = w->run;
+    const char *comma = "";
     for (unsigned i = 0; i < run->variable_count; i++) put(w, "=&f,");
     for (unsigned i = 0; i < run->input_count; i++) put(w, "r,");
-    for (unsigned i = 0; !run->fresh && i < run->variable_count; i++) put(w, "%u,", i);
-    put(w, "~{memory}");
+    for (unsigned i = 0; !run->fresh && i < run->variable_count; i++, comma = ",")
+        put_operand(w, comma, i);
+    put(w, "%s~{memory}", comma);
 }
 
 static bool check(struct cg_module *m, const struct cg_wgmma_run *run)

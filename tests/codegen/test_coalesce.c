@@ -39,6 +39,30 @@ static void an_operand_of_an_assembly(void **state)
                                           "\tret;\n"));
 }
 
+// Registers of text get LLVM's names. %w1 is written in one place, as a copy of what is written
+// once; but not in all blocks before the loop, and holds the value of the round before.
+static void registers_of_text(void **state)
+{
+    expect(".entry k(\n)\n{\n\t.reg .pred %p<9>;\n\t.reg .b32 %r<9>;\n\t.reg .b32 %v<3>;\n"
+           "\t.reg .b32 %w<2>;\n"
+           "$L__BB0_1:\n"
+           "\tmov.u32 \t%v1, %clock;\n"
+           "\tmov.b32 \t%r1, %v1;\n"
+           "\tst.global.b32 [%w1], %r1;\n"
+           "\tmov.b32 \t%w1, %v1;\n"
+           "\tsetp.lt.s32 \t%p1, %w1, 70;\n"
+           "\t@%p1 bra \t$L__BB0_1;\n"
+           "\tret;\n}\n",
+           RESULT("\t.reg .pred %p<2>;\n\t.reg .b32 %r<3>;\n",
+                  "$L__BB0_1:\n"
+                  "\tmov.u32 \t%r1, %clock;\n"
+                  "\tst.global.b32 [%r2], %r1;\n"
+                  "\tmov.b32 \t%r2, %r1;\n"
+                  "\tsetp.lt.s32 \t%p1, %r2, 70;\n"
+                  "\t@%p1 bra \t$L__BB0_1;\n"
+                  "\tret;\n"));
+}
+
 // The accumulator of a loop: carried in %r2, read as %r3, new in %r4.
 static void what_a_loop_carries(void **state)
 {
@@ -246,6 +270,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_operand_of_an_assembly),
+        cmocka_unit_test(registers_of_text),
         cmocka_unit_test(what_a_loop_carries),
         cmocka_unit_test(a_swap_stays_a_swap),
         cmocka_unit_test(a_value_that_is_still_read),

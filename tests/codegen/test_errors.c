@@ -125,8 +125,8 @@ static void local_memory_is_noticed(void **state)
     size_t length;
     bool local;
     char *text =
-        cg_clean_text(&standard, raw, sizeof raw - 1, target, 86, (unsigned[3]){0}, &length,
-                      &local);
+        cg_clean_text(&standard, raw, sizeof raw - 1, target, 86, (unsigned[3]){0},
+                      (unsigned[3]){0}, &length, &local);
     assert_true(local);
     assert_string_equal(text, ".version 8.6\n.target sm_100\n"
                               "\t.local .align 4 .b8 depot[4];\n\tret;\n");
@@ -173,6 +173,14 @@ static void *counted_resize(void *user, void *block, size_t size)
     return NULL;
 }
 
+// Something of a kernel's that becomes text.
+static void store_power(struct cg_module *m)
+{
+    struct cg_access access = {.space = CG_SPACE_GLOBAL, .address = cg_argument(m, 0)};
+    cg_value x = cg_argument(m, 1), power = cg_template1(m, CG_PTX_EX2_F32, &x, 1, NULL);
+    cg_store(m, &access, &power, 1);
+}
+
 static enum cg_status build_with(const struct cg_allocator *allocator)
 {
     struct cg_context *context;
@@ -180,7 +188,8 @@ static enum cg_status build_with(const struct cg_allocator *allocator)
     struct cg_output out = {0};
     struct cg_reread reread;
     struct cg_module_options options = {"test", cg_target_find("sm_80"), NULL, NULL};
-    struct cg_kernel kernel = {"kernel"};
+    const struct cg_parameter parameters[] = {{"p", CG_PTR_GLOBAL, 16}, {"x", CG_F32}};
+    struct cg_kernel kernel = {"kernel", parameters, 2};
     struct cg_finish_options finish = {.want_llvm = true};
     enum cg_status status = cg_context_new(allocator, &context);
     if (status) return status;
@@ -189,6 +198,7 @@ static enum cg_status build_with(const struct cg_allocator *allocator)
         cg_kernel_begin(m, &kernel);
         cg_value zero = cg_i32(m, 0);
         cg_template(m, CG_PTX_BAR_SYNC, &zero, 1, NULL, "S1: nothing");
+        store_power(m);
         cg_kernel_end(m);
         status = cg_finish(m, &finish, &out);
         if (!status) {
@@ -213,9 +223,10 @@ static void every_allocation_may_fail(void **state)
         if (status == CG_OK) break;
         assert_int_equal(status, CG_ERROR_MEMORY);
     }
-    // Context, module, template text, LLVM IR, PTX as printed, in order with its list of chains,
-    // with fewer copies (two for the body, two for what may be one), re-reader's list.
-    assert_int_equal(n, 13);
+    // Context, module, template text, LLVM IR, instructions that become text and the operands of
+    // one, PTX as printed, in order with its list of chains, with fewer copies (two for the body,
+    // two for what may be one), re-reader's list.
+    assert_int_equal(n, 22);
 }
 
 static void *build_in_thread(void *unused)
