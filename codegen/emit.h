@@ -181,6 +181,10 @@ typedef struct emit_place_test {
 // Where the elements of a memory operand lie, for one op: run-time parts and caches of what was
 // computed. Dimensions are the root's. An element's index is dyn (or the gathered one) + constant +
 // what emit_place_at is given.
+typedef struct emit_gather_bits {
+    int32_t adds[31]; // by bit of the coordinate; no two have a bit in common
+} emit_gather_bits;
+
 typedef struct emit_place {
     kg_view_info view;
     kg_value *root;
@@ -193,6 +197,13 @@ typedef struct emit_place {
     int64_t constant[KG_MAX_RANK]; // constant starts
     kg_value *gather[KG_MAX_RANK]; // index fragment
     bool gathers;
+    // Shared: a gather whose index is dyn + constant + what each set bit of the coordinate's
+    // constant part adds (emit_gather.c); NULL: it is not.
+    const emit_gather_bits *linear[KG_MAX_RANK];
+    bool all_linear; // every gather is
+    // Global: an index that is select(which, consecutive ones, outside) is a start that holds where
+    // `which` does, an i1 fragment; NULL: everywhere.
+    kg_value *which[KG_MAX_RANK];
     // shared: bits that the run-time parts of row and column may have, and constant bytes
     kg_shared_layout layout;
     int64_t multiplier[KG_MAX_RANK]; // rows for each step of a leading dimension
@@ -232,6 +243,12 @@ cg_value emit_slot(kg_emit *e, const emit_place *place, int64_t unit);
 // Does the address depend on the thread alone, and exist since the region's start?
 bool emit_is_thread_base(const kg_emit *e, cg_value address);
 cg_value emit_and(kg_emit *e, cg_value a, cg_value b); // predicates; NULL = true
+// Adds a scalar, a known multiple of the divisor, to the index of the root's dimension r.
+void emit_place_add(kg_emit *e, emit_place *place, int r, kg_value *scalar, int64_t divisor);
+// emit_gather.c: takes the gather of dimension r apart, where that can be done.
+bool emit_linear_gather(kg_emit *e, emit_place *place, int r);
+bool emit_limited_gather(kg_emit *e, emit_place *place, int r);
+int64_t emit_gathered_constant(const emit_gather_bits *bits, int64_t constant);
 kg_value *emit_root_of(kg_value *operand);
 
 // -- the rest -------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ static uint32_t sum_mask(uint32_t a, uint32_t b)
     return ~UINT32_C(0) << __builtin_ctz(a | b);
 }
 
-static void add_scalar(kg_emit *e, emit_place *place, int r, kg_value *scalar, int64_t divisor)
+void emit_place_add(kg_emit *e, emit_place *place, int r, kg_value *scalar, int64_t divisor)
 {
     int64_t constant;
     emit_part *dyn = &place->dyn[r];
@@ -62,29 +62,29 @@ static void add_scalar(kg_emit *e, emit_place *place, int r, kg_value *scalar, i
 static void open_indices(kg_emit *e, emit_place *place, const emit_part *thread)
 {
     for (int r = 0; r < KG_MAX_RANK; r++) place->operand_dim[r] = -1;
+    place->all_linear = true;
     for (int d = 0; d < place->view.rank; d++) {
         int r = place->view.dim[d];
         place->operand_dim[r] = d;
         place->thread[r] = thread[d];
         place->gather[r] = place->view.gather[d];
+        if (!place->gather[r])
+            place->dyn[r] = thread[d];
+        else if (!emit_limited_gather(e, place, r))
+            place->all_linear &= emit_linear_gather(e, place, r);
         place->gathers |= place->gather[r] != NULL;
-        if (!place->gather[r]) place->dyn[r] = thread[d];
         if (place->view.start[d])
-            add_scalar(e, place, r, place->view.start[d], place->view.divisor[d]);
+            emit_place_add(e, place, r, place->view.start[d], place->view.divisor[d]);
     }
     for (int r = 0; r < place->rank; r++)
         if (place->view.fixed[r])
-            add_scalar(e, place, r, place->view.fixed[r], place->view.fixed_divisor[r]);
+            emit_place_add(e, place, r, place->view.fixed[r], place->view.fixed_divisor[r]);
 }
 
-// The gathered index for constant part c: the element of the index fragment at this thread's
-// coordinate.
-static cg_value gathered_index(kg_emit *e, emit_place *place, int r, int64_t c)
+// The element of a fragment of rank 1 at this thread's coordinate and constant part c.
+static cg_value element_of(kg_emit *e, const emit_place *place, int r, int64_t c,
+                           kg_value *fragment)
 {
-    for (int i = 0; i < place->gathered.count; i++)
-        if (place->gathered.items[i].d == r && place->gathered.items[i].c == c)
-            return place->gathered.items[i].value;
-    kg_value *fragment = place->gather[r];
     emit_wanted wanted = {.rank = 1, .count = 1};
     int32_t coord[1][KG_MAX_RANK] = {{(int32_t)c}};
     wanted.coord = coord;
@@ -97,7 +97,17 @@ static cg_value gathered_index(kg_emit *e, emit_place *place, int r, int64_t c)
         emit_error(e, KG_D_L301, "a gather needs threads that divide the tile evenly");
     else
         found = emit_exchange(e, fragment->layout, emit_read(e, fragment), &wanted);
-    emit_place_test entry = {r, c, found ? found[0] : cg_i32(e->m, 0)};
+    return found ? found[0] : NULL;
+}
+
+// The gathered index for constant part c: the element of the index fragment.
+static cg_value gathered_index(kg_emit *e, emit_place *place, int r, int64_t c)
+{
+    for (int i = 0; i < place->gathered.count; i++)
+        if (place->gathered.items[i].d == r && place->gathered.items[i].c == c)
+            return place->gathered.items[i].value;
+    cg_value found = element_of(e, place, r, c, place->gather[r]);
+    emit_place_test entry = {r, c, found ? found : cg_i32(e->m, 0)};
     KG_PUSH(e->arena, &place->gathered, entry);
     return entry.value;
 }
@@ -129,23 +139,30 @@ static bool surely_inside(const emit_place *place, int r, int64_t c)
     return (int64_t)place->dyn[r].mask + start < dim->value;
 }
 
+static cg_value index_of(kg_emit *e, emit_place *place, int r, int64_t c)
+{
+    int64_t constant = place->constant[r] + c;
+    cg_value index = place->dyn[r].value;
+    if (place->gather[r]) return gathered_index(e, place, r, c);
+    if (!index) return cg_i32(e->m, (int32_t)constant);
+    if (!constant) return index;
+    return cg_add(e->m, index, cg_integer(e->m, cg_type_of(e->m, index), constant));
+}
+
 // Predicate of one dimension for a constant part; NULL when it always holds.
 static cg_value inside_dim(kg_emit *e, emit_place *place, int r, int64_t c)
 {
-    struct cg_module *m = e->m;
-    if (!place->test[r] || surely_inside(place, r, c)) return NULL;
+    bool test = place->test[r] && !surely_inside(place, r, c);
+    if (!test && !place->which[r]) return NULL;
     for (int i = 0; i < place->tests.count; i++)
         if (place->tests.items[i].d == r && place->tests.items[i].c == c)
             return place->tests.items[i].value;
-    int64_t constant = place->constant[r] + c;
-    cg_value index = place->dyn[r].value;
-    if (place->gather[r])
-        index = gathered_index(e, place, r, c);
-    else if (!index)
-        index = cg_i32(m, (int32_t)constant);
-    else if (constant)
-        index = cg_add(m, index, cg_integer(m, cg_type_of(m, index), constant));
-    emit_place_test entry = {r, c, compare_size(e, place->root->tensor->dims[r], index)};
+    emit_place_test entry = {r, c, NULL};
+    if (place->which[r]) entry.value = element_of(e, place, r, c, place->which[r]);
+    if (test)
+        entry.value =
+            emit_and(e, entry.value,
+                     compare_size(e, place->root->tensor->dims[r], index_of(e, place, r, c)));
     KG_PUSH(e->arena, &place->tests, entry);
     return entry.value;
 }
@@ -497,16 +514,21 @@ static emit_element shared_at(kg_emit *e, emit_place *place, const int32_t *cons
 {
     const kg_shared_layout *s = &place->layout;
     int64_t index[KG_MAX_RANK] = {0}, row = 0, column = 0;
+    bool apart = place->all_linear;
     for (int r = 0; r < place->rank; r++) {
-        index[r] =
-            place->constant[r] + (place->operand_dim[r] >= 0 ? constant[place->operand_dim[r]] : 0);
+        int64_t c = place->operand_dim[r] >= 0 ? constant[place->operand_dim[r]] : 0, at = c;
+        index[r] = place->gather[r] ? c : place->constant[r] + c;
+        if (place->linear[r]) {
+            at = emit_gathered_constant(place->linear[r], c);
+            apart &= !(place->thread[r].mask & (uint32_t)c);
+        }
         if (r == place->rank - 1)
-            column = index[r] * place->size;
+            column = (place->constant[r] + at) * place->size;
         else
-            row += index[r] * place->multiplier[r];
+            row += (place->constant[r] + at) * place->multiplier[r];
     }
     emit_element out = {.offset = place->base};
-    if (place->gathers || !parts_are_apart(place, row, column)) {
+    if (!apart || !parts_are_apart(place, row, column)) {
         out.address = shared_slowly(e, place, index);
         return out;
     }

@@ -31,13 +31,13 @@ static bool value_equal(const kg_value *a, const kg_value *b)
     return kg_layout_same(a->layout, b->layout);
 }
 
-static bool sexpr_equal(const kg_sexpr *a, const kg_sexpr *b)
+bool kg_sexpr_equal(const kg_sexpr *a, const kg_sexpr *b)
 {
     if (!a || !b) return a == b;
     if (a->kind != b->kind) return false;
     if (a->kind == KG_SX_INT) return a->value == b->value;
     if (a->kind == KG_SX_PARAM) return a->param->index == b->param->index;
-    return sexpr_equal(a->a, b->a) && sexpr_equal(a->b, b->b);
+    return kg_sexpr_equal(a->a, b->a) && kg_sexpr_equal(a->b, b->b);
 }
 
 static bool tensor_equal(const kg_tensor *a, const kg_tensor *b, int rank)
@@ -46,7 +46,8 @@ static bool tensor_equal(const kg_tensor *a, const kg_tensor *b, int rank)
     if (a->row_major != b->row_major || a->align != b->align) return false;
     if ((a->alias ? a->alias->index : -1) != (b->alias ? b->alias->index : -1)) return false;
     for (int d = 0; d < rank; d++)
-        if (!sexpr_equal(a->dims[d], b->dims[d]) || !sexpr_equal(a->strides[d], b->strides[d]))
+        if (!kg_sexpr_equal(a->dims[d], b->dims[d]) ||
+            !kg_sexpr_equal(a->strides[d], b->strides[d]))
             return false;
     return true;
 }
@@ -129,9 +130,9 @@ bool kg_kernel_equal(const kg_kernel *a, const kg_kernel *b)
             return false;
     for (int i = 0; i < a->n_grid; i++)
         if (!value_equal(a->grid[i].value, b->grid[i].value) ||
-            !sexpr_equal(a->grid[i].extent, b->grid[i].extent))
+            !kg_sexpr_equal(a->grid[i].extent, b->grid[i].extent))
             return false;
     for (int i = 0; i < a->n_assumes; i++)
-        if (!sexpr_equal(a->assumes[i], b->assumes[i])) return false;
+        if (!kg_sexpr_equal(a->assumes[i], b->assumes[i])) return false;
     return block_equal(a->body, b->body);
 }

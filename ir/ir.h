@@ -376,6 +376,7 @@ kg_sexpr *kg_sexpr_param(kg_arena *arena, kg_value *param);
 kg_sexpr *kg_sexpr_binary(kg_arena *arena, kg_sexpr_kind kind, kg_sexpr *a, kg_sexpr *b);
 // Values by parameter index. false: division by zero or overflow of 64 bits.
 bool kg_sexpr_eval(const kg_sexpr *expr, const int64_t *params, int64_t *out);
+bool kg_sexpr_equal(const kg_sexpr *a, const kg_sexpr *b); // the same text
 // Largest known divisor (a power of two, at most 1 << 16) of the value, using the kernel's
 // assumptions.
 int64_t kg_sexpr_divisor(const kg_kernel *kernel, const kg_sexpr *expr);

@@ -111,9 +111,23 @@ static bool computed(const kg_op *op, const int32_t *coord, int depth, int64_t *
     }
 }
 
+// Kept with the value: what it is does not change, whatever passes do around it.
+struct kg_known_tile {
+    bool all; // every element is known
+    int64_t elements[];
+};
+
+static int64_t element_of(const kg_value *value, const int32_t *coord)
+{
+    int64_t n = 0;
+    for (int d = 0; d < value->type.rank; d++) n = n * value->type.dims[d] + coord[d];
+    return value->known->elements[n];
+}
+
 static bool known(const kg_value *value, const int32_t *coord, int depth, int64_t *out)
 {
     kg_dtype dtype = value->type.dtype;
+    if (value->known && value->known->all) return *out = element_of(value, coord), true;
     if (value->kind != KG_VALUE_RESULT || value->type.home != KG_HOME_FRAG || depth == DEEPEST ||
         (dtype != KG_I1 && dtype != KG_I32 && dtype != KG_I64))
         return false;
@@ -124,11 +138,7 @@ static bool known(const kg_value *value, const int32_t *coord, int depth, int64_
 
 // ---- tiles --------------------------------------------------------------------------------------
 
-// Kept with the value: what it is does not change, whatever passes do around it.
-struct kg_known_tile {
-    bool all; // every element is known
-    int64_t elements[];
-};
+static struct kg_known_tile *tile_of(const kg_value *value, int depth);
 
 static void fill(struct kg_known_tile *tile, const kg_value *value, int64_t count)
 {
@@ -145,30 +155,39 @@ static void fill(struct kg_known_tile *tile, const kg_value *value, int64_t coun
     }
 }
 
-static struct kg_known_tile *tile_of(const kg_value *value)
+// What it is computed from is kept as well: each element of it goes into many.
+static void keep_operands(const kg_value *value, int depth)
+{
+    const kg_op *op = value->op;
+    for (int i = 0; i < op->n_operands && depth < DEEPEST; i++)
+        if (op->operands[i]->type.home == KG_HOME_FRAG && op->operands[i]->type.rank)
+            tile_of(op->operands[i], depth + 1);
+}
+
+static struct kg_known_tile *tile_of(const kg_value *value, int depth)
 {
     int64_t count = kg_type_elements(&value->type);
     bool result = value->kind == KG_VALUE_RESULT && value->op->parent;
     kg_arena *arena = result ? value->op->parent->kernel->unit->arena : NULL;
     if (value->known || !arena || count > MOST_KEPT) return value->known;
+    int32_t first[KG_MAX_RANK] = {0};
+    int64_t number;
+    if (!known(value, first, 0, &number)) count = 0;
     struct kg_known_tile *tile =
         kg_arena_alloc(arena, sizeof *tile + (size_t)count * sizeof *tile->elements);
-    fill(tile, value, count);
+    if (count) keep_operands(value, depth);
+    if (count) fill(tile, value, count);
     return ((kg_value *)value)->known = tile;
 }
 
 bool kg_known_element(const kg_value *value, const int32_t *coord, int64_t *out)
 {
-    const struct kg_known_tile *tile = tile_of(value);
-    int64_t n = 0;
-    if (!tile || !tile->all) return known(value, coord, 0, out);
-    for (int d = 0; d < value->type.rank; d++) n = n * value->type.dims[d] + coord[d];
-    *out = tile->elements[n];
-    return true;
+    tile_of(value, 0);
+    return known(value, coord, 0, out);
 }
 
 bool kg_known_tile(const kg_value *value)
 {
-    const struct kg_known_tile *tile = tile_of(value);
+    const struct kg_known_tile *tile = tile_of(value, 0);
     return tile && tile->all;
 }

@@ -4,6 +4,13 @@
 #include "ir/infer.h"
 #include "ir/ir.h"
 
+// A layout that is right for a tile; many values have the same one.
+typedef struct kg_right_layout {
+    const kg_layout *layout; // NULL: none yet
+    int32_t dims[KG_MAX_RANK];
+    int warps;
+} kg_right_layout;
+
 typedef struct kg_verifier {
     kg_kernel *kernel;
     kg_diags *diags;
@@ -11,6 +18,7 @@ typedef struct kg_verifier {
     int n_values;
     int32_t first_warp, last_warp; // of the region around the current op
     bool has_layouts;              // some fragment has one: from pass layout on all must
+    kg_right_layout right[8];      // found so lately, by address
 } kg_verifier;
 
 // Reports at an op; verify.c.

@@ -3,6 +3,8 @@
 // tile, and ops that work register by register find their operands in the layout of their result.
 #include "ir/verify.h"
 
+#include <string.h>
+
 static int log2_of(int64_t value)
 {
     int bits = 0;
@@ -78,6 +80,13 @@ static const char *finding(const kg_layout *layout, const kg_type *type, int war
     return covers_core(layout, core_bits) ? NULL : "does not cover its tile once";
 }
 
+// The layout has the rank of a tile that it was right for.
+static bool has_dims(const kg_right_layout *right, const kg_type *type)
+{
+    return right->layout->rank == type->rank &&
+           !memcmp(right->dims, type->dims, sizeof *right->dims * (size_t)type->rank);
+}
+
 void kg_verify_layout(kg_verifier *v, const kg_op *op, const kg_value *value)
 {
     bool is_tile = value->type.home == KG_HOME_FRAG && value->type.rank > 0;
@@ -91,10 +100,18 @@ void kg_verify_layout(kg_verifier *v, const kg_op *op, const kg_value *value)
                            kg_op_info_of(op->code)->name);
         return;
     }
-    const char *text = finding(value->layout, &value->type, v->last_warp - v->first_warp);
-    if (text)
+    int warps = v->last_warp - v->first_warp;
+    kg_right_layout *right = &v->right[(uintptr_t)value->layout / sizeof *value->layout % 8];
+    if (right->layout == value->layout && right->warps == warps && has_dims(right, &value->type))
+        return;
+    const char *text = finding(value->layout, &value->type, warps);
+    if (text) {
         kg_verify_fail(v, KG_D_V204, op, "the layout of this %s %s",
                        kg_type_text(v->diags->arena, &value->type), text);
+        return;
+    }
+    *right = (kg_right_layout){.layout = value->layout, .warps = warps};
+    memcpy(right->dims, value->type.dims, sizeof *right->dims * (size_t)value->type.rank);
 }
 
 // ---- agreement ---------------------------------------------------------------------------------

@@ -80,14 +80,17 @@ static bool check_uses(kg_op *op, void *user)
 // The registers of a warpgroup are changed once: two regions in one warpgroup agree on them.
 typedef struct warpgroups {
     kg_verifier *v;
+    bool any; // the kernel has regions
     const kg_op *changed[8]; // the region that came first
 } warpgroups;
 
 static bool check_registers(kg_op *op, void *user)
 {
     warpgroups *groups = user;
+    if (op->code != KG_OP_WARPS) return true;
+    groups->any = true;
     const kg_attr *registers = kg_op_attr(op, KG_A_REGISTERS);
-    if (op->code != KG_OP_WARPS || !registers) return true;
+    if (!registers) return true;
     int first = (int)kg_op_int(op, KG_A_FIRST, 0) / 4, last = (int)kg_op_int(op, KG_A_LAST, 0);
     for (int group = first; 4 * group < last && group < 8; group++) {
         const kg_op *other = groups->changed[group];
@@ -107,6 +110,7 @@ void kg_verify_roles(kg_verifier *v)
 {
     warpgroups groups = {.v = v};
     kg_walk(v->kernel->body, check_registers, &groups);
+    if (!groups.any) return; // all warps go everywhere
     assignments all = {.v = v};
     all.narrowest = KG_NEW_ARRAY(v->diags->arena, const kg_op *, v->n_values);
     all.region = KG_NEW_ARRAY(v->diags->arena, kg_region, v->n_values);

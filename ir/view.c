@@ -27,17 +27,92 @@ static int64_t known_extent(const kg_value *root, int dim)
     return e && e->kind == KG_SX_INT ? e->value : -1;
 }
 
-static bool within(const kg_value *root, int dim, const kg_value *start, int64_t extent)
-{
-    int64_t first = 0;
-    if (root->type.home == KG_HOME_SHARED) return true;
-    if (start && !kg_const_int(start, &first)) return false;
-    return first >= 0 && first + extent <= known_extent(root, dim);
-}
-
 static const kg_kernel *kernel_of(const kg_value *value)
 {
     return value->op && value->op->parent ? value->op->parent->kernel : NULL;
+}
+
+// ---- bounds that the grid tells ----------------------------------------------------------------
+// index * by + plus, for the index along an axis of the grid.
+typedef struct along_axis {
+    const kg_grid_axis *axis;
+    int64_t by, plus;
+} along_axis;
+
+static bool is_along_axis(const kg_kernel *kernel, const kg_value *value, along_axis *out)
+{
+    if (value->kind == KG_VALUE_GRID) {
+        *out = (along_axis){&kernel->grid[value->index], 1, 0};
+        return out->axis->value == value && out->axis->extent; // none: a kernel made for a proof
+    }
+    const kg_op *op = value->kind == KG_VALUE_RESULT ? value->op : NULL;
+    int64_t constant;
+    if (!op || !op->n_operands || !is_along_axis(kernel, op->operands[0], out)) return false;
+    if (op->code == KG_OP_CAST) return value->type.dtype == KG_I64;
+    if (op->n_operands != 2 || !kg_const_int(op->operands[1], &constant)) return false;
+    if (constant < 0 || constant > INT32_MAX) return false;
+    if (op->code == KG_OP_ADD) return !__builtin_add_overflow(out->plus, constant, &out->plus);
+    return op->code == KG_OP_MUL && constant > 0 &&
+           !__builtin_mul_overflow(out->by, constant, &out->by) &&
+           !__builtin_mul_overflow(out->plus, constant, &out->plus);
+}
+
+// Takes a constant off a sum.
+static const kg_sexpr *without_constant(const kg_sexpr *e, int64_t *constant)
+{
+    *constant = 0;
+    if (e->kind != KG_SX_ADD || e->b->kind != KG_SX_INT) return e;
+    *constant = e->b->value;
+    return e->a;
+}
+
+// No index into so much overflows 32 bits.
+static bool is_narrow(const kg_sexpr *dim)
+{
+    if (dim->kind == KG_SX_INT) return dim->value <= INT32_MAX;
+    if (dim->kind == KG_SX_ADD && dim->b->kind == KG_SX_INT && dim->b->value == 1)
+        return is_narrow(dim->a);
+    return dim->kind == KG_SX_PARAM && dim->param->type.dtype == KG_I32;
+}
+
+// Is an axis so long that tiles of `by` cover the dimension, and nothing behind its end?
+static bool divides(const kg_kernel *kernel, const kg_sexpr *axis, const kg_sexpr *dim, int64_t by)
+{
+    bool down = axis->kind == KG_SX_DIV, up = axis->kind == KG_SX_CEILDIV;
+    if ((!down && !up) || axis->b->kind != KG_SX_INT || axis->b->value < by) return false;
+    if (!kg_sexpr_equal(axis->a, dim)) return false;
+    return down || kg_sexpr_divisor(kernel, dim) % axis->b->value == 0;
+}
+
+// The index along an axis is less than the axis is long: a kernel is launched with the grid that it
+// has.
+static bool within_grid(const kg_kernel *kernel, const kg_sexpr *dim, const kg_value *start,
+                        int64_t extent)
+{
+    along_axis at;
+    int64_t more_in_dim, more_in_axis;
+    if (!is_along_axis(kernel, start, &at)) return false;
+    const kg_sexpr *axis = at.axis->extent;
+    int64_t end = at.plus + extent;
+    if (axis->kind == KG_SX_INT && dim->kind == KG_SX_INT)
+        return axis->value <= INT32_MAX && dim->value <= INT32_MAX && at.by <= INT32_MAX &&
+               (axis->value - 1) * at.by + end <= dim->value;
+    if (start->type.dtype != KG_I64 && !is_narrow(dim)) return false;
+    if (end <= at.by && divides(kernel, axis, dim, at.by)) return true;
+    const kg_sexpr *a = without_constant(dim, &more_in_dim);
+    const kg_sexpr *b = without_constant(axis, &more_in_axis);
+    return at.by == 1 && kg_sexpr_equal(a, b) && more_in_axis - 1 + end <= more_in_dim;
+}
+
+static bool within(const kg_kernel *kernel, const kg_value *root, int dim, const kg_value *start,
+                   int64_t extent)
+{
+    int64_t first = 0;
+    if (root->type.home == KG_HOME_SHARED) return true;
+    if (start && !kg_const_int(start, &first))
+        return kernel && root->tensor && root->tensor->dims[dim] &&
+               within_grid(kernel, root->tensor->dims[dim], start, extent);
+    return first >= 0 && first + extent <= known_extent(root, dim);
 }
 
 static int64_t start_divisor(const kg_value *view, const kg_value *start, int64_t stated)
@@ -94,13 +169,16 @@ static void rename_dims(kg_view_info *out, const kg_op *transpose)
     }
 }
 
-static void add_known_bounds(kg_view_info *out, const kg_type *type)
+static void add_known_bounds(kg_view_info *out, const kg_value *view)
 {
+    const kg_kernel *kernel = kernel_of(view);
+    const int32_t *dims = view->type.dims;
     for (int d = 0; d < out->rank; d++)
-        if (!out->gather[d] && within(out->root, out->dim[d], out->start[d], type->dims[d]))
+        if (!out->gather[d] && within(kernel, out->root, out->dim[d], out->start[d], dims[d]))
             out->inbounds[d] = true;
     for (int d = 0; d < out->root->type.rank; d++)
-        if (out->fixed[d] && within(out->root, d, out->fixed[d], 1)) out->fixed_inbounds[d] = true;
+        if (out->fixed[d] && within(kernel, out->root, d, out->fixed[d], 1))
+            out->fixed_inbounds[d] = true;
 }
 
 void kg_view_resolve(kg_value *operand, kg_view_info *out)
@@ -127,7 +205,7 @@ void kg_view_resolve(kg_value *operand, kg_view_info *out)
     for (; value->kind == KG_VALUE_RESULT && value->op->code == KG_OP_TRANSPOSE;
          value = value->op->operands[0])
         rename_dims(out, value->op);
-    add_known_bounds(out, &operand->type);
+    add_known_bounds(out, operand);
 }
 
 // Bytes that the position of one row (all dimensions but the contiguous one) is a multiple of.

@@ -126,6 +126,19 @@ static kg_bank_count scaled(kg_bank_count count, int64_t sampled, int64_t all)
     return count;
 }
 
+// Where each lane's element of a register lies: its core's coordinates are sums of the lane's bits.
+static void lanes_of(const kg_layout *layout, int reg, int32_t at[32][KG_MAX_RANK])
+{
+    kg_layout_coord(layout, reg, 0, 0, at[0]);
+    for (int lane = 1; lane < 32; lane++) {
+        int bit = __builtin_ctz((unsigned)lane);
+        bool known = bit < layout->bits[KG_IN_LANE];
+        for (int d = 0; d < layout->rank; d++)
+            at[lane][d] =
+                at[lane & (lane - 1)][d] ^ (known ? layout->basis[KG_IN_LANE][bit][d] : 0);
+    }
+}
+
 static kg_bank_count of_fragment(const site *s, const kg_layout *layout, bool owners)
 {
     kg_bank_count count = {0};
@@ -142,12 +155,11 @@ static kg_bank_count of_fragment(const site *s, const kg_layout *layout, bool ow
     }
     for (int i = 0; i < done; i++) {
         int64_t offset[32];
-        for (int lane = 0; lane < 32; lane++) {
-            int32_t at[KG_MAX_RANK];
-            kg_layout_coord(layout, taken[i], lane, 0, at);
+        int32_t at[32][KG_MAX_RANK];
+        lanes_of(layout, taken[i], at);
+        for (int lane = 0; lane < 32; lane++)
             offset[lane] =
-                owners && !kg_layout_is_owner(layout, 0, lane, 0) ? -1 : site_byte(s, at);
-        }
+                owners && !kg_layout_is_owner(layout, 0, lane, 0) ? -1 : site_byte(s, at[lane]);
         kg_bank_add(&count, offset, 32, vec * s->bytes);
     }
     return scaled(count, done, groups);

@@ -40,6 +40,14 @@ typedef struct move {
     bool on;
 } move;
 
+// What a kernel costs that was tried before.
+typedef struct tried {
+    uint32_t rings, keeps; // by bit
+    kg_gathering moves[MOST_CHANGES];
+    int n_moves;
+    kg_cost cost;
+} tried;
+
 typedef struct search {
     kg_pass_context *context;
     kg_kernel *kernel;
@@ -53,6 +61,10 @@ typedef struct search {
     } moves;
     kg_footprints own, *known;
     int tries, most_tries;
+    struct {
+        tried *items;
+        int count, capacity;
+    } tried;
 } search;
 
 // ---- one kernel ---------------------------------------------------------------------------------
@@ -75,9 +87,26 @@ static bool forget_offset(kg_op *op, void *user)
     return true;
 }
 
-static kg_cost price(search *s)
+static tried switches(const search *s)
 {
-    s->tries++;
+    tried t = {0};
+    for (int i = 0; i < s->rings.count; i++) t.rings |= (uint32_t)s->rings.items[i].on << i;
+    for (int i = 0; i < s->keeps.count; i++) t.keeps |= (uint32_t)s->keeps.items[i].on << i;
+    for (int i = 0; i < s->moves.count; i++)
+        if (s->moves.items[i].on) t.moves[t.n_moves++] = s->moves.items[i].what;
+    return t;
+}
+
+static bool same_switches(const tried *a, const tried *b)
+{
+    bool same = a->rings == b->rings && a->keeps == b->keeps && a->n_moves == b->n_moves;
+    for (int i = 0; i < a->n_moves && same; i++)
+        same = a->moves[i].store == b->moves[i].store && a->moves[i].target == b->moves[i].target;
+    return same;
+}
+
+static kg_cost price_anew(search *s)
+{
     apply(s);
     kg_cost cost = kg_place_and_price(s->context, s->kernel, s->known);
     kg_walk(s->kernel->body, forget_offset, NULL);
@@ -97,6 +126,18 @@ static kg_cost price(search *s)
         if (s->moves.items[i].on)
             cost.total += kg_runs_in_loops(kg_loops_around(s->moves.items[i].what.store));
     return cost;
+}
+
+// The kernel itself may be another one afterwards.
+static kg_cost price(search *s)
+{
+    tried t = switches(s);
+    s->tries++;
+    for (int i = 0; i < s->tried.count; i++)
+        if (same_switches(&s->tried.items[i], &t)) return s->tried.items[i].cost;
+    t.cost = price_anew(s);
+    KG_PUSH(s->context->arena, &s->tried, t);
+    return t.cost;
 }
 
 // ---- notes --------------------------------------------------------------------------------------
@@ -290,13 +331,17 @@ static void recall(search *s, const outcome *best)
     for (int i = 0; i < best->n_moves; i++) KG_PUSH(s->context->arena, &s->moves, best->moves[i]);
 }
 
-static void attempt(search *s, bool rings, bool keeps, outcome *best)
+// Repairs cost something each: where all of them together save no synchronization, none of them is
+// worth another try.
+static void attempt(search *s, bool rings, bool keeps, const kg_cost *base, outcome *best)
 {
     if ((rings && !s->rings.count) || (keeps && !s->keeps.count)) return;
     s->moves.count = 0;
     for (int i = 0; i < s->rings.count; i++) s->rings.items[i].on = rings;
     for (int i = 0; i < s->keeps.count; i++) s->keeps.items[i].on = keeps;
-    kg_cost cost = prune(s, gather(s, price(s)), false);
+    kg_cost cost = gather(s, rings || keeps ? price(s) : *base);
+    if (cost.sync.cost >= base->sync.cost && cost.total >= base->total) return;
+    cost = prune(s, cost, false);
     if (cost.total < best->cost.total) remember(s, cost, best);
 }
 
@@ -332,7 +377,7 @@ static bool improve(kg_pass_context *context, kg_kernel *kernel)
     kg_cost base = price(&s);
     if (!base.sync.loop_barriers) return false;
     remember(&s, base, &best);
-    for (int i = 0; i < 4; i++) attempt(&s, i & 1, i & 2, &best);
+    for (int i = 0; i < 4; i++) attempt(&s, i & 1, i & 2, &base, &best);
     recall(&s, &best);
     bool changed = best.cost.total < base.total;
     if (changed) prune(&s, best.cost, true);

@@ -70,13 +70,6 @@ void kg_share_copies(kg_specializer *s, kg_block *producer)
 }
 
 // ---- tiles beyond the grid ---------------------------------------------------------------------
-static bool equal(const kg_sexpr *a, const kg_sexpr *b)
-{
-    if (a->kind != b->kind || a->value != b->value || a->param != b->param) return false;
-    if (a->kind == KG_SX_INT || a->kind == KG_SX_PARAM) return true;
-    return equal(a->a, b->a) && equal(a->b, b->b);
-}
-
 // A place is so many times the index along an axis; 0: it is not.
 static int64_t multiple_of(const kg_value *start, const kg_value *axis)
 {
@@ -94,12 +87,12 @@ static bool covers(const kg_grid_axis *axis, const kg_value *start, const kg_sex
 {
     int64_t by = multiple_of(start, axis->value);
     const kg_sexpr *extent = axis->extent;
-    if (by == 1 && equal(extent, dim)) return true;
+    if (by == 1 && kg_sexpr_equal(extent, dim)) return true;
     if (by < 1) return false;
     if (extent->kind == KG_SX_INT && dim->kind == KG_SX_INT)
         return extent->value * by >= dim->value;
-    return extent->kind == KG_SX_CEILDIV && equal(extent->a, dim) && extent->b->kind == KG_SX_INT &&
-           extent->b->value <= by;
+    return extent->kind == KG_SX_CEILDIV && kg_sexpr_equal(extent->a, dim) &&
+           extent->b->kind == KG_SX_INT && extent->b->value <= by;
 }
 
 static bool is_outside(const kg_grid_axis *axis, kg_value *view)

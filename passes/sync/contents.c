@@ -62,9 +62,7 @@ static bool same_slot(const kg_sync_access *w, const kg_sync_access *r)
 static int64_t unwritten(const kg_sync_access *r, const bool *written)
 {
     const kg_footprint *f = r->bytes;
-    bool any = false;
-    for (int64_t i = 0; i < f->bytes; i++) any |= written[i];
-    if (!f->exact || r->masked) return any ? -1 : 0;
+    if (!f->exact || r->masked) return 0; // nothing was
     for (int64_t g = f->first; g <= f->last; g++)
         for (int64_t i = g << f->granule_log2;
              f->owner[g] != KG_NOBODY && i < (g + 1) << f->granule_log2; i++)
@@ -87,20 +85,39 @@ static void report_unwritten(const kg_sync_program *p, const kg_sync_access *r, 
     kg_diag_note(diags, d, root->loc, "declared here, %lld bytes a slot", (long long)r->slot_bytes);
 }
 
+static bool comes_before(const kg_sync_program *p, const kg_sync_access *w, const kg_sync_access *r)
+{
+    return !w->global && w->writes && w->at.root == r->at.root && same_slot(w, r) &&
+           may_precede(p, w, r);
+}
+
+// The write has all that the read has, where granules of the read lie within those of the write;
+// or has some of it at least, where no more is known of the read.
+static bool covers(const kg_footprint *w, const kg_sync_access *read)
+{
+    const kg_footprint *r = read->bytes;
+    if (!w->exact) return w->bytes > 0;
+    if (!r->exact || read->masked) return w->first <= w->last;
+    int coarser = w->granule_log2 - r->granule_log2;
+    bool all = coarser >= 0;
+    for (int64_t g = r->first; g <= r->last && all; g++)
+        all = r->owner[g] == KG_NOBODY || w->owner[g >> coarser] != KG_NOBODY;
+    return all;
+}
+
 static void check_read(const kg_sync_program *p, const kg_sync_access *r, kg_diags *diags)
 {
-    bool *written = KG_NEW_ARRAY(p->arena, bool, r->slot_bytes + 16);
     bool nothing = true;
     for (int i = 0; i < p->accesses.count; i++) {
         const kg_sync_access *w = &p->accesses.items[i];
-        if (w->global || !w->writes || w->at.root != r->at.root || !same_slot(w, r) ||
-            !may_precede(p, w, r))
-            continue;
+        if (!comes_before(p, w, r)) continue;
+        if (covers(w->bytes, r)) return;
         nothing = false;
-        if (w->bytes->exact)
-            mark(w->bytes, written);
-        else
-            memset(written, 1, (size_t)r->slot_bytes);
+    }
+    bool *written = KG_NEW_ARRAY(p->arena, bool, r->slot_bytes + 16);
+    for (int i = 0; i < p->accesses.count && !nothing; i++) {
+        const kg_sync_access *w = &p->accesses.items[i];
+        if (comes_before(p, w, r)) mark(w->bytes, written);
     }
     int64_t byte = unwritten(r, written);
     if (byte >= 0) report_unwritten(p, r, byte, nothing, diags);

@@ -119,14 +119,24 @@ static void waits_meet(const kg_sync_program *p, const kg_obligations *o, const 
     }
 }
 
+// The author lets any threads meet.
+static bool any_meeting(const kg_sync_program *p, const kg_sync_plan *plan)
+{
+    uint64_t any = 0;
+    for (int i = 0; i < kg_points_words(p); i++)
+        any |= plan->hand.words[i] | plan->hand_warp.words[i];
+    return any || plan->hand_groups;
+}
+
 void kg_sync_hand_meets(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
                         bool *met)
 {
+    bool meetings = any_meeting(p, plan);
     for (int g = 0; g < KG_GROUPS; g++) waits_meet(p, o, plan, (kg_group)g, met);
     for (int i = 0; i < o->count; i++) {
         const kg_obligation *x = &o->items[i];
         if (!x->wait && x->meet != KG_MEET_NONE)
-            met[i] = !kg_sync_path_open(p, x, meeting_points(p, plan, x));
+            met[i] = meetings && !kg_sync_path_open(p, x, meeting_points(p, plan, x));
         if (x->fence != KG_FENCE_NONE) met[i] = kg_fences_by_hand(p, plan, x, met[i]);
     }
 }

@@ -101,12 +101,24 @@ static void clip_distances(const kg_op *loop, kg_relation *r)
     r->distance = r->distances ? __builtin_ctzll(r->distances) + 1 : 0;
 }
 
+// Two accesses of shared memory that have no byte in common, in whatever trips.
+static bool never_meet(const kg_sync_access *a, const kg_sync_access *b)
+{
+    return !a->global && !b->global && !b->released && a->at.root != b->at.root &&
+           kg_sync_lie_apart(a, b);
+}
+
 static void derive_pair(deriver *d, int ia, int ib)
 {
     const kg_sync_program *p = d->p;
     const kg_sync_access *a = &p->accesses.items[ia], *b = &p->accesses.items[ib];
     int common = kg_sync_common(p, a->node, b->node);
-    if (a->node < b->node && !exclusive(p, a->node, b->node, common)) {
+    bool in_trip = a->node < b->node && !exclusive(p, a->node, b->node, common);
+    if (never_meet(a, b)) {
+        d->out->spared.apart += in_trip + kg_sync_block_at(p, common)->loops;
+        return;
+    }
+    if (in_trip) {
         kg_relation r = kg_sync_relate(p, a, b, NULL);
         add(d, ia, ib, -1, &r);
     }

@@ -67,5 +67,7 @@ typedef struct kg_relation {
 // a before b in one trip (carrier NULL) or across the back edge of that loop.
 kg_relation kg_sync_relate(const kg_sync_program *p, const kg_sync_access *a,
                            const kg_sync_access *b, const kg_op *carrier);
+// The buffers of two accesses of shared memory have no byte of any slot in common.
+bool kg_sync_lie_apart(const kg_sync_access *a, const kg_sync_access *b);
 // Two tensors that may be the same memory.
 bool kg_sync_may_alias(const kg_value *a, const kg_value *b);

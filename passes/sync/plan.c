@@ -11,6 +11,7 @@
 #include "passes/sync/hand.h"
 #include "passes/sync/waits.h"
 
+#include <limits.h>
 #include <string.h>
 
 enum { TIE = 1024 }; // costs differ by less only to prefer one of equals
@@ -305,16 +306,17 @@ static void drop_wait(const counter *c, int point)
 // A wait whose copies another wait has completed already, at the same counts, is not needed.
 static void prune_waits(const counter *c, kg_replay *replay)
 {
+    int *least = KG_NEW_ARRAY(c->l->p->arena, int, c->l->p->n_points + 1);
+    for (int i = 0; i < c->l->p->n_points; i++)
+        least[i] = replay->count[i] < 0 ? INT_MAX : replay->count[i];
     for (int i = 0; i < c->l->p->n_points; i++) {
         if (!kg_points_has(c->waits->at, i)) continue;
         drop_wait(c, i);
         if (replay->count[i] < 0) continue;
         kg_replay without;
-        kg_waits_replay(c->record, &without);
-        guard_unseen(c, &without);
-        if (without.bounded && !newly_open(c, &without) && same_counts(c, replay, &without, i) &&
-            all_unseen_wait(c, &without))
-            continue;
+        bool same = kg_waits_try(c->record, least, &without) && !newly_open(c, &without);
+        if (same) guard_unseen(c, &without);
+        if (same && same_counts(c, replay, &without, i) && all_unseen_wait(c, &without)) continue;
         kg_points_add(c->waits->at, i);
     }
 }
@@ -385,6 +387,7 @@ static void wait_later(const counter *c, kg_replay *replay)
 {
     planner *l = c->l;
     int *early = KG_NEW_ARRAY(l->p->arena, int, l->p->n_points + 1);
+    int *least = KG_NEW_ARRAY(l->p->arena, int, l->p->n_points + 1);
     for (int i = 0; i < l->p->n_points; i++) early[i] = -1;
     for (int i = 0; i < l->o->count; i++) {
         const kg_obligation *o = &l->o->items[i];
@@ -398,12 +401,13 @@ static void wait_later(const counter *c, kg_replay *replay)
         kg_replay with;
         if (early[point] < 0) continue;
         kg_points_add(c->waits->at, point);
-        kg_waits_replay(c->record, &with);
-        if (with.bounded && !newly_open(c, &with) &&
+        least[early[point]] = replay->count[early[point]] + 1;
+        if (kg_waits_try(c->record, least, &with) && !newly_open(c, &with) &&
             with.count[early[point]] > replay->count[early[point]])
             *replay = with;
         else
             drop_wait(c, point);
+        least[early[point]] = 0;
     }
 }
 
@@ -419,23 +423,33 @@ static kg_points late_points(const counter *c)
     return out;
 }
 
-static void count_waits(planner *l, kg_group group)
+static void replay_waits(planner *l, kg_group group, kg_replay *replay)
 {
     counter c = {l, group, &l->plan->waits[group], NULL};
-    kg_replay replay;
     c.record = kg_waits_record(l->p, l->o, l->plan, group, late_points(&c));
-    kg_waits_replay(c.record, &replay);
-    while (replay.bounded && newly_open(&c, &replay) && close_open(&c, &replay))
-        kg_waits_replay(c.record, &replay);
-    if (replay.bounded) {
-        if (group == KG_GROUP_WGMMA) wait_later(&c, &replay);
-        guard_unseen(&c, &replay);
-        prune_waits(&c, &replay);
-    }
-    c.waits->count = KG_NEW_ARRAY(l->p->arena, int, l->p->n_points + 1);
-    for (int i = 0; i < l->p->n_points; i++)
-        c.waits->count[i] = replay.count[i] > 0 ? replay.count[i] : 0;
-    c.waits->binding = replay.binding;
+    kg_waits_replay(c.record, replay);
+    while (replay->bounded && newly_open(&c, replay) && close_open(&c, replay))
+        kg_waits_replay(c.record, replay);
+    if (!replay->bounded) return;
+    if (group == KG_GROUP_WGMMA) wait_later(&c, replay);
+    guard_unseen(&c, replay);
+    prune_waits(&c, replay);
+}
+
+// How many groups each wait of the plan leaves, and what for.
+static void count_waits(planner *l, kg_group group)
+{
+    kg_sync_waits *waits = &l->plan->waits[group];
+    int n = l->p->n_points;
+    kg_replay replay = {0};
+    if (l->p->has_async[group]) replay_waits(l, group, &replay);
+    waits->count = KG_NEW_ARRAY(l->p->arena, int, n + 1);
+    waits->binding = replay.binding;
+    for (int i = 0; i < n && replay.count; i++)
+        waits->count[i] = replay.count[i] > 0 ? replay.count[i] : 0;
+    if (replay.binding) return;
+    waits->binding = KG_NEW_ARRAY(l->p->arena, kg_binding, n + 1);
+    memset(waits->binding, -1, sizeof *waits->binding * (size_t)n);
 }
 
 // Behind its commit every way to the end leads past a wait for all, whatever a replay could or

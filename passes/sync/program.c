@@ -237,6 +237,7 @@ static kg_sync_program *build(kg_arena *arena, kg_kernel *kernel, bool footprint
     kg_sync_program *p = KG_NEW(arena, kg_sync_program);
     p->arena = arena;
     p->kernel = kernel;
+    p->compared = KG_NEW(arena, kg_sync_compared);
     kg_kernel_number(kernel, NULL);
     kg_assigns_collect(arena, kernel, &p->assigns);
     kg_sync_find_fragments(p);

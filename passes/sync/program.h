@@ -86,6 +86,13 @@ typedef struct kg_sync_point {
     bool within_roles;
 } kg_sync_point;
 
+// The pair of accesses whose bytes were compared last: each of its relations asks for them.
+typedef struct kg_sync_compared {
+    const kg_sync_access *a, *b;
+    kg_apart apart;
+    int64_t byte;
+} kg_sync_compared;
+
 typedef struct kg_sync_program {
     kg_arena *arena;
     kg_kernel *kernel;
@@ -109,6 +116,7 @@ typedef struct kg_sync_program {
     bool has_phases;                   // some copy completes a phase
     const kg_value **fragments;        // by value id: see registers.h; NULL: no tensor cores
     bool has_roles;
+    kg_sync_compared *compared;
 } kg_sync_program;
 
 // Numbers the kernel and builds the view. Footprints of shared accesses are computed on demand.

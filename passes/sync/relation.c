@@ -33,11 +33,16 @@ static uint64_t slot_distances(const kg_sync_program *p, const kg_sync_access *a
     kg_difference d =
         kg_affine_difference(&p->assigns, &a->slot, a->at.op, &b->slot, b->at.op, carrier, a->ring);
     if (!d.exact) return any_distance;
-    if (!carrier) return residue(d.base, a->ring) == 0 ? any_distance : 0;
+    int64_t slot = residue(d.base, a->ring), slope = residue(d.slope, a->ring);
+    if (!carrier) return slot == 0 ? any_distance : 0;
     uint64_t set = 0;
-    for (int i = 1; i <= DISTANCES; i++)
-        if (residue(d.base + residue(d.slope, a->ring) * i, a->ring) == 0)
-            set |= UINT64_C(1) << (i - 1);
+    int period = a->ring < DISTANCES ? a->ring : DISTANCES;
+    for (int i = 0; i < period; i++) {
+        slot += slope;
+        if (slot >= a->ring) slot -= a->ring;
+        set |= (uint64_t)(slot == 0) << i;
+    }
+    for (; period < DISTANCES; period *= 2) set |= set << period;
     return set;
 }
 
@@ -490,34 +495,48 @@ static kg_relation relate_by_thread(kg_apart apart, uint64_t distances, bool car
                          .byte = -1};
 }
 
-// Buffers whose slots have no byte in common.
-static bool lie_apart(const kg_sync_access *a, const kg_sync_access *b)
+bool kg_sync_lie_apart(const kg_sync_access *a, const kg_sync_access *b)
 {
     return a->offset + a->ring * a->slot_bytes <= b->offset ||
            b->offset + b->ring * b->slot_bytes <= a->offset;
 }
 
-static kg_relation relate_bytes(const kg_sync_access *a, const kg_sync_access *b,
-                                uint64_t distances, bool carried)
+// The worst that the bytes of any two slots tell, and where.
+static kg_apart compare_bytes(const kg_sync_access *a, const kg_sync_access *b, int64_t *byte)
 {
-    kg_relation r = {.byte = -1};
     bool one_root = a->at.root == b->at.root;
+    kg_apart worst = KG_APART_NOT;
     // Another copy into the slot is a phase more of its mbarrier, for which all warps must have
     // seen the end of the one before: whoever asks for it meets them, whatever the product has
     // read.
     bool by_group = a->group == KG_GROUP_WGMMA && b->at.effect->proxy == KG_PROXY_GENERIC;
-    if (!one_root && lie_apart(a, b)) distances = 0;
-    for (int i = 0; distances && i < (one_root ? 1 : a->ring); i++)
+    for (int i = 0; i < (one_root ? 1 : a->ring); i++)
         for (int j = 0; j < (one_root ? 1 : b->ring); j++) {
-            int64_t byte = -1;
+            int64_t at = -1;
             kg_apart here = (by_group ? kg_footprint_conflict_by_group : kg_footprint_conflict)(
                 a->bytes, a->offset + i * a->slot_bytes, b->bytes, b->offset + j * b->slot_bytes,
-                &byte);
-            if (here > r.apart) {
-                r.apart = here;
-                r.byte = byte;
-            }
+                &at);
+            if (here <= worst) continue;
+            worst = here;
+            *byte = at;
         }
+    return worst;
+}
+
+static kg_relation relate_bytes(const kg_sync_program *p, const kg_sync_access *a,
+                                const kg_sync_access *b, uint64_t distances, bool carried)
+{
+    kg_relation r = {.byte = -1};
+    kg_sync_compared *last = p->compared;
+    if (a->at.root != b->at.root && kg_sync_lie_apart(a, b)) distances = 0;
+    if (distances && (last->a != a || last->b != b)) {
+        *last = (kg_sync_compared){a, b, KG_APART_NOT, -1};
+        last->apart = compare_bytes(a, b, &last->byte);
+    }
+    if (distances) {
+        r.apart = last->apart;
+        r.byte = last->byte;
+    }
     r.meets = r.apart != KG_APART_NOT && distances;
     r.distances = distances;
     r.distance = carried ? lowest(distances) : 0;
@@ -555,11 +574,11 @@ static kg_relation relate(const kg_sync_program *p, const kg_sync_access *a,
             return never;
         return relate_views(p, a, b, carrier, any_distance);
     }
-    if (a->at.root != b->at.root) return relate_bytes(a, b, any_distance, carrier != NULL);
+    if (a->at.root != b->at.root) return relate_bytes(p, a, b, any_distance, carrier != NULL);
     uint64_t slots = slot_distances(p, a, b, carrier);
     if (!slots) return other_slots;
     if (!a->at.exact || !b->at.exact) return relate_views(p, a, b, carrier, slots);
-    return relate_bytes(a, b, slots, carrier != NULL);
+    return relate_bytes(p, a, b, slots, carrier != NULL);
 }
 
 kg_relation kg_sync_relate(const kg_sync_program *p, const kg_sync_access *a,

@@ -37,6 +37,7 @@ typedef struct need {
     kg_rendezvous meet;
     bool one_ring;
     bool full;    // of a bulk store: what it has written, not what it reads
+    bool asked;   // the author's synchronization does not see to it
     kg_ties ties; // warps that exchange the bytes; only if the author has groups meet
 } need;
 typedef struct needs {

@@ -31,6 +31,7 @@ static void collect_needs(kg_recording *r)
             n.ties = kg_ties_none(p->kernel->warps);
             KG_PUSH(p->arena, list, n);
         }
+        list->items[k].asked |= !o->found_by_hand;
         if (o->meet > list->items[k].meet) list->items[k].meet = o->meet;
         if (r->plan->hand_groups && !kg_ties_add(p, &list->items[k].ties, o))
             list->items[k].ties = kg_ties_all(p->kernel->warps);
@@ -257,8 +258,10 @@ typedef struct judge {
     const kg_recording *r;
     const kg_sync_plan *plan;
     kg_replay *out;
-    uint8_t *acts; // by point
+    const int *least; // by point; NULL: whatever it comes to
+    uint8_t *acts;    // by point
     int work;
+    bool refused;
 } judge;
 
 // What happens in context `when` happens to the threads that issued a copy in context `copy`, if
@@ -297,6 +300,7 @@ static bool rendezvous(const judge *j, int point, const need *n)
 static void lower_count(judge *j, int point, int groups, const meeting *m)
 {
     int *count = &j->out->count[point];
+    j->refused |= j->least && groups < j->least[point];
     if (*count >= 0 && groups >= *count) return;
     *count = groups;
     j->out->binding[point] = (kg_binding){j->r->events.items[m->copy].number, m->access};
@@ -348,16 +352,21 @@ static bool knows_all_points(const judge *j)
 static bool judge_all(judge *j, uint8_t *pair)
 {
     const kg_recording *r = j->r;
-    for (int i = 0; i < r->meetings.count && j->work <= KG_REPLAY_WORK; i++) {
+    for (int i = 0; i < r->meetings.count && j->work <= KG_REPLAY_WORK && !j->refused; i++) {
         const meeting *m = &r->meetings.items[i];
-        if (!served(j, m))
-            pair[(size_t)m->need->a * (size_t)r->p->accesses.count + (size_t)m->access] |=
-                PAIR_OPEN;
+        if (served(j, m)) continue;
+        pair[(size_t)m->need->a * (size_t)r->p->accesses.count + (size_t)m->access] |= PAIR_OPEN;
+        j->refused |= j->least && m->need->asked;
     }
-    return !r->failed && j->work <= KG_REPLAY_WORK;
+    return !r->failed && j->work <= KG_REPLAY_WORK && !j->refused;
 }
 
 void kg_waits_replay(kg_recording *r, kg_replay *out)
+{
+    kg_waits_try(r, NULL, out);
+}
+
+bool kg_waits_try(kg_recording *r, const int *least, kg_replay *out)
 {
     const kg_sync_program *p = r->p;
     size_t n = (size_t)p->accesses.count, n_counts = sizeof *out->count * (size_t)p->n_points;
@@ -368,13 +377,14 @@ void kg_waits_replay(kg_recording *r, kg_replay *out)
     out->unseen = KG_NEW_ARRAY(p->arena, bool, r->o->count + 1);
     memset(out->count, -1, n_counts);
     judge j = judge_of(r, out);
+    j.least = least;
     if (!knows_all_points(&j)) record(r);
     uint8_t *pairs = KG_NEW_ARRAY(p->arena, uint8_t, n * n + 1);
     memcpy(pairs, r->pair, n * n);
     out->bounded = judge_all(&j, pairs);
     if (!out->bounded) {
         memset(out->count, 0, n_counts);
-        return;
+        return false;
     }
     for (int i = 0; i < r->o->count; i++) {
         const kg_obligation *x = &r->o->items[i];
@@ -383,6 +393,7 @@ void kg_waits_replay(kg_recording *r, kg_replay *out)
         out->open[i] = wait && (pair & PAIR_OPEN);
         out->unseen[i] = wait && !(pair & PAIR_SEEN);
     }
+    return true;
 }
 
 bool kg_waits_in_flight(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,

@@ -34,6 +34,10 @@ bool kg_waits_concern(const kg_sync_program *p, const kg_obligation *o, kg_group
 kg_recording *kg_waits_record(const kg_sync_program *p, const kg_obligations *o,
                               const kg_sync_plan *plan, kg_group group, kg_points more);
 void kg_waits_replay(kg_recording *r, kg_replay *out);
+// The same, but false, and no more is known, as soon as something is open that the author's
+// synchronization does not see to, a wait leaves fewer groups than least[point], or there is too
+// much to replay.
+bool kg_waits_try(kg_recording *r, const int *least, kg_replay *out);
 // With the counts that the plan has, some copy may outlast the kernel.
 bool kg_waits_in_flight(const kg_sync_program *p, const kg_obligations *o, const kg_sync_plan *plan,
                         kg_group group);

@@ -182,6 +182,100 @@ static void gathered_columns(void **state)
 }
 
 // Copies of every width and shape, also by threads that do not divide the tile.
+// What is gathered from shared memory by indices that the text alone tells, in rows and in columns:
+// bits of the coordinate in other places, with a loop's index on top, and what is no such thing.
+typedef struct known_gather {
+    const char *index;
+    int64_t of_coordinate[64]; // filled below
+    int64_t of_loop;           // times the loop's index
+} known_gather;
+
+static void run_known_gather(const known_gather *g, bool rows)
+{
+    char source[512];
+    snprintf(source, sizeof source,
+             "kernel known(x: global f32[64, 64], y: global f32[4, 64, 64])\n  warps 4\n{\n"
+             "  shared s: f32[64, 64] = load x\n  for i in 0 .. 4 {\n"
+             "    store y[i, .., ..] = load s[%s, %s]\n  }\n}\n",
+             rows ? g->index : ".. + 64", rows ? ".. + 64" : g->index);
+    program_case c = {.file = g->index, .source = source};
+    double *x = program_add(&c, "x", "f32", IN, 0, 64 * 64),
+           *y = program_add(&c, "y", "f32", OUT, 0, 4 * 64 * 64);
+    for (int64_t i = 0; i < 4; i++)
+        for (int64_t r = 0; r < 64; r++)
+            for (int64_t k = 0; k < 64; k++) {
+                int64_t at = g->of_coordinate[rows ? r : k] + i * g->of_loop;
+                y[(i * 64 + r) * 64 + k] = rows ? x[at * 64 + k] : x[r * 64 + at];
+            }
+    program_run(&c);
+}
+
+static void known_gathers(void **state)
+{
+    known_gather all[] = {{"iota(64) / 16 * 16 + i*4 + 3", {0}, 4},
+                          {"iota(64) % 16 * 4 + i", {0}, 1},
+                          {"i*3 + iota(64) / 4 + 5", {0}, 3},
+                          {"iota(64) % 8 * 8 + iota(64) / 8", {0}, 0},
+                          {"63 - iota(64)", {0}, 0},
+                          {"iota(64) * 5 % 64", {0}, 0},
+                          {"iota(64) / 2 + i*8", {0}, 8}};
+    for (int64_t at = 0; at < 64; at++) {
+        const int64_t of[] = {at / 16 * 16 + 3, at % 16 * 4, at / 4 + 5, at % 8 * 8 + at / 8,
+                              63 - at,          at * 5 % 64, at / 2};
+        for (int n = 0; n < 7; n++) all[n].of_coordinate[at] = of[n];
+    }
+    for (int n = 0; n < 7; n++)
+        for (int rows = 0; rows < 2; rows++) run_known_gather(&all[n], rows);
+}
+
+// Written in other places and read back as they lie.
+static void known_scatter(void **state)
+{
+    program_case c = {.file = "scatter",
+                      .source = "kernel scatter(x: global f32[64, 64], y: global f32[64, 64])\n"
+                                "  warps 4\n{\n  shared s: f32[64, 64]\n"
+                                "  store transpose(s[.. + 64, iota(64) % 8 * 8 + iota(64) / 8])"
+                                " = load x\n  store y = load s\n}\n"};
+    double *x = program_add(&c, "x", "f32", IN, 0, 64 * 64),
+           *y = program_add(&c, "y", "f32", OUT, 0, 64 * 64);
+    for (int64_t r = 0; r < 64; r++)
+        for (int64_t k = 0; k < 64; k++) y[k * 64 + r % 8 * 8 + r / 8] = x[r * 64 + k];
+    program_run(&c);
+}
+
+// Rows one behind the other that end somewhere, as indices: read into registers and into a buffer,
+// and written, where they are in the tensor too.
+static void limited_rows(void **state)
+{
+    static const int64_t ends[][2] = {{0, 32}, {5, 20}, {-3, 10}, {60, 200}, {40, 40}};
+    int64_t n = 70;
+    for (int i = 0; i < 5; i++) {
+        int64_t first = ends[i][0], end = ends[i][1];
+        program_case c = {
+            .file = "rows",
+            .source = "kernel rows(x: global f32[N, 64], y: global f32[2, 32, 64],\n"
+                      "            z: global f32[N, 64], first: i32, end: i32)\n  warps 4\n{\n"
+                      "  t = first + iota(32)\n  at = select(t < end, t, -1)\n"
+                      "  shared s: f32[32, 64] = load x[at, ..]\n  r = load x[at, ..]\n"
+                      "  store y[0, .., ..] = load s\n  store y[1, .., ..] = r\n"
+                      "  store z[at, ..] = r * 2.0\n}\n"};
+        double *x = program_add(&c, "x", "f32", IN, 0, n * 64),
+               *y = program_add(&c, "y", "f32", OUT, 0, 2 * 32 * 64),
+               *z = program_add(&c, "z", "f32", ZEROED, 0, n * 64);
+        program_scalar(&c, "first", first);
+        program_scalar(&c, "end", end);
+        program_scalar(&c, "N", n);
+        for (int64_t r = 0; r < 32; r++)
+            for (int64_t k = 0; k < 64; k++) {
+                int64_t at = first + r;
+                bool inside = at < end && at >= 0 && at < n;
+                y[r * 64 + k] = y[(32 + r) * 64 + k] = inside ? x[at * 64 + k] : 0;
+                if (inside) z[at * 64 + k] = 2 * x[at * 64 + k];
+            }
+        program_run(&c);
+    }
+}
+
 static void copies(void **state)
 {
     static const struct {
@@ -282,6 +376,9 @@ int main(void)
         cmocka_unit_test(masks_and_else),
         cmocka_unit_test(gathers),
         cmocka_unit_test(gathered_columns),
+        cmocka_unit_test(known_gathers),
+        cmocka_unit_test(known_scatter),
+        cmocka_unit_test(limited_rows),
         cmocka_unit_test(copies),
         cmocka_unit_test(atomics),
         cmocka_unit_test(rings_of_every_size),
