@@ -97,11 +97,12 @@ static void put(crew *c, state *s, int role, const kg_op *op)
     state_push(c->v, &c->work, s);
 }
 
-// One state may have gone into both arms.
+// One state may have gone into both arms, and what was chosen is not remembered: where it is, what
+// comes out of the one is never equal to what comes out of the other.
 static bool may_go_both_ways(const validator *v, const kg_op *branch)
 {
-    guard_kind kind = v->guards[branch->id].kind;
-    return kind == GUARD_FREE || kind == GUARD_VALUE;
+    const guard *g = &v->guards[branch->id];
+    return g->kind == GUARD_FREE && g->condition < 0;
 }
 
 static void go_to_block(crew *c, state *s, int role, const kg_block *block);
