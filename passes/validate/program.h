@@ -8,7 +8,7 @@ enum {
     MOST_ENTRIES = 4,      // accesses of a cell since its last write that are told apart
     MOST_GENERATIONS = 40, // 0: everybody knows
     MANY_GENERATIONS = 32, // that are kept though nobody may ask for them
-    MOST_GLOBAL = 32,      // accesses of a tensor that are told apart
+    MOST_GLOBAL = 64,      // accesses of a tensor that are told apart
     MOST_CONDITIONS = 64,  // whose outcome is remembered
     MOST_WARPS = 32,
     MOST_PLANES = 8, // of a generation
