@@ -124,6 +124,7 @@ static kg_block *open_loop(const copier *c, kg_value *low, kg_value *high)
     kg_overlap *o = c->o;
     kg_value *step = kg_make_int(&c->place, o->body->arg->type.dtype, 1);
     kg_op *loop = kg_make(&c->place, KG_OP_FOR, 3, (kg_value *[]){low, high, step});
+    if (!kg_op_int(o->body->owner, KG_A_SPLIT, 1)) kg_op_set_int(o->kernel, loop, KG_A_SPLIT, 0);
     kg_block *body = kg_op_add_block(o->kernel, loop);
     body->arg = KG_NEW(o->kernel->unit->arena, kg_value);
     *body->arg = *o->body->arg;

@@ -6,7 +6,8 @@
 //   changes tiles and nothing else, taken in the last trips only: by its condition, once taken it
 //   is taken to the end. Code generation writes such a loop twice: trips up to the first in which a
 //   branch of this kind is taken, with nothing of these branches, and the rest as it stands. Which
-//   trip that is the code asks before each one, so the mark is never wrong.
+//   trip that is the code asks before each one, so the mark is never wrong. A loop that says
+//   `split=0` stays one: it costs what the branch costs in each trip, and half as much text.
 // Never: changes what is computed, or the order of anything. Each warp runs the same ops in the
 //   same order, so the passes behind this one see one loop.
 //
@@ -41,7 +42,8 @@ static bool changes_tile(const kg_op *branch)
 static bool mark(kg_op *op, void *user)
 {
     bool wanted = false;
-    if (op->code != KG_OP_FOR || has_loop(op->blocks[0])) return true;
+    if (op->code != KG_OP_FOR || has_loop(op->blocks[0]) || !kg_op_int(op, KG_A_SPLIT, 1))
+        return true;
     for (kg_op *branch = op->blocks[0]->first; branch && !wanted; branch = branch->next)
         wanted = kg_splits_loop(op, branch) && changes_tile(branch);
     if (wanted) kg_op_set_int(user, op, KG_A_SPLIT, 1);
