@@ -267,7 +267,8 @@ static void write_copies(struct speller *w, LLVMBasicBlockRef block, LLVMValueRe
         LLVMValueRef phi = again ? NULL : LLVMGetFirstInstruction(to);
         for (; phi && LLVMIsAPHINode(phi); phi = LLVMGetNextInstruction(phi)) {
             struct spelled *item = cg_spell_chosen(w, phi);
-            if (!item || !LLVMGetFirstUse(phi)) continue;
+            // (LLVM's uses have gone to the phi's assembly already, if that stands in front.)
+            if (!item || (!LLVMGetFirstUse(phi) && !item->escapes)) continue;
             unsigned k = 0;
             while (LLVMGetIncomingBlock(phi, k) != block) k++;
             write_copy(w, item, LLVMGetIncomingValue(phi, k), branch);
@@ -337,11 +338,18 @@ static void pass(struct speller *w, struct spelled *item)
         cg_spell_close(w, x);
 }
 
+// What is left of the uses is by phis that go, too.
 static void erase(struct speller *w)
 {
     for (uint32_t i = w->s.count; i-- > 0;) {
         struct spelled *item = &w->s.items[i];
         if (!item->chosen) continue;
+        for (LLVMUseRef use = LLVMGetFirstUse(item->value); use; use = LLVMGetNextUse(use))
+            if (!cg_spell_chosen(w, LLVMGetUser(use))) {
+                cg_fail(w->m, CG_ERROR_LLVM, "an instruction became text that LLVM still uses");
+                w->failed = true;
+                return;
+            }
         if (LLVMGetFirstUse(item->value))
             LLVMReplaceAllUsesWith(item->value, LLVMGetUndef(LLVMTypeOf(item->value)));
         LLVMInstructionEraseFromParent(item->value);

@@ -93,6 +93,25 @@ static void branches_and_sure_loops(void **state)
     }
 }
 
+// A loop carries what only an instruction of LLVM's reads, the rounding to f16.
+static void rounded_at_each_trip(void **state)
+{
+    for (int n = 0; n < 3; n++) {
+        program_case c;
+        double *y, *z,
+            *x = program(&c,
+                         "  frag h: f16[256] = min(cast(8.0 * a, f16), 4.0)\n"
+                         "  for t in 0 .. n {\n    h = h + h\n  }\n  b = cast(h, f32)\n",
+                         n, &y, &z);
+        for (int k = 0; k < N; k++) {
+            x[k] = (double)(k % 64) / 64;
+            y[k] = x[k];
+            z[k] = ldexp(fmin(8 * x[k], 4), n);
+        }
+        program_run(&c);
+    }
+}
+
 // Bit by bit what a fused operation gives, not what two give.
 static void products_are_not_rounded(void **state)
 {
@@ -121,6 +140,7 @@ int main(void)
         cmocka_unit_test(tiles_change_places),
         cmocka_unit_test(the_round_before),
         cmocka_unit_test(branches_and_sure_loops),
+        cmocka_unit_test(rounded_at_each_trip),
         cmocka_unit_test(products_are_not_rounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
