@@ -137,10 +137,8 @@ static void products_are_not_rounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tiles_change_places),
-        cmocka_unit_test(the_round_before),
-        cmocka_unit_test(branches_and_sure_loops),
-        cmocka_unit_test(rounded_at_each_trip),
+        cmocka_unit_test(tiles_change_places),      cmocka_unit_test(the_round_before),
+        cmocka_unit_test(branches_and_sure_loops),  cmocka_unit_test(rounded_at_each_trip),
         cmocka_unit_test(products_are_not_rounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
