@@ -202,6 +202,19 @@ static void write_assembly(struct speller *w, struct spelled *item, LLVMValueRef
 
 // ---- phis ---------------------------------------------------------------------------------------
 
+// Does another phi of the block get the value, or one of its results, when its own turn comes?
+static bool goes_to_phi(LLVMValueRef value, const struct spelled *phi)
+{
+    for (LLVMUseRef use = LLVMGetFirstUse(value); use; use = LLVMGetNextUse(use)) {
+        LLVMValueRef user = LLVMGetUser(use);
+        bool other = user != phi->value && LLVMIsAPHINode(user);
+        if (other && LLVMGetInstructionParent(user) == phi->block) return true;
+        if (LLVMGetInstructionOpcode(user) == LLVMExtractValue && goes_to_phi(user, phi))
+            return true;
+    }
+    return false;
+}
+
 // May the blocks before write the register itself? Only if they go nowhere else, and none of them
 // still has to read it for another phi of the block.
 static bool is_direct(struct spelled *phi)
@@ -217,10 +230,8 @@ static bool is_direct(struct spelled *phi)
     for (LLVMUseRef use = LLVMGetFirstUse(phi->value); use; use = LLVMGetNextUse(use)) {
         LLVMValueRef user = LLVMGetUser(use);
         if (LLVMGetInstructionOpcode(user) == LLVMBitCast) phi->direct = false;
-        if (user != phi->value && LLVMIsAPHINode(user) &&
-            LLVMGetInstructionParent(user) == phi->block)
-            phi->direct = false;
     }
+    phi->direct = phi->direct && !goes_to_phi(phi->value, phi);
     return phi->direct;
 }
 

@@ -112,6 +112,35 @@ static void rounded_at_each_trip(void **state)
     }
 }
 
+// The same of products, whose registers LLVM carries together.
+static void the_product_before(void **state)
+{
+    enum { D = 16 };
+    for (int n = 0; n < 4; n++) {
+        program_case c = {.file = "the_product_before",
+                          .source = "kernel k(x: global f16[16, 16], y: global f32[16, 16],\n"
+                                    "         z: global f32[16, 16], n: i32)\n  warps 1\n{\n"
+                                    "  shared s: f16[16, 16] = load x[0.., 0..]\n"
+                                    "  frag a: f32[16, 16] = dot(s, s)\n"
+                                    "  frag b: f32[16, 16] = 0.0\n  for t in 0 .. n {\n"
+                                    "    b = a\n    a = dot(s, s, a)\n  }\n"
+                                    "  store y[0.., 0..] = a\n  store z[0.., 0..] = b\n}\n"};
+        double *x = program_add(&c, "x", "f16", PROGRAM_INPUT, 0, D * D);
+        double *y = program_add(&c, "y", "f32", PROGRAM_OUTPUT, 0, D * D);
+        double *z = program_add(&c, "z", "f32", PROGRAM_OUTPUT, 0, D * D);
+        program_scalar(&c, "n", n);
+        for (int i = 0; i < D * D; i++) x[i] = i % 7 - 3;
+        for (int i = 0; i < D; i++)
+            for (int k = 0; k < D; k++) {
+                double sum = 0;
+                for (int j = 0; j < D; j++) sum += x[i * D + j] * x[j * D + k];
+                y[i * D + k] = (n + 1) * sum;
+                z[i * D + k] = n * sum;
+            }
+        program_run(&c);
+    }
+}
+
 // Bit by bit what a fused operation gives, not what two give.
 static void products_are_not_rounded(void **state)
 {
@@ -137,9 +166,9 @@ static void products_are_not_rounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tiles_change_places),      cmocka_unit_test(the_round_before),
-        cmocka_unit_test(branches_and_sure_loops),  cmocka_unit_test(rounded_at_each_trip),
-        cmocka_unit_test(products_are_not_rounded),
+        cmocka_unit_test(tiles_change_places),     cmocka_unit_test(the_round_before),
+        cmocka_unit_test(branches_and_sure_loops), cmocka_unit_test(rounded_at_each_trip),
+        cmocka_unit_test(the_product_before),      cmocka_unit_test(products_are_not_rounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
