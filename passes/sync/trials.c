@@ -143,7 +143,13 @@ static bool try_bound(kg_recording *r, kg_value *bound, const kg_op *loop, int64
             !kg_scalars_leaf(&r->s, value))
             continue;
         int64_t count = (span + size - 1) / size + 1;
-        int64_t low = form.n == 1 && form.constant < from ? (from - form.constant) / size : 0;
+        int64_t low = 0;
+        if (form.n == 1 && form.constant < from) {
+            // One number less than the least that gives a trip: a guard around the loop, as
+            // `0 < n` around one of n - 1 trips, may tell it from that of no trip.
+            low = (from - form.constant) / size - 1;
+            count++;
+        }
         if (factor < 0) // ceildiv(a, b) is -(-a / b)
             low = -low - (count - 1);
         try_numbers(r, value, loop_around(r, value), low, count);
