@@ -65,7 +65,7 @@ typedef struct kg_sync_waits {
 } kg_sync_waits;
 
 typedef struct kg_sync_plan {
-    kg_points barrier, warp_sync; // new ones, by point
+    kg_points barrier, warp_sync;   // new ones, by point
     kg_sync_waits waits[KG_GROUPS]; // a wait stands in front of the others
     kg_points fence[KG_FENCES];     // behind the waits, in front of the rendezvous
     kg_points hand;            // points where the author's barrier of all concerned threads stands
@@ -79,6 +79,7 @@ typedef struct kg_sync_plan {
     // By node, what counts of the author's synchronization: -1 nothing, for a wait the groups that
     // it leaves. NULL: all as written.
     const int *hand_state;
+    bool fenced; // while it is judged: of rendezvous only those with the fence count
 } kg_sync_plan;
 
 static inline int kg_sync_hand_count(const kg_sync_plan *plan, int node, const kg_op *op)

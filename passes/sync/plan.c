@@ -501,6 +501,45 @@ static void drain(planner *l, kg_group group)
     }
 }
 
+static bool fenced_copy(const planner *l, const kg_obligation *o, kg_group group)
+{
+    bool proxy = o->fence == KG_FENCE_SHARED || o->fence == KG_FENCE_GLOBAL;
+    return proxy && ours(o) && kg_waits_concern(l->p, o, group);
+}
+
+// A fence does for a copy only when that is complete, which another wait may see to that comes
+// between the fence and the reader. So where fences stand, the waits in front of them are counted
+// once more, and added where there is none.
+static void wait_for_fences(planner *l, kg_group group)
+{
+    kg_sync_plan *plan = l->plan;
+    kg_sync_waits *waits = &plan->waits[group];
+    int *counts = waits->count;
+    bool any = false;
+    kg_replay replay = {0};
+    for (int i = 0; i < l->o->count; i++) any |= fenced_copy(l, &l->o->items[i], group);
+    if (!any) return;
+    waits->count = NULL;
+    plan->fenced = true;
+    kg_waits_replay(kg_waits_record(l->p, l->o, plan, group, (kg_points){0}), &replay);
+    plan->fenced = false;
+    waits->count = counts;
+    for (int i = 0; i < l->p->n_points; i++)
+        if (kg_points_has(waits->at, i) && replay.count[i] >= 0 && replay.count[i] < counts[i]) {
+            counts[i] = replay.count[i];
+            waits->binding[i] = replay.binding[i];
+        }
+    for (int i = 0; i < l->o->count; i++)
+        for (int k = 0; replay.open[i] && k < l->p->n_points; k++) {
+            kg_fence fence = l->o->items[i].fence;
+            if (fence == KG_FENCE_NONE || !kg_points_has(plan->fence[fence], k) ||
+                !kg_points_has(plan->cuts[i], k))
+                continue;
+            kg_points_add(waits->at, k);
+            counts[k] = 0;
+        }
+}
+
 bool kg_sync_any_wait(const kg_sync_plan *plan, int point)
 {
     bool any = false;
@@ -514,6 +553,7 @@ static planner make_planner(kg_sync_program *p, kg_obligations *o, const int *ha
     planner l = {p, o, plan, KG_NEW_ARRAY(p->arena, kg_points, o->count + 1), NULL};
     plan->ids = NULL;
     plan->hand_groups = NULL;
+    plan->fenced = false;
     plan->barrier = kg_points_new(p);
     plan->warp_sync = kg_points_new(p);
     for (int g = 0; g < KG_GROUPS; g++) plan->waits[g] = (kg_sync_waits){.at = kg_points_new(p)};
@@ -549,5 +589,6 @@ void kg_sync_plan_make(kg_sync_program *p, kg_obligations *o, const int *hand_st
     for (int g = 0; g < KG_GROUPS; g++) count_waits(&l, (kg_group)g);
     for (int g = 0; g < KG_GROUPS; g++) drain(&l, (kg_group)g);
     kg_fences_add(p, o, l.cost, plan);
+    for (int g = 0; g < KG_GROUPS; g++) wait_for_fences(&l, (kg_group)g);
     kg_sync_split_barriers(p, o, plan);
 }

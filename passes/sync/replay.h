@@ -36,9 +36,10 @@ typedef struct need {
     int a;
     kg_rendezvous meet;
     bool one_ring;
-    bool full;    // of a bulk store: what it has written, not what it reads
-    bool asked;   // the author's synchronization does not see to it
-    kg_ties ties; // warps that exchange the bytes; only if the author has groups meet
+    bool full;      // of a bulk store: what it has written, not what it reads
+    bool asked;     // the author's synchronization does not see to it
+    kg_fence fence; // for the async proxy, ours: behind the wait, at the rendezvous; or none
+    kg_ties ties;   // warps that exchange the bytes; only if the author has groups meet
 } need;
 typedef struct needs {
     need *items;

@@ -32,6 +32,8 @@ static void collect_needs(kg_recording *r)
             KG_PUSH(p->arena, list, n);
         }
         list->items[k].asked |= !o->found_by_hand;
+        if (!o->found_by_hand && (o->fence == KG_FENCE_SHARED || o->fence == KG_FENCE_GLOBAL))
+            list->items[k].fence = o->fence;
         if (o->meet > list->items[k].meet) list->items[k].meet = o->meet;
         if (r->plan->hand_groups && !kg_ties_add(p, &list->items[k].ties, o))
             list->items[k].ties = kg_ties_all(p->kernel->warps);
@@ -287,9 +289,16 @@ static int groups_between(const kg_recording *r, int commit, int wait, int copy,
     return groups;
 }
 
+static bool needs_fence(const judge *j, const need *n)
+{
+    return j->plan->fenced && n->fence != KG_FENCE_NONE;
+}
+
 static bool rendezvous(const judge *j, int point, const need *n)
 {
     int acts = j->acts[point];
+    if (needs_fence(j, n) && !kg_points_has(j->plan->fence[n->fence], point)) return false;
+    if (n->meet == KG_MEET_NONE) return true;
     if (acts & MEETS_GROUPS && n->meet == KG_MEET_CTA) {
         kg_ties there = kg_ties_of_barrier(j->plan->hand_groups[point], j->r->p->kernel->warps);
         return kg_ties_cover(&there, &n->ties);
@@ -313,7 +322,7 @@ static bool served(judge *j, const meeting *m)
     const need *n = m->need;
     const int *counts = j->plan->waits[r->group].count;
     int issuer = r->events.items[m->copy].context;
-    bool met = n->meet == KG_MEET_NONE;
+    bool met = n->meet == KG_MEET_NONE && !needs_fence(j, n);
     for (int i = m->last; i > m->commit; i = r->events.items[i].before, j->work++) {
         const event *e = &r->events.items[i];
         bool waits = e->kind == EVENT_WAIT && !(e->read && n->full);
