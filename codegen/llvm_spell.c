@@ -110,19 +110,13 @@ static size_t next_constraint(const char **at, const char **token)
     return length;
 }
 
-static bool used_once(LLVMValueRef value)
-{
-    LLVMUseRef use = LLVMGetFirstUse(value);
-    return use && !LLVMGetNextUse(use);
-}
-
 // What is updated in place: the result is in the argument's register, if nobody needs that any more
 // and no copy of it can be about to be written.
 static void tie(struct speller *w, struct spelled *call, uint32_t result, LLVMValueRef argument)
 {
     struct spelled *from = cg_spell_chosen(w, argument);
     uint32_t *name = &w->s.names[call->names + result];
-    if (from && !*name && from->block == call->block && used_once(argument)) {
+    if (from && !*name && from->block == call->block && cg_spell_used_once(argument)) {
         LLVMOpcode opcode = LLVMGetInstructionOpcode(argument);
         if (opcode != LLVMPHI && opcode != LLVMBitCast) *name = cg_spell_name(w, from, 0);
     }

@@ -44,6 +44,7 @@ void cg_spell_free(struct spelling *s);
 // The letter of an operand in constraints; 'v': a vector of 32 bits, 0: none.
 char cg_spell_letter(LLVMValueRef value);
 uint32_t cg_spell_width(LLVMTypeRef type); // how many results that is
+bool cg_spell_used_once(LLVMValueRef value);
 // What an instruction is called that has a line of its own; NULL: it has none.
 const char *cg_spell_mnemonic(LLVMValueRef instruction);
 LLVMValueRef cg_spell_assembly(LLVMValueRef instruction); // that it calls; NULL: none

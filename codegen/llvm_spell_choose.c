@@ -444,7 +444,7 @@ static struct spelled *product(const struct spelling *s, const struct spelled *s
     return LLVMGetFastMathFlags(item->value) & LLVMFastMathAllowContract ? item : NULL;
 }
 
-static bool used_once(LLVMValueRef value)
+bool cg_spell_used_once(LLVMValueRef value)
 {
     LLVMUseRef use = LLVMGetFirstUse(value);
     return use && !LLVMGetNextUse(use);
@@ -457,7 +457,8 @@ static void fuse(const struct spelling *s, struct spelled *sum)
     if (!sum->chosen || (opcode != LLVMFAdd && opcode != LLVMFSub)) return;
     if (!(LLVMGetFastMathFlags(sum->value) & LLVMFastMathAllowContract)) return;
     struct spelled *a = product(s, sum, 0), *b = product(s, sum, 1);
-    struct spelled *chosen = a && !(b && used_once(b->value) && !used_once(a->value)) ? a : b;
+    struct spelled *chosen =
+        a && !(b && cg_spell_used_once(b->value) && !cg_spell_used_once(a->value)) ? a : b;
     if (!chosen) return;
     sum->multiply = chosen->value;
     chosen->fused++;

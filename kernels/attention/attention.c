@@ -217,6 +217,18 @@ static const tile tiles[] = {{64, 192, 128, 4, false},
                              {128, 128, WIDEST, 2, false},
                              {128, 128, 128, 2, true}};
 
+// There is such a tile for the head dimension and the kind of mask; and it is one that is asked
+// for.
+static bool possible(const int64_t *v, const tile *t)
+{
+    return t->d == v[K_D] && (!v[K_CAUSAL] || t->causal);
+}
+
+static bool asked_for(const int64_t *v, const tile *t)
+{
+    return (!v[K_TILE_M] || v[K_TILE_M] == t->rows) && (!v[K_TILE_N] || v[K_TILE_N] == t->keys);
+}
+
 static int64_t bytes_of(const tile *t, int64_t stages)
 {
     return 2 * t->d * (t->rows + stages * 2 * t->keys);
@@ -274,9 +286,7 @@ static shape choose_tile(kgen_task *task, const int64_t *v, const char *const *t
     for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
         const tile *t = &tiles[i];
         int64_t stages = asked_stages(texts) ? v[K_STAGES] : t->stages;
-        if (t->d != v[K_D] || (v[K_CAUSAL] && !t->causal) || bytes_of(t, stages) > SHARED_BYTES ||
-            (v[K_TILE_M] && v[K_TILE_M] != t->rows) || (v[K_TILE_N] && v[K_TILE_N] != t->keys))
-            continue;
+        if (!possible(v, t) || !asked_for(v, t) || bytes_of(t, stages) > SHARED_BYTES) continue;
         shape s = shape_of(v, texts, t, stages, heads_packed(v, texts[K_PACK], t->rows));
         outcome o = weigh(v, &s);
         int64_t time = o.persists && o.persistent >= 0 ? o.persistent : o.time;
@@ -379,9 +389,8 @@ static bool check_tile(const int64_t *v, const char *const *texts, char *error)
     if (!v[K_TILE_M] && !v[K_TILE_N]) return true;
     for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) {
         const tile *t = &tiles[i];
-        if (t->d != v[K_D] || (v[K_CAUSAL] && !t->causal)) continue;
-        if ((!v[K_TILE_M] || v[K_TILE_M] == t->rows) && (!v[K_TILE_N] || v[K_TILE_N] == t->keys))
-            return true;
+        if (!possible(v, t)) continue;
+        if (asked_for(v, t)) return true;
         length += (size_t)snprintf(known + length, sizeof known - length, "%s%lld by %lld",
                                    length ? ", " : "", (long long)t->rows, (long long)t->keys);
     }

@@ -25,6 +25,11 @@ typedef enum kg_fence {
     KG_FENCES
 } kg_fence;
 
+static inline bool kg_fence_is_of_proxy(kg_fence fence)
+{
+    return fence == KG_FENCE_SHARED || fence == KG_FENCE_GLOBAL;
+}
+
 typedef struct kg_obligation {
     int a, b;         // accesses
     int carrier;      // block of a loop, -1: within one trip

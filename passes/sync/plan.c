@@ -503,8 +503,7 @@ static void drain(planner *l, kg_group group)
 
 static bool fenced_copy(const planner *l, const kg_obligation *o, kg_group group)
 {
-    bool proxy = o->fence == KG_FENCE_SHARED || o->fence == KG_FENCE_GLOBAL;
-    return proxy && ours(o) && kg_waits_concern(l->p, o, group);
+    return kg_fence_is_of_proxy(o->fence) && ours(o) && kg_waits_concern(l->p, o, group);
 }
 
 // A fence does for a copy only when that is complete, which another wait may see to that comes

@@ -32,8 +32,7 @@ static void collect_needs(kg_recording *r)
             KG_PUSH(p->arena, list, n);
         }
         list->items[k].asked |= !o->found_by_hand;
-        if (!o->found_by_hand && (o->fence == KG_FENCE_SHARED || o->fence == KG_FENCE_GLOBAL))
-            list->items[k].fence = o->fence;
+        if (!o->found_by_hand && kg_fence_is_of_proxy(o->fence)) list->items[k].fence = o->fence;
         if (o->meet > list->items[k].meet) list->items[k].meet = o->meet;
         if (r->plan->hand_groups && !kg_ties_add(p, &list->items[k].ties, o))
             list->items[k].ties = kg_ties_all(p->kernel->warps);
